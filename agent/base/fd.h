@@ -1,0 +1,38 @@
+// Fd: the one owner of a file descriptor. Move-only; closes on destruction; no implicit conversion to int.
+#pragma once
+#include <unistd.h>
+
+#include <utility>
+
+namespace callgate {
+
+class Fd {
+  public:
+    Fd() = default;
+    static Fd adopt(int fd) { return Fd(fd); }
+    Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Fd& operator=(Fd&& other) noexcept {
+        if (this != &other) {
+            reset();
+            fd_ = std::exchange(other.fd_, -1);
+        }
+        return *this;
+    }
+    Fd(const Fd&) = delete;
+    Fd& operator=(const Fd&) = delete;
+    ~Fd() { reset(); }
+
+    int get() const { return fd_; }
+    bool valid() const { return fd_ >= 0; }
+    explicit operator bool() const { return valid(); }
+    int release() { return std::exchange(fd_, -1); }
+    void reset() {
+        if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    }
+
+  private:
+    explicit Fd(int fd) : fd_(fd) {}
+    int fd_ = -1;
+};
+
+}  // namespace callgate

@@ -1,0 +1,37 @@
+// What callgate answers in a server's place (or, for a server's own request, in the client's).
+//
+// Every function appends exactly one line, LF included, to `out`: a single JSON object with "jsonrpc", "id" (the
+// caller's own bytes) and "result" or "error" and no other top-level member: clients hang on those.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "jsonrpc/message.h"
+
+namespace callgate {
+
+// Outside -32768..-32000, as the specification asks of implementation codes.
+inline constexpr int kCodeDenied = -31403;
+inline constexpr int kCodeOverLimit = -31429;
+
+struct Denial {
+    int code = kCodeDenied;
+    std::string_view reason;  // human text
+    std::string_view rule;    // JSON Pointer of the deciding rule, "(default deny)", …
+    std::string_view tool;    // may be empty
+    std::optional<int64_t> retry_after_ms;
+};
+
+// tools/call: a result with isError true and the text "[POLICY DENIED] <reason>"; the model reads it and adapts.
+// `modern`: revision 2026-07-28, adds "resultType":"complete".
+void append_denied_result(std::string& out, std::string_view id_token, const Denial& denial, bool modern);
+// Every other method: a JSON-RPC error, data {rule, tool?, retryAfterMs?}.
+void append_denied_error(std::string& out, std::string_view id_token, const Denial& denial);
+// A refused frame (malformed): -32700 or -32600 by json_rpc_code(); data {refused: name, offset}.
+void append_refusal(std::string& out, std::string_view id_token, Refusal refusal, uint32_t offset);
+// A JSON string literal with quotes; everything below 0x20, DEL, and U+2028/2029 escaped, invalid UTF-8 replaced.
+void append_json_string(std::string& out, std::string_view text);
+
+}  // namespace callgate

@@ -1,0 +1,29 @@
+// Is this stream MCP? The kernel only suspects; this decides, on bytes that were read but not yet delivered.
+//
+// The look-alikes (LSP, DAP, ACP, Codex app-server, stream-json) are told apart by what their first frame must hold.
+#pragma once
+#include <string_view>
+
+#include "jsonrpc/message.h"
+
+namespace callgate {
+
+enum class Protocol : unsigned char {
+    mcp,        // an initialize with a string protocolVersion, a _meta protocolVersion, or an MCP method
+    foreign,    // positively something else: LSP header, ACP (integer protocolVersion), no jsonrpc and no MCP method …
+    json_like,  // begins like JSON but is incomplete or refused: cannot be ruled out
+    undecided,  // nothing that looks like JSON: blank, a prompt, text
+};
+
+// One complete message that parse() accepted.
+Protocol classify(const Message& message);
+
+// True for a method name that belongs to any MCP revision, or begins with tools/ resources/ prompts/ completion/
+// tasks/ sampling/ elicitation/ roots/ logging/ subscriptions/ server/ (exactly the MCP families).
+bool is_mcp_method(std::string_view method);
+
+// Any bytes read from a stream, whole lines or not: the strongest verdict of its lines (mcp over json_like over
+// foreign over undecided). `parser` is scratch.
+Protocol classify_bytes(std::string_view bytes, MessageParser& parser);
+
+}  // namespace callgate

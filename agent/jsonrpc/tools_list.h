@@ -1,0 +1,24 @@
+// Filters a tools/list response: hidden tools are cut out, every other byte stays as the server wrote it.
+//
+//   {"id":1,"result":{"tools":[{"name":"a"},{"name":"b"}],"x":1}}   hide b   ->   {"id":1,"result":{"tools":[{"name":"a"}],"x":1}}
+//
+// Where something was cut and the result has "cacheScope":"public", it becomes "private": the list is per caller.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace callgate {
+
+struct ToolsListFilter {
+    bool is_tools_list = false;      // result.tools is an array of objects
+    std::vector<std::string> hidden; // names that were cut
+};
+
+// Appends the filtered line to `out` (only where something was hidden; otherwise `out` is left alone and the caller
+// forwards the original). `line` must be a message parse() accepted with kind response.
+ToolsListFilter filter_tools_list(std::string_view line, const std::function<bool(std::string_view)>& is_hidden,
+                                  std::string& out);
+
+}  // namespace callgate

@@ -1,0 +1,80 @@
+// Policy: one policy.json, compiled. Immutable and shared between sessions; judging is a pure function of the call,
+// the caller and the time, plus the counter table that it charges.
+//
+// Loading never throws and reports every problem of a file at once, each with file, line, column, JSON path and,
+// for an unknown key, the nearest known one.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "policy/counters.h"
+#include "policy/verdict.h"
+#include "session/identity.h"
+
+namespace callgate {
+
+struct PolicyProblem {
+    std::string file;
+    int line = 0;    // 1-based
+    int column = 0;  // 1-based
+    std::string path;     // JSON Pointer
+    std::string message;  // what is wrong and what to do
+    std::string text() const;  // "file:line:column: path: message"
+};
+
+// Which servers a policy governs; every given member must match (POLICY.md §5).
+struct ServerMatch {
+    std::string package;     // exact package name
+    std::string command;     // glob (fnmatch(3), no flags) over the whole command line
+    std::string exe_sha256;  // 64 hex digits
+    std::string user;        // name or number
+    int specificity() const;  // how many members are given; exe_sha256 > package > command > user break ties of count
+    bool empty() const;
+    // True where identity alone says "this is that server" (package or exe_sha256 given); false where it is a
+    // pattern that may also fit programs that are no MCP servers.
+    bool is_certain() const;
+};
+
+enum class Mode : uint8_t { enforce, shadow, observe };
+enum class OnBlind : uint8_t { allow, kill };
+enum class DenyAs : uint8_t { result, error };
+
+struct Caller {
+    std::string_view grant;    // key of the caller's grant: "uid:1000 exe:/usr/bin/node"
+    std::string_view session;  // session id
+    std::string_view server;   // key of the server: its policy's name
+};
+
+class Policy {
+  public:
+    // `name` is the file name without .json; `problems` receives everything wrong, and then nothing is returned.
+    static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file,
+                                              std::vector<PolicyProblem>& problems);
+    ~Policy();
+    Policy(const Policy&) = delete;
+    Policy& operator=(const Policy&) = delete;
+
+    const std::string& name() const;
+    const std::string& revision() const;  // first 16 hex digits of the file's SHA-256
+    const ServerMatch& match() const;
+    Mode mode() const;
+    OnBlind on_blind() const;
+    DenyAs deny_as() const;
+    bool hides_any() const;
+    bool is_hidden(std::string_view tool) const;
+
+    // Judges one tools/call and, where allowed, charges its counters. `now_ns`: realtime clock.
+    Verdict judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns, CounterTable& counters) const;
+    // Any other request or notification: unknown methods of the tools/ family are denied under default deny.
+    Verdict judge_method(std::string_view method) const;
+
+  private:
+    Policy();
+    struct Compiled;
+    std::unique_ptr<Compiled> compiled_;
+};
+
+}  // namespace callgate

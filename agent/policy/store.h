@@ -1,0 +1,35 @@
+// PolicyStore: the policies of a configuration directory, and which of them governs a server.
+//
+// One bad file never disables the others: it is listed in problems() and its servers keep what they had (at start:
+// the host's default). Two policies that match a server equally well are an error, reported by find(), and the
+// server is denied everything rather than governed by a guess.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "policy/policy.h"
+
+namespace callgate {
+
+class PolicyStore {
+  public:
+    // Reads DIR/*.json in name order. Refuses (as a problem) files that group or others can write, that are not
+    // regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
+    static Result<PolicyStore> load(const std::string& directory);
+
+    struct Match {
+        std::shared_ptr<const Policy> policy;  // null: no policy names this server
+        std::string tie;                       // names of equally specific policies, empty where there is no tie
+    };
+    // exe_sha256 is asked for (and computed) only if some policy names one.
+    Match find(ServerIdentity& server) const;
+    const std::vector<std::shared_ptr<const Policy>>& policies() const { return policies_; }
+    const std::vector<PolicyProblem>& problems() const { return problems_; }
+
+  private:
+    std::vector<std::shared_ptr<const Policy>> policies_;
+    std::vector<PolicyProblem> problems_;
+};
+
+}  // namespace callgate
