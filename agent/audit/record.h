@@ -3,6 +3,30 @@
 // Message records are made on the data path as a fixed struct plus views; the writer thread turns them into JSON.
 // Argument values are never written, only their keys and a keyed hash (SipHash-2-4-128 under a secret that is made
 // once per host), so that equal calls can be told equal without being told.
+//
+// Every record has
+//   time      RFC 3339, UTC, nanoseconds: when the message's last byte was read, or when the event happened
+//   id        26 characters that sort by time; unique
+//   type      "message", "gap", or an event: "session_start", "session_end", "session_blind", "agent_start", …
+//
+// type "message" (members without a value are left out):
+//   session, transport, direction "c2s"|"s2c", kind "request"|"notification"|"response"|"invalid"
+//   method, tool (tools/call), name (prompts and others), uri   of a response: those of the request that it answers
+//   rpc_id              the JSON-RPC id as it was written
+//   decision            "allow"|"deny"|"refuse"|"would_deny"|"pass", rule, reason, code, retry_after_ms
+//   refusal, refusal_offset                      why a frame was refused, and the byte that shows it
+//   argument_keys, argument_keys_total (where more than listed), arguments_hash
+//   bytes, queue_ns, judge_ns
+//   counters            [{"name","count","max","window_start"}]
+//   answers             id of the request's record; outcome "ok"|"tool_error"|"error", error_code, latency_ns
+//   server              {"package","package_version","command","exe","pid","uid"}
+//   peer                {"pid","uid","user","exe","cgroup","parents":["comm(pid)", …]}: the client
+//   grant, policy, policy_revision, mode
+//
+// type "gap": lost (records that are missing here), cause ("queue full" or the write's error). An event has session,
+// the members that belong to it, and then the session's facts.
+//
+// Strings are cut at kAuditTextBytesMax and escaped as safe_text.h says: a line can be shown on any terminal.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,6 +39,13 @@
 #include "session/identity.h"
 
 namespace callgate {
+
+// Longest text kept of one member; ids, which are bounded by kIdBytesMax, always fit.
+inline constexpr size_t kAuditTextBytesMax = 2048;
+// Longest text kept of one argument's key.
+inline constexpr size_t kAuditKeyBytesMax = 256;
+// Counters listed in one record.
+inline constexpr size_t kAuditCountersMax = 16;
 
 enum class Decision : uint8_t { allowed, denied, refused, would_deny, passed };
 std::string_view name(Decision decision);  // "allow", "deny", "refuse", "would_deny", "pass"

@@ -61,6 +61,13 @@ using Status = Result<void>;
 
 }  // namespace callgate
 
+// Returns the error of a Status, if it is one, from the enclosing function.
+#define TRY_VOID(expression)                                 \
+    do {                                                     \
+        auto try_status_ = (expression);                     \
+        if (!try_status_.ok()) return try_status_.error();   \
+    } while (0)
+
 // Unwraps a Result or returns its error from the enclosing function.
 #define TRY(expression)                                      \
     ({                                                       \

@@ -23,8 +23,9 @@ class LineFramer {
         // One whole line with its LF. May return false to stop: the rest of the chunk is then kept, and delivered
         // before anything else by the next feed() or resume().
         virtual bool line(std::string_view bytes) = 0;
-        // A line longer than the limit; called once, when the limit is passed, with what has come so far. The rest
-        // of that line is skipped up to and including its LF, then skipped(total bytes of the line) is called.
+        // A line longer than the limit, its LF included; called once, when the limit is passed, with what has come so
+        // far: always the first frame_bytes_max bytes. The rest of that line is skipped up to and including its LF,
+        // then skipped(total bytes of the line) is called.
         virtual void oversize(std::string_view head) = 0;
         virtual void skipped(size_t bytes) = 0;
     };
@@ -33,16 +34,24 @@ class LineFramer {
 
     void feed(std::string_view chunk, Handler& handler);
     void resume(Handler& handler) { feed({}, handler); }
-    // The unterminated last line (empty where there is none), for end of file and hand-back.
+    // The unterminated last line (empty where there is none), for end of file and hand-back; after a stop, all that
+    // has not been delivered.
     std::string_view rest() const;
     void clear();
     size_t buffered_bytes() const;
+    size_t reserved_bytes() const { return buffer_.capacity(); }
 
   private:
+    size_t deliver(std::string_view bytes, Handler& handler);
+    bool deliver_pending(Handler& handler);
+    void complete_partial(std::string_view& chunk, Handler& handler);
+    void release();
+
     size_t frame_bytes_max_;
-    std::string buffer_;      // the partial line, and after a stop also the lines not yet delivered
-    size_t searched_ = 0;     // buffer_ has no LF before this offset
+    std::string buffer_;        // the partial line, and after a stop also the lines not yet delivered
+    size_t delivered_ = 0;      // of buffer_
     size_t skipped_bytes_ = 0;  // > 0: inside an oversize line
+    bool stopped_ = false;      // buffer_ may hold whole lines
 };
 
 }  // namespace callgate

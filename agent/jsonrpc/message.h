@@ -14,34 +14,10 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "jsonrpc/keys.h"
+#include "jsonrpc/refusal.h"
 
 namespace callgate {
-
-// Why a frame is refused. name() gives the audit spelling, json_rpc_code() -32700 (not JSON) or -32600 (not a request).
-enum class Refusal : uint8_t {
-    none,
-    empty,               // blank line: dropped and counted, not answered
-    not_json,            // syntax
-    trailing_bytes,      // more than one value on the line
-    invalid_utf8,
-    byte_order_mark,
-    nul_byte,            // raw NUL anywhere, or an escaped one inside a key
-    carriage_return,     // raw CR anywhere but just before the LF
-    lone_surrogate,
-    duplicate_key,       // at any depth, escapes decoded
-    protocol_key_case,   // "Method", "param\u017f": a protocol member in another case or a Unicode fold of it
-    too_deep,
-    too_many_members,
-    too_long,            // frame limit (set by the framer's caller)
-    batch,               // an array on stdio
-    not_object,          // a scalar
-    invalid_id,          // not a string and not an integer within ±(2^53−1), or a string over kIdBytesMax
-    invalid_member,      // jsonrpc/method/name/uri not a string, params/arguments not an object, name too long
-    no_method,           // neither method nor result nor error
-    incomplete,          // unterminated last line that does not parse
-};
-std::string_view name(Refusal refusal);
-int json_rpc_code(Refusal refusal);
 
 enum class MessageKind : uint8_t { invalid, request, notification, response };
 
@@ -89,8 +65,8 @@ class MessageParser {
 
   private:
     Message message_;
-    std::string scratch_;
-    // (the implementer adds reusable state here)
+    std::string scratch_;  // decoded names and normalised ids
+    KeyStack keys_;
 };
 
 }  // namespace callgate

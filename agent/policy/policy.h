@@ -38,6 +38,8 @@ struct ServerMatch {
     bool is_certain() const;
 };
 
+struct CompiledPolicy;
+
 enum class Mode : uint8_t { enforce, shadow, observe };
 enum class OnBlind : uint8_t { allow, kill };
 enum class DenyAs : uint8_t { result, error };
@@ -53,6 +55,9 @@ class Policy {
     // `name` is the file name without .json; `problems` receives everything wrong, and then nothing is returned.
     static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file,
                                               std::vector<PolicyProblem>& problems);
+    // Denies every tool, and every request but those of the handshake, with this rule and reason.
+    static std::shared_ptr<const Policy> deny_everything(std::string name, std::string rule, std::string reason,
+                                                         Mode mode);
     ~Policy();
     Policy(const Policy&) = delete;
     Policy& operator=(const Policy&) = delete;
@@ -68,13 +73,15 @@ class Policy {
 
     // Judges one tools/call and, where allowed, charges its counters. `now_ns`: realtime clock.
     Verdict judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns, CounterTable& counters) const;
+    // The same into `verdict`, whose memory is used again: allocates nothing once the counters of a caller exist.
+    void judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns, CounterTable& counters,
+                    Verdict& verdict) const;
     // Any other request or notification: unknown methods of the tools/ family are denied under default deny.
     Verdict judge_method(std::string_view method) const;
 
   private:
     Policy();
-    struct Compiled;
-    std::unique_ptr<Compiled> compiled_;
+    std::unique_ptr<CompiledPolicy> compiled_;
 };
 
 }  // namespace callgate

@@ -20,7 +20,9 @@ class PolicyStore {
 
     struct Match {
         std::shared_ptr<const Policy> policy;  // null: no policy names this server
-        std::string tie;                       // names of equally specific policies, empty where there is no tie
+        // Names of equally specific policies, empty where there is no tie; `policy` then denies everything, under
+        // the strictest of their modes.
+        std::string tie;
     };
     // exe_sha256 is asked for (and computed) only if some policy names one.
     Match find(ServerIdentity& server) const;

@@ -13,7 +13,7 @@ enum class Action : uint8_t { allow, deny };
 
 // One counter touched by a call; kept with the call in flight so that it can be rolled back into its own window.
 struct CounterUse {
-    uint64_t key = 0;            // index into CounterTable
+    uint64_t key = 0;            // cell and its generation; only CounterTable reads it
     int64_t window_start_s = 0;  // the window that was charged, seconds since the epoch, UTC
     int64_t amount = 0;
     int64_t count_after = 0;     // value after this call, for the audit record
@@ -25,7 +25,7 @@ struct Verdict {
     Action action = Action::allow;
     int code = 0;                  // kCodeDenied, kCodeOverLimit; 0 where allowed
     std::string_view rule;         // "/tools/x/limits/c", "(hidden)", "(default deny)"; empty where allowed
-    std::string_view reason;       // human text; lives as long as the policy or until the next judge()
+    std::string_view reason;       // human text; lives as long as the policy or until this thread judges again
     std::optional<int64_t> retry_after_ms;
     std::vector<CounterUse> charged;  // reserved, all or nothing; empty where denied
 };

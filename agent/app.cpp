@@ -1,0 +1,231 @@
+#include "app.h"
+
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+
+#include <future>
+
+#include "base/clock.h"
+#include "control/server.h"
+#include "lifecycle/session_table.h"
+
+namespace callgate {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kExitInternal = 70, kExitNotPermitted = 77, kExitConfig = 78;
+
+// What the daemon consists of, in the order in which it is built; it goes in the reverse order.
+struct App {
+    RunOptions options;
+    Config config;
+    std::shared_ptr<const PolicyStore> policies;
+    std::vector<PolicyProblem> problems;
+    std::unique_ptr<Ring> ring;
+    std::unique_ptr<AuditLog> audit;
+    std::unique_ptr<SessionTable> sessions;
+    std::unique_ptr<Watcher> watcher;
+    std::unique_ptr<ControlServer> control;
+    Fd signals;
+    int64_t started_ns = realtime_ns();
+};
+
+int fail(int code, const Error& error) {
+    spdlog::error("{}", error.text());
+    return code;
+}
+
+int exit_code_of(const Error& error) {
+    bool not_permitted = error.kind == ErrorKind::system && (error.code == EPERM || error.code == EACCES);
+    return not_permitted ? kExitNotPermitted : kExitInternal;
+}
+
+int configure(App& app) {
+    auto config = load_config(app.options.config_directory, app.problems);
+    if (!config) return fail(kExitConfig, config.error());
+    if (!app.problems.empty()) {
+        for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
+        return kExitConfig;
+    }
+    app.config = std::move(*config);
+    const RunOptions& options = app.options;
+    if (!options.scope_trees.empty()) app.config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
+    if (!options.scope_cgroups.empty()) app.config.scope.cgroups = options.scope_cgroups;
+    if (!options.audit_file.empty()) app.config.audit_file = options.audit_file;
+    if (!options.control_socket.empty()) app.config.control_socket = options.control_socket;
+
+    auto policies = PolicyStore::load(options.config_directory + "/policies.d");
+    if (!policies) return fail(kExitConfig, policies.error());
+    app.problems = policies->problems();
+    for (const PolicyProblem& problem : app.problems) spdlog::error("policy left out: {}", problem.text());
+    app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
+    return 0;
+}
+
+// A session needs four descriptors.
+void raise_descriptor_limit() {
+    rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+json status_json(App& app) {
+    json status = app.sessions->figures_json();
+    Watcher::Figures figures = app.watcher->figures();
+    auto kernel = [&](cg_counter which) { return figures.kernel[which]; };
+    status["version"] = CALLGATE_VERSION;
+    status["pid"] = getpid();
+    status["started"] = app.started_ns / 1'000'000'000;
+    status["config"] = app.options.config_directory;
+    status["scope"] = {{"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
+    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()}};
+    status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},  {"holds", kernel(CG_COUNT_READ_SENT)},
+                        {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"events_seen", kernel(CG_COUNT_EXEC_SEEN) + kernel(CG_COUNT_READ_SEEN) + kernel(CG_COUNT_EXPIRED_SEEN)},
+                        {"events_sent", kernel(CG_COUNT_EXEC_SENT) + kernel(CG_COUNT_READ_SENT) + kernel(CG_COUNT_EXPIRED_SENT)},
+                        {"events_lost", kernel(CG_COUNT_RING_FULL)},  {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},
+                        {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},  {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
+    status["takeover"] = {{"count", figures.taken},   {"failed", figures.failed},         {"released", figures.released},
+                          {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
+    status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
+    status["policies"] = json::array();
+    for (const auto& policy : app.policies->policies())
+        status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
+    status["problems"] = json::array();
+    for (const PolicyProblem& problem : app.problems) status["problems"].push_back(problem.text());
+    return status;
+}
+
+// Control requests come on their own thread; sessions belong to the loop's.
+json on_loop(App& app, std::function<json()> ask) {
+    auto answer = std::make_shared<std::promise<json>>();
+    auto future = answer->get_future();
+    app.ring->post([answer, ask = std::move(ask)] { answer->set_value(ask()); });
+    if (future.wait_for(std::chrono::seconds(5)) != std::future_status::ready) return {{"error", "the agent is busy"}};
+    return future.get();
+}
+
+Status start_control(App& app) {
+    auto handler = [&app](const json& request) -> json {
+        std::string verb = request.value("verb", "");
+        if (verb == "sessions") return on_loop(app, [&app] { return app.sessions->sessions_json(); });
+        return on_loop(app, [&app] { return status_json(app); });
+    };
+    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions"}, handler));
+    return {};
+}
+
+Status start_watcher(App& app) {
+    Watcher::Options options{app.config.scope, app.policies, app.config.deny_unnamed};
+    Ring& ring = *app.ring;
+    SessionTable& sessions = *app.sessions;
+    Watcher::Events events;
+    events.taken = [&](TakenServer taken) {
+        auto shared = std::make_shared<TakenServer>(std::move(taken));
+        ring.post([&sessions, shared] { sessions.add(std::move(*shared)); });
+    };
+    events.late_bytes = [&](std::string id, std::string bytes) {
+        ring.post([&sessions, id = std::move(id), bytes = std::move(bytes)] { sessions.late_bytes(id, bytes); });
+    };
+    events.blind = [&](BlindServer blind) {
+        auto shared = std::make_shared<BlindServer>(std::move(blind));
+        ring.post([&sessions, shared] { sessions.add_blind(std::move(*shared)); });
+    };
+    events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
+    app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));
+    sessions.use_watcher(app.watcher.get());
+    return {};
+}
+
+// SIGTERM and SIGINT: hand everything back, then end the loop. SIGHUP: the audit file was rotated.
+class SignalReader : public Completion {
+  public:
+    explicit SignalReader(App& app) : app_(app) {}
+    void arm() { app_.ring->poll_readable(app_.signals.get(), this); }
+    void complete(int, std::string_view) override {
+        signalfd_siginfo info;
+        while (::read(app_.signals.get(), &info, sizeof(info)) == sizeof(info)) {
+            if (info.ssi_signo == SIGHUP) {
+                app_.audit->reopen();
+            } else if (!stopping_) {
+                stopping_ = true;
+                stop();
+            }
+        }
+        arm();
+    }
+
+  private:
+    void stop() {
+        sd_notify(0, "STOPPING=1");
+        app_.watcher->stop_taking();
+        auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
+        app_.sessions->hand_back_all(patience, [this] { app_.ring->stop(); });
+    }
+    App& app_;
+    bool stopping_ = false;
+};
+
+Status block_signals(App& app) {
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t handled;
+    sigemptyset(&handled);
+    for (int each : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, each);
+    if (int error = pthread_sigmask(SIG_BLOCK, &handled, nullptr)) return Error::system("pthread_sigmask", "", error);
+    app.signals = Fd::adopt(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!app.signals) return Error::system("signalfd", "", errno);
+    return {};
+}
+
+Status start(App& app) {
+    raise_descriptor_limit();
+    TRY_VOID(block_signals(app));
+    app.ring = TRY(Ring::create());
+    app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret"));
+    app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
+    TRY_VOID(start_watcher(app));
+    return start_control(app);
+}
+
+}  // namespace
+
+int run_agent(const RunOptions& options) {
+    auto logger = spdlog::stderr_color_mt("callgate");
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+    spdlog::set_default_logger(logger);
+    spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
+
+    App app;
+    app.options = options;
+    if (int code = configure(app)) return code;
+    if (Status started = start(app); !started) return fail(exit_code_of(started.error()), started.error());
+
+    app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
+    for (const PolicyProblem& problem : app.problems)
+        app.audit->event("policy_problem", nullptr, {{"problem", json(problem.text()).dump(-1, ' ', true, json::error_handler_t::replace)}});
+    SignalReader signals(app);
+    signals.arm();
+    app.watcher->run();
+    printf("callgate ready pid=%d policies=%zu audit=%s control=%s\n", getpid(), app.policies->policies().size(),
+           app.config.audit_file.c_str(), app.config.control_socket.c_str());
+    fflush(stdout);
+    sd_notify(0, "READY=1");
+    app.ring->run();
+
+    app.control.reset();
+    app.watcher->stop();
+    app.audit->event("agent_stop", nullptr, {});
+    app.watcher.reset();
+    app.sessions.reset();
+    app.audit.reset();
+    spdlog::info("stopped");
+    return 0;
+}
+
+}  // namespace callgate

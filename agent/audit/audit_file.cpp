@@ -1,0 +1,80 @@
+#include "audit/audit_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace callgate {
+
+Result<AuditFile> AuditFile::open(const std::string& path) {
+    AuditFile file(path);
+    TRY_VOID(file.open_file());
+    return file;
+}
+
+Status AuditFile::open_file() {
+    fd_.reset();
+    // Readable too: whether the last line was ended must be looked up. Non-blocking: a FIFO must not stop the start.
+    constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    Fd fd = Fd::adopt(::open(path_.c_str(), kFlags, 0600));
+    if (!fd && errno == ELOOP) return Error::refused(path_, "is a symlink; name the audit file itself");
+    struct stat status;
+    if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path_, errno);
+    is_at_line_start_ = true;
+    if (S_ISREG(status.st_mode)) {
+        if ((status.st_mode & 022) != 0 || (status.st_uid != 0 && status.st_uid != ::geteuid())) {
+            return Error::refused(path_, "others can write this audit file; make it the agent's own with mode 0600, "
+                                         "or choose another path");
+        }
+        char last = '\n';
+        if (status.st_size > 0 && ::pread(fd.get(), &last, 1, status.st_size - 1) == 1) {
+            is_at_line_start_ = last == '\n';
+        }
+    } else if (!S_ISCHR(status.st_mode)) {
+        return Error::refused(path_, "is neither a file nor a character device; choose another audit path");
+    }
+    fd_ = std::move(fd);
+    return {};
+}
+
+void AuditFile::reopen() {
+    fd_.reset();
+    retry_after_ns_ = 0;
+}
+
+size_t AuditFile::write_all(std::string_view bytes) {
+    size_t written = 0;
+    while (written < bytes.size()) {
+        const ssize_t got = ::write(fd_.get(), bytes.data() + written, bytes.size() - written);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            failure_ = Error::system("write", path_, got < 0 ? errno : EIO).text();
+            break;
+        }
+        written += static_cast<size_t>(got);
+    }
+    return written;
+}
+
+size_t AuditFile::append(std::string_view lines, int64_t now_ns) {
+    if (!fd_) {
+        if (now_ns < retry_after_ns_) return 0;
+        const Status opened = open_file();
+        if (!opened.ok()) failure_ = opened.error().text();
+    }
+    size_t written = 0;
+    if (fd_ && (is_at_line_start_ || write_all("\n") == 1)) {
+        is_at_line_start_ = true;
+        written = write_all(lines);
+    }
+    if (written == lines.size()) {
+        failure_.clear();
+    } else {
+        fd_.reset();
+        retry_after_ns_ = now_ns + kRetryNanoseconds;
+    }
+    return written;
+}
+
+}  // namespace callgate

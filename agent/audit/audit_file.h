@@ -1,0 +1,43 @@
+// AuditFile: appends whole lines to a file and survives a full disk.
+//
+// A write that fails closes the file; append() opens it again, at most once in kRetryNanoseconds. A line that was cut
+// short is ended before the next one, so that every later line is whole.
+#pragma once
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace callgate {
+
+class AuditFile {
+  public:
+    static constexpr int64_t kRetryNanoseconds = 1'000'000'000;
+
+    // Created 0600. Refused: symlinks, what is neither a file nor a device, and files that others can write.
+    static Result<AuditFile> open(const std::string& path);
+
+    // Bytes written, from the beginning of `lines`; fewer than all of them where something failed: see failure().
+    size_t append(std::string_view lines, int64_t now_ns);
+    // Opens the path again: the next append() goes to whatever file is there then.
+    void reopen();
+    // Why the last append() did not write everything; empty after one that did.
+    const std::string& failure() const { return failure_; }
+
+  private:
+    explicit AuditFile(std::string path) : path_(std::move(path)) {}
+    Status open_file();
+    size_t write_all(std::string_view bytes);
+    std::string path_;
+    Fd fd_;
+    bool is_at_line_start_ = true;
+    int64_t retry_after_ns_ = 0;
+    std::string failure_;
+};
+
+}  // namespace callgate

@@ -1,0 +1,51 @@
+#include "audit/session_text.h"
+
+#include "audit/json_members.h"
+
+namespace callgate {
+namespace {
+
+std::string_view cut(std::string_view text) { return text.substr(0, kAuditTextBytesMax); }
+
+void append_server(std::string& out, const ServerIdentity& server) {
+    out += ",\"server\":{\"pid\":";
+    append_number(out, server.process.pid);
+    append_member(out, ",\"uid\":", int64_t{server.process.uid});
+    append_member(out, ",\"package\":", cut(server.package.name));
+    append_member(out, ",\"package_version\":", cut(server.package.version));
+    append_member(out, ",\"command\":", cut(server.command));
+    append_member(out, ",\"exe\":", cut(server.process.exe));
+    out += '}';
+}
+
+void append_peer(std::string& out, const PeerIdentity& peer) {
+    out += ",\"peer\":{\"pid\":";
+    append_number(out, peer.process.pid);
+    append_member(out, ",\"uid\":", int64_t{peer.process.uid});
+    append_member(out, ",\"user\":", cut(peer.process.user));
+    append_member(out, ",\"exe\":", cut(peer.process.exe));
+    append_member(out, ",\"cgroup\":", cut(peer.process.cgroup));
+    out += ",\"parents\":[";
+    for (const Ancestor& parent : peer.parents) {
+        if (&parent != &peer.parents.front()) out += ',';
+        append_json_text(out, parent.comm + "(" + std::to_string(parent.pid) + ")");
+    }
+    out += "]}";
+}
+
+}  // namespace
+
+AuditSession::AuditSession(const SessionFacts& facts) {
+    append_member(name_members_, ",\"session\":", cut(facts.session_id));
+    append_member(name_members_, ",\"transport\":", cut(facts.transport));
+    append_server(fact_members_, facts.server);
+    append_peer(fact_members_, facts.peer);
+    append_member(fact_members_, ",\"grant\":", cut(facts.grant));
+    append_member(fact_members_, ",\"policy\":", cut(facts.policy));
+    append_member(fact_members_, ",\"policy_revision\":", cut(facts.policy_revision));
+    append_member(fact_members_, ",\"mode\":", cut(facts.mode));
+    name_members_.shrink_to_fit();
+    fact_members_.shrink_to_fit();
+}
+
+}  // namespace callgate

@@ -1,0 +1,207 @@
+// The client's direction.
+#include "enforce/gate.h"
+
+#include "base/clock.h"
+
+namespace callgate {
+
+FrameCounts& FrameCounts::operator+=(const FrameCounts& other) {
+    in += other.in;
+    forwarded += other.forwarded;
+    denied += other.denied;
+    refused += other.refused;
+    held += other.held;
+    blank += other.blank;
+    server_in += other.server_in;
+    server_forwarded += other.server_forwarded;
+    lists_filtered += other.lists_filtered;
+    foreign_bytes += other.foreign_bytes;
+    client_bytes += other.client_bytes;
+    server_bytes += other.server_bytes;
+    return *this;
+}
+
+Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, std::string& to_server,
+           std::string& to_client)
+    : options_(std::move(options)),
+      counters_(counters),
+      audit_(audit),
+      to_server_(to_server),
+      to_client_(to_client),
+      caller_{options_.grant, options_.session_id, options_.policy->name()},
+      enforcing_(options_.policy->mode() == Mode::enforce),
+      opening_(options_.start, options_.certain, options_.frame_bytes_max),
+      client_framer_(options_.frame_bytes_max),
+      server_framer_(size_t{1} << 40) {}
+
+void Gate::client_bytes(std::string_view bytes) {
+    counts_.client_bytes += bytes.size();
+    read_ns_ = realtime_ns();
+    mark_ns_ = monotonic_ns();
+    if (!opening_.decided()) {
+        size_t before = to_server_.size();
+        opening_.feed(bytes, to_server_, judge_from_opening_);
+        counts_.foreign_bytes += to_server_.size() - before;
+        client_framer_.feed(judge_from_opening_, client_lines_);
+        std::string().swap(judge_from_opening_);
+        return;
+    }
+    client_framer_.feed(bytes, client_lines_);
+}
+
+void Gate::client_end() {
+    read_ns_ = realtime_ns();
+    mark_ns_ = monotonic_ns();
+    if (!opening_.decided()) {
+        opening_.finish(to_server_, judge_from_opening_);
+        client_framer_.feed(judge_from_opening_, client_lines_);
+    }
+    std::string rest(client_framer_.rest());
+    client_framer_.clear();
+    if (!rest.empty()) client_line(rest, false);
+}
+
+void Gate::client_line(std::string_view line, bool terminated) {
+    int64_t start = mark_ns_;
+    const Message& message = client_parser_.parse(line);
+    if (message.refusal == Refusal::empty) {
+        ++counts_.blank;
+        return;
+    }
+    ++counts_.in;
+    queue_ns_ = realtime_ns() - read_ns_;
+    if (message.kind == MessageKind::invalid) {
+        mark_ns_ = monotonic_ns();
+        judge_ns_ = mark_ns_ - start;
+        return refuse(line, message, terminated ? message.refusal : Refusal::incomplete);
+    }
+    client_message(line, message);
+}
+
+void Gate::client_message(std::string_view line, const Message& message) {
+    if (message.has_meta_protocol_version) modern_ = true;
+    int64_t start = mark_ns_;
+    const Verdict& verdict = judge(message);
+    mark_ns_ = monotonic_ns();
+    judge_ns_ = mark_ns_ - start;
+    bool asked = message.kind != MessageKind::response;
+    if (verdict.action == Action::deny && enforcing_) {
+        ++counts_.denied;
+        write_record(message, line.size(), Decision::denied, &verdict);
+        return deny(message, verdict);
+    }
+    Decision decision = !asked ? Decision::passed
+                        : verdict.action == Action::deny ? Decision::would_deny
+                                                         : Decision::allowed;
+    forward(line, message, verdict_, write_record(message, line.size(), decision, asked ? &verdict : nullptr));
+}
+
+const Verdict& Gate::judge(const Message& message) {
+    verdict_.action = Action::allow;
+    verdict_.code = 0;
+    verdict_.rule = verdict_.reason = {};
+    verdict_.retry_after_ms.reset();
+    verdict_.charged.clear();
+    if (message.kind == MessageKind::response || options_.policy->mode() == Mode::observe) return verdict_;
+    if (message.kind == MessageKind::request && pending_.full()) {
+        verdict_.action = Action::deny;
+        verdict_.code = kCodeOverLimit;
+        verdict_.rule = "(too many requests in flight)";
+        verdict_.reason = "Too many requests are waiting for an answer.";
+        verdict_.retry_after_ms = 1000;
+        return verdict_;
+    }
+    if (message.method == "tools/call") {
+        options_.policy->judge_tool(message.name, caller_, realtime_ns(), counters_, verdict_);
+    } else {
+        verdict_ = options_.policy->judge_method(message.method);
+    }
+    return verdict_;
+}
+
+void Gate::deny(const Message& message, const Verdict& verdict) {
+    if (message.kind != MessageKind::request) return;  // a notification gets no answer
+    Denial denial;
+    denial.code = verdict.code;
+    denial.reason = verdict.reason;
+    denial.rule = verdict.rule;
+    denial.tool = message.name;
+    denial.retry_after_ms = verdict.retry_after_ms;
+    if (message.method == "tools/call" && options_.policy->deny_as() == DenyAs::result) {
+        append_denied_result(answers(), message.id_token, denial, modern_);
+    } else {
+        append_denied_error(answers(), message.id_token, denial);
+    }
+}
+
+void Gate::refuse(std::string_view line, const Message& message, Refusal refusal) {
+    if (!enforcing_) {
+        ++counts_.forwarded;
+        write_record(message, line.size(), Decision::would_deny, nullptr);
+        to_server_.append(line);
+        return;
+    }
+    ++counts_.refused;
+    write_record(message, line.size(), Decision::refused, nullptr);
+    if (!message.id_token.empty()) append_refusal(answers(), message.id_token, refusal, message.refusal_offset);
+}
+
+void Gate::client_oversize(std::string_view head) {
+    ++counts_.in;
+    ++counts_.refused;
+    Message message;
+    message.refusal = Refusal::too_long;
+    message.refusal_offset = static_cast<uint32_t>(head.size());
+    write_record(message, head.size(), Decision::refused, nullptr);
+}
+
+void Gate::forward(std::string_view line, const Message& message, Verdict& verdict, const RecordId& record) {
+    ++counts_.forwarded;
+    to_server_.append(line);
+    if (message.kind == MessageKind::request) {
+        PendingRequest request;
+        request.record = record;
+        if (message.method != "tools/call") request.method = message.method;
+        request.tool = message.name;
+        request.forwarded_ns = mark_ns_;
+        request.charged = verdict.charged;
+        pending_.add(message.id_key, std::move(request));
+    } else if (!message.cancelled_id_key.empty()) {
+        PendingRequest cancelled;
+        if (pending_.take(message.cancelled_id_key, cancelled)) counters_.roll_back(cancelled.charged);
+    }
+}
+
+RecordId Gate::write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict) {
+    MessageRecord record;
+    record.direction = Direction::client_to_server;
+    record.message = &message;
+    record.bytes = bytes;
+    record.decision = decision;
+    record.verdict = verdict;
+    record.read_ns = read_ns_;
+    record.queue_ns = queue_ns_;
+    record.judge_ns = judge_ns_;
+    return audit_.message(options_.audit_session, record);
+}
+
+void Gate::flush_unjudged() {
+    if (!opening_.decided()) {
+        std::string judge;
+        opening_.finish(to_server_, judge);
+        to_server_.append(judge);
+    }
+    to_server_.append(client_framer_.rest());
+    client_framer_.clear();
+    pass_server_fragment();
+    to_client_.append(answers_waiting_);
+    answers_waiting_.clear();
+}
+
+size_t Gate::close() {
+    size_t unanswered = pending_.size();
+    pending_.drain([&](PendingRequest& request) { counters_.roll_back(request.charged); });
+    return unanswered;
+}
+
+}  // namespace callgate

@@ -1,0 +1,117 @@
+// Gate: what happens to the bytes of one session. It sees both directions, judges every message of the client, and
+// says what goes on to whom. No I/O: bytes in, bytes out, counts and audit records on the side.
+//
+//   client_bytes("{…tools/call \"rm\"…}\n")   ->  to_server: nothing; to_client: the denial, at a line boundary
+//
+// Invariants: a frame reaches the server byte for byte or not at all (I2); counts().in = forwarded + denied +
+// refused + held (I3); a line of the server is never split by an answer of ours.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "audit/log.h"
+#include "enforce/opening.h"
+#include "enforce/pending.h"
+#include "frame/line_framer.h"
+#include "jsonrpc/answer.h"
+#include "policy/policy.h"
+
+namespace callgate {
+
+struct FrameCounts {
+    uint64_t in = 0, forwarded = 0, denied = 0, refused = 0, held = 0;  // client to server
+    uint64_t blank = 0;             // empty lines, dropped
+    uint64_t server_in = 0, server_forwarded = 0;
+    uint64_t lists_filtered = 0;
+    uint64_t foreign_bytes = 0;     // passed while the stream was not MCP
+    uint64_t client_bytes = 0, server_bytes = 0;
+    FrameCounts& operator+=(const FrameCounts& other);
+    bool conserved() const { return in == forwarded + denied + refused + held && server_in == server_forwarded; }
+};
+
+struct GateOptions {
+    std::shared_ptr<const Policy> policy;
+    std::shared_ptr<const AuditSession> audit_session;
+    std::string grant, session_id;
+    Opening::Start start = Opening::Start::fresh;
+    bool certain = true;
+    size_t frame_bytes_max = kFrameBytesDefault;
+};
+
+class Gate {
+  public:
+    Gate(GateOptions options, CounterTable& counters, AuditLog& audit, std::string& to_server, std::string& to_client);
+
+    void client_bytes(std::string_view bytes);
+    void client_end();  // judges an unterminated last line
+    void server_bytes(std::string_view bytes);
+    void server_end();
+    // For hand-back: everything still held for a line's end goes on as it is.
+    void flush_unjudged();
+    bool client_line_open() const { return !client_framer_.rest().empty(); }
+    // Rolls back what was never answered; the gate is not used any more after this.
+    size_t close();
+
+    const FrameCounts& counts() const { return counts_; }
+    // The server has confirmed that it speaks another protocol.
+    bool wants_release() const { return wants_release_; }
+    size_t pending_requests() const { return pending_.size(); }
+
+  private:
+    struct ClientLines : LineFramer::Handler {
+        explicit ClientLines(Gate& owner) : gate(owner) {}
+        bool line(std::string_view bytes) override { gate.client_line(bytes, true); return true; }
+        void oversize(std::string_view head) override { gate.client_oversize(head); }
+        void skipped(size_t) override {}
+        Gate& gate;
+    };
+    struct ServerLines : LineFramer::Handler {
+        explicit ServerLines(Gate& owner) : gate(owner) {}
+        bool line(std::string_view bytes) override { gate.server_line(bytes); return true; }
+        void oversize(std::string_view) override {}
+        void skipped(size_t) override {}
+        Gate& gate;
+    };
+
+    void client_line(std::string_view line, bool terminated);
+    void client_oversize(std::string_view head);
+    void client_message(std::string_view line, const Message& message);
+    void refuse(std::string_view line, const Message& message, Refusal refusal);
+    void deny(const Message& message, const Verdict& verdict);
+    void forward(std::string_view line, const Message& message, Verdict& verdict, const RecordId& record);
+    const Verdict& judge(const Message& message);
+    RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
+
+    void server_line(std::string_view line);
+    void server_response(std::string_view line, const Message& message);
+    void pass_server_fragment();
+    // Where answers to the client go: straight out, or aside while a line of the server is half sent.
+    std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_; }
+
+    GateOptions options_;
+    CounterTable& counters_;
+    AuditLog& audit_;
+    std::string& to_server_;
+    std::string& to_client_;
+    Caller caller_;
+    bool enforcing_;
+    Opening opening_;
+    MessageParser client_parser_, server_parser_;
+    LineFramer client_framer_, server_framer_;
+    ClientLines client_lines_{*this};
+    ServerLines server_lines_{*this};
+    PendingTable pending_;
+    Verdict verdict_;
+    FrameCounts counts_;
+    std::string judge_from_opening_;
+    std::string answers_waiting_;
+    bool server_line_open_ = false;  // part of a line has been sent to the client
+    bool server_spoke_ = false;
+    bool wants_release_ = false;
+    bool modern_ = false;            // revision 2026-07-28 or later
+    int64_t read_ns_ = 0, mark_ns_ = 0, queue_ns_ = 0, judge_ns_ = 0;
+};
+
+}  // namespace callgate

@@ -1,0 +1,110 @@
+// The server's direction: everything passes but hidden tools; answers are matched to what they answer.
+#include "base/clock.h"
+#include "enforce/gate.h"
+#include "jsonrpc/tools_list.h"
+
+namespace callgate {
+namespace {
+
+// The rest of a server's line that has not ended is kept only if it may be a message.
+bool may_be_message(std::string_view rest) {
+    size_t first = rest.find_first_not_of(" \t\r");
+    return first == std::string_view::npos || rest[first] == '{' || rest[first] == '[';
+}
+
+}  // namespace
+
+void Gate::server_bytes(std::string_view bytes) {
+    counts_.server_bytes += bytes.size();
+    read_ns_ = realtime_ns();
+    if (!server_spoke_ && opening_.is_foreign() && !bytes.empty()) {
+        std::string head(server_framer_.rest());
+        head.append(bytes);
+        size_t end = head.find('\n');
+        if (end != std::string::npos) {
+            server_spoke_ = true;
+            wants_release_ = opening_.server_confirms(std::string_view(head).substr(0, end + 1));
+        }
+    }
+    if (server_line_open_) {
+        size_t end = bytes.find('\n');
+        to_client_.append(bytes.substr(0, end == std::string_view::npos ? bytes.size() : end + 1));
+        if (end == std::string_view::npos) return;
+        bytes.remove_prefix(end + 1);
+        server_line_open_ = false;
+        to_client_.append(answers_waiting_);
+        answers_waiting_.clear();
+    }
+    server_framer_.feed(bytes, server_lines_);
+    std::string_view rest = server_framer_.rest();
+    if (!rest.empty() && (!may_be_message(rest) || rest.size() > kFrameBytesMax || opening_.is_foreign()))
+        pass_server_fragment();
+}
+
+// Sends on what has come of a line; answers of ours wait for its end.
+void Gate::pass_server_fragment() {
+    if (server_framer_.rest().empty()) return;
+    to_client_.append(server_framer_.rest());
+    server_framer_.clear();
+    server_line_open_ = true;
+}
+
+void Gate::server_end() {
+    std::string rest(server_framer_.rest());
+    server_framer_.clear();
+    if (!rest.empty()) server_line(rest);
+    to_client_.append(answers_waiting_);
+    answers_waiting_.clear();
+}
+
+void Gate::server_line(std::string_view line) {
+    const Message& message = server_parser_.parse(line);
+    if (message.kind == MessageKind::invalid) {
+        // not a message: what a server prints reaches the client
+        to_client_.append(line);
+        return;
+    }
+    ++counts_.server_in;
+    ++counts_.server_forwarded;
+    if (message.kind == MessageKind::response) return server_response(line, message);
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &message;
+    record.bytes = line.size();
+    record.decision = Decision::passed;
+    record.read_ns = read_ns_;
+    audit_.message(options_.audit_session, record);
+    to_client_.append(line);
+}
+
+void Gate::server_response(std::string_view line, const Message& message) {
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &message;
+    record.bytes = line.size();
+    record.decision = Decision::passed;
+    record.read_ns = read_ns_;
+    PendingRequest request;
+    bool known = !message.id_key.empty() && pending_.take(message.id_key, request);
+    if (known) {
+        record.request_record_id = request.record.view();
+        record.request_method = request.method_name();
+        record.request_tool = request.tool;
+        record.latency_ns = monotonic_ns() - request.forwarded_ns;
+        if (message.is_error || message.is_tool_error) counters_.roll_back(request.charged);
+    }
+    audit_.message(options_.audit_session, record);
+    // A response to an unknown id may answer what was asked before the take-over.
+    bool may_be_list = !known || request.method_name() == "tools/list";
+    if (may_be_list && enforcing_ && options_.policy->hides_any()) {
+        size_t before = to_client_.size();
+        filter_tools_list(line, [&](std::string_view tool) { return options_.policy->is_hidden(tool); }, to_client_);
+        if (to_client_.size() != before) {
+            ++counts_.lists_filtered;
+            return;
+        }
+    }
+    to_client_.append(line);
+}
+
+}  // namespace callgate

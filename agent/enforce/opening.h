@@ -1,0 +1,55 @@
+// Opening: the part of a client's stream before it is known to be MCP.
+//
+// A server that a policy names is taken over before it has said what it speaks. What cannot be a JSON-RPC message (a
+// banner, a prompt) passes; the first message decides. Another protocol (LSP, ACP, Codex app-server) passes too, one
+// whole message at a time, and each is looked at: the first MCP message ends the opening and is judged, so claiming
+// to be something else first gains a client nothing. Only the server's own answer confirms that it really speaks
+// another protocol; then it can be handed back.
+//
+//   client `{"id":0,"method":"initialize",…"protocolVersion":1…}`   -> passes, is_foreign()
+//   server `{"id":0,"result":{"protocolVersion":1,…}}`              -> server_confirms() is true: hand back
+//   client `{…"method":"tools/call"…}` instead                      -> decided: everything from here is judged
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "jsonrpc/classify.h"
+#include "jsonrpc/message.h"
+
+namespace callgate {
+
+class Opening {
+  public:
+    enum class Start {
+        fresh,    // nothing was read before
+        midway,   // adopted while running: the first bytes may be the end of a line that began before
+        decided,  // the first bytes have been found to be MCP already
+    };
+    // `certain`: identity says it is an MCP server; JSON that is no message is then judged (and refused), not passed.
+    Opening(Start start, bool certain, size_t frame_bytes_max);
+
+    bool decided() const { return state_ == State::decided; }
+    bool is_foreign() const { return state_ == State::foreign_lines || state_ == State::foreign_headers; }
+
+    // Appends what may pass to `pass`. Once decided() the bytes to be judged from there on are in `judge`.
+    void feed(std::string_view bytes, std::string& pass, std::string& judge);
+    // End of file: an unfinished line that looks like JSON is judged, anything else passes.
+    void finish(std::string& pass, std::string& judge);
+    // The first bytes the server sends while the client's stream is foreign.
+    bool server_confirms(std::string_view line);
+
+  private:
+    enum class State { tail, sniff, foreign_lines, foreign_headers, decided };
+    size_t take_line(std::string& pass);
+    size_t take_headed_message(std::string& pass);
+    void step(std::string& pass);
+
+    State state_;
+    bool certain_;
+    size_t frame_bytes_max_;
+    std::string held_;         // not passed yet
+    std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
+    MessageParser parser_;
+};
+
+}  // namespace callgate

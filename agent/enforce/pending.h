@@ -1,0 +1,45 @@
+// PendingTable: the client's requests that the server has not answered yet, by normalised id.
+//
+// A duplicate id in flight is kept beside the first (servers execute both, PROTOCOL); the oldest is answered first.
+#pragma once
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "audit/log.h"
+#include "policy/verdict.h"
+
+namespace callgate {
+
+struct PendingRequest {
+    RecordId record;
+    std::string method;  // empty for tools/call, the most frequent
+    std::string tool;
+    int64_t forwarded_ns = 0;  // monotonic
+    std::vector<CounterUse> charged;
+    std::string_view method_name() const { return method.empty() ? std::string_view("tools/call") : method; }
+};
+
+class PendingTable {
+  public:
+    bool full() const;
+    void add(std::string_view id_key, PendingRequest request);
+    // Moves the oldest request with this id into `out`; false where there is none.
+    bool take(std::string_view id_key, PendingRequest& out);
+    size_t size() const { return requests_.size(); }
+    template <typename Each>
+    void drain(Each each) {
+        for (auto& [key, request] : requests_) each(request);
+        requests_.clear();
+    }
+
+  private:
+    struct Hash {
+        using is_transparent = void;
+        size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    std::unordered_multimap<std::string, PendingRequest, Hash, std::equal_to<>> requests_;
+};
+
+}  // namespace callgate

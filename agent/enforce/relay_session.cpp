@@ -1,0 +1,180 @@
+#include "enforce/relay_session.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+
+#include "base/clock.h"
+
+namespace callgate {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long a hand-back waits for the rest of a line that has begun.
+constexpr int64_t kLineNanoseconds = 200'000'000;
+
+bool peer_has_hung_up(int fd) {
+    pollfd poll{fd, 0, 0};
+    return ::poll(&poll, 1, 0) == 1 && (poll.revents & (POLLHUP | POLLERR));
+}
+
+// The server had these as its own; while they are ours, the ring must be able to wait on them.
+void make_blocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+}  // namespace
+
+RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit,
+                           Events events)
+    : ring_(ring),
+      input_is_socket_(ends.input_kind == ChannelKind::unix_socket),
+      output_is_socket_(ends.output_kind == ChannelKind::unix_socket),
+      events_(std::move(events)),
+      client_source_(ring, std::move(ends.from_client), input_is_socket_,
+                     {[this](std::string_view bytes) {
+                          gate_.client_bytes(bytes);
+                          pump();
+                      },
+                      [this] { client_ended(); }}),
+      server_source_(ring, std::move(ends.from_server), output_is_socket_,
+                     {[this](std::string_view bytes) {
+                          gate_.server_bytes(bytes);
+                          pump();
+                      },
+                      [this] { server_ended(); }}),
+      server_sink_(ring, std::move(ends.to_server), input_is_socket_,
+                   {[this] { pump(); },
+                    [this] {
+                        if (handed_over_) return;
+                        client_source_.close();
+                        end_if_over();
+                    },
+                    [this] { end_if_over(); }}),
+      client_sink_(ring, std::move(ends.to_client), output_is_socket_,
+                   {[this] { pump(); },
+                    [this] {
+                        if (handed_over_) return;
+                        server_source_.close();
+                        end_if_over();
+                    },
+                    [this] { end_if_over(); }}),
+      unread_(std::move(ends.unread)),
+      gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
+    make_blocking(client_source_.fd());
+    make_blocking(client_sink_.fd());
+}
+
+void RelaySession::start() {
+    server_sink_.watch_hangup();
+    client_sink_.watch_hangup();
+    if (!unread_.empty()) gate_.client_bytes(unread_);
+    std::string().swap(unread_);
+    pump();
+}
+
+void RelaySession::late_client_bytes(std::string_view bytes) {
+    gate_.client_bytes(bytes);
+    pump();
+}
+
+void RelaySession::pump() {
+    if (ended_) return;
+    server_sink_.flush();
+    client_sink_.flush();
+    if (!quiescing_ || gate_.client_line_open()) {
+        bool client_must_wait =
+            server_sink_.pending_bytes() > kOutputBytesHigh || client_sink_.pending_bytes() > kOutputBytesHigh;
+        client_must_wait ? client_source_.pause() : client_source_.resume();
+    }
+    client_sink_.pending_bytes() > kOutputBytesHigh ? server_source_.pause() : server_source_.resume();
+    if (gate_.wants_release() && !release_asked_) {
+        release_asked_ = true;
+        events_.wants_release(*this);
+    }
+}
+
+void RelaySession::client_ended() {
+    gate_.client_end();
+    client_sink_.flush();
+    server_sink_.finish();
+    end_if_over();
+}
+
+void RelaySession::server_ended() {
+    gate_.server_end();
+    // A server that has gone closes; one that only says "no more" shuts down, and so does what it had before.
+    if (output_is_socket_ && peer_has_hung_up(server_source_.fd())) client_sink_.end_by_closing();
+    client_sink_.finish();
+    end_if_over();
+}
+
+void RelaySession::end_if_over() {
+    if (ended_ || handed_over_) return;
+    bool from_client_over = !client_source_.open();
+    bool from_server_over = !server_source_.open();
+    bool to_client_over = !client_sink_.open() || (from_server_over && client_sink_.pending_bytes() == 0);
+    bool to_server_over = !server_sink_.open() || (from_client_over && server_sink_.pending_bytes() == 0);
+    if (from_client_over && from_server_over && to_client_over && to_server_over) close();
+}
+
+void RelaySession::close() {
+    if (ended_) return;
+    ended_ = true;
+    *alive_ = false;
+    client_source_.close();
+    server_source_.close();
+    server_sink_.close();
+    client_sink_.close();
+    events_.ended(*this);
+}
+
+size_t RelaySession::unread_by_server() const {
+    int count = 0;
+    if (server_sink_.fd() < 0) return 0;
+    if (ioctl(server_sink_.fd(), input_is_socket_ ? SIOCOUTQ : FIONREAD, &count)) return 0;
+    return count;
+}
+
+void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<void(bool)> ready) {
+    if (ended_ || quiescing_) return;
+    quiescing_ = true;
+    quiesced_ = std::move(ready);
+    int64_t now = monotonic_ns();
+    quiesce_deadline_ns_ = now + std::chrono::nanoseconds(patience).count();
+    line_deadline_ns_ = now + kLineNanoseconds;
+    quiesce_step();
+}
+
+void RelaySession::quiesce_step() {
+    if (ended_) return;
+    int64_t now = monotonic_ns();
+    if (client_source_.open() && (!gate_.client_line_open() || now > line_deadline_ns_)) client_source_.stop();
+    bool client_stopped = !client_source_.open() && client_source_.idle();
+    if (client_stopped) {
+        gate_.flush_unjudged();
+        server_sink_.flush();
+        client_sink_.flush();
+    }
+    bool server_has_all = client_stopped && server_sink_.pending_bytes() == 0 && unread_by_server() == 0;
+    if (server_has_all && server_source_.open()) server_source_.stop();
+    bool drained = server_has_all && server_source_.idle() && client_sink_.pending_bytes() == 0;
+    if (drained || now > quiesce_deadline_ns_) {
+        server_source_.stop();
+        if (!server_source_.idle() && now < quiesce_deadline_ns_ + 1'000'000'000) {
+            // its read is being cancelled: one more turn
+        } else {
+            gate_.flush_unjudged();
+            handed_over_ = true;
+            return std::exchange(quiesced_, nullptr)(drained);
+        }
+    }
+    ring_.after(1ms, [this, alive = alive_] {
+        if (*alive) quiesce_step();
+    });
+}
+
+}  // namespace callgate

@@ -1,0 +1,70 @@
+// RelaySession: one governed session on the ring: two sources, two sinks, one gate between them.
+//
+//   client ─► client_source ─► gate ─► server_sink ─► server
+//   client ◄─ client_sink  ◄─ gate ◄─ server_source ◄─ server
+//
+// Back-pressure: neither side is read while more than kOutputBytesHigh waits for the one it would be written to. An
+// end of file or a broken pipe on one side becomes the same on the other, after everything before it.
+// All members belong to the loop's thread.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "enforce/gate.h"
+#include "io/stream.h"
+#include "takeover/takeover.h"
+
+namespace callgate {
+
+class RelaySession {
+  public:
+    struct Events {
+        std::function<void(RelaySession&)> ended;          // both directions are over; destroy once idle()
+        std::function<void(RelaySession&)> wants_release;  // the server speaks another protocol
+    };
+    RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit,
+                 Events events);
+
+    void start();
+    // Bytes that another thread of the server had read from the original during the take-over.
+    void late_client_bytes(std::string_view bytes);
+    const FrameCounts& counts() const { return gate_.counts(); }
+    Gate& gate() { return gate_; }
+
+    // Hand-back, first half: stops reading, lets the server and the client have everything that is on its way.
+    // `ready(true)` is called when both are empty, `ready(false)` after `patience`; then call take_originals().
+    void quiesce(std::chrono::milliseconds patience, std::function<void(bool drained)> ready);
+    int original_input() const { return client_source_.fd(); }
+    int original_output() const { return client_sink_.fd(); }
+    int replacement_output() const { return server_source_.fd(); }
+    // Bytes the server has not read yet from its replacement.
+    size_t unread_by_server() const;
+
+    void close();  // both directions at once
+    bool ended() const { return ended_; }
+    bool idle() const {
+        return client_source_.idle() && server_source_.idle() && client_sink_.idle() && server_sink_.idle();
+    }
+
+  private:
+    void pump();
+    void client_ended();
+    void server_ended();
+    void end_if_over();
+    void quiesce_step();
+
+    Ring& ring_;
+    bool input_is_socket_, output_is_socket_;
+    Events events_;
+    Source client_source_, server_source_;
+    Sink server_sink_, client_sink_;
+    std::string unread_;
+    Gate gate_;
+    bool ended_ = false, quiescing_ = false, release_asked_ = false;
+    bool handed_over_ = false;  // the descriptors are being given back: what happens on them is not ours any more
+    int64_t quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;
+    std::function<void(bool)> quiesced_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace callgate

@@ -1,0 +1,146 @@
+#include "io/stream.h"
+
+#include <sys/socket.h>
+
+namespace callgate {
+namespace {
+
+constexpr size_t kKeepCapacity = 4096;  // of an idle buffer; more is given back
+
+void give_back(std::string& buffer) {
+    buffer.clear();
+    if (buffer.capacity() > kKeepCapacity) std::string().swap(buffer);
+}
+
+}  // namespace
+
+Source::Source(Ring& ring, Fd fd, bool is_socket, Events events)
+    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), events_(std::move(events)) {}
+
+void Source::resume() {
+    paused_ = false;
+    if (!open_ || in_flight_) return;
+    in_flight_ = true;
+    ring_.read(fd_.get(), is_socket_, this);
+}
+
+void Source::stop() {
+    if (!open_) return;
+    open_ = false;
+    if (in_flight_) ring_.cancel(this);
+}
+
+void Source::close() {
+    stop();
+    closing_ = true;
+    if (!in_flight_) fd_.reset();
+}
+
+void Source::complete(int result, std::string_view bytes) {
+    in_flight_ = false;
+    if (!open_) {
+        // Bytes that arrived while closing are still the connection's: nothing that was read is lost.
+        if (result > 0) events_.bytes(bytes);
+        if (closing_) fd_.reset();
+        return;
+    }
+    if (result == -EINTR || result == -EAGAIN || result == -ENOBUFS) {
+        if (!paused_) resume();
+        return;
+    }
+    if (result == -ECANCELED) return;
+    if (result <= 0) {
+        open_ = false;
+        events_.end();
+        return;
+    }
+    events_.bytes(bytes);
+    if (open_ && !paused_) resume();
+}
+
+Sink::Sink(Ring& ring, Fd fd, bool is_socket, Events events)
+    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), events_(std::move(events)) {}
+
+void Sink::watch_hangup() {
+    if (watching_ || !open_) return;
+    watching_ = true;
+    ring_.poll_hangup(fd_.get(), &hangup_);
+}
+
+void Sink::flush() {
+    if (!open_) {
+        give_back(pending_);
+        return;
+    }
+    if (writing_now_) return;
+    if (pending_.empty()) return end_if_done();
+    writing_.swap(pending_);
+    written_ = 0;
+    writing_now_ = true;
+    ring_.write(fd_.get(), is_socket_, writing_, this);
+}
+
+void Sink::finish() {
+    finishing_ = true;
+    flush();
+}
+
+void Sink::end_if_done() {
+    if (!finishing_ || finished_ || writing_now_ || !pending_.empty()) return;
+    finished_ = true;
+    if (is_socket_ && !end_by_closing_) {
+        ::shutdown(fd_.get(), SHUT_WR);
+    } else {
+        close();
+    }
+    if (events_.finished) events_.finished();
+}
+
+void Sink::close() {
+    open_ = false;
+    give_back(pending_);
+    if (writing_now_) ring_.cancel(this);
+    if (watching_) ring_.cancel(&hangup_);
+    if (idle()) fd_.reset();
+}
+
+void Sink::complete(int result, std::string_view) {
+    writing_now_ = false;
+    if (!open_) {
+        if (idle()) fd_.reset();
+        give_back(writing_);
+        written_ = 0;
+        return;
+    }
+    if (result == -EINTR || result == -EAGAIN) result = 0;
+    if (result < 0) {
+        give_back(writing_);
+        written_ = 0;
+        close();
+        events_.gone();
+        return;
+    }
+    written_ += result;
+    if (written_ < writing_.size()) {
+        writing_now_ = true;
+        ring_.write(fd_.get(), is_socket_, std::string_view(writing_).substr(written_), this);
+    } else {
+        give_back(writing_);
+        written_ = 0;
+        flush();
+    }
+    events_.written();
+}
+
+void Sink::hung_up(int result) {
+    watching_ = false;
+    if (!open_) {
+        if (idle()) fd_.reset();
+        return;
+    }
+    if (result == -ECANCELED) return;
+    close();
+    events_.gone();
+}
+
+}  // namespace callgate

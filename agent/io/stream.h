@@ -1,0 +1,90 @@
+// Source and Sink: the reading and the writing end of one direction of a connection, on the Ring.
+//
+// Both own their descriptor. close() may be called at any time: it stops new operations and cancels those in flight;
+// idle() tells when none is left, and only then may the object die.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "io/ring.h"
+
+namespace callgate {
+
+class Source : public Completion {
+  public:
+    struct Events {
+        std::function<void(std::string_view)> bytes;  // valid in the call
+        std::function<void()> end;                     // end of file, or the connection broke
+    };
+    Source(Ring& ring, Fd fd, bool is_socket, Events events);
+    ~Source() override { assert(idle()); }
+
+    void resume();  // read on; the first call starts
+    void pause() { paused_ = true; }
+    void stop();   // reads no more, keeps the descriptor; bytes of a read in flight are still handed over
+    void close();  // stop, and the descriptor goes
+    bool open() const { return open_; }
+    bool idle() const { return !in_flight_; }
+    int fd() const { return fd_.get(); }
+
+    void complete(int result, std::string_view bytes) override;
+
+  private:
+    Ring& ring_;
+    Fd fd_;
+    bool is_socket_;
+    Events events_;
+    bool open_ = true, closing_ = false, paused_ = true, in_flight_ = false;
+};
+
+class Sink : public Completion {
+  public:
+    struct Events {
+        std::function<void()> written;  // something was written: less is pending than before
+        std::function<void()> gone;     // nobody reads any more; pending bytes were dropped
+        std::function<void()> finished; // everything was written and the end was passed on
+    };
+    Sink(Ring& ring, Fd fd, bool is_socket, Events events);
+    ~Sink() override { assert(idle()); }
+
+    // Bytes to be written: append to it, then flush().
+    std::string& pending() { return pending_; }
+    void flush();
+    size_t pending_bytes() const { return pending_.size() + writing_.size() - written_; }
+    // Passes the end of file on after everything is written; the descriptor of a socket stays to notice a hang-up.
+    void finish();
+    void close();
+    bool open() const { return open_; }
+    bool idle() const { return !writing_now_ && !watching_; }
+    int fd() const { return fd_.get(); }
+    void watch_hangup();
+    // At the end of file do not shut a socket down, only close it: others may hold it too.
+    void end_by_closing() { end_by_closing_ = true; }
+
+    void complete(int result, std::string_view bytes) override;
+
+  private:
+    class Hangup : public Completion {
+      public:
+        explicit Hangup(Sink& sink) : sink_(sink) {}
+        void complete(int result, std::string_view) override { sink_.hung_up(result); }
+
+      private:
+        Sink& sink_;
+    };
+    void hung_up(int result);
+    void end_if_done();
+
+    Ring& ring_;
+    Fd fd_;
+    bool is_socket_;
+    Events events_;
+    Hangup hangup_{*this};
+    std::string pending_, writing_;
+    size_t written_ = 0;
+    bool open_ = true, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false, watching_ = false;
+};
+
+}  // namespace callgate

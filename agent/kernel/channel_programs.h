@@ -1,0 +1,52 @@
+// The agent's side of bpf/channel.bpf.c: loads it, says what is watched, hears who reads, lets held threads go.
+//
+// Belongs to one thread (the take-over thread) from start() on; counters() may be called from any.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kernel/proc.h"
+#include "kernel/scope.h"
+#include "wire.h"
+
+namespace callgate {
+
+struct KernelCounters {
+    uint64_t values[CG_COUNT_MAX]{};
+    uint64_t operator[](cg_counter which) const { return values[which]; }
+};
+
+class ChannelPrograms {
+  public:
+    using OnEvent = std::function<void(const cg_event&)>;
+
+    // Loads and attaches; nothing is held before enable_holds(). `on_event` is called from poll().
+    static Result<std::unique_ptr<ChannelPrograms>> start(const Scope& scope, OnEvent on_event);
+    ~ChannelPrograms();
+
+    // File descriptor that is readable while events wait; poll() hands them out and returns how many.
+    int ring_fd() const;
+    int poll();
+
+    void enable_holds(bool enabled);
+    Status watch(const cg_channel_key& channel, const cg_channel& value);
+    void forget(const cg_channel_key& channel);
+    std::optional<cg_channel> find(const cg_channel_key& channel) const;
+
+    std::optional<cg_hold> hold_of(pid_t tid) const;
+    // Ends the wait: the thread goes on (into a ptrace stop, where one was asked for). Removes its entry.
+    void release(pid_t tid);
+
+    KernelCounters counters() const;
+
+  private:
+    ChannelPrograms();
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace callgate

@@ -1,0 +1,29 @@
+// Whom callgate may touch, as configured; the kernel programs hold the same rule (bpf/scope.bpf.h).
+//
+// In scope is a process that belongs to one of the trees or cgroups (where any is given) and to one of the users
+// (where any is given). Nothing given: the host. The agent itself never is in scope.
+#pragma once
+#include <sys/types.h>
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/result.h"
+
+namespace callgate {
+
+struct Scope {
+    std::vector<pid_t> trees;          // root processes
+    std::vector<std::string> cgroups;  // directories of cgroup v2
+    std::vector<uid_t> users;
+};
+
+// The processes that are in scope right now, the agent left out.
+std::vector<pid_t> processes_in_scope(const Scope& scope);
+// The given roots and all their descendants.
+std::unordered_set<pid_t> descendants_of(const std::vector<pid_t>& roots);
+// Where cgroup v2 is mounted ("/sys/fs/cgroup", or "…/unified" on hybrid hosts); empty where it is not.
+std::string cgroup2_mount();
+
+}  // namespace callgate

@@ -1,0 +1,101 @@
+#include "lifecycle/config.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include <array>
+
+#include "kernel/proc.h"
+#include "policy/object_reader.h"
+
+namespace callgate {
+namespace {
+
+using Kind = JsonValue::Kind;
+
+constexpr std::string_view kTopKeys[] = {"scope",   "audit",           "control",        "state_directory",
+                                         "unnamed", "frame_bytes_max", "stop_timeout_s", "$comment"};
+constexpr std::string_view kScopeKeys[] = {"trees", "cgroups", "users"};
+constexpr std::string_view kAuditKeys[] = {"file"};
+constexpr std::string_view kControlKeys[] = {"socket"};
+constexpr KnownKeys kTop{"config", kTopKeys, {}};
+constexpr KnownKeys kScope{"scope", kScopeKeys, {}};
+constexpr KnownKeys kAudit{"audit", kAuditKeys, {}};
+constexpr KnownKeys kControl{"control", kControlKeys, {}};
+constexpr std::array<std::pair<std::string_view, bool>, 2> kUnnamed = {{{"observe", false}, {"deny", true}}};
+
+bool user_id(const JsonValue& value, uid_t& uid) {
+    if (value.kind == Kind::integer && value.integer >= 0) {
+        uid = static_cast<uid_t>(value.integer);
+        return true;
+    }
+    if (value.kind != Kind::string) return false;
+    passwd entry, *found = nullptr;
+    char buffer[16384];
+    if (getpwnam_r(value.string.c_str(), &entry, buffer, sizeof(buffer), &found) || !found) return false;
+    uid = found->pw_uid;
+    return true;
+}
+
+void load_scope(const JsonValue& value, Scope& scope, ProblemList& problems) {
+    ObjectReader reader(value, "/scope", kScope, problems);
+    if (const JsonValue* trees = reader.member("trees", Kind::array))
+        for (const JsonValue& each : trees->items) {
+            if (each.kind == Kind::integer && each.integer > 0) {
+                scope.trees.push_back(static_cast<pid_t>(each.integer));
+            } else {
+                problems.add(each.offset, "/scope/trees", "expected a process id");
+            }
+        }
+    if (const JsonValue* cgroups = reader.member("cgroups", Kind::array))
+        for (const JsonValue& each : cgroups->items) {
+            if (each.kind == Kind::string && each.string.starts_with('/')) {
+                scope.cgroups.push_back(each.string);
+            } else {
+                problems.add(each.offset, "/scope/cgroups", "expected the path of a cgroup v2 directory");
+            }
+        }
+    if (const JsonValue* users = reader.member("users", Kind::array))
+        for (const JsonValue& each : users->items) {
+            uid_t uid = 0;
+            if (user_id(each, uid)) {
+                scope.users.push_back(uid);
+            } else {
+                problems.add(each.offset, "/scope/users", "expected the name or number of a user of this host");
+            }
+        }
+}
+
+}  // namespace
+
+Result<Config> load_config(const std::string& directory, std::vector<PolicyProblem>& found) {
+    Config config;
+    std::string path = directory + "/callgate.json";
+    std::string text = TRY(read_small_file(path, size_t{1} << 20));
+    struct stat status;
+    if (stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH))) {
+        found.push_back({path, 0, 0, "", "can be written by others than its owner; chmod go-w it"});
+        return config;
+    }
+    ProblemList problems;
+    if (auto root = parse_json(text, problems); root && expect(Kind::object, *root, "", problems)) {
+        ObjectReader reader(*root, "", kTop, problems);
+        if (const JsonValue* scope = reader.member("scope", Kind::object)) load_scope(*scope, config.scope, problems);
+        if (const JsonValue* audit = reader.member("audit", Kind::object)) {
+            ObjectReader members(*audit, "/audit", kAudit, problems);
+            config.audit_file = members.word("file", 4096).value_or(config.audit_file);
+        }
+        if (const JsonValue* control = reader.member("control", Kind::object)) {
+            ObjectReader members(*control, "/control", kControl, problems);
+            config.control_socket = members.word("socket", 107).value_or(config.control_socket);
+        }
+        config.state_directory = reader.word("state_directory", 4096).value_or(config.state_directory);
+        config.deny_unnamed = reader.choice("unnamed", kUnnamed).value_or(false);
+        config.frame_bytes_max = reader.integer("frame_bytes_max", 1024, int64_t{kFrameBytesMax}).value_or(kFrameBytesDefault);
+        config.stop_timeout_s = static_cast<int>(reader.integer("stop_timeout_s", 0, 3600).value_or(60));
+    }
+    problems.report(text, path, found);
+    return config;
+}
+
+}  // namespace callgate

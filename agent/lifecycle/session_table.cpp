@@ -1,0 +1,235 @@
+#include "lifecycle/session_table.h"
+
+#include "base/clock.h"
+
+namespace callgate {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+// Blind servers that `sessions` lists; older ones are in the audit log.
+constexpr size_t kBlindKept = 256;
+
+std::string utc_now() {
+    int64_t now = realtime_ns();
+    time_t seconds = now / 1'000'000'000;
+    tm parts;
+    gmtime_r(&seconds, &parts);
+    char text[32];
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+std::string_view name(Mode mode) {
+    switch (mode) {
+        case Mode::enforce: return "enforce";
+        case Mode::shadow: return "shadow";
+        case Mode::observe: return "observe";
+    }
+    return "";
+}
+
+// JSON text of a string that may hold anything.
+std::string json_text(std::string_view text) {
+    return json(std::string(text)).dump(-1, ' ', true, json::error_handler_t::replace);
+}
+
+json server_json(const ServerIdentity& server) {
+    return {{"pid", server.process.pid},       {"package", server.package.name}, {"package_version", server.package.version},
+            {"command", server.command},       {"exe", server.process.exe},      {"uid", server.process.uid}};
+}
+
+json peer_json(const PeerIdentity& peer) {
+    return {{"pid", peer.process.pid}, {"uid", peer.process.uid}, {"user", peer.process.user}, {"exe", peer.process.exe}};
+}
+
+json counts_json(const FrameCounts& counts) {
+    return {{"in", counts.in},           {"forwarded", counts.forwarded}, {"denied", counts.denied},
+            {"refused", counts.refused}, {"held", counts.held},           {"dropped_blank", counts.blank},
+            {"server_in", counts.server_in}, {"server_forwarded", counts.server_forwarded},
+            {"lists_filtered", counts.lists_filtered}, {"foreign_bytes", counts.foreign_bytes},
+            {"client_bytes", counts.client_bytes}, {"server_bytes", counts.server_bytes}};
+}
+
+// What identifies a caller where no grant is configured: POLICY, "the default grant is (uid, client executable)".
+std::string default_grant(const PeerIdentity& client) {
+    return "uid:" + std::to_string(client.process.uid) + " exe:" + client.process.exe;
+}
+
+SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy) {
+    SessionFacts facts;
+    facts.session_id = id;
+    facts.transport = "stdio";
+    facts.server = server;
+    facts.peer = client;
+    facts.grant = default_grant(client);
+    facts.policy = policy.name();
+    facts.policy_revision = policy.revision();
+    facts.mode = name(policy.mode());
+    return facts;
+}
+
+}  // namespace
+
+SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
+    : ring_(ring), audit_(audit), config_(config) {}
+
+SessionTable::~SessionTable() = default;
+
+void SessionTable::add(TakenServer taken) {
+    Entry entry;
+    entry.id = taken.session_id;
+    entry.started = utc_now();
+    entry.policy = taken.policy;
+    entry.audit_session = audit_.describe(facts_of(taken.session_id, taken.server, taken.client, *taken.policy));
+    entry.server = std::move(taken.server);
+    entry.client = std::move(taken.client);
+    entry.input = taken.ends.input;
+    entry.new_input = taken.ends.new_input;
+    entry.new_output = taken.ends.new_output;
+    entry.remark = taken.remark;
+    GateOptions options;
+    options.policy = taken.policy;
+    options.audit_session = entry.audit_session;
+    options.grant = default_grant(entry.client);
+    options.session_id = entry.id;
+    options.start = taken.start;
+    options.certain = taken.certain;
+    options.frame_bytes_max = config_.frame_bytes_max;
+    std::string id = entry.id;
+    entry.relay = std::make_unique<RelaySession>(
+        ring_, std::move(taken.ends), std::move(options), counters_, audit_,
+        RelaySession::Events{[this, id](RelaySession&) { ended(id); },
+                             [this, id](RelaySession&) {
+                                 auto found = entries_.find(id);
+                                 if (found != entries_.end()) hand_back(found->second, 10s, "released: not MCP");
+                             }});
+    std::vector<std::pair<std::string, std::string>> members = {
+        {"state", "\"enforced\""}, {"adopted", taken.start == Opening::Start::midway ? "true" : "false"}};
+    if (!entry.remark.empty()) members.emplace_back("remark", json_text(entry.remark));
+    audit_.event("session_start", entry.audit_session, members);
+    ++total_;
+    Entry& placed = entries_.emplace(id, std::move(entry)).first->second;
+    placed.relay->start();
+}
+
+void SessionTable::add_blind(BlindServer blind) {
+    ++blind_total_;
+    auto session = audit_.describe(facts_of(blind.session_id, blind.server, blind.client, *blind.policy));
+    audit_.event("session_blind", session, {{"state", "\"blind\""}, {"reason", json_text(blind.reason)},
+                                            {"killed", blind.killed ? "true" : "false"}});
+    blind_.push_back({{"session", blind.session_id}, {"state", "blind"}, {"reason", blind.reason},
+                      {"killed", blind.killed}, {"server", server_json(blind.server)}, {"peer", peer_json(blind.client)},
+                      {"policy", blind.policy->name()}, {"started", utc_now()}});
+    if (blind_.size() > kBlindKept) blind_.pop_front();
+}
+
+void SessionTable::late_bytes(const std::string& id, std::string_view bytes) {
+    auto found = entries_.find(id);
+    if (found != entries_.end() && found->second.relay) found->second.relay->late_client_bytes(bytes);
+}
+
+void SessionTable::supersede(const std::string& id) {
+    auto found = entries_.find(id);
+    if (found == entries_.end() || !found->second.relay) return;
+    found->second.ended_because = "superseded: another process reads the same input";
+    found->second.relay->close();
+}
+
+void SessionTable::ended(const std::string& id) {
+    auto found = entries_.find(id);
+    if (found == entries_.end() || !found->second.relay) return;
+    Entry& entry = found->second;
+    FrameCounts counts = entry.relay->counts();
+    size_t unanswered = entry.relay->gate().close();
+    ended_counts_ += counts;
+    json members = counts_json(counts);
+    members["unanswered"] = unanswered;
+    audit_.event("session_end", entry.audit_session,
+                 {{"reason", json_text(entry.ended_because)},
+                  {"frames", members.dump()},
+                  {"conserved", counts.conserved() ? "true" : "false"}});
+    bury(std::move(entry.relay));
+    if (watcher_) watcher_->session_ended(id);
+    entries_.erase(found);
+    finish_if_empty();
+}
+
+void SessionTable::bury(std::unique_ptr<RelaySession> relay) {
+    buried_.push_back(std::move(relay));
+    if (buried_.size() == 1) ring_.after(1ms, [this] { sweep(); });
+}
+
+void SessionTable::sweep() {
+    std::erase_if(buried_, [](const auto& relay) { return relay->idle(); });
+    if (!buried_.empty()) ring_.after(1ms, [this] { sweep(); });
+    finish_if_empty();
+}
+
+void SessionTable::finish_if_empty() {
+    if (all_done_ && entries_.empty() && buried_.empty()) std::exchange(all_done_, nullptr)();
+}
+
+void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because) {
+    if (entry.handing_back) return;
+    entry.handing_back = true;
+    std::string id = entry.id;
+    entry.relay->quiesce(patience, [this, id, because](bool drained) {
+        auto found = entries_.find(id);
+        if (found == entries_.end()) return;
+        Entry& quiet = found->second;
+        HandBackJob job;
+        job.back.new_input = quiet.new_input;
+        job.back.new_output = quiet.new_output;
+        job.back.original_input = quiet.relay->original_input();
+        job.back.original_output = quiet.relay->original_output();
+        job.back.replacement_output = quiet.relay->replacement_output();
+        job.original_input = quiet.input;
+        job.server_pid = quiet.server.process.pid;
+        size_t lost = drained ? 0 : quiet.relay->unread_by_server();
+        job.done = [this, id, because, lost](std::string problem) {
+            ring_.post([this, id, because, lost, problem = std::move(problem)] {
+                auto back = entries_.find(id);
+                if (back == entries_.end()) return;
+                back->second.ended_because = problem.empty() ? because : std::string(because) + ", but: " + problem;
+                if (lost) back->second.ended_because += ", " + std::to_string(lost) + " bytes were not read by the server";
+                back->second.relay->close();
+            });
+        };
+        watcher_->hand_back(std::move(job));
+    });
+}
+
+void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::function<void()> done) {
+    all_done_ = std::move(done);
+    std::vector<std::string> ids;
+    for (auto& [id, entry] : entries_) ids.push_back(id);
+    for (const std::string& id : ids) {
+        auto found = entries_.find(id);
+        if (found != entries_.end()) hand_back(found->second, patience, "handed back: the agent stops");
+    }
+    finish_if_empty();
+}
+
+json SessionTable::entry_json(const Entry& entry) {
+    return {{"session", entry.id}, {"state", "enforced"}, {"reason", entry.remark}, {"server", server_json(entry.server)},
+            {"peer", peer_json(entry.client)}, {"policy", entry.policy->name()}, {"mode", name(entry.policy->mode())},
+            {"frames", counts_json(entry.relay->counts())}, {"started", entry.started}};
+}
+
+json SessionTable::sessions_json() const {
+    json list = json::array();
+    for (const auto& [id, entry] : entries_) list.push_back(entry_json(entry));
+    for (const json& each : blind_) list.push_back(each);
+    return list;
+}
+
+json SessionTable::figures_json() const {
+    FrameCounts counts = ended_counts_;
+    for (const auto& [id, entry] : entries_) counts += entry.relay->counts();
+    return {{"sessions", {{"enforced", entries_.size()}, {"observed", 0}, {"blind", blind_total_}, {"total", total_}}},
+            {"frames", counts_json(counts)}, {"counters", counters_.size()}};
+}
+
+}  // namespace callgate

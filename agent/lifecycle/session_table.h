@@ -1,0 +1,68 @@
+// SessionTable: every session of the agent, from take-over to its end, on the loop's thread.
+//
+// Says what happened in the audit log (session_start, session_end, session_blind) and what is going on to the CLI.
+#pragma once
+#include <deque>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <vector>
+
+#include "enforce/relay_session.h"
+#include "lifecycle/config.h"
+#include "lifecycle/watcher.h"
+
+namespace callgate {
+
+class SessionTable {
+  public:
+    SessionTable(Ring& ring, AuditLog& audit, const Config& config);
+    ~SessionTable();
+    void use_watcher(Watcher* watcher) { watcher_ = watcher; }
+
+    void add(TakenServer taken);
+    void add_blind(BlindServer blind);
+    void late_bytes(const std::string& id, std::string_view bytes);
+    void supersede(const std::string& id);
+
+    // Hands every session back to its server, and calls `done` when none is left.
+    void hand_back_all(std::chrono::milliseconds patience, std::function<void()> done);
+
+    nlohmann::json sessions_json() const;
+    // The members of `status` that sessions know: sessions, frames.
+    nlohmann::json figures_json() const;
+
+  private:
+    struct Entry {
+        std::string id, started;
+        ServerIdentity server;
+        PeerIdentity client;
+        std::shared_ptr<const Policy> policy;
+        std::shared_ptr<const AuditSession> audit_session;
+        cg_channel_key input{}, new_input{}, new_output{};
+        std::string remark;
+        std::unique_ptr<RelaySession> relay;
+        std::string ended_because = "ended";
+        bool handing_back = false;
+    };
+    void ended(const std::string& id);
+    void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
+    void bury(std::unique_ptr<RelaySession> relay);
+    void sweep();
+    void finish_if_empty();
+    static nlohmann::json entry_json(const Entry& entry);
+
+    Ring& ring_;
+    AuditLog& audit_;
+    const Config& config_;
+    Watcher* watcher_ = nullptr;
+    CounterTable counters_;
+    std::unordered_map<std::string, Entry> entries_;
+    std::vector<std::unique_ptr<RelaySession>> buried_;
+    std::deque<nlohmann::json> blind_;
+    FrameCounts ended_counts_;
+    uint64_t total_ = 0, blind_total_ = 0;
+    std::function<void()> all_done_;
+};
+
+}  // namespace callgate

@@ -1,0 +1,262 @@
+// From a kernel event to a decision.
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "lifecycle/watch_state.h"
+
+namespace callgate {
+namespace {
+
+// Reads of a channel that a user's name alone points to, before it is left alone.
+constexpr int kReadsWithoutVerdict = 64;
+// Bytes of a held read that are looked at.
+constexpr size_t kPeekBytes = kReadBytes;
+
+bool is_stdio_channel(pid_t pid, const ProcessDescriptor& descriptor) {
+    if (descriptor.kind == ChannelKind::pipe) return true;
+    if (descriptor.kind == ChannelKind::none) return false;
+    auto pidfd = open_pidfd(pid);
+    if (!pidfd) return false;
+    auto copy = fetch_descriptor(*pidfd, descriptor.number);
+    if (!copy) return false;
+    int domain = 0, type = 0;
+    socklen_t length = sizeof(int);
+    getsockopt(copy->get(), SOL_SOCKET, SO_DOMAIN, &domain, &length);
+    getsockopt(copy->get(), SOL_SOCKET, SO_TYPE, &type, &length);
+    return domain == AF_UNIX && type == SOCK_STREAM;
+}
+
+}  // namespace
+
+void Watcher::State::on_event(const cg_event& event) {
+    if (!taking) {
+        if (event.kind == CG_EVENT_READ) programs->release(event.tid);
+        return;
+    }
+    switch (event.kind) {
+        case CG_EVENT_EXEC: return on_exec(event);
+        case CG_EVENT_READ: return on_read(event);
+        case CG_EVENT_EXPIRED: return on_expired(event);
+    }
+}
+
+PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
+    ++identified;
+    PolicyStore::Match match = options.policies->find(server);
+    if (!match.policy && options.deny_unnamed) {
+        static const auto no_policy = Policy::deny_everything(
+            "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
+        match.policy = no_policy;
+    }
+    return match;
+}
+
+// The mark that an exec made goes, unless a later exec has renewed it or somebody else is watched there.
+void Watcher::State::forget_channel(const cg_channel_key& channel, pid_t made_by) {
+    if (candidates.count(channel) || by_original.count(channel)) return;
+    auto mark = programs->find(channel);
+    if (mark && static_cast<pid_t>(mark->pid) == made_by) programs->forget(channel);
+}
+
+void Watcher::State::on_exec(const cg_event& event) {
+    auto pid = static_cast<pid_t>(event.tgid);
+    if (by_replacement.count(event.channel)) {
+        programs->forget(event.channel);  // a child of a governed server, on the governed channel
+        return;
+    }
+    if (auto known = by_original.find(event.channel); known != by_original.end() && sessions[known->second].pid == pid)
+        return;
+    auto server = identify_server(pid);
+    if (!server) return forget_channel(event.channel, pid);
+    PolicyStore::Match match = find_policy(*server);
+    if (!match.policy) return forget_channel(event.channel, pid);
+    if (!match.policy->match().is_certain()) {
+        cg_channel mark{CG_WATCH, event.channel_kind, event.tgid, 0, event.output};
+        (void)programs->watch(event.channel, mark);
+        candidates[event.channel] = Candidate{std::move(*server), match, event.output};
+        return;
+    }
+    Plan plan{pid, pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}};
+    take(plan, std::move(*server), match);
+}
+
+void Watcher::State::on_read(const cg_event& event) {
+    auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
+    auto hold = programs->hold_of(tid);
+    if (!hold || hold->since_ns != event.hold.since_ns || hold->state != CG_HOLDING) return;
+
+    auto known = by_original.find(event.channel);
+    if (known != by_original.end() && sessions[known->second].pid == pid) {
+        ++late_reads;
+        auto bytes = take_back_read(*hold, holds);
+        programs->release(tid);
+        if (bytes && !bytes->empty()) events.late_bytes(known->second, std::move(*bytes));
+        return;
+    }
+    auto candidate = candidates.find(event.channel);
+    ServerIdentity server;
+    PolicyStore::Match match;
+    cg_channel_key output = event.output;
+    if (candidate != candidates.end() && candidate->second.server.process.pid == pid) {
+        server = candidate->second.server;
+        match = candidate->second.match;
+        output = candidate->second.output;
+    } else if (auto found = identify_server(pid)) {
+        server = std::move(*found);
+        match = find_policy(server);
+    }
+    if (!match.policy) {
+        programs->release(tid);
+        if (candidate == candidates.end() && known == by_original.end()) programs->forget(event.channel);
+        ++released;
+        return;
+    }
+    Plan plan{pid, tid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(hold->since_ns), {}};
+    if (!match.policy->match().is_certain()) {
+        auto bytes = peek_read(*hold, kPeekBytes);
+        Protocol protocol = bytes ? classify_bytes(*bytes, parser) : Protocol::json_like;
+        if (protocol == Protocol::foreign || protocol == Protocol::undecided) {
+            programs->release(tid);
+            ++released;
+            bool by_user_only = match.policy->match().command.empty();
+            if (candidate != candidates.end() && ++candidate->second.reads > kReadsWithoutVerdict && by_user_only) {
+                candidates.erase(candidate);
+                programs->forget(event.channel);
+            }
+            return;
+        }
+        if (protocol == Protocol::mcp) plan.start = Opening::Start::decided;
+    }
+    take(plan, std::move(server), match);
+    programs->release(tid);
+}
+
+void Watcher::State::on_expired(const cg_event& event) {
+    ++expired;
+    auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
+    auto hold = programs->hold_of(tid);
+    if (hold && hold->state == CG_EXPIRED) programs->release(tid);
+    auto server = identify_server(pid);
+    if (!server) return;
+    PolicyStore::Match match = find_policy(*server);
+    if (!match.policy || by_original.count(event.channel)) return;
+    std::string reason = "the hold ran out: its first bytes were read before they could be judged";
+    report_blind(pid, *server, match, reason);
+    if (match.policy->on_blind() == OnBlind::kill) return;
+    Plan plan{pid, pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason};
+    take(plan, std::move(*server), match);
+}
+
+// Walks up to the process that started the server: the nearest ancestor that does not have the server's input itself.
+PeerIdentity Watcher::State::client_of(pid_t server, const cg_channel_key& input) {
+    pid_t pid = parent_of(server);
+    for (int step = 0; step < 16 && pid > 1; ++step) {
+        if (!(channel_of(pid, 0).channel == input)) break;
+        pid = parent_of(pid);
+    }
+    auto peer = identify_peer(pid);
+    return peer ? std::move(*peer) : PeerIdentity();
+}
+
+void Watcher::State::take(const Plan& plan, ServerIdentity server, const PolicyStore::Match& match) {
+    auto ends = take_over({plan.pid, plan.thread, plan.input, plan.output}, holds);
+    if (!ends) {
+        ++failed;
+        programs->release(plan.thread);
+        candidates.erase(plan.input);
+        if (ends.error().kind == ErrorKind::gone || !open_pidfd(plan.pid)) return programs->forget(plan.input);
+        bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
+        std::string reason = ran_out ? "the hold ran out: its first bytes were read before they could be judged"
+                                     : ends.error().text();
+        report_blind(plan.pid, server, match, reason);
+        if (!ran_out || match.policy->on_blind() == OnBlind::kill) return programs->forget(plan.input);
+        Plan late = plan;
+        late.start = Opening::Start::midway;
+        late.remark = reason;
+        return take(late, std::move(server), match);
+    }
+    durations.add(monotonic_ns() - plan.since_ns);
+    ++taken;
+    if (auto old = by_original.find(plan.input); old != by_original.end()) {
+        std::string superseded = old->second;
+        forget_session(superseded);
+        events.superseded(superseded);
+    }
+    candidates.erase(plan.input);
+    PeerIdentity client = client_of(plan.pid, plan.input);
+    Session session{new_id(), plan.pid, ends->input, ends->new_input, ends->new_output};
+    // The original stays watched: a thread that was reading it during the swap is caught there.
+    cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
+    (void)programs->watch(plan.input, mark);
+    by_original[session.input] = session.id;
+    by_replacement[session.new_input] = session.id;
+    by_replacement[session.new_output] = session.id;
+    TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
+                             plan.start, match.policy->match().is_certain(), plan.remark};
+    sessions[session.id] = std::move(session);
+    events.taken(std::move(taken_server));
+}
+
+std::string Watcher::State::new_id() { return std::string(ids.next(realtime_ns() / 1'000'000).view()); }
+
+void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason) {
+    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false};
+    if (auto peer = identify_peer(parent_of(pid))) blind.client = std::move(*peer);
+    if (match.policy->on_blind() == OnBlind::kill) {
+        if (auto pidfd = open_pidfd(pid))
+            blind.killed = syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) == 0;
+    }
+    events.blind(std::move(blind));
+}
+
+void Watcher::State::forget_session(const std::string& id) {
+    auto found = sessions.find(id);
+    if (found == sessions.end()) return;
+    const Session& session = found->second;
+    programs->forget(session.input);
+    by_original.erase(session.input);
+    by_replacement.erase(session.new_input);
+    by_replacement.erase(session.new_output);
+    sessions.erase(found);
+}
+
+// What runs already when the agent starts. Of several processes with the same input (npx, sh, node) the youngest is
+// the server: the others only started it.
+void Watcher::State::scan() {
+    struct Running {
+        ServerIdentity server;
+        cg_channel_key input, output;
+        uint32_t kind;
+    };
+    std::vector<Running> running;
+    for (pid_t pid : processes_in_scope(options.scope)) {
+        ProcessDescriptor input = channel_of(pid, 0), output = channel_of(pid, 1);
+        if (!is_stdio_channel(pid, input) || !is_stdio_channel(pid, output)) continue;
+        auto server = identify_server(pid);
+        if (server) running.push_back({std::move(*server), input.channel, output.channel, static_cast<uint32_t>(input.kind)});
+    }
+    std::sort(running.begin(), running.end(), [](const Running& a, const Running& b) {
+        return a.server.process.start_time > b.server.process.start_time;
+    });
+    for (Running& each : running) {
+        if (by_original.count(each.input) || by_replacement.count(each.input) || candidates.count(each.input)) continue;
+        PolicyStore::Match match = find_policy(each.server);
+        if (!match.policy) continue;
+        pid_t pid = each.server.process.pid;
+        if (match.policy->match().is_certain()) {
+            Plan plan{pid, pid, each.input, each.output, Opening::Start::midway, monotonic_ns(), {}};
+            take(plan, std::move(each.server), match);
+            continue;
+        }
+        cg_channel mark{CG_WATCH, each.kind, static_cast<uint32_t>(pid), 0, each.output};
+        if (programs->watch(each.input, mark))
+            candidates[each.input] = Candidate{std::move(each.server), match, each.output};
+    }
+}
+
+}  // namespace callgate

@@ -1,0 +1,107 @@
+// The watcher's commands, hand-backs and figures.
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+#include "lifecycle/watch_state.h"
+
+namespace callgate {
+namespace {
+
+// Which processes hold one of these inodes, for a whole batch of hand-backs at once.
+std::unordered_map<uint64_t, std::vector<pid_t>> holders_of(const std::unordered_set<uint64_t>& inodes) {
+    std::unordered_map<uint64_t, std::vector<pid_t>> holders;
+    for (pid_t pid : all_processes()) {
+        if (pid == getpid()) continue;
+        std::string directory = proc_path(pid, "fd");
+        DIR* listing = opendir(directory.c_str());
+        if (!listing) continue;
+        while (const dirent* entry = readdir(listing)) {
+            char target[64];
+            ssize_t length = readlinkat(dirfd(listing), entry->d_name, target, sizeof(target) - 1);
+            if (length <= 0) continue;
+            target[length] = 0;
+            const char* bracket = strchr(target, '[');
+            if (!bracket) continue;
+            uint64_t inode = strtoull(bracket + 1, nullptr, 10);
+            if (!inodes.count(inode)) continue;
+            std::vector<pid_t>& known = holders[inode];
+            if (known.empty() || known.back() != pid) known.push_back(pid);
+        }
+        closedir(listing);
+    }
+    return holders;
+}
+
+}  // namespace
+
+void Durations::add(int64_t nanoseconds) {
+    std::lock_guard lock(mutex_);
+    auto value = static_cast<uint32_t>(std::clamp<int64_t>(nanoseconds / 1000, 0, UINT32_MAX));
+    if (microseconds_.size() < kKept) {
+        microseconds_.push_back(value);
+    } else {
+        microseconds_[next_++ % kKept] = value;
+    }
+}
+
+Watcher::Figures Durations::figures() const {
+    Watcher::Figures figures;
+    std::lock_guard lock(mutex_);
+    if (microseconds_.empty()) return figures;
+    std::vector<uint32_t> sorted = microseconds_;
+    std::sort(sorted.begin(), sorted.end());
+    figures.takeover_p50_us = sorted[sorted.size() / 2];
+    figures.takeover_p99_us = sorted[std::min(sorted.size() - 1, sorted.size() * 99 / 100)];
+    return figures;
+}
+
+void Watcher::State::post(std::function<void()> command) {
+    {
+        std::lock_guard lock(mutex);
+        commands.push_back(std::move(command));
+    }
+    uint64_t one = 1;
+    (void)!::write(wake.get(), &one, sizeof(one));
+}
+
+void Watcher::State::run_commands() {
+    uint64_t count = 0;
+    (void)!::read(wake.get(), &count, sizeof(count));
+    std::vector<std::function<void()>> now;
+    {
+        std::lock_guard lock(mutex);
+        now.swap(commands);
+    }
+    for (auto& command : now) command();
+    run_jobs();
+}
+
+void Watcher::State::run_jobs() {
+    if (jobs.empty()) return;
+    std::vector<HandBackJob> batch;
+    batch.swap(jobs);
+    std::unordered_set<uint64_t> inodes;
+    for (const HandBackJob& job : batch) {
+        inodes.insert(job.back.new_input.inode);
+        inodes.insert(job.back.new_output.inode);
+    }
+    auto holders = holders_of(inodes);
+    for (HandBackJob& job : batch) {
+        std::vector<pid_t> pids = holders[job.back.new_input.inode];
+        for (pid_t pid : holders[job.back.new_output.inode])
+            if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
+        std::string problem;
+        for (pid_t pid : pids) {
+            Status given = callgate::hand_back(pid, job.back);
+            if (!given && given.error().kind != ErrorKind::gone) problem = given.error().text();
+        }
+        programs->forget(job.original_input);
+        job.done(std::move(problem));
+    }
+}
+
+}  // namespace callgate

@@ -1,0 +1,87 @@
+// The watcher's own state and decisions; see watcher.h. Everything here belongs to its thread, but the counters.
+#pragma once
+#include <atomic>
+#include <mutex>
+
+#include "audit/record_id.h"
+#include "jsonrpc/classify.h"
+#include "lifecycle/watcher.h"
+
+namespace callgate {
+
+// The last take-overs' durations, from the server's read (or start of its program) to running again.
+class Durations {
+  public:
+    void add(int64_t nanoseconds);
+    Watcher::Figures figures() const;  // only the percentiles are set
+
+  private:
+    static constexpr size_t kKept = 4096;
+    mutable std::mutex mutex_;
+    std::vector<uint32_t> microseconds_;
+    size_t next_ = 0;
+};
+
+struct Watcher::State {
+    // A channel whose reader a policy names by a pattern: its reads are looked at.
+    struct Candidate {
+        ServerIdentity server;
+        PolicyStore::Match match;
+        cg_channel_key output{};
+        int reads = 0;
+    };
+    struct Session {
+        std::string id;
+        pid_t pid = 0;
+        cg_channel_key input{}, new_input{}, new_output{};
+    };
+    using ByChannel = std::unordered_map<cg_channel_key, std::string, ChannelKeyHash>;
+
+    Options options;
+    Events events;
+    std::unique_ptr<ChannelPrograms> programs;
+    HoldAccess holds;
+    Fd wake;
+    std::thread thread;
+    std::atomic<bool> stopping{false};
+    bool taking = true;
+    std::mutex mutex;
+    std::vector<std::function<void()>> commands;
+    std::vector<HandBackJob> jobs;
+    Durations durations;
+    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0};
+
+    std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
+    std::unordered_map<std::string, Session> sessions;
+    ByChannel by_original, by_replacement;
+    MessageParser parser;
+    RecordIdMaker ids;
+
+    std::string new_id();
+    void post(std::function<void()> command);
+    void run_commands();
+    void run_jobs();
+
+    void on_event(const cg_event& event);
+    void on_exec(const cg_event& event);
+    void on_read(const cg_event& event);
+    void on_expired(const cg_event& event);
+    void scan();
+
+    PolicyStore::Match find_policy(ServerIdentity& server);
+    // What stands between a candidate and its session.
+    struct Plan {
+        pid_t pid = 0, thread = 0;
+        cg_channel_key input{}, output{};
+        Opening::Start start = Opening::Start::fresh;
+        int64_t since_ns = 0;  // monotonic
+        std::string remark;
+    };
+    void take(const Plan& plan, ServerIdentity server, const PolicyStore::Match& match);
+    void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
+    void forget_session(const std::string& id);
+    void forget_channel(const cg_channel_key& channel, pid_t made_by);
+    PeerIdentity client_of(pid_t server, const cg_channel_key& input);
+};
+
+}  // namespace callgate

@@ -1,0 +1,93 @@
+// Watcher: the take-over thread. Hears from the kernel which programs start with a pipe or socket for input and who
+// reads from one, finds out what they are, and takes over those that a policy names.
+//
+// Two moments lead to a take-over. When identity alone is certain (package, exe_sha256) the server is taken over as
+// soon as its program starts, long before it reads. When it is a pattern (command, user), every read of the channel
+// is held until its bytes have been looked at, and the first that is MCP is taken back and the server taken over.
+// The kernel's hold covers both: a server that is faster than this thread waits.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "enforce/opening.h"
+#include "kernel/channel_programs.h"
+#include "policy/store.h"
+#include "session/identity.h"
+#include "takeover/takeover.h"
+
+namespace callgate {
+
+struct TakenServer {
+    std::string session_id;
+    ServerIdentity server;
+    PeerIdentity client;
+    std::shared_ptr<const Policy> policy;
+    TakenEnds ends;
+    Opening::Start start = Opening::Start::fresh;
+    bool certain = true;
+    std::string remark;  // what the session record should say besides: "the first read was not judged: …"
+};
+
+struct BlindServer {
+    std::string session_id;
+    ServerIdentity server;
+    PeerIdentity client;
+    std::shared_ptr<const Policy> policy;
+    std::string reason;
+    bool killed = false;
+};
+
+// What a hand-back needs of a session; the descriptors stay the session's.
+struct HandBackJob {
+    HandBack back;
+    cg_channel_key original_input{};
+    pid_t server_pid = 0;
+    std::function<void(std::string problem)> done;  // empty problem: handed back; called on the watcher's thread
+};
+
+class Watcher {
+  public:
+    struct Events {  // called on the watcher's thread
+        std::function<void(TakenServer)> taken;
+        std::function<void(std::string session_id, std::string bytes)> late_bytes;
+        std::function<void(BlindServer)> blind;
+        std::function<void(std::string session_id)> superseded;
+    };
+    struct Options {
+        Scope scope;
+        std::shared_ptr<const PolicyStore> policies;
+        bool deny_unnamed = false;
+    };
+
+    // Loads and attaches the kernel's side; nothing is held or taken before run().
+    static Result<std::unique_ptr<Watcher>> create(Options options, Events events);
+    ~Watcher();
+
+    void run();  // starts the thread: looks at what runs already, then follows
+    // No new servers from here on; what is held is let go. Hand-backs still work.
+    void stop_taking();
+    void stop();  // ends the thread
+
+    // From any thread.
+    void hand_back(HandBackJob job);
+    void session_ended(std::string session_id);
+
+    struct Figures {
+        KernelCounters kernel;
+        uint64_t identified = 0, taken = 0, failed = 0, released = 0, late_reads = 0, expired = 0;
+        uint64_t takeover_p50_us = 0, takeover_p99_us = 0;
+    };
+    Figures figures() const;
+
+  private:
+    Watcher();
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace callgate

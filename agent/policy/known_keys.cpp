@@ -1,0 +1,52 @@
+#include "policy/known_keys.h"
+
+#include <array>
+
+namespace callgate {
+namespace {
+
+using Word = std::string_view;
+
+constexpr std::array<Word, 12> kPolicyKeys = {"version", "default",     "hide",    "all_tools",
+                                              "tools",   "server",      "mode",    "on_blind",
+                                              "deny_as", "description", "$schema", kCommentKey};
+constexpr std::array<Word, 5> kPolicyLater = {"methods", "call_methods", "aliases", "approvals",
+                                              "approval_timeout"};
+
+constexpr std::array<Word, 4> kServerKeys = {"package", "command", "exe_sha256", "user"};
+constexpr std::array<Word, 4> kServerLater = {"image", "listen", "path", "unit"};
+
+constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
+
+constexpr std::array<Word, 7> kToolKeys = {"limits", "require",    "deny_if",  "action",
+                                           "reason", "rate_limit", kCommentKey};
+constexpr std::array<Word, 6> kToolLater = {"rules",   "pin",         "aliases", "require_approval",
+                                            "hold_ms", "count_failed"};
+
+constexpr std::array<Word, 4> kLimitKeys = {"counter", "window", "max", "scope"};
+constexpr std::array<Word, 6> kLimitLater = {"sliding",   "increment",    "increment_from",
+                                             "on_exceed", "max_delay_ms", "count_failed"};
+
+constexpr std::array<Word, 2> kConditionKeys = {"conditions", "on_deny"};
+constexpr std::array<Word, 2> kRateLimitKeys = {"max", "window"};
+
+}  // namespace
+
+namespace known {
+const KnownKeys kPolicy{"policy", kPolicyKeys, kPolicyLater};
+const KnownKeys kServer{"server", kServerKeys, kServerLater};
+const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
+const KnownKeys kTool{"tool", kToolKeys, kToolLater};
+const KnownKeys kLimit{"limit", kLimitKeys, kLimitLater};
+const KnownKeys kCondition{"condition_rule", kConditionKeys, {}};
+const KnownKeys kRateLimit{"rate_limit", kRateLimitKeys, {}};
+}  // namespace known
+
+std::span<const KnownKeys* const> all_known_keys() {
+    static constexpr std::array<const KnownKeys*, 7> kAll = {
+        &known::kPolicy, &known::kServer,    &known::kAllTools, &known::kTool,
+        &known::kLimit,  &known::kCondition, &known::kRateLimit};
+    return kAll;
+}
+
+}  // namespace callgate

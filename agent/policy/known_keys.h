@@ -1,0 +1,26 @@
+// The vocabulary of the native dialect: which keys each kind of object may have. The loader, its error
+// messages and the test that holds policies/policy.schema.json against the loader all read these tables.
+#pragma once
+#include <span>
+#include <string_view>
+
+namespace callgate {
+
+struct KnownKeys {
+    std::string_view object;                 // name of its definition in the JSON Schema
+    std::span<const std::string_view> keys;  // accepted
+    std::span<const std::string_view>
+        later;  // part of the language, refused with "not supported by this version"
+};
+
+namespace known {
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kLimit, kCondition, kRateLimit;
+}
+std::span<const KnownKeys* const> all_known_keys();
+
+// Keys of the policy and of a tool that hold a remark and mean nothing.
+inline constexpr std::string_view kCommentKey = "$comment";
+// A tool key or hidden name that begins with this is a pattern.
+inline constexpr std::string_view kGlobPrefix = "glob:";
+
+}  // namespace callgate

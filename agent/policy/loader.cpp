@@ -1,0 +1,157 @@
+#include "policy/loader.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/limits.h"
+#include "policy/glob.h"
+#include "policy/nearest_key.h"
+#include "policy/object_reader.h"
+
+namespace callgate {
+namespace {
+
+using Kind = JsonValue::Kind;
+
+constexpr size_t kCommandBytesMax = 4096;
+constexpr size_t kUserBytesMax = 256;
+
+constexpr std::array<std::pair<std::string_view, bool>, 2> kDefaults = {{{"allow", true}, {"deny", false}}};
+constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes = {
+    {{"enforce", Mode::enforce}, {"shadow", Mode::shadow}, {"observe", Mode::observe}}};
+constexpr std::array<std::pair<std::string_view, OnBlind>, 2> kOnBlind = {
+    {{"allow", OnBlind::allow}, {"kill", OnBlind::kill}}};
+constexpr std::array<std::pair<std::string_view, DenyAs>, 2> kDenyAs = {
+    {{"result", DenyAs::result}, {"error", DenyAs::error}}};
+
+bool is_pattern(std::string_view name) {
+    return name.starts_with(kGlobPrefix);
+}
+
+// Reports a name that can name no tool, or that its author surely meant to be a pattern.
+bool check_tool_name(std::string_view name, size_t offset, const std::string& path, ProblemList& problems) {
+    std::string message;
+    if (is_pattern(name)) {
+        message = glob_problem(name.substr(kGlobPrefix.size()));
+    } else if (name.empty()) {
+        message = "the name of a tool is empty";
+    } else if (name == "*") {
+        message =
+            "\"*\" names no tool; write \"all_tools\" for limits over every call, \"glob:*\" for any tool";
+    } else if (name.find_first_of("*?") != name.npos) {
+        message = in_quotes(name) + " would be an exact name; write " +
+                  in_quotes("glob:" + std::string(name)) + " for a pattern";
+    }
+    if (name.size() > kNameBytesMax) message = "longer than " + std::to_string(kNameBytesMax) + " bytes";
+    if (has_control_character(name)) message = "the name of a tool contains a control character";
+    if (message.empty()) return true;
+    problems.add(offset, path, std::move(message));
+    return false;
+}
+
+void load_version(const ObjectReader& reader) {
+    if (!reader.require("version")) return;
+    const std::optional<std::string> version = reader.text("version");
+    if (version && *version != "1") {
+        reader.problem("version", "version " + in_quotes(*version) +
+                                      " is not supported by this version; expected \"1\"");
+    }
+}
+
+void load_server(const JsonValue& value, const std::string& path, ServerMatch& match, ProblemList& problems) {
+    const ObjectReader reader(value, path, known::kServer, problems);
+    match.package = reader.word("package", kNameBytesMax).value_or("");
+    match.command = reader.word("command", kCommandBytesMax).value_or("");
+    match.user = reader.word("user", kUserBytesMax).value_or("");
+    match.exe_sha256 = reader.word("exe_sha256", kNameBytesMax).value_or("");
+    if (std::string problem = glob_problem(match.command); !match.command.empty() && !problem.empty()) {
+        reader.problem("command", std::move(problem));
+    }
+    if (match.exe_sha256.empty()) return;
+    const bool is_hash = match.exe_sha256.size() == 64 &&
+                         match.exe_sha256.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    if (!is_hash) reader.problem("exe_sha256", "expected 64 hex digits");
+    for (char& c : match.exe_sha256) {
+        if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    }
+}
+
+void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& policy,
+               ProblemList& problems) {
+    for (size_t i = 0; i < array.items.size(); ++i) {
+        const JsonValue& item = array.items[i];
+        const std::string item_path = join_pointer(path, i);
+        if (!expect(Kind::string, item, item_path, problems)) continue;
+        policy.hides_any = true;
+        if (item.string == "*") {
+            policy.hide_all = true;
+        } else if (!check_tool_name(item.string, item.offset, item_path, problems)) {
+            continue;
+        } else if (is_pattern(item.string)) {
+            policy.hidden_patterns.push_back(item.string.substr(kGlobPrefix.size()));
+        } else {
+            policy.tools[item.string].hidden = true;
+        }
+    }
+}
+
+void load_tools(const JsonValue& object, const std::string& path, CompiledPolicy& policy,
+                ProblemList& problems) {
+    for (size_t i = 0; i < object.items.size(); ++i) {
+        const JsonKey& key = object.keys[i];
+        const std::string tool_path = join_pointer(path, key.name);
+        if (key.name == kCommentKey && object.items[i].kind == Kind::string) continue;
+        ToolEntry entry;
+        entry.key = key.name;
+        const bool named = check_tool_name(key.name, key.offset, tool_path, problems);
+        load_tool(object.items[i], tool_path, entry, problems);
+        if (!named) continue;
+        entry.listed = true;
+        if (is_pattern(key.name)) {
+            policy.patterns.push_back(std::move(entry));
+        } else {
+            ToolEntry& known = policy.tools[key.name];
+            entry.hidden = known.hidden;
+            known = std::move(entry);
+        }
+    }
+    // Equally specific patterns stay in the order of the file.
+    std::stable_sort(policy.patterns.begin(), policy.patterns.end(),
+                     [](const ToolEntry& a, const ToolEntry& b) {
+                         return glob_rank(a.pattern()).is_before(glob_rank(b.pattern()));
+                     });
+}
+
+}  // namespace
+
+void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& problems) {
+    if (!expect(Kind::object, root, "", problems)) return;
+    const ObjectReader reader(root, "", known::kPolicy, problems);
+    load_version(reader);
+    reader.require("default");
+    policy.default_allow = reader.choice("default", kDefaults).value_or(false);
+    policy.mode = reader.choice("mode", kModes).value_or(Mode::enforce);
+    policy.on_blind = reader.choice("on_blind", kOnBlind).value_or(OnBlind::allow);
+    policy.deny_as = reader.choice("deny_as", kDenyAs).value_or(DenyAs::result);
+    for (std::string_view text :
+         {std::string_view("description"), std::string_view("$schema"), kCommentKey}) {
+        reader.member(text, Kind::string);
+    }
+    if (const JsonValue* server = reader.member("server", Kind::object)) {
+        load_server(*server, reader.path_of("server"), policy.match, problems);
+    }
+    if (const JsonValue* hide = reader.member("hide", Kind::array)) {
+        load_hide(*hide, reader.path_of("hide"), policy, problems);
+    }
+    if (const JsonValue* all = reader.member("all_tools", Kind::object)) {
+        const ObjectReader all_reader(*all, reader.path_of("all_tools"), known::kAllTools, problems);
+        if (const JsonValue* limits = all_reader.member("limits", Kind::array)) {
+            load_limits(*limits, all_reader.path_of("limits"), "", policy.all_limits, problems);
+        }
+    }
+    if (const JsonValue* tools = reader.member("tools", Kind::object)) {
+        load_tools(*tools, reader.path_of("tools"), policy, problems);
+    }
+}
+
+}  // namespace callgate

@@ -1,0 +1,90 @@
+#include "policy/policy.h"
+
+#include <sodium.h>
+
+#include "base/limits.h"
+#include "policy/compiled_policy.h"
+#include "policy/json_document.h"
+#include "policy/loader.h"
+#include "policy/problem_list.h"
+
+namespace callgate {
+namespace {
+
+constexpr size_t kRevisionBytes = 8;
+
+std::string revision_of(std::string_view text) {
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    char hex[2 * kRevisionBytes + 1];
+    sodium_bin2hex(hex, sizeof hex, hash, kRevisionBytes);
+    return hex;
+}
+
+std::string name_of(std::string_view file) {
+    if (const size_t slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+    if (file.ends_with(".json")) file.remove_suffix(5);
+    return std::string(file);
+}
+
+}  // namespace
+
+Policy::Policy() : compiled_(std::make_unique<CompiledPolicy>()) {}
+Policy::~Policy() = default;
+
+std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_view file,
+                                           std::vector<PolicyProblem>& problems) {
+    ProblemList found;
+    std::shared_ptr<Policy> policy(new Policy);
+    if (text.size() > kPolicyFileBytesMax) {
+        found.add(0, "", "larger than " + std::to_string(kPolicyFileBytesMax) + " bytes");
+    } else if (const std::optional<JsonValue> root = parse_json(text, found)) {
+        load_document(*root, *policy->compiled_, found);
+    }
+    if (!found.empty()) {
+        found.report(text, file, problems);
+        return nullptr;
+    }
+    policy->compiled_->name = name_of(file);
+    policy->compiled_->revision = revision_of(text);
+    return policy;
+}
+
+std::shared_ptr<const Policy> Policy::deny_everything(std::string name, std::string rule, std::string reason,
+                                                      Mode mode) {
+    std::shared_ptr<Policy> policy(new Policy);
+    policy->compiled_->revision = revision_of(name);
+    policy->compiled_->name = std::move(name);
+    policy->compiled_->mode = mode;
+    policy->compiled_->hides_any = policy->compiled_->hide_all = true;
+    policy->compiled_->blanket = FixedDenial{std::move(rule), std::move(reason)};
+    return policy;
+}
+
+const std::string& Policy::name() const {
+    return compiled_->name;
+}
+const std::string& Policy::revision() const {
+    return compiled_->revision;
+}
+const ServerMatch& Policy::match() const {
+    return compiled_->match;
+}
+Mode Policy::mode() const {
+    return compiled_->mode;
+}
+OnBlind Policy::on_blind() const {
+    return compiled_->on_blind;
+}
+DenyAs Policy::deny_as() const {
+    return compiled_->deny_as;
+}
+bool Policy::hides_any() const {
+    return compiled_->hides_any;
+}
+
+bool Policy::is_hidden(std::string_view tool) const {
+    return compiled_->is_hidden(tool, compiled_->find_exact(tool));
+}
+
+}  // namespace callgate

@@ -1,0 +1,143 @@
+#include "policy/store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/fd.h"
+#include "base/limits.h"
+#include "policy/glob.h"
+
+namespace callgate {
+namespace {
+
+constexpr std::string_view kExtension = ".json";
+
+struct CloseDirectory {
+    void operator()(DIR* directory) const { closedir(directory); }
+};
+
+Result<std::vector<std::string>> list_files(const std::string& directory) {
+    const std::unique_ptr<DIR, CloseDirectory> stream(opendir(directory.c_str()));
+    if (!stream) return Error::system("opendir", directory, errno);
+    std::vector<std::string> names;
+    for (;;) {
+        errno = 0;
+        const dirent* entry = readdir(stream.get());
+        if (!entry) break;
+        const std::string_view name = entry->d_name;
+        if (name.ends_with(kExtension) && !name.starts_with('.')) names.emplace_back(name);
+    }
+    if (errno != 0) return Error::system("readdir", directory, errno);
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+// A policy is trusted as far as whoever can write its file.
+Result<std::string> read_policy_file(const std::string& path) {
+    // O_NONBLOCK: a FIFO of that name must not hold up the start.
+    const Fd file = Fd::adopt(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!file && errno == ELOOP) return Error::refused("", "is a symbolic link, not a regular file");
+    if (!file) return Error::system("open", path, errno);
+    struct stat status;
+    if (fstat(file.get(), &status) != 0) return Error::system("fstat", path, errno);
+    if (!S_ISREG(status.st_mode)) return Error::refused("", "is not a regular file");
+    if (status.st_mode & (S_IWGRP | S_IWOTH)) {
+        return Error::refused("", "can be written by others than its owner; chmod go-w it");
+    }
+    std::string text;
+    char buffer[65536];
+    for (;;) {
+        const ssize_t got = read(file.get(), buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return Error::system("read", path, errno);
+        if (got == 0) return text;
+        text.append(buffer, static_cast<size_t>(got));
+        if (text.size() > kPolicyFileBytesMax) {
+            return Error::refused("", "is larger than " + std::to_string(kPolicyFileBytesMax) + " bytes");
+        }
+    }
+}
+
+// Everything but exe_sha256, which costs a read of the whole program and so is asked for last.
+bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server) {
+    if (match.empty()) return false;
+    if (!match.package.empty() && match.package != server.package.name) return false;
+    if (!match.command.empty() && !glob_match(match.command, server.command)) return false;
+    return match.user.empty() || match.user == server.process.user ||
+           match.user == std::to_string(server.process.uid);
+}
+
+bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for) {
+    if (!matches_but_for_hash(match, server)) return false;
+    if (match.exe_sha256.empty()) return true;
+    if (server.exe_sha256.empty() && !hash_asked_for) {
+        hash_asked_for = true;
+        // A program that cannot be read has no hash, and matches no policy that names one.
+        Result<std::string> hash = exe_sha256_of(server.process.pid);
+        if (hash.ok()) server.exe_sha256 = std::move(hash).value();
+    }
+    return match.exe_sha256 == server.exe_sha256;
+}
+
+std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
+                                           std::string& names) {
+    Mode mode = Mode::observe;  // becomes the strictest of the tied policies
+    for (const auto& policy : tied) {
+        if (!names.empty()) names += ", ";
+        names += policy->name();
+        mode = std::min(mode, policy->mode());
+    }
+    return Policy::deny_everything(
+        "(policy tie)", "(policy tie)",
+        "Several policies name this server equally well; nothing is allowed until one does.", mode);
+}
+
+}  // namespace
+
+Result<PolicyStore> PolicyStore::load(const std::string& directory) {
+    const std::vector<std::string> names = TRY(list_files(directory));
+    PolicyStore store;
+    for (const std::string& name : names) {
+        const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
+        const Result<std::string> text = read_policy_file(path);
+        if (!text.ok()) {
+            const Error& error = text.error();
+            std::string message =
+                error.code != 0 ? "cannot be read: " + std::string(strerror(error.code)) : error.what;
+            store.problems_.push_back({path, 0, 0, "", std::move(message)});
+            continue;
+        }
+        std::shared_ptr<const Policy> policy = Policy::load(text.value(), path, store.problems_);
+        if (!policy) continue;
+        if (policy->match().empty()) {
+            store.problems_.push_back({path, 1, 1, "/server", "names no server, so it governs none"});
+            continue;
+        }
+        store.policies_.push_back(std::move(policy));
+    }
+    return store;
+}
+
+PolicyStore::Match PolicyStore::find(ServerIdentity& server) const {
+    std::vector<std::shared_ptr<const Policy>> best;
+    int best_specificity = 0;
+    bool hash_asked_for = false;
+    for (const auto& policy : policies_) {
+        const int specificity = policy->match().specificity();
+        if (specificity < best_specificity || !matches(policy->match(), server, hash_asked_for)) continue;
+        if (specificity > best_specificity) best.clear();
+        best_specificity = specificity;
+        best.push_back(policy);
+    }
+    Match match;
+    if (best.size() == 1) match.policy = best[0];
+    if (best.size() > 1) match.policy = deny_for_tie(best, match.tie);
+    return match;
+}
+
+}  // namespace callgate

@@ -1,0 +1,55 @@
+// exe_sha256_of(): the program file's hash, read through /proc/PID/exe, which stays right when the file is replaced.
+#include <fcntl.h>
+#include <sodium.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "base/fd.h"
+#include "session/file_stamp.h"
+#include "session/identity.h"
+#include "session/lru_cache.h"
+
+namespace callgate {
+namespace {
+
+constexpr size_t kHashesMax = 1024;
+constexpr size_t kChunkBytes = size_t{256} << 10;
+
+LruCache<std::string, std::string>& hashes() {
+    static LruCache<std::string, std::string> cache(kHashesMax);
+    return cache;
+}
+
+}  // namespace
+
+Result<std::string> exe_sha256_of(pid_t pid) {
+    const std::string path = "/proc/" + std::to_string(pid) + "/exe";
+    Fd fd = Fd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd && (errno == ENOENT || errno == ESRCH)) {
+        return Error{ErrorKind::gone, 0, "open " + path, "the process has ended"};
+    }
+    struct stat status;
+    if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path, errno);
+    const std::string key = FileStamp::of(status).key("");
+    if (std::optional<std::string> known = hashes().get(key)) return *known;
+
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    std::vector<unsigned char> chunk(kChunkBytes);
+    while (true) {
+        ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return Error::system("read", path, errno);
+        if (got == 0) break;
+        crypto_hash_sha256_update(&state, chunk.data(), static_cast<size_t>(got));
+    }
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_final(&state, digest);
+    char hex[sizeof(digest) * 2 + 1];
+    sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
+    hashes().put(key, hex);
+    return std::string(hex);
+}
+
+}  // namespace callgate

@@ -1,0 +1,47 @@
+// ProcessDir: /proc/PID held open, so that every read is about one and the same process even if the number is reused.
+//
+//   ProcessDir dir = TRY(ProcessDir::open(4711));   // ErrorKind::gone where there is no such process
+//   std::string stat = TRY(dir.read("stat", 4096));
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace callgate {
+
+// The fields of /proc/PID/stat that identity needs.
+struct ProcessStat {
+    std::string comm;
+    char state = 0;
+    pid_t parent_pid = 0;
+    uint64_t start_time = 0;
+};
+
+class ProcessDir {
+  public:
+    static Result<ProcessDir> open(pid_t pid);
+
+    // At most `bytes_max` bytes of a file; what lies beyond is left unread.
+    Result<std::string> read(const char* name, size_t bytes_max) const;
+    // Target of a link as the kernel prints it; empty where the process has none or it is not ours to see.
+    std::string link(const char* name) const;
+    Result<ProcessStat> stat() const;
+    // The link /proc/PID/root itself, to be opened.
+    std::string root_link() const;
+    // The pathname the program was executed by (AT_EXECFN); empty where it cannot be read.
+    std::string exec_pathname() const;
+
+  private:
+    ProcessDir(pid_t pid, Fd fd) : pid_(pid), fd_(std::move(fd)) {}
+    Error error(const char* call, const char* name, int code) const;
+    pid_t pid_;
+    Fd fd_;
+};
+
+Result<ProcessStat> parse_stat(const std::string& text);
+
+}  // namespace callgate

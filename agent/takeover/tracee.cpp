@@ -1,0 +1,200 @@
+#include "takeover/tracee.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <vector>
+
+#include "kernel/proc.h"
+
+namespace callgate {
+namespace {
+
+constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
+constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
+
+std::string thread_name(pid_t tid) { return "thread " + std::to_string(tid); }
+
+// The vDSO's base address in a process, from its auxiliary vector.
+uint64_t vdso_base(pid_t pid) {
+    auto bytes = read_small_file(proc_path(pid, "auxv"), 4096);
+    if (!bytes) return 0;
+    for (size_t at = 0; at + sizeof(Elf64_auxv_t) <= bytes->size(); at += sizeof(Elf64_auxv_t)) {
+        Elf64_auxv_t entry;
+        memcpy(&entry, bytes->data() + at, sizeof(entry));
+        if (entry.a_type == AT_SYSINFO_EHDR) return entry.a_un.a_val;
+    }
+    return 0;
+}
+
+// Offset of a `syscall` instruction in the vDSO: it falls back to the real call for clocks it does not know. The
+// image is the same in every process of one kernel, so it is looked for once, in our own.
+uint64_t vdso_syscall_offset() {
+    static const uint64_t offset = [] {
+        uint64_t base = vdso_base(getpid());
+        if (!base) return uint64_t{0};
+        const auto* image = reinterpret_cast<const uint8_t*>(base);
+        Elf64_Ehdr header;
+        memcpy(&header, image, sizeof(header));
+        for (int i = 0; i < header.e_phnum; ++i) {
+            Elf64_Phdr segment;
+            memcpy(&segment, image + header.e_phoff + i * sizeof(segment), sizeof(segment));
+            if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X)) continue;
+            for (uint64_t at = segment.p_offset; at + 2 <= segment.p_offset + segment.p_filesz; ++at)
+                if (!memcmp(image + at, kSyscallInstruction, sizeof(kSyscallInstruction))) return at;
+        }
+        return uint64_t{0};
+    }();
+    return offset;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Tracee>> Tracee::stop(pid_t tid, const StopOptions& options) {
+    std::unique_ptr<Tracee> tracee(new Tracee(tid));
+    long trace_options = PTRACE_O_TRACESYSGOOD;
+    if (options.suspend_seccomp) trace_options |= PTRACE_O_SUSPEND_SECCOMP;
+    if (ptrace(PTRACE_SEIZE, tid, nullptr, trace_options)) return Error::system("PTRACE_SEIZE", thread_name(tid), errno);
+    tracee->seized_ = true;
+    if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr))
+        return Error::system("PTRACE_INTERRUPT", thread_name(tid), errno);
+    auto deadline = std::chrono::steady_clock::now() + options.timeout;
+    for (;;) {
+        int status = TRY(tracee->wait_for_stop(deadline, options.while_waiting));
+        if (status >> 16 == PTRACE_EVENT_STOP) break;
+        // A signal came first: it is the thread's own, hand it over; the interrupt is still due.
+        tracee->stopped_ = false;
+        if (ptrace(PTRACE_CONT, tid, nullptr, static_cast<long>(WSTOPSIG(status))))
+            return Error::system("PTRACE_CONT", thread_name(tid), errno);
+    }
+    iovec view{&tracee->saved_.raw, sizeof(tracee->saved_.raw)};
+    if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", thread_name(tid), errno);
+    tracee->at_stop_ = tracee->saved_;
+    return tracee;
+}
+
+Tracee::~Tracee() {
+    if (gone_ || !seized_) return;
+    if (!stopped_) {
+        // It cannot be detached while it runs; the interrupt that was asked for stops it sooner or later.
+        auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+        auto status = wait_for_stop(deadline);
+        if (!status) return;
+    }
+    if (scratch_saved_) (void)write(scratch_, scratch_content_, sizeof(scratch_content_));
+    if (touched_ || memcmp(&saved_.raw, &at_stop_.raw, sizeof(saved_.raw))) {
+        iovec view{&saved_.raw, sizeof(saved_.raw)};
+        ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view);
+    }
+    if (mask_saved_) ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &signal_mask_);
+    ptrace(PTRACE_DETACH, tid_, nullptr, nullptr);
+}
+
+Status Tracee::prepare_calls() {
+    uint64_t base = vdso_base(tid_);
+    if (!base || !vdso_syscall_offset()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
+    instruction_ = base + vdso_syscall_offset();
+    uint8_t bytes[sizeof(kSyscallInstruction)];
+    if (!read(instruction_, bytes, sizeof(bytes)) || memcmp(bytes, kSyscallInstruction, sizeof(bytes)))
+        return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
+    scratch_ = (saved_.stack() - Registers::kRedZoneBytes - kScratchBytes) & ~uint64_t{15};
+    TRY_VOID(read(scratch_, scratch_content_, sizeof(scratch_content_)));
+    scratch_saved_ = true;
+    // A signal between two calls would be taken for their result: block them all meanwhile.
+    if (ptrace(PTRACE_GETSIGMASK, tid_, kSignalSetBytes, &signal_mask_))
+        return Error::system("PTRACE_GETSIGMASK", thread_name(tid_), errno);
+    uint64_t all = ~uint64_t{0};
+    if (ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &all))
+        return Error::system("PTRACE_SETSIGMASK", thread_name(tid_), errno);
+    mask_saved_ = true;
+    // From here on the thread does not pass through the kernel's restart code any more: settle what it was in.
+    saved_.settle_interrupted_call();
+    return {};
+}
+
+Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline,
+                                  const std::function<void()>& while_waiting) {
+    // waitpid() has no time-out: spin shortly (a stop takes microseconds), then look every 100 µs.
+    for (int round = 0;; ++round) {
+        if (while_waiting) while_waiting();
+        int status = 0;
+        pid_t found = waitpid(tid_, &status, __WALL | WNOHANG);
+        if (found < 0) {
+            gone_ = true;
+            return Error::system("waitpid", thread_name(tid_), errno);
+        }
+        if (found == tid_) {
+            if (WIFEXITED(status) || WIFSIGNALED(status)) {
+                gone_ = true;
+                return Error{ErrorKind::gone, 0, thread_name(tid_), "ended while it was being stopped"};
+            }
+            stopped_ = true;
+            return status;
+        }
+        if (std::chrono::steady_clock::now() > deadline)
+            return Error{ErrorKind::limit, 0, thread_name(tid_), "did not stop in time"};
+        if (round > 200) {
+            timespec pause{0, 100000};
+            nanosleep(&pause, nullptr);
+        } else {
+            sched_yield();
+        }
+    }
+}
+
+Status Tracee::run_to_syscall_stop() {
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+    for (;;) {
+        stopped_ = false;
+        if (ptrace(PTRACE_SYSCALL, tid_, nullptr, nullptr)) {
+            stopped_ = true;
+            return Error::system("PTRACE_SYSCALL", thread_name(tid_), errno);
+        }
+        int status = TRY(wait_for_stop(deadline));
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80)) return {};
+        // An event stop (group stop of the process, say) in between: go on.
+        if (status >> 16 != PTRACE_EVENT_STOP)
+            return Error{ErrorKind::refused, 0, thread_name(tid_), "stopped by signal " + std::to_string(WSTOPSIG(status))};
+    }
+}
+
+Result<long> Tracee::call(const char* name, long number, std::initializer_list<uint64_t> arguments) {
+    assert(instruction_ && arguments.size() <= 6);
+    uint64_t six[6] = {};
+    std::copy(arguments.begin(), arguments.end(), six);
+    Registers registers = at_stop_;
+    registers.prepare_call(instruction_, number, six);
+    iovec view{&registers.raw, sizeof(registers.raw)};
+    if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", name, errno);
+    touched_ = true;
+    TRY_VOID(run_to_syscall_stop());  // entry
+    TRY_VOID(run_to_syscall_stop());  // exit
+    view.iov_len = sizeof(registers.raw);
+    if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", name, errno);
+    long result = registers.result();
+    if (result < 0 && result > -4096) return Error::system(name, "in " + thread_name(tid_), static_cast<int>(-result));
+    return result;
+}
+
+Status Tracee::read(uint64_t address, void* into, size_t bytes) const {
+    iovec local{into, bytes}, remote{reinterpret_cast<void*>(address), bytes};
+    ssize_t got = process_vm_readv(tid_, &local, 1, &remote, 1, 0);
+    if (got != static_cast<ssize_t>(bytes)) return Error::system("process_vm_readv", thread_name(tid_), got < 0 ? errno : EFAULT);
+    return {};
+}
+
+Status Tracee::write(uint64_t address, const void* from, size_t bytes) const {
+    iovec local{const_cast<void*>(from), bytes}, remote{reinterpret_cast<void*>(address), bytes};
+    ssize_t put = process_vm_writev(tid_, &local, 1, &remote, 1, 0);
+    if (put != static_cast<ssize_t>(bytes)) return Error::system("process_vm_writev", thread_name(tid_), put < 0 ? errno : EFAULT);
+    return {};
+}
+
+}  // namespace callgate

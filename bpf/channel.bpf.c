@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+//
+// Candidates, detection and hold: which pipes and sockets may be MCP servers' inputs, and who reads from them.
+//
+//   on_exec   a program starts with a pipe or AF_UNIX stream socket on 0 and on 1: its input is marked `pending`
+//   on_read   a read of a marked channel has returned bytes: tell the agent, wait (bounded) before they reach user code
+//   on_fork,
+//   on_exit   who belongs to the scoped process trees
+//
+// The mark is on the channel, not on the process: npx -> sh -> node inherit it, forks inherit it, dup() moves it.
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "wire.h"
+#include "maps.bpf.h"
+#include "emit.bpf.h"
+#include "scope.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define S_IFMT 0170000
+#define S_IFIFO 0010000
+#define S_IFSOCK 0140000
+#define AF_UNIX 1
+
+#if defined(__TARGET_ARCH_x86)
+#define SYS_read 0
+#define SYS_readv 19
+#define SYS_recvfrom 45
+#define SYS_recvmsg 47
+#define SYS_preadv2 327
+#define syscall_number(regs) ((__s64)(regs)->orig_ax)
+#define argument_1(regs) ((regs)->di)
+#define argument_2(regs) ((regs)->si)
+#define argument_3(regs) ((regs)->dx)
+#define argument_4(regs) ((regs)->r10)
+#elif defined(__TARGET_ARCH_arm64)
+#define SYS_read 63
+#define SYS_readv 65
+#define SYS_recvfrom 207
+#define SYS_recvmsg 212
+#define SYS_preadv2 286
+#define syscall_number(regs) ((__s64)(regs)->syscallno)
+#define argument_1(regs) ((regs)->orig_x0)
+#define argument_2(regs) ((regs)->regs[1])
+#define argument_3(regs) ((regs)->regs[2])
+#define argument_4(regs) ((regs)->regs[3])
+#endif
+
+const volatile __u64 hold_ns_max = 10000000;
+
+/* False until the agent is ready to answer, and again before it goes. Writer: agent. */
+bool hold_enabled = false;
+
+/* The channel behind a descriptor of the current process; CG_KIND_NONE where it is neither pipe nor AF_UNIX stream. */
+static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
+    struct fdtable* table = BPF_CORE_READ(task, files, fdt);
+    if (!table || fd >= BPF_CORE_READ(table, max_fds)) return CG_KIND_NONE;
+    struct file** slots = BPF_CORE_READ(table, fd);
+    struct file* file = NULL;
+    if (bpf_probe_read_kernel(&file, sizeof(file), slots + fd) || !file) return CG_KIND_NONE;
+    struct inode* inode = BPF_CORE_READ(file, f_inode);
+    __u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+    __u32 kind;
+    if (type == S_IFIFO) {
+        kind = CG_KIND_PIPE;
+    } else if (type == S_IFSOCK) {
+        struct socket* socket = BPF_CORE_READ(file, private_data);
+        if (BPF_CORE_READ(socket, type) != SOCK_STREAM) return CG_KIND_NONE;
+        if (BPF_CORE_READ(socket, sk, __sk_common.skc_family) != AF_UNIX) return CG_KIND_NONE;
+        kind = CG_KIND_UNIX;
+    } else {
+        return CG_KIND_NONE;
+    }
+    key->inode = BPF_CORE_READ(inode, i_ino);
+    key->device = BPF_CORE_READ(inode, i_sb, s_dev);
+    key->padding = 0;
+    return kind;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binprm* program) {
+    __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    if (!in_scope(tgid)) return 0;
+    struct cg_event event = {};
+    event.channel_kind = channel_of(task, 0, &event.channel);
+    if (event.channel_kind == CG_KIND_NONE) return 0;
+    if (channel_of(task, 1, &event.output) == CG_KIND_NONE) return 0;
+
+    struct cg_channel* known = bpf_map_lookup_elem(&channels, &event.channel);
+    event.channel_state = known ? known->state : 0;
+    if (!known || known->state != CG_WATCH) {
+        struct cg_channel fresh = {};
+        fresh.state = CG_PENDING;
+        fresh.kind = event.channel_kind;
+        fresh.pid = tgid;
+        fresh.output = event.output;
+        if (bpf_map_update_elem(&channels, &event.channel, &fresh, BPF_ANY)) count(CG_COUNT_CHANNELS_FULL);
+    }
+    event.kind = CG_EVENT_EXEC;
+    event.tgid = tgid;
+    event.tid = (__u32)bpf_get_current_pid_tgid();
+    event.cpu = bpf_get_smp_processor_id();
+    emit(&event, CG_COUNT_EXEC_SEEN, CG_COUNT_EXEC_SENT);
+    return 0;
+}
+
+struct wait {
+    __u32 tid;
+    __u64 deadline_ns;
+};
+
+static long wait_step(__u32 index, struct wait* wait) {
+    struct cg_hold* hold = bpf_map_lookup_elem(&holds, &wait->tid);
+    if (!hold || *(volatile __u64*)&hold->state != CG_HOLDING) return 1;
+    return bpf_ktime_get_ns() >= wait->deadline_ns;
+}
+
+/* Tells the agent and waits for its answer, not longer than hold_ns_max. The wait ends in one of three ways: the
+ * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told. */
+static __noinline int hold_here(struct cg_event* event) {
+    if (!event) return 0;
+    __u32 tid = event->tid;
+    struct cg_hold hold = event->hold;
+    if (bpf_map_update_elem(&holds, &tid, &hold, BPF_ANY)) {
+        count(CG_COUNT_HOLDS_FULL);
+        return 0;
+    }
+    if (!emit(event, CG_COUNT_READ_SEEN, CG_COUNT_READ_SENT)) {
+        bpf_map_delete_elem(&holds, &tid);
+        return 0;
+    }
+    struct wait wait = {.tid = tid, .deadline_ns = event->hold.since_ns + hold_ns_max};
+    bpf_loop(1 << 22, wait_step, &wait, 0);
+    struct cg_hold* now = bpf_map_lookup_elem(&holds, &tid);
+    if (now && __sync_val_compare_and_swap(&now->state, CG_HOLDING, CG_EXPIRED) == CG_HOLDING) {
+        event->kind = CG_EVENT_EXPIRED;
+        emit(event, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXPIRED_SENT);
+    }
+    return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_read, struct pt_regs* regs, long result) {
+    if (result <= 0 || !hold_enabled) return 0;
+    __s64 number = syscall_number(regs);
+    if (number != SYS_read && number != SYS_recvfrom && number != SYS_readv && number != SYS_recvmsg &&
+        number != SYS_preadv2)
+        return 0;
+    struct task_struct* task = bpf_get_current_task_btf();
+    struct cg_event event = {};
+    __u32 fd = (__u32)argument_1(regs);
+    event.channel_kind = channel_of(task, fd, &event.channel);
+    if (event.channel_kind == CG_KIND_NONE) return 0;
+    struct cg_channel* channel = bpf_map_lookup_elem(&channels, &event.channel);
+    if (!channel) return 0;
+    __u64 id = bpf_get_current_pid_tgid();
+    event.tgid = id >> 32;
+    event.tid = (__u32)id;
+    if (!in_scope(event.tgid)) return 0;
+    event.kind = CG_EVENT_READ;
+    event.channel_state = channel->state;
+    event.output = channel->output;
+    event.cpu = bpf_get_smp_processor_id();
+    event.hold.state = CG_HOLDING;
+    event.hold.tgid = event.tgid;
+    event.hold.tid = event.tid;
+    event.hold.syscall = (__u32)number;
+    event.hold.fd = (__s32)fd;
+    event.hold.buffer = argument_2(regs);
+    event.hold.length = argument_3(regs);
+    if (number == SYS_recvfrom) event.hold.flags = (__u32)argument_4(regs);
+    if (number == SYS_recvmsg) event.hold.flags = (__u32)argument_3(regs);
+    event.hold.result = result;
+    event.hold.since_ns = bpf_ktime_get_ns();
+    event.hold.channel = event.channel;
+    hold_here(&event);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct* parent, struct task_struct* child) {
+    __u32 parent_tgid = parent->tgid, child_tgid = child->tgid, one = 1;
+    if (child->pid != child->tgid || !bpf_map_lookup_elem(&scope_pids, &parent_tgid)) return 0;
+    if (bpf_map_update_elem(&scope_pids, &child_tgid, &one, BPF_ANY)) count(CG_COUNT_SCOPE_FULL);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct* task) {
+    __u32 tgid = task->tgid;
+    if (task->pid == task->tgid) bpf_map_delete_elem(&scope_pids, &tgid);
+    return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+#ifndef CALLGATE_EMIT_BPF_H
+#define CALLGATE_EMIT_BPF_H
+
+static __always_inline void count(__u32 which) {
+    __u64* value = bpf_map_lookup_elem(&counters, &which);
+    if (value) *value += 1;
+}
+
+/* The one way out: counts what was seen and what was sent, so that nothing is lost silently. */
+static __always_inline bool emit(const struct cg_event* event, __u32 seen, __u32 sent) {
+    count(seen);
+    if (bpf_ringbuf_output(&events, (void*)event, sizeof(*event), BPF_RB_FORCE_WAKEUP)) {
+        count(CG_COUNT_RING_FULL);
+        return false;
+    }
+    count(sent);
+    return true;
+}
+
+#endif

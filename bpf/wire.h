@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+ *
+ * What the kernel programs and the agent say to each other. The only header that both sides include: fixed-width
+ * types, explicit padding, sizes checked on both sides, every record zeroed before it is filled.
+ */
+#ifndef CALLGATE_WIRE_H
+#define CALLGATE_WIRE_H
+
+#ifdef __cplusplus
+#define CG_ASSERT static_assert
+#else
+#define CG_ASSERT _Static_assert
+#endif
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define CG_RING_BYTES (1 << 20)    /* ring buffer; full: the event is counted and nobody is held */
+#define CG_CHANNELS_MAX 65536      /* watched channels; full: counted, the server is reported blind */
+#define CG_HOLDS_MAX 4096          /* threads waiting at once */
+#define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
+#define CG_SCOPE_CGROUPS_MAX 16
+#define CG_SCOPE_USERS_MAX 64
+
+/* A pipe or AF_UNIX stream socket: its inode. pipefs and sockfs number theirs from one counter. */
+struct cg_channel_key {
+    __u64 inode;
+    __u32 device; /* kernel encoding of s_dev */
+    __u32 padding;
+};
+
+enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2 };
+
+/* What is not in the map is nobody's business. */
+enum cg_channel_state {
+    CG_PENDING = 1, /* made by an exec; the agent has not said anything yet */
+    CG_WATCH = 2,   /* every read of it is held until the agent has looked at the bytes */
+};
+
+/* Value of `channels`, keyed by the channel a server reads. */
+struct cg_channel {
+    __u32 state; /* enum cg_channel_state */
+    __u32 kind;
+    __u32 pid; /* whose exec made it, or 0 */
+    __u32 padding;
+    struct cg_channel_key output; /* the channel that was descriptor 1 at that exec */
+};
+
+enum cg_hold_state { CG_HOLDING = 1, CG_RELEASED = 2, CG_EXPIRED = 3 };
+
+/* Value of `holds`, keyed by thread id: a read that has returned bytes but not yet to user code. */
+struct cg_hold {
+    __u64 state; /* enum cg_hold_state; 64 bits wide for the atomic exchange */
+    __u32 tgid;
+    __u32 tid;
+    __u32 syscall;
+    __s32 fd;
+    __u32 flags; /* of recvfrom and recvmsg */
+    __u32 padding;
+    __u64 buffer; /* user address: the buffer, the iovec array (readv) or the msghdr (recvmsg) */
+    __u64 length; /* of the buffer, or the number of iovecs */
+    __s64 result; /* bytes read */
+    __u64 since_ns; /* CLOCK_MONOTONIC */
+    struct cg_channel_key channel;
+};
+
+enum cg_event_kind {
+    CG_EVENT_EXEC = 1,    /* a process runs a program with a pipe or socket on 0 and on 1 */
+    CG_EVENT_READ = 2,    /* a thread is held after a read */
+    CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
+};
+
+struct cg_event {
+    __u32 kind; /* enum cg_event_kind */
+    __u32 channel_kind;
+    __u32 tgid;
+    __u32 tid;
+    __u32 channel_state; /* before the event */
+    __u32 cpu;
+    struct cg_channel_key channel;
+    struct cg_channel_key output; /* exec only */
+    struct cg_hold hold;          /* read and expired only */
+};
+
+/* Per-CPU counters, summed by the agent: seen = sent + ring_full for every kind (invariant I3). */
+enum cg_counter {
+    CG_COUNT_EXEC_SEEN,
+    CG_COUNT_EXEC_SENT,
+    CG_COUNT_READ_SEEN,
+    CG_COUNT_READ_SENT,
+    CG_COUNT_EXPIRED_SEEN,
+    CG_COUNT_EXPIRED_SENT,
+    CG_COUNT_RING_FULL,
+    CG_COUNT_CHANNELS_FULL,
+    CG_COUNT_HOLDS_FULL,
+    CG_COUNT_SCOPE_FULL,
+    CG_COUNT_MAX,
+};
+
+CG_ASSERT(sizeof(struct cg_channel_key) == 16, "wire layout");
+CG_ASSERT(sizeof(struct cg_channel) == 32, "wire layout");
+CG_ASSERT(sizeof(struct cg_hold) == 80, "wire layout");
+CG_ASSERT(sizeof(struct cg_event) == 136, "wire layout");
+
+#endif

@@ -1,0 +1,94 @@
+"""The process that reads is not always the one that was started: the session is governed, once, wherever it ends up."""
+import shutil
+
+from governed import *  # noqa: F403
+from governed import (DENIED, EVERYTHING, LIMITED, NODE, NODE_DIRECTORY, NOTES_PY, PYTHON, SERVERS, EndToEnd, Path, json,
+                      main, os, policy, policy_for, wait_for)
+
+SERVER_PY = str(SERVERS / "python" / "server.py")
+
+DAEMON_FORK = f"""
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execv({PYTHON!r}, [{PYTHON!r}, {SERVER_PY!r}])
+    os._exit(0)
+os.wait()
+os._exit(0)
+"""
+
+DUP_AND_EXEC = f"""
+import os
+saved = os.dup(0), os.dup(1)
+null = os.open("/dev/null", os.O_RDWR)
+os.dup2(null, 0), os.dup2(null, 1)
+os.dup2(saved[0], 0), os.dup2(saved[1], 1)
+os.execv({PYTHON!r}, [{PYTHON!r}, {SERVER_PY!r}])
+"""
+
+
+class TestChains(EndToEnd):
+    def check(self, command, server, *, code=0, channel="socketpair", **options):
+        agent = self.agent({"example": policy_for(server)})
+        client = self.client(command, channel=channel, **options)
+        client.initialize()
+        self.assert_denied(client.call(*server.denied))
+        for _ in range(2):
+            self.assert_result(client.call(*server.limited))
+        self.assert_denied(client.call(*server.limited), code=LIMITED)
+        self.assert_result(client.call(*server.allowed))
+        self.assertEqual(client.shutdown(), code)
+        # One session, and each call once, however many processes held the descriptors.
+        agent.wait_audit("session_end")
+        self.assertEqual(len(agent.audit("session_start")), 1)
+        self.assertEqual(len(agent.audit("message", direction="c2s", method="tools/call")), 5)
+        self.stop_agent(agent)
+
+    def test_npx(self):
+        """client -> npm exec -> sh -c -> node, all four with the same two sockets."""
+        home = self.directory()
+        path = f"{Path(NODE).parent}:{os.environ['PATH']}"
+        npx = shutil.which("npx", path=os.environ["PATH"])
+        self.assertIsNotNone(npx, "npx is not installed")
+        environment = {"HOME": str(home), "PATH": path, "npm_config_update_notifier": "false", "npm_config_cache": str(home)}
+        for channel in ("socketpair", "pipe"):
+            with self.subTest(channel=channel):
+                self.check((npx, "--offline", "--no", "--", "mcp-server-everything", "stdio"), EVERYTHING, channel=channel,
+                           cwd=NODE_DIRECTORY, env=environment)
+
+    def test_shells_and_wrappers(self):
+        server = " ".join(NOTES_PY.command)
+        for name, command in {
+            "sh stays": ("sh", "-c", f"{server}; exit $?"),
+            "sh execs": ("sh", "-c", f"exec {server}"),
+            "sh in sh": ("sh", "-c", f"sh -c '{server}; exit $?'; exit $?"),
+            "env": ("env", "A=1", "nice", "-n", "1", *NOTES_PY.command),
+            "timeout": ("timeout", "60", *NOTES_PY.command),
+            "setsid": ("setsid", "--wait", *NOTES_PY.command),
+            "late exec": ("sh", "-c", f"sleep 0.3; exec {server}"),
+        }.items():
+            with self.subTest(chain=name):
+                self.check(command, NOTES_PY, code=7, channel="pipe")
+
+    def test_double_fork(self):
+        """The parents are gone when the server begins to read; it is nobody's child that the client knows."""
+        self.check((PYTHON, "-c", DAEMON_FORK), NOTES_PY, channel="pipe")
+
+    def test_dup_before_exec(self):
+        self.check((PYTHON, "-c", DUP_AND_EXEC), NOTES_PY, channel="pipe")
+
+    def test_two_servers_of_one_client_are_two_sessions(self):
+        agent = self.agent({"example": policy_for(NOTES_PY)})
+        first, second = self.client(NOTES_PY.command), self.client(NOTES_PY.command)
+        for client in (first, second):
+            client.initialize()
+        for client in (first, second):
+            self.assert_denied(client.call("delete_note"), code=DENIED)
+            self.assertEqual(client.shutdown(), 7)
+        ended = agent.wait_audit("session_end", count=2)
+        self.assertEqual(len({r["session"] for r in ended}), 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The verbs that talk to a running agent or to files, and their exit codes."""
+import socket
+
+from governed import *  # noqa: F403
+from governed import BINARY, NOTES_PY, ROOT, EndToEnd, json, main, os, policy, policy_for, subprocess, tempfile
+
+
+def callgate(*words):
+    return subprocess.run([str(BINARY), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+
+
+class TestFiles(EndToEnd):
+    def write(self, document):
+        path = self.directory() / "policy.json"
+        path.write_text(document if isinstance(document, str) else json.dumps(document, indent=2))
+        return path
+
+    def test_check_accepts_what_ships(self):
+        files = sorted((ROOT / "policies").rglob("*.json"))
+        self.assertTrue(files)
+        shipped = [f for f in files if "version" in json.loads(f.read_text()) and "schema" not in f.name]
+        done = callgate("check", *shipped)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_check_names_the_place_and_the_nearest_key(self):
+        document = policy({"package": "x"})
+        document["tols"] = document.pop("tools")
+        path = self.write(document)
+        done = callgate("check", path)
+        self.assertEqual(done.returncode, 1)
+        said = done.stdout + done.stderr
+        self.assertIn(str(path), said)
+        self.assertIn("tols", said)
+        self.assertIn("tools", said)
+
+    def test_check_of_one_bad_file_among_good_ones(self):
+        done = callgate("check", self.write(policy({"package": "x"})), self.write("{ not json"))
+        self.assertEqual(done.returncode, 1)
+
+    def test_version_and_help(self):
+        done = callgate("version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
+        done = callgate("--help")
+        self.assertEqual(done.returncode, 0)
+        for verb in ("run", "check", "status", "sessions", "tail", "doctor", "version"):
+            self.assertIn(verb, done.stdout)
+            self.assertEqual(callgate(verb, "--help").returncode, 0)
+
+    def test_wrong_usage(self):
+        for words in (["no-such-verb"], ["status", "--no-such-option"], ["check"]):
+            self.assertEqual(callgate(*words).returncode, 2, words)
+
+    def test_no_agent(self):
+        path = self.directory() / "nobody-here.sock"
+        for verb in ("status", "sessions"):
+            done = callgate(verb, "--json", "--control", path)
+            self.assertEqual(done.returncode, 69, done.stderr)
+            self.assertIn(str(path), done.stderr)
+
+
+class TestRun(EndToEnd):
+    def test_a_bad_configuration(self):
+        directory = self.directory()
+        (directory / "policies.d").mkdir()
+        (directory / "callgate.json").write_text('{"no_such_key": 1}')
+        done = callgate("run", "--config", directory, "--scope-tree", os.getpid(), "--audit", directory / "audit",
+                        "--control", directory / "control")
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("no_such_key", done.stderr)
+
+    def test_one_bad_policy_does_not_disable_the_others(self):
+        agent = self.agent({"good": policy_for(NOTES_PY), "bad": {"version": "1", "default": "deny", "nonsense": 1}})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        client.shutdown()
+        self.assertIn("bad.json", json.dumps(agent.status()))
+
+    def test_a_second_agent_on_the_same_socket(self):
+        agent = self.agent({})
+        done = callgate("run", "--config", agent.config_directory, "--scope-tree", os.getpid(), "--audit",
+                        agent.directory / "other", "--control", agent.control_path)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(str(agent.control_path), done.stderr)
+        agent.status()
+
+
+class TestLive(EndToEnd):
+    def governed(self):
+        agent = self.agent({"notes": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        self.assert_result(client.call("echo", {"text": "a secret value"}))
+        agent.wait_audit("message", count=3, direction="s2c")
+        return agent, client
+
+    def test_status_and_sessions(self):
+        agent, client = self.governed()
+        status = agent.status()
+        self.assertGreaterEqual(status["frames"]["in"], 6)
+        self.assertEqual(status["frames"]["denied"], 1)
+        session = self.assert_enforced(agent, client.pid)
+        self.assertIn("notes-py", json.dumps(session))
+        for verb in ("status", "sessions", "doctor"):
+            self.assertTrue(agent.command(verb).stdout.strip(), verb)
+        client.shutdown()
+
+    def test_doctor(self):
+        agent = self.agent({})
+        for done in (agent.command("doctor", "--json"), callgate("doctor", "--json")):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(json.loads(done.stdout))
+
+    def test_tail(self):
+        agent, client = self.governed()
+        client.shutdown()
+        agent.wait_audit("session_end")
+        feed = callgate("tail", "--no-follow", "--json", "--audit", agent.audit_path)
+        self.assertEqual(feed.returncode, 0, feed.stderr)
+        self.assertEqual([json.loads(line) for line in feed.stdout.splitlines()], agent.audit())
+        readable = callgate("tail", "--no-follow", "--audit", agent.audit_path).stdout
+        self.assertIn("delete_note", readable)
+        self.assertIn("deny", readable)
+
+    def test_audit_file_is_private_and_holds_no_values(self):
+        agent, client = self.governed()
+        client.shutdown()
+        self.assertEqual(agent.audit_path.stat().st_mode & 0o777, 0o600)
+        self.assertNotIn("a secret value", agent.audit_path.read_text())
+        record = agent.audit("message", direction="c2s", tool="echo")[0]
+        self.assertIn("text", json.dumps(record))
+
+    def test_only_root_and_the_agents_user_may_ask(self):
+        """The socket's mode keeps others out; were it changed, the peer's credentials still do."""
+        agent = self.agent({})
+        self.assertEqual(agent.control_path.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.ask_as_nobody(agent), "EACCES")
+        agent.control_path.chmod(0o666)
+        answer = self.ask_as_nobody(agent)
+        self.assertNotIn('"ok":true', answer.replace(" ", ""))
+        self.assertNotIn("frames", answer)
+        agent.status()
+
+    def ask_as_nobody(self, agent):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+                    asking.settimeout(10)
+                    asking.connect(str(agent.control_path))
+                    asking.sendall(b'{"verb":"status"}\n')
+                    os.write(writer, asking.recv(65536) or b"cut off")
+            except PermissionError:
+                os.write(writer, b"EACCES")
+            except (BrokenPipeError, ConnectionResetError):
+                os.write(writer, b"cut off")
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as answer:
+            said = answer.read().decode()
+        os.waitpid(child, 0)
+        return said
+
+
+if __name__ == "__main__":
+    main()

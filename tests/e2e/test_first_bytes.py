@@ -1,0 +1,106 @@
+"""Nothing unjudged is read: the server's own log of every byte that it was given never holds a denied frame."""
+from governed import *  # noqa: F403
+from governed import EndToEnd, MCP_SERVER, cpp_server, descriptors, json, main, policy, unread, wait_for
+
+META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}}
+MODES = ((), ("--readv",), ("--epoll",), ("--dup",), ("--threads", "2"), ("--double-fork",))
+
+
+def frame(method, identifier=1, **params):
+    return json.dumps({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}).encode() + b"\n"
+
+
+def denied(identifier=1, **params):
+    return frame("tools/call", identifier, name="delete_note", arguments={}, **params)
+
+
+INITIALIZE = frame("initialize", 0, protocolVersion="2025-11-25", capabilities={},
+                   clientInfo={"name": "harness", "version": "1"})
+PING = frame("ping", 99)
+
+
+class TestFirstBytes(EndToEnd):
+    def setUp(self):
+        self.log = self.directory() / "log"
+        self.log.touch()
+
+    def start(self, *mode, channel="pipe"):
+        return self.client([MCP_SERVER, *mode, "--log", str(self.log)], channel=channel)
+
+    def deny_agent(self):
+        return self.agent({"deny": policy(cpp_server().match, denied="delete_note")})
+
+    def check(self, client, forwarded):
+        """A ping comes through; what the server read is exactly `forwarded` and the ping."""
+        client.send(PING)
+        self.assertEqual(client.answer(99)["result"], {})
+        self.assertEqual(self.log.read_bytes(), forwarded + PING)
+        self.assertEqual(client.shutdown(), 0)
+        self.assertEqual(self.log.read_bytes(), forwarded + PING)
+
+    def test_a_denied_first_frame_is_never_read(self):
+        for mode in MODES:
+            for channel in ("pipe", "socketpair"):
+                for name, first in (("modern", denied(_meta=META)), ("without initialize", denied())):
+                    with self.subTest(mode=mode, channel=channel, first=name):
+                        self.log.write_bytes(b"")
+                        agent = self.deny_agent()
+                        client = self.start(*mode, channel=channel)
+                        client.send(first)
+                        self.assert_denied(client.answer(1))
+                        self.check(client, b"")
+                        self.stop_agent(agent)
+
+    def test_two_frames_in_one_write(self):
+        for mode in MODES:
+            with self.subTest(mode=mode):
+                self.log.write_bytes(b"")
+                agent = self.deny_agent()
+                client = self.start(*mode)
+                client.send(INITIALIZE + denied())
+                self.assertIn("result", client.answer(0))
+                self.assert_denied(client.answer(1))
+                self.check(client, INITIALIZE)
+                self.stop_agent(agent)
+
+    def test_a_first_frame_byte_by_byte(self):
+        for size in (1, 3, 7):
+            with self.subTest(size=size):
+                self.log.write_bytes(b"")
+                agent = self.deny_agent()
+                client = self.start()
+                client.send_in_pieces(denied(_meta=META), size)
+                self.assert_denied(client.answer(1))
+                self.check(client, b"")
+                self.stop_agent(agent)
+
+    def test_a_session_adopted_midway(self):
+        """The server is asleep in its read when the agent starts; the next frame is already judged."""
+        for mode in MODES:
+            for channel in ("pipe", "socketpair"):
+                with self.subTest(mode=mode, channel=channel):
+                    self.log.write_bytes(b"")
+                    client = self.start(*mode, channel=channel)
+                    client.send(INITIALIZE)
+                    client.answer(0)
+                    agent = self.deny_agent()
+                    client.send(denied())
+                    self.assert_denied(client.answer(1))
+                    self.check(client, INITIALIZE)
+                    self.stop_agent(agent)
+
+    def test_bytes_that_waited_in_the_pipe(self):
+        """The frame is in the pipe before the agent starts; the server reads only later."""
+        client = self.start("--late", "2000")
+        client.send(denied())
+        agent = self.deny_agent()
+        self.assertEqual(self.log.read_bytes(), b"", "the server was too early for this test")
+        self.assert_denied(client.answer(1))
+        self.check(client, b"")
+        agent.wait_audit("session_end")
+
+
+if __name__ == "__main__":
+    main()

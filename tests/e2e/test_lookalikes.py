@@ -1,0 +1,59 @@
+"""Programs that are no MCP servers pass untouched, also where a policy names them and denies everything."""
+from governed import *  # noqa: F403
+from governed import PYTHON, SERVERS, EndToEnd, descriptors, json, main, policy, wait_for
+
+FRAMES = {
+    "acp": [{"jsonrpc": "2.0", "id": 0, "method": "initialize",
+             "params": {"protocolVersion": 1, "clientCapabilities": {"fs": {"readTextFile": True}, "terminal": True},
+                        "clientInfo": {"name": "editor", "version": "1"}}},
+            {"jsonrpc": "2.0", "id": 1, "method": "session/new", "params": {"cwd": "/", "mcpServers": []}},
+            {"jsonrpc": "2.0", "id": 2, "method": "session/prompt", "params": {"sessionId": "s", "prompt": []}}],
+    "codex": [{"id": 0, "method": "initialize", "params": {"clientInfo": {"name": "x", "title": "x", "version": "1"}}},
+              {"method": "initialized"}, {"id": 1, "method": "thread/start", "params": {}}],
+    "ipc": [{"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []},
+            {"jsonrpc": "2.0", "id": 2, "method": "eth_call", "params": [{}, "latest"]}],
+    "lsp": [{"jsonrpc": "2.0", "id": 0, "method": "initialize",
+             "params": {"processId": 1, "rootUri": None, "capabilities": {}, "clientInfo": {"name": "editor"}}},
+            {"jsonrpc": "2.0", "method": "initialized", "params": {}},
+            {"jsonrpc": "2.0", "id": 1, "method": "textDocument/hover", "params": {}}],
+}
+
+
+def encoded(protocol, message):
+    body = json.dumps(message).encode()
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body) if protocol == "lsp" else body + b"\n"
+
+
+class TestLookalikes(EndToEnd):
+    def transcript(self, protocol, channel, agent=None):
+        client = self.client([PYTHON, SERVERS / "lookalike" / "server.py", protocol], channel=channel)
+        at_start = descriptors(client.pid, inodes=True)
+        frames = FRAMES[protocol]
+        client.send(encoded(protocol, frames[0]))
+        first = client.read_line()
+        if agent:
+            # The server's own answer shows what it speaks: now it has its own descriptors (again).
+            wait_for(lambda: self.first_two(client.pid) == {fd: at_start[fd] for fd in (0, 1)}, "the release of the session")
+        client.send(b"".join(encoded(protocol, frame) for frame in frames[1:]))
+        client.close_stdin()
+        return [first, *client.read_rest()], client.wait()
+
+    @staticmethod
+    def first_two(pid):
+        return {fd: row for fd, row in descriptors(pid, inodes=True).items() if fd in (0, 1)}
+
+    def test_untouched(self):
+        for protocol in FRAMES:
+            for channel in ("pipe", "socketpair"):
+                with self.subTest(protocol=protocol, channel=channel):
+                    direct = self.transcript(protocol, channel)
+                    agent = self.agent({"deny": policy({"command": f"*lookalike/server.py {protocol}*"}, default="deny")})
+                    self.assertEqual(self.transcript(protocol, channel, agent), direct)
+                    self.assertEqual(direct[1], 0)
+                    self.assertEqual(agent.audit("message"), [])
+                    self.assertEqual([s for s in agent.sessions() if s["state"] == "enforced"], [])
+                    self.stop_agent(agent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+#include "policy/counters.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace callgate {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000'000;
+// 2026-01-01T00:00:00Z: the beginning of a second, a minute, an hour and a day.
+constexpr int64_t kMidnight = 1'767'225'600 * kSecond;
+
+CounterDemand demand(std::string_view key, int64_t max, int64_t window_s = 60) {
+    return {.key = key, .counter = "c", .window_s = window_s, .max = max};
+}
+
+class Counters : public ::testing::Test {
+  protected:
+    Reservation reserve(std::vector<CounterDemand> demands, int64_t now_ns = kMidnight) {
+        return table_.reserve(demands, now_ns, charged_);
+    }
+    int64_t count(std::string_view key, int64_t now_ns = kMidnight) const {
+        for (const auto& row : table_.rows(now_ns)) {
+            if (row.key == key) return row.count;
+        }
+        return -1;
+    }
+
+    CounterTable table_;
+    std::vector<CounterUse> charged_;
+};
+
+TEST_F(Counters, CountsUpToTheMaximum) {
+    EXPECT_TRUE(reserve({demand("a", 2)}).granted);
+    ASSERT_EQ(charged_.size(), 1u);
+    EXPECT_EQ(charged_[0].count_after, 1);
+    EXPECT_EQ(charged_[0].max, 2);
+    EXPECT_EQ(charged_[0].counter, "c");
+    EXPECT_EQ(charged_[0].window_start_s, kMidnight / kSecond);
+    EXPECT_TRUE(reserve({demand("a", 2)}).granted);
+    EXPECT_EQ(charged_[0].count_after, 2);
+    EXPECT_FALSE(reserve({demand("a", 2)}).granted);
+    EXPECT_TRUE(charged_.empty());
+    EXPECT_TRUE(reserve({demand("b", 2)}).granted);
+}
+
+TEST_F(Counters, WindowsAreAlignedToTheCalendar) {
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + 59 * kSecond).granted);
+    const Reservation refused = reserve({demand("a", 1)}, kMidnight + 59 * kSecond + 400'000'000);
+    EXPECT_FALSE(refused.granted);
+    EXPECT_EQ(refused.retry_after_ms, 600);
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + 60 * kSecond).granted);
+}
+
+TEST_F(Counters, RetryAfterIsRoundedUpSoThatItIsLateEnough) {
+    EXPECT_TRUE(reserve({demand("a", 1)}).granted);
+    EXPECT_EQ(reserve({demand("a", 1)}, kMidnight + 60 * kSecond - 1).retry_after_ms, 1);
+    EXPECT_EQ(reserve({demand("a", 1)}, kMidnight + 1).retry_after_ms, 60000);
+}
+
+TEST_F(Counters, WindowsBeforeTheEpochAreAlignedToo) {
+    EXPECT_TRUE(reserve({demand("a", 1)}, -1).granted);
+    EXPECT_EQ(charged_[0].window_start_s, -60);
+}
+
+TEST_F(Counters, AllDemandsOrNone) {
+    EXPECT_TRUE(reserve({demand("b", 1)}).granted);
+    const Reservation refused = reserve({demand("a", 5), demand("b", 1), demand("c", 5)});
+    EXPECT_FALSE(refused.granted);
+    EXPECT_EQ(refused.exceeded, 1u);
+    EXPECT_EQ(count("a"), 0);
+    EXPECT_EQ(count("b"), 1);
+    EXPECT_EQ(count("c"), -1);
+}
+
+TEST_F(Counters, OneKeyDemandedTwiceCountsTwice) {
+    EXPECT_FALSE(reserve({demand("a", 1), demand("a", 1)}).granted);
+    EXPECT_EQ(count("a"), 0);
+    EXPECT_TRUE(reserve({demand("a", 2), demand("a", 2)}).granted);
+    EXPECT_EQ(count("a"), 2);
+}
+
+TEST_F(Counters, MaximumOfZeroAdmitsNothing) {
+    EXPECT_FALSE(reserve({demand("a", 0)}).granted);
+}
+
+TEST_F(Counters, LargestAmountsDoNotOverflow) {
+    CounterDemand large = demand("a", INT64_MAX);
+    large.amount = INT64_MAX;
+    EXPECT_TRUE(reserve({large}).granted);
+    EXPECT_FALSE(reserve({large}).granted);
+    EXPECT_EQ(count("a"), INT64_MAX);
+}
+
+TEST_F(Counters, RollBackGivesTheCallBack) {
+    EXPECT_TRUE(reserve({demand("a", 1), demand("b", 1)}).granted);
+    table_.roll_back(charged_);
+    EXPECT_EQ(count("a"), 0);
+    EXPECT_TRUE(reserve({demand("a", 1), demand("b", 1)}).granted);
+}
+
+TEST_F(Counters, RollBackNeverReachesTheNextWindow) {
+    EXPECT_TRUE(reserve({demand("a", 5)}).granted);
+    const std::vector<CounterUse> old = charged_;
+    EXPECT_TRUE(reserve({demand("a", 5)}, kMidnight + 60 * kSecond).granted);
+    table_.roll_back(old);
+    EXPECT_EQ(count("a", kMidnight + 60 * kSecond), 1);
+}
+
+TEST_F(Counters, RollBackNeverReachesAnotherCounterInTheSameCell) {
+    CounterTable table(1);
+    std::vector<CounterUse> old, charged;
+    EXPECT_TRUE(table.reserve(std::vector{demand("a", 5)}, kMidnight, old).granted);
+    // The hour begins with the minute that is over: same cell, same beginning, another counter.
+    const int64_t later = kMidnight + 61 * kSecond;
+    EXPECT_TRUE(table.reserve(std::vector{demand("b", 5, 3600)}, later, charged).granted);
+    ASSERT_EQ(static_cast<uint32_t>(charged[0].key), static_cast<uint32_t>(old[0].key));
+    ASSERT_EQ(charged[0].window_start_s, old[0].window_start_s);
+    table.roll_back(old);
+    ASSERT_EQ(table.rows(later).size(), 1u);
+    EXPECT_EQ(table.rows(later)[0].count, 1);
+}
+
+TEST_F(Counters, RollBackOfNonsenseIsIgnored) {
+    CounterUse nowhere;
+    nowhere.amount = 1;
+    for (uint64_t key : {uint64_t{0}, uint64_t{7}, ~uint64_t{0}}) {
+        nowhere.key = key;
+        table_.roll_back({&nowhere, 1});
+    }
+    EXPECT_EQ(table_.size(), 0u);
+}
+
+TEST_F(Counters, ClockSetBackOpensNoFreshWindow) {
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight).granted);
+    EXPECT_FALSE(reserve({demand("a", 1)}, kMidnight - kSecond).granted);
+    EXPECT_FALSE(reserve({demand("a", 1)}, kMidnight + kSecond).granted);
+}
+
+TEST_F(Counters, ClockThatWasFarAheadLocksNobodyOut) {
+    const int64_t year = 365 * 86400 * kSecond;
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + year).granted);
+    const std::vector<CounterUse> old = charged_;
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight).granted);
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + year).granted);
+    table_.roll_back(old);
+    EXPECT_EQ(count("a", kMidnight + year), 1);
+}
+
+// I6: bounded, with a named behaviour when full, and a counter.
+TEST_F(Counters, I6FullTableDropsWhatIsOverAndElseRefuses) {
+    CounterTable table(2);
+    std::vector<CounterUse> charged;
+    EXPECT_TRUE(table.reserve(std::vector{demand("a", 1), demand("b", 1, 3600)}, kMidnight, charged).granted);
+    const Reservation full = table.reserve(std::vector{demand("c", 1)}, kMidnight + 20 * kSecond, charged);
+    EXPECT_FALSE(full.granted);
+    EXPECT_TRUE(full.table_full);
+    EXPECT_EQ(full.retry_after_ms, 40000);
+    EXPECT_EQ(table.refusals_full(), 1u);
+    // Those that are in the table go on.
+    EXPECT_FALSE(table.reserve(std::vector{demand("a", 1)}, kMidnight + 20 * kSecond, charged).table_full);
+    EXPECT_TRUE(table.reserve(std::vector{demand("c", 1)}, kMidnight + 60 * kSecond, charged).granted);
+    EXPECT_EQ(table.size(), 2u);
+}
+
+TEST_F(Counters, I6FullTableChargesNothingOfARefusedCall) {
+    CounterTable table(1);
+    std::vector<CounterUse> charged;
+    EXPECT_TRUE(table.reserve(std::vector{demand("a", 5), demand("b", 5)}, kMidnight, charged).table_full);
+    EXPECT_TRUE(charged.empty());
+    EXPECT_EQ(table.rows(kMidnight)[0].count, 0);
+}
+
+TEST_F(Counters, I6MemoryFollowsWhatIsLive) {
+    for (int i = 0; i < 100'000; ++i) {
+        const std::string key = "key " + std::to_string(i);
+        EXPECT_TRUE(reserve({demand(key, 1, 1)}, kMidnight + i * kSecond / 100).granted);
+    }
+    EXPECT_LT(table_.size(), 400u);  // a hundred live at a time
+}
+
+TEST_F(Counters, RowsAreOfLiveWindowsInOrder) {
+    EXPECT_TRUE(reserve({demand("b", 3), demand("a", 4, 3600)}).granted);
+    const auto rows = table_.rows(kMidnight + 30 * kSecond);
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_EQ(rows[0].key, "a");
+    EXPECT_EQ(rows[0].max, 4);
+    EXPECT_EQ(rows[0].window_s, 3600);
+    EXPECT_EQ(rows[1].key, "b");
+    EXPECT_EQ(table_.rows(kMidnight + 60 * kSecond).size(), 1u);
+}
+
+// Whatever the order of calls, failures and clock steps: 0 <= count <= max, and as long as the clock only
+// goes forward the count is exactly what a simple model says.
+TEST(CountersProperty, NeverNegativeNeverOverTheMaximum) {
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+        const bool clock_jumps = seed % 2 == 1;
+        CounterTable table(clock_jumps ? 6 : 64);
+        std::map<std::pair<std::string, int64_t>, int64_t> model;
+        std::vector<std::pair<std::vector<CounterUse>, std::vector<std::pair<std::string, int64_t>>>>
+            in_flight;
+        int64_t now_ns = kMidnight;
+        for (int step = 0; step < 3000; ++step) {
+            now_ns += below(300) * kSecond / 100;
+            if (clock_jumps && below(50) == 0) now_ns -= below(400) * kSecond;
+            if (below(3) > 0) {
+                std::vector<std::string> keys;
+                std::vector<CounterDemand> demands;
+                for (int i = below(3); i >= 0; --i)
+                    keys.push_back(std::string(1, static_cast<char>('a' + below(8))));
+                for (const std::string& key : keys) {
+                    demands.push_back(demand(key, 1 + key[0] % 5, key[0] % 2 ? 7 : 60));
+                    demands.back().amount = 1 + below(2);
+                }
+                std::vector<CounterUse> charged;
+                const Reservation reservation = table.reserve(demands, now_ns, charged);
+                ASSERT_EQ(charged.size(), reservation.granted ? demands.size() : 0);
+                std::vector<std::pair<std::string, int64_t>> cells;
+                for (size_t i = 0; i < charged.size(); ++i) {
+                    cells.emplace_back(keys[i], charged[i].window_start_s);
+                    model[cells.back()] += charged[i].amount;
+                    ASSERT_LE(charged[i].count_after, charged[i].max);
+                    if (!clock_jumps) {
+                        ASSERT_EQ(charged[i].count_after, model[cells.back()]);
+                    }
+                }
+                if (reservation.granted) in_flight.emplace_back(std::move(charged), std::move(cells));
+            } else if (!in_flight.empty()) {
+                const size_t chosen = static_cast<size_t>(below(static_cast<int>(in_flight.size())));
+                table.roll_back(in_flight[chosen].first);
+                for (size_t i = 0; i < in_flight[chosen].second.size(); ++i) {
+                    model[in_flight[chosen].second[i]] -= in_flight[chosen].first[i].amount;
+                }
+                in_flight.erase(in_flight.begin() + static_cast<std::ptrdiff_t>(chosen));
+            }
+            for (const auto& row : table.rows(now_ns)) {
+                ASSERT_GE(row.count, 0);
+                ASSERT_LE(row.count, row.max);
+                if (!clock_jumps) {
+                    const int64_t expected = model[{row.key, row.window_start_s}];
+                    ASSERT_EQ(row.count, expected) << row.key;
+                }
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace callgate

@@ -1,0 +1,56 @@
+// Judging allocates nothing once the counters of a caller exist. The allocator of this program is counted,
+// but not under a sanitizer, which brings its own.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "policy/policy.h"
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+namespace {
+thread_local unsigned long allocations = 0;
+}
+void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* memory = std::malloc(size)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+
+namespace callgate {
+namespace {
+
+TEST(JudgeMemory, SteadyStateAllocatesNothing) {
+    std::vector<PolicyProblem> problems;
+    const auto policy = Policy::load(R"({"version":"1","default":"deny","hide":["hidden"],
+        "all_tools":{"limits":[{"counter":"all","window":"day","max":1000}]},
+        "tools":{"limited":{"limits":[{"counter":"a","window":"minute","max":9},{"counter":"b","window":"hour","max":99}]},
+                 "denied":{"action":"deny"},"plain":{},"glob:read_*":{"rate_limit":{"max":5,"window":60}}}})",
+                                     "p.json", problems);
+    ASSERT_TRUE(policy);
+    const Caller caller{"uid:1000 exe:/usr/bin/some-quite-long-name-of-a-program",
+                        "01JABCDEFGHJKMNPQRSTVWXYZ0", "p"};
+    const std::string tools[] = {"limited", "denied",    "hidden",
+                                 "plain",   "read_file", "a_name_that_is_not_in_the_policy"};
+    CounterTable counters;
+    Verdict verdict;
+    const auto judge_all = [&](int64_t now_ns) {
+        for (const std::string& tool : tools) policy->judge_tool(tool, caller, now_ns, counters, verdict);
+    };
+    judge_all(0);
+    const unsigned long before = allocations;
+    for (int i = 0; i < 1000; ++i) judge_all(int64_t{i} * 1'000'000'000);
+    EXPECT_EQ(allocations, before);
+}
+
+}  // namespace
+}  // namespace callgate
+
+#endif

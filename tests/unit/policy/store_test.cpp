@@ -1,0 +1,204 @@
+#include "policy/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace callgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class Store : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        std::string pattern = ::testing::TempDir() + "callgate_store_XXXXXX";
+        ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+        directory_ = pattern;
+        server_.process.pid = getpid();
+        server_.process.uid = 1000;
+        server_.process.user = "ada";
+        server_.command = "node /opt/server/index.js --stdio";
+        server_.package.name = "some-server";
+    }
+    void TearDown() override { std::filesystem::remove_all(directory_); }
+
+    void write(const std::string& name, std::string_view text, mode_t mode = 0644) {
+        std::ofstream(directory_ + "/" + name) << text;
+        ASSERT_EQ(chmod((directory_ + "/" + name).c_str(), mode), 0);
+    }
+    void write_policy(const std::string& name, const std::string& server, const std::string& more = "") {
+        write(name + ".json", R"({"version":"1","default":"deny","server":{)" + server + "}" + more + "}");
+    }
+    PolicyStore load() {
+        Result<PolicyStore> store = PolicyStore::load(directory_);
+        EXPECT_TRUE(store.ok());
+        return std::move(store).value();
+    }
+    std::vector<std::string> problems(const PolicyStore& store) {
+        std::vector<std::string> out;
+        for (const PolicyProblem& problem : store.problems()) {
+            EXPECT_TRUE(problem.file.starts_with(directory_ + "/")) << problem.file;
+            out.push_back(problem.text().substr(directory_.size() + 1));
+        }
+        return out;
+    }
+    // The name of the policy that governs server_, "" where none does.
+    std::string governing() {
+        const PolicyStore store = load();
+        EXPECT_THAT(problems(store), ElementsAre());
+        const PolicyStore::Match match = store.find(server_);
+        return match.policy ? match.policy->name() : "";
+    }
+
+    std::string directory_;
+    ServerIdentity server_;
+};
+
+TEST_F(Store, MissingDirectoryIsAnError) {
+    const Result<PolicyStore> store = PolicyStore::load(directory_ + "/nowhere");
+    ASSERT_FALSE(store.ok());
+    EXPECT_EQ(store.error().text(), "opendir " + directory_ + "/nowhere: No such file or directory");
+}
+
+TEST_F(Store, ReadsJsonFilesInTheOrderOfTheirNames) {
+    write_policy("b", R"("package":"b")");
+    write_policy("a", R"("package":"a")");
+    write("notes.txt", "not a policy");
+    write(".hidden.json", "not a policy");
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store), ElementsAre());
+    ASSERT_EQ(store.policies().size(), 2u);
+    EXPECT_EQ(store.policies()[0]->name(), "a");
+    EXPECT_EQ(store.policies()[1]->name(), "b");
+}
+
+TEST_F(Store, OneBadFileDisablesOnlyItself) {
+    write("a.json", "{");
+    write("b.json", R"({"version":"1","default":"deny"})");
+    write_policy("c", "");
+    write_policy("d", R"("package":"some-server")");
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store), ElementsAre(HasSubstr("a.json:1:2: not JSON"),
+                                             "b.json:1:1: /server: names no server, so it governs none",
+                                             "c.json:1:1: /server: names no server, so it governs none"));
+    ASSERT_EQ(store.policies().size(), 1u);
+    EXPECT_EQ(store.find(server_).policy->name(), "d");
+}
+
+TEST_F(Store, FilesThatOthersCouldHaveWrittenAreRefused) {
+    const std::string text = R"({"version":"1","default":"deny","server":{"package":"some-server"}})";
+    write("group.json", text, 0664);
+    write("other.json", text, 0646);
+    write("fine.json", text, 0644);
+    ASSERT_EQ(symlink("fine.json", (directory_ + "/link.json").c_str()), 0);
+    ASSERT_EQ(mkfifo((directory_ + "/fifo.json").c_str(), 0600), 0);
+    ASSERT_EQ(mkdir((directory_ + "/dir.json").c_str(), 0700), 0);
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store),
+                ElementsAre("dir.json: is not a regular file", "fifo.json: is not a regular file",
+                            "group.json: can be written by others than its owner; chmod go-w it",
+                            "link.json: is a symbolic link, not a regular file",
+                            "other.json: can be written by others than its owner; chmod go-w it"));
+    EXPECT_EQ(store.policies().size(), 1u);
+}
+
+TEST_F(Store, FilesThatAreTooLargeAreRefused) {
+    write("a.json", "");
+    ASSERT_EQ(truncate((directory_ + "/a.json").c_str(), (off_t{16} << 20) + 1), 0);
+    EXPECT_THAT(problems(load()), ElementsAre("a.json: is larger than 16777216 bytes"));
+}
+
+TEST_F(Store, NoPolicyNamesTheServer) {
+    write_policy("a", R"("package":"another")");
+    EXPECT_EQ(governing(), "");
+    server_.package.name = "";
+    EXPECT_EQ(governing(), "");
+}
+
+TEST_F(Store, EveryMemberThatIsGivenMustMatch) {
+    write_policy("a", R"("package":"some-server","command":"node *","user":"ada")");
+    EXPECT_EQ(governing(), "a");
+    server_.process.user = "bob";
+    EXPECT_EQ(governing(), "");
+    server_.process.user = "ada";
+    server_.command = "deno run x";
+    EXPECT_EQ(governing(), "");
+}
+
+TEST_F(Store, CommandIsAPatternOverTheWholeLine) {
+    write_policy("a", R"("command":"node * --stdio")");
+    EXPECT_EQ(governing(), "a");
+    write_policy("a", R"("command":"index.js")");
+    EXPECT_EQ(governing(), "");
+}
+
+TEST_F(Store, UserIsANameOrANumber) {
+    write_policy("a", R"("user":"1000")");
+    EXPECT_EQ(governing(), "a");
+    write_policy("a", R"("user":"ada")");
+    EXPECT_EQ(governing(), "a");
+    write_policy("a", R"("user":"1001")");
+    EXPECT_EQ(governing(), "");
+}
+
+TEST_F(Store, TheMostSpecificWins) {
+    write_policy("user", R"("user":"ada")");
+    write_policy("command", R"("command":"node*")");
+    EXPECT_EQ(governing(), "command");
+    write_policy("package", R"("package":"some-server")");
+    EXPECT_EQ(governing(), "package");
+    write_policy("hash", R"("exe_sha256":")" + std::string(64, 'a') + "\"");
+    server_.exe_sha256 = std::string(64, 'a');
+    EXPECT_EQ(governing(), "hash");
+    write_policy("two", R"("command":"node*","user":"ada")");
+    EXPECT_EQ(governing(), "two");
+}
+
+TEST_F(Store, TheHashIsAskedForOnlyWhereAPolicyNamesOne) {
+    write_policy("a", R"("package":"some-server")");
+    EXPECT_EQ(governing(), "a");
+    EXPECT_EQ(server_.exe_sha256, "");
+    write_policy("b", R"("package":"another","exe_sha256":")" + std::string(64, 'b') + "\"");
+    EXPECT_EQ(governing(), "a");
+    EXPECT_EQ(server_.exe_sha256, "");  // its package does not match anyway
+    write_policy("b", R"("exe_sha256":")" + std::string(64, 'b') + "\"");
+    EXPECT_EQ(governing(), "a");
+    EXPECT_EQ(server_.exe_sha256.size(), 64u);  // this process's own
+    write_policy("b", "\"exe_sha256\":\"" + server_.exe_sha256 + "\"");
+    EXPECT_EQ(governing(), "b");
+}
+
+TEST_F(Store, AProgramThatCannotBeReadMatchesNoHash) {
+    write_policy("a", R"("exe_sha256":")" + std::string(64, 'b') + "\"");
+    server_.process.pid = -1;
+    EXPECT_EQ(governing(), "");
+}
+
+TEST_F(Store, ATieDeniesEverything) {
+    write_policy("a", R"("command":"node*")", R"(,"mode":"shadow","tools":{"x":{}})");
+    write_policy("b", R"("command":"*stdio")", R"(,"mode":"observe","tools":{"x":{}})");
+    CounterTable counters;
+    const auto match = [&] { return load().find(server_); };
+    EXPECT_EQ(match().tie, "a, b");
+    ASSERT_TRUE(match().policy);
+    EXPECT_EQ(match().policy->mode(), Mode::shadow);
+    const Verdict verdict = match().policy->judge_tool("x", {"g", "s", "v"}, 0, counters);
+    EXPECT_EQ(verdict.action, Action::deny);
+    EXPECT_EQ(verdict.code, -31403);
+    write_policy("b", R"("command":"*stdio")", R"(,"tools":{"x":{}})");
+    EXPECT_EQ(match().policy->mode(), Mode::enforce);
+    // A more specific one settles it.
+    write_policy("c", R"("package":"some-server")");
+    EXPECT_EQ(match().tie, "");
+    EXPECT_EQ(match().policy->name(), "c");
+}
+
+}  // namespace
+}  // namespace callgate

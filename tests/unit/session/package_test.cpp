@@ -1,0 +1,162 @@
+#include "session/package.h"
+
+#include <gtest/gtest.h>
+
+#include "temp_tree.h"
+
+namespace callgate {
+namespace {
+
+constexpr char kNode[] = "/usr/bin/node";
+constexpr char kPython[] = "/usr/bin/python3.11";
+
+std::string shown(const Package& package) { return package.ecosystem + " " + package.name + " " + package.version; }
+
+TEST(NpmPackage, NpxCacheLayout) {
+    TempTree tree;
+    const std::string modules = "/home/u/.npm/_npx/ab12/node_modules";
+    tree.file(modules + "/session-forge/package.json", R"({"name":"session-forge","version":"1.2.0"})");
+    tree.file(modules + "/session-forge/dist/package.json", R"({"type":"module"})");
+    tree.file(modules + "/session-forge/dist/cli.js");
+    tree.link(modules + "/.bin/session-forge", "../session-forge/dist/cli.js");
+    const Package package =
+        resolve_package(tree.root(), kNode, {"node", modules + "/.bin/session-forge", "stdio"}, "/");
+    EXPECT_EQ(shown(package), "npm session-forge 1.2.0");
+    EXPECT_EQ(package.root, modules + "/session-forge");
+}
+
+TEST(NpmPackage, ProjectScopedRelativeAndCompletedNames) {
+    TempTree tree;
+    tree.file("/srv/app/package.json", R"({"name":"@acme/app","version":"3.0.0"})");
+    tree.file("/srv/app/dist/index.js");
+    for (const char* script : {"dist/index.js", "dist", "./dist/index", "../app/dist/index.js", "gone.js"}) {
+        EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", script}, "/srv/app")), "npm @acme/app 3.0.0")
+            << script;
+    }
+    EXPECT_EQ(shown(resolve_package(tree.root(), "/x/bun.exe", {"bun", "run", "dist/index.js"}, "/srv/app")),
+              "npm @acme/app 3.0.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), "/x/deno", {"deno", "run", "-A", "dist/index.js"}, "/srv/app")),
+              "npm @acme/app 3.0.0");
+}
+
+TEST(NpmPackage, SpecifierOfDenoAndBun) {
+    EXPECT_EQ(shown(resolve_package("", "/x/deno", {"deno", "run", "-A", "npm:@acme/tools@1.2"}, "/")),
+              "npm @acme/tools 1.2");
+    EXPECT_EQ(shown(resolve_package("", "/x/bun", {"bunx", "tools"}, "/")), "npm tools ");
+}
+
+TEST(NpmPackage, WhatIsInstalledIsNotTheProjectAroundIt) {
+    TempTree tree;
+    tree.file("/srv/app/package.json", R"({"name":"app"})");
+    tree.file("/srv/app/node_modules/loose/index.js");
+    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/srv/app/node_modules/loose/index.js"}, "/").name, "");
+}
+
+TEST(NpmPackage, NativeProgramBelowNodeModules) {
+    TempTree tree;
+    tree.file("/p/node_modules/native/package.json", R"({"name":"native","version":"1.0.0"})");
+    tree.file("/p/node_modules/native/bin/tool");
+    const std::string exe = "/p/node_modules/native/bin/tool";
+    EXPECT_EQ(shown(resolve_package(tree.root(), exe, {"tool"}, "/")), "npm native 1.0.0");
+    // A runtime that was itself installed from npm is not the server.
+    EXPECT_EQ(resolve_package(tree.root(), "/p/node_modules/native/bin/bun.exe", {"bun"}, "/").name, "");
+}
+
+TEST(NpmPackage, HostileManifests) {
+    TempTree tree;
+    tree.file("/a/package.json", R"({"name":"outer","version":"1"})");
+    const std::string cases[] = {"", "[", "[]", R"({"name":7})", R"({"name":""})", "{\"name\":\"\xff\"}",
+                                 std::string(100000, '['), R"({"name":")" + std::string(600, 'n') + "\"}",
+                                 "{\"name\":\"inner\"}" + std::string(1 << 20, ' ')};
+    for (const std::string& text : cases) {
+        tree.file("/a/b/package.json", text);
+        tree.file("/a/b/x.js");
+        EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/a/b/x.js"}, "/").name, "outer");
+    }
+}
+
+TEST(NpmPackage, ChangedManifestIsReadAgain) {
+    TempTree tree;
+    tree.file("/a/x.js");
+    tree.file("/a/package.json", R"({"name":"one"})");
+    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/a/x.js"}, "/").name, "one");
+    std::filesystem::remove(tree.path("/a/package.json"));
+    tree.file("/a/package.json", R"({"name":"other"})");
+    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/a/x.js"}, "/").name, "other");
+}
+
+void add_dist(const TempTree& tree, const std::string& site, const std::string& name) {
+    const std::string dist = site + "/" + name + "-1.5.dist-info";
+    tree.file(dist + "/METADATA", "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.5\n\nName: not this\n");
+    tree.file(dist + "/entry_points.txt", "[console_scripts]\nrun-" + name + " = " + name + ".cli:main\n");
+    tree.file(dist + "/RECORD", name + "/__init__.py,sha256=x,1\n" + name + "/cli.py,sha256=x,1\n");
+    tree.file(site + "/" + name + "/__init__.py");
+    tree.file(site + "/" + name + "/cli.py");
+}
+
+TEST(PythonPackage, ConsoleScriptOfVenvAndItsLink) {
+    TempTree tree;
+    const std::string site = "/v/lib/python3.11/site-packages";
+    for (const char* name : {"Alpha_One", "beta", "gamma"}) add_dist(tree, site, name);
+    tree.file("/v/bin/run-Alpha_One", "#!/v/bin/python\n");
+    tree.link("/home/u/.local/bin/run", "/v/bin/run-Alpha_One");
+    for (const char* script : {"/v/bin/run-Alpha_One", "/home/u/.local/bin/run"}) {
+        const Package package = resolve_package(tree.root(), kPython, {"/v/bin/python", script}, "/");
+        EXPECT_EQ(shown(package), "python Alpha_One 1.5");
+        EXPECT_EQ(package.root, site + "/Alpha_One-1.5.dist-info");
+    }
+    // Another version's directory is found by listing.
+    EXPECT_EQ(resolve_package(tree.root(), "/usr/bin/python3.9", {"python", "/v/bin/run-Alpha_One"}, "/").name,
+              "Alpha_One");
+}
+
+TEST(PythonPackage, ModuleOfVenv) {
+    TempTree tree;
+    const std::string site = "/v/lib/python3.11/site-packages";
+    add_dist(tree, site, "alpha");
+    add_dist(tree, site, "beta");
+    // A namespace shared by two distributions: RECORD tells them apart.
+    for (const std::string part : {"one", "two"}) {
+        const std::string dist = site + "/space_" + part + "-1.dist-info";
+        tree.file(dist + "/METADATA", "Name: space." + part + "\nVersion: 1\n");
+        tree.file(dist + "/RECORD", "space/" + part + "/__main__.py,sha256=x,1\n");
+    }
+    tree.file("/v/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n");
+    auto module = [&](const std::string& name) {
+        return resolve_package(tree.root(), kPython, {"/v/bin/python", "-m", name}, "/").name;
+    };
+    EXPECT_EQ(module("beta.cli"), "beta");
+    EXPECT_EQ(module("beta"), "beta");
+    EXPECT_EQ(module("space.two"), "space.two");
+    EXPECT_EQ(module("space.one"), "space.one");
+    EXPECT_EQ(module("absent"), "");
+    // Below site-packages a script is owned as its module is.
+    EXPECT_EQ(resolve_package(tree.root(), kPython, {"python", site + "/alpha/cli.py"}, "/").name, "alpha");
+}
+
+TEST(PythonPackage, SystemInstallWithEggInfo) {
+    TempTree tree;
+    const std::string egg = "/usr/lib/python3/dist-packages/tool-2.0.egg-info";
+    tree.file(egg + "/PKG-INFO", "Metadata-Version: 1.2\nName: tool\nVersion: 2.0\n");
+    tree.file(egg + "/top_level.txt", "toollib\n");
+    tree.file(egg + "/entry_points.txt", "[console_scripts]\ntool=toollib:main\n");
+    tree.file("/usr/bin/tool", "#!/usr/bin/python3\n");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "/usr/bin/tool"}, "/")), "python tool 2.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "-m", "toollib"}, "/")), "python tool 2.0");
+}
+
+TEST(PythonPackage, ProjectInDevelopment) {
+    TempTree tree;
+    tree.file("/srv/app/pyproject.toml",
+              "[build-system]\nname = \"no\"\n[project]  # here\nname = \"my-app\"  # yes\nversion = '0.1'\n");
+    tree.file("/srv/app/src/server.py");
+    tree.file("/srv/app/server/__main__.py");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "src/server.py"}, "/srv/app")),
+              "python my-app 0.1");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "-m", "server"}, "/srv/app")),
+              "python my-app 0.1");
+    EXPECT_EQ(resolve_package(tree.root(), kPython, {"python", "-c", "x"}, "/srv/app").name, "");
+}
+
+}  // namespace
+}  // namespace callgate
