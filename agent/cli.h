@@ -1,0 +1,53 @@
+// The verbs of the command line that talk to the agent or to files. Each prints what it found and returns the
+// program's exit code; errors go to stderr and say what, where, and what to do.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "control/protocol.h"
+
+namespace callgate {
+
+// As app.h lists them.
+inline constexpr int kExitDone = 0, kExitNo = 1, kExitUsage = 2, kExitNotRunning = 69, kExitInternal = 70,
+                     kExitNotPermitted = 77, kExitConfig = 78;
+
+struct AskOptions {
+    std::string control_socket = kControlSocketDefault;
+    bool as_json = false;
+};
+
+struct TailOptions {
+    std::string audit_file;  // empty: ask the agent
+    std::string control_socket = kControlSocketDefault;
+    size_t last_lines = 10;
+    bool as_json = false;
+    bool follow = true;
+};
+
+int print_status(const AskOptions& options);
+int print_sessions(const AskOptions& options);
+int print_doctor(bool as_json);
+int check_policies(const std::vector<std::string>& files);
+int tail_audit(const TailOptions& options);
+
+// --- shared by the verbs ---
+
+// One request to the agent; prints what is wrong and sets `exit_code` where it fails.
+bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result, int& exit_code);
+// "callgate: <text>" on stderr, safe for a terminal.
+void print_error(std::string_view text);
+// Indented JSON on stdout, pure ASCII.
+void print_json(const nlohmann::json& value);
+
+// Members of what may be incomplete or of another version: nothing here fails.
+const nlohmann::json& member(const nlohmann::json& value, std::string_view key);  // null where absent
+std::string shown(const nlohmann::json& value);  // text or number, safe for a terminal; "" for null
+// The package of a server, else its command, else its executable.
+std::string server_name(const nlohmann::json& server);
+std::string client_name(const nlohmann::json& peer);
+
+}  // namespace callgate

@@ -1,0 +1,62 @@
+// callgate doctor: what this kernel allows, which mechanism is chosen, and what will therefore be blind.
+#include <algorithm>
+#include <cstdio>
+
+#include "audit/safe_text.h"
+#include "cli.h"
+#include "kernel/doctor.h"
+
+namespace callgate {
+namespace {
+
+const char* state_name(CheckState state) {
+    switch (state) {
+        case CheckState::ok: return "ok";
+        case CheckState::degraded: return "degraded";
+        case CheckState::failed: return "failed";
+    }
+    return "";
+}
+
+nlohmann::json report_json(const DoctorReport& report) {
+    nlohmann::json checks = nlohmann::json::array();
+    for (const Check& check : report.checks) {
+        checks.push_back({{"name", check.name},
+                          {"state", state_name(check.state)},
+                          {"detail", check.detail},
+                          {"remedy", check.remedy}});
+    }
+    return {{"checks", checks}, {"mechanism", report.mechanism}, {"blind", report.blind}};
+}
+
+void print_list(const char* title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    printf("%s\n", title);
+    for (const std::string& line : lines) printf("  %s\n", terminal_text(line).c_str());
+}
+
+void print_report(const DoctorReport& report) {
+    for (const Check& check : report.checks) {
+        printf("%-9s %s: %s\n", state_name(check.state), terminal_text(check.name).c_str(),
+               terminal_text(check.detail).c_str());
+        if (!check.remedy.empty()) printf("          -> %s\n", terminal_text(check.remedy).c_str());
+    }
+    print_list("mechanism", report.mechanism);
+    print_list("blind on this host", report.blind);
+}
+
+}  // namespace
+
+int print_doctor(bool as_json) {
+    const DoctorReport report = examine_host();
+    if (as_json) {
+        print_json(report_json(report));
+    } else {
+        print_report(report);
+    }
+    const bool has_failed = std::any_of(report.checks.begin(), report.checks.end(),
+                                        [](const Check& check) { return check.state == CheckState::failed; });
+    return has_failed ? kExitNo : kExitDone;
+}
+
+}  // namespace callgate

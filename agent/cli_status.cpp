@@ -1,0 +1,127 @@
+// callgate status, callgate sessions
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "cli.h"
+
+namespace callgate {
+namespace {
+
+using nlohmann::json;
+
+// Seconds since the epoch, or text as it is.
+std::string local_time(const json& value) {
+    if (!value.is_number()) return shown(value);
+    const time_t seconds = value.get<time_t>();
+    struct tm local;
+    char text[40];
+    if (localtime_r(&seconds, &local) == nullptr) return "?";
+    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
+    return text;
+}
+
+// {"hold_expired":1,"holds":4} -> "hold expired 1, holds 4"
+std::string listed(const json& value) {
+    if (!value.is_object() && !value.is_array()) return shown(value);
+    std::string text;
+    for (const auto& [key, each] : value.items()) {
+        if (!text.empty()) text += ", ";
+        if (value.is_object()) {
+            std::string words = shown(json(key));
+            std::replace(words.begin(), words.end(), '_', ' ');
+            text += words + " ";
+        }
+        const std::string inner = listed(each);
+        text += inner.empty() ? "-" : inner;
+    }
+    return text;
+}
+
+void print_line(const char* label, const std::string& text) {
+    if (!text.empty()) printf("%-10s %s\n", label, text.c_str());
+}
+
+std::string frames_text(const json& frames) {
+    if (!frames.is_object()) return "";
+    auto count = [&frames](const char* key) {
+        const std::string text = shown(member(frames, key));
+        return text.empty() ? std::string("0") : text;
+    };
+    return "in " + count("in") + " = forwarded " + count("forwarded") + " + denied " + count("denied") + " + refused " +
+           count("refused") + " + held " + count("held") + "; blank lines dropped " + count("dropped_blank");
+}
+
+void print_policies(const json& policies) {
+    if (!policies.is_array()) return;
+    if (policies.empty()) print_line("policies", "none: no server is governed");
+    for (const json& policy : policies) {
+        print_line("policy", shown(member(policy, "name")) + "  revision " + shown(member(policy, "revision")) + "  " +
+                                 shown(member(policy, "mode")));
+    }
+}
+
+void print_readable(const json& status) {
+    printf("callgate %s, process %s, since %s\n", shown(member(status, "version")).c_str(),
+           shown(member(status, "pid")).c_str(), local_time(member(status, "started")).c_str());
+    print_line("config", shown(member(status, "config")));
+    print_line("scope", listed(member(status, "scope")));
+    print_line("mechanism", listed(member(status, "mechanism")));
+    print_line("sessions", listed(member(status, "sessions")));
+    print_line("frames", frames_text(member(status, "frames")));
+    print_line("takeover", listed(member(status, "takeover")));
+    print_line("kernel", listed(member(status, "kernel")));
+    print_line("audit", listed(member(status, "audit")));
+    print_policies(member(status, "policies"));
+    const json& problems = member(status, "problems");
+    if (problems.is_array()) {
+        for (const json& problem : problems) print_line("PROBLEM", shown(problem));
+    }
+}
+
+void print_session(const json& session) {
+    const json& frames = member(session, "frames");
+    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(), shown(member(session, "state")).c_str(),
+           client_name(member(session, "peer")).c_str(), server_name(member(session, "server")).c_str());
+    printf("  pid %s", shown(member(member(session, "server"), "pid")).c_str());
+    const std::string policy = shown(member(session, "policy"));
+    if (!policy.empty()) printf("  policy %s", policy.c_str());
+    if (frames.is_object()) {
+        printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(), shown(member(frames, "denied")).c_str());
+    }
+    const std::string reason = shown(member(session, "reason"));
+    if (!reason.empty()) printf("  (%s)", reason.c_str());
+    printf("\n");
+}
+
+}  // namespace
+
+int print_status(const AskOptions& options) {
+    json status;
+    int exit_code = kExitDone;
+    if (!ask_agent(options.control_socket, "status", status, exit_code)) return exit_code;
+    if (options.as_json) {
+        print_json(status);
+    } else {
+        print_readable(status);
+    }
+    return kExitDone;
+}
+
+int print_sessions(const AskOptions& options) {
+    json sessions;
+    int exit_code = kExitDone;
+    if (!ask_agent(options.control_socket, "sessions", sessions, exit_code)) return exit_code;
+    if (options.as_json) {
+        print_json(sessions);
+        return kExitDone;
+    }
+    if (!sessions.is_array() || sessions.empty()) printf("no sessions\n");
+    if (sessions.is_array()) {
+        for (const json& session : sessions) print_session(session);
+    }
+    return kExitDone;
+}
+
+}  // namespace callgate

@@ -1,0 +1,175 @@
+#include "kernel/doctor.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "channel.skel.h"
+#include "kernel/proc.h"
+#include "kernel/scope.h"
+
+namespace callgate {
+namespace {
+
+int say_nothing(libbpf_print_level, const char*, va_list) { return 0; }
+
+Check passed(std::string name, std::string detail) { return {std::move(name), CheckState::ok, std::move(detail), {}}; }
+
+Check check_kernel() {
+    utsname names;
+    uname(&names);
+    return passed("kernel", std::string(names.release) + " " + names.machine);
+}
+
+Check check_privilege() {
+    if (geteuid() == 0) return passed("privilege", "root");
+    return {"privilege", CheckState::failed, "uid " + std::to_string(geteuid()),
+            "run as root: loading BPF programs and stopping other users' processes needs it"};
+}
+
+Check check_btf() {
+    if (access("/sys/kernel/btf/vmlinux", R_OK) == 0) return passed("btf", "/sys/kernel/btf/vmlinux");
+    return {"btf", CheckState::failed, "no /sys/kernel/btf/vmlinux", "boot a kernel built with CONFIG_DEBUG_INFO_BTF"};
+}
+
+Check check_lockdown() {
+    auto text = read_small_file("/sys/kernel/security/lockdown", 256);
+    if (!text) return passed("lockdown", "not in use");
+    size_t open = text->find('['), close = text->find(']');
+    std::string level = open == std::string::npos ? *text : text->substr(open + 1, close - open - 1);
+    if (level != "confidentiality") return passed("lockdown", level);
+    return {"lockdown", CheckState::failed, level, "confidentiality forbids BPF to read kernel memory: use lockdown=integrity"};
+}
+
+// The programs themselves, loaded but not attached.
+Check check_programs() {
+    libbpf_print_fn_t before = libbpf_set_print(say_nothing);
+    channel_bpf* skeleton = channel_bpf__open();
+    int error = skeleton ? channel_bpf__load(skeleton) : -errno;
+    channel_bpf__destroy(skeleton);
+    libbpf_set_print(before);
+    if (!error) return passed("bpf", "tp_btf programs, ring buffer, bpf_loop load");
+    return {"bpf", CheckState::failed, "the programs do not load: " + std::string(strerror(-error)),
+            error == -EPERM ? "run as root, with CAP_BPF and CAP_PERFMON" : "needs Linux 5.17 or newer with BTF"};
+}
+
+// fexit would tax only the calls that are watched; trampolines are refused by some hardened kernels.
+bool trampolines_load() {
+    libbpf_print_fn_t before = libbpf_set_print(say_nothing);
+    bpf_insn program[] = {{.code = 0xb7, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}, {.code = 0x95, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    options.expected_attach_type = BPF_TRACE_FEXIT;
+    options.attach_btf_id = std::max(0, libbpf_find_vmlinux_btf_id("ksys_read", BPF_TRACE_FEXIT));
+    int fd = options.attach_btf_id ? bpf_prog_load(BPF_PROG_TYPE_TRACING, "probe", "GPL", program, 2, &options) : -1;
+    libbpf_set_print(before);
+    if (fd < 0) return false;
+    close(fd);
+    return true;
+}
+
+Check check_ptrace() {
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;) pause();
+    }
+    bool seized = child > 0 && ptrace(PTRACE_SEIZE, child, nullptr, 0L) == 0;
+    int code = errno;
+    bool stopped = seized && ptrace(PTRACE_INTERRUPT, child, nullptr, nullptr) == 0;
+    int status = 0;
+    if (stopped) waitpid(child, &status, __WALL);
+    bool seccomp = stopped && ptrace(PTRACE_SETOPTIONS, child, nullptr, static_cast<long>(PTRACE_O_SUSPEND_SECCOMP)) == 0;
+    if (child > 0) {
+        kill(child, SIGKILL);
+        waitpid(child, &status, __WALL);
+    }
+    if (!stopped)
+        return {"ptrace", CheckState::failed, strerror(code), "needs CAP_SYS_PTRACE and kernel.yama.ptrace_scope below 3"};
+    if (!seccomp)
+        return {"ptrace", CheckState::degraded, "PTRACE_SEIZE works; PTRACE_O_SUSPEND_SECCOMP is refused",
+                "servers under a seccomp filter are blind: needs CAP_SYS_ADMIN and CONFIG_CHECKPOINT_RESTORE"};
+    return passed("ptrace", "PTRACE_SEIZE, PTRACE_O_SUSPEND_SECCOMP");
+}
+
+Check check_pidfd() {
+    auto self = open_pidfd(getpid());
+    auto copy = self ? fetch_descriptor(*self, 0) : Result<Fd>(self.error());
+    if (copy || (self && copy.error().code == EBADF)) return passed("pidfd", "pidfd_open, pidfd_getfd");
+    return {"pidfd", CheckState::failed, copy.error().text(), "needs Linux 5.6 or newer"};
+}
+
+Check check_io_uring() {
+    struct Mode {
+        unsigned flags;
+        const char* name;
+    };
+    const Mode modes[] = {{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "single issuer, deferred task work"},
+                          {IORING_SETUP_COOP_TASKRUN, "cooperative task work"},
+                          {0, "plain"}};
+    for (const Mode& mode : modes) {
+        io_uring_params params{};
+        params.flags = mode.flags;
+        int fd = static_cast<int>(syscall(SYS_io_uring_setup, 8, &params));
+        if (fd >= 0) {
+            close(fd);
+            return passed("io_uring", mode.name);
+        }
+    }
+    return {"io_uring", CheckState::failed, strerror(errno), "allow it: sysctl kernel.io_uring_disabled=0 (or 1, for root)"};
+}
+
+Check check_cgroups() {
+    std::string mount = cgroup2_mount();
+    if (!mount.empty()) return passed("cgroup v2", mount);
+    return {"cgroup v2", CheckState::degraded, "not mounted", "mount -t cgroup2 none /sys/fs/cgroup: without it a scope by cgroup is not possible"};
+}
+
+Check check_descriptors() {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    std::string detail = "at most " + std::to_string(limit.rlim_max) + " descriptors: " + std::to_string(limit.rlim_max / 4) + " sessions";
+    if (limit.rlim_max >= 4096) return passed("descriptors", detail);
+    return {"descriptors", CheckState::degraded, detail, "raise LimitNOFILE (ulimit -n): a session needs four"};
+}
+
+// A hold keeps a processor busy until the agent answers; with a single one the answer cannot come.
+Check check_processors() {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    if (online > 1) return passed("processors", std::to_string(online));
+    return {"processors", CheckState::degraded, "one processor: a held read cannot be answered in time",
+            "give the host a second processor, or name servers by package, which needs no hold"};
+}
+
+}  // namespace
+
+DoctorReport examine_host() {
+    DoctorReport report;
+    report.checks = {check_kernel(),  check_privilege(), check_btf(),     check_lockdown(),    check_programs(), check_ptrace(),
+                     check_pidfd(),   check_io_uring(),  check_cgroups(), check_descriptors(), check_processors()};
+    bool fexit = trampolines_load();
+    report.mechanism = {
+        "candidates: tp_btf/sched_process_exec",
+        std::string("reads: tp_btf/sys_exit (exit only; fexit ") + (fexit ? "would load here" : "is refused here") + ")",
+        "hold: bpf_loop in the tracepoint, at most 10 ms", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
+        "relay: io_uring"};
+    report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
+                    "servers that end TLS themselves, and servers reached over TCP (not governed by this version)"};
+    for (const Check& check : report.checks) {
+        if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
+        if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");
+    }
+    return report;
+}
+
+}  // namespace callgate

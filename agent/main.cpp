@@ -1,0 +1,154 @@
+// The command line: verbs and their options. What they do is in app.h (run) and cli.h (the others).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <functional>
+
+#include "app.h"
+#include "cli.h"
+
+namespace callgate {
+namespace {
+
+using Action = std::function<int()>;
+
+constexpr int kProcessIdMax = 4194304;  // PID_MAX_LIMIT of 64-bit kernels
+
+constexpr char kExitCodes[] =
+    "Exit codes: 0 done; 1 the answer is no, or a check failed; 2 wrong usage; 69 the agent is not running;\n"
+    "            70 internal error; 77 not permitted; 78 bad configuration";
+
+CLI::App* add_verb(CLI::App& app, const std::string& verb, const std::string& purpose, const std::string& examples) {
+    CLI::App* command = app.add_subcommand(verb, purpose);
+    command->footer("Examples:\n" + examples + kExitCodes);
+    return command;
+}
+
+void add_control(CLI::App* command, std::string& socket) {
+    command->add_option("--control", socket, "the agent's control socket")->type_name("SOCKET")->capture_default_str();
+}
+
+void add_run(CLI::App& app, Action& action) {
+    auto options = std::make_shared<RunOptions>();
+    CLI::App* command = add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
+                                 "  callgate run --config /etc/callgate\n"
+                                 "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
+                                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file.\n");
+    command->add_option("--config", options->config_directory, "directory that holds callgate.json and policies.d/")
+        ->type_name("DIR")
+        ->capture_default_str();
+    command->add_option("--scope-tree", options->scope_trees,
+                        "govern only this process and its descendants (repeatable)")
+        ->type_name("PID")
+        ->expected(1)
+        ->take_all()
+        ->check(CLI::Range(1, kProcessIdMax));
+    command->add_option("--scope-cgroup", options->scope_cgroups, "govern only this cgroup v2 directory (repeatable)")
+        ->type_name("PATH")
+        ->expected(1)
+        ->take_all();
+    command->add_option("--audit", options->audit_file, "append audit records here, whatever callgate.json says")
+        ->type_name("FILE");
+    command->add_option("--control", options->control_socket, "listen here, whatever callgate.json says")
+        ->type_name("SOCKET");
+    command->add_flag("--verbose,-v", options->verbose, "log details");
+    command->callback([options, &action] { action = [options] { return run_agent(*options); }; });
+}
+
+void add_check(CLI::App& app, Action& action) {
+    auto files = std::make_shared<std::vector<std::string>>();
+    CLI::App* command = add_verb(app, "check", "Check policy files: every problem with its line, or \"ok\"",
+                                 "  callgate check /etc/callgate/policies.d/*.json\n");
+    command->add_option("FILE", *files, "policy files")->required()->type_name("");
+    command->callback([files, &action] { action = [files] { return check_policies(*files); }; });
+}
+
+void add_ask(CLI::App& app, Action& action, const std::string& verb, const std::string& purpose,
+             int (*print)(const AskOptions&)) {
+    auto options = std::make_shared<AskOptions>();
+    CLI::App* command =
+        add_verb(app, verb, purpose, "  callgate " + verb + "\n  callgate " + verb + " --json | jq .\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    add_control(command, options->control_socket);
+    command->callback([options, print, &action] { action = [options, print] { return print(*options); }; });
+}
+
+void add_doctor(CLI::App& app, Action& action) {
+    auto as_json = std::make_shared<bool>(false);
+    CLI::App* command = add_verb(app, "doctor", "Say what this host allows, what is used, and what will be blind",
+                                 "  sudo callgate doctor\n");
+    command->add_flag("--json", *as_json, "print JSON");
+    command->callback([as_json, &action] { action = [as_json] { return print_doctor(*as_json); }; });
+}
+
+void add_tail(CLI::App& app, Action& action) {
+    constexpr size_t kLinesMax = 1'000'000;
+    auto options = std::make_shared<TailOptions>();
+    auto no_follow = std::make_shared<bool>(false);
+    CLI::App* command = add_verb(app, "tail", "Follow the audit log",
+                                 "  callgate tail\n"
+                                 "  callgate tail --json --no-follow -n 100 | jq 'select(.decision == \"deny\")'\n");
+    command->add_flag("--json", options->as_json, "print the records as they are");
+    command->add_option("--audit", options->audit_file, "the audit file (otherwise the agent is asked)")
+        ->type_name("FILE");
+    add_control(command, options->control_socket);
+    command->add_option("-n", options->last_lines, "begin with the last N records")
+        ->type_name("N")
+        ->check(CLI::Range(size_t{0}, kLinesMax))
+        ->capture_default_str();
+    command->add_flag("--no-follow", *no_follow, "end at the end of the file");
+    command->callback([options, no_follow, &action] {
+        action = [options, no_follow] {
+            options->follow = !*no_follow;
+            return tail_audit(*options);
+        };
+    });
+}
+
+void add_version(CLI::App& app, Action& action) {
+    CLI::App* command = add_verb(app, "version", "Print the version", "  callgate version\n");
+    command->callback([&action] {
+        action = [] {
+            printf("callgate %s\n", CALLGATE_VERSION);
+            return kExitDone;
+        };
+    });
+}
+
+int run_command_line(int argc, char** argv) {
+    CLI::App app{"callgate governs the MCP traffic of this host: policies, rate limits and an audit log for every tool "
+                 "call, with no change to clients or servers.",
+                 "callgate"};
+    app.require_subcommand(0, 1);
+    app.footer(std::string("\"callgate VERB --help\" shows each verb's options and an example.\n") + kExitCodes);
+    Action action;
+    add_run(app, action);
+    add_check(app, action);
+    add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems", print_status);
+    add_ask(app, action, "sessions", "List the sessions", print_sessions);
+    add_tail(app, action);
+    add_doctor(app, action);
+    add_version(app, action);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+        return app.exit(problem) == 0 ? kExitDone : kExitUsage;
+    }
+    if (!action) {
+        print_error("name a verb: run, check, status, sessions, tail, doctor or version; \"callgate --help\" says more");
+        return kExitUsage;
+    }
+    return action();
+}
+
+}  // namespace
+}  // namespace callgate
+
+int main(int argc, char** argv) {
+    try {
+        return callgate::run_command_line(argc, argv);
+    } catch (const std::exception& problem) {
+        callgate::print_error(std::string("internal error: ") + problem.what());
+        return callgate::kExitInternal;
+    }
+}
