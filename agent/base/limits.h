@@ -26,6 +26,9 @@ inline constexpr size_t kNameBytesMax = 1024;
 inline constexpr size_t kPendingMax = 65536;
 // Bytes waiting to be written in one direction before reading from its source stops (back-pressure).
 inline constexpr size_t kOutputBytesHigh = size_t{256} << 10;
+// What a channel of ours is widened to when a message is longer than kReadBytes; the largest that an unprivileged
+// process may ask for (fs.pipe-max-size).
+inline constexpr int kWideChannelBytes = 1 << 20;
 // Bytes read from a pipe or socket at once; the default capacity of a Linux pipe.
 inline constexpr size_t kReadBytes = size_t{64} << 10;
 // Sessions at once; the next server is left alone and reported blind ("session table full").

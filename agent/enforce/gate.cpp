@@ -157,7 +157,6 @@ void Gate::client_oversize(std::string_view head) {
 
 void Gate::forward(std::string_view line, const Message& message, Verdict& verdict, const RecordId& record) {
     ++counts_.forwarded;
-    to_server_.append(line);
     if (message.kind == MessageKind::request) {
         PendingRequest request;
         request.record = record;
@@ -169,6 +168,12 @@ void Gate::forward(std::string_view line, const Message& message, Verdict& verdi
     } else if (!message.cancelled_id_key.empty()) {
         PendingRequest cancelled;
         if (pending_.take(message.cancelled_id_key, cancelled)) counters_.roll_back(cancelled.charged);
+    }
+    // Last, for `message` points into the line.
+    if (to_server_.empty() && line.size() > kReadBytes) {
+        to_server_ = client_framer_.take(line);
+    } else {
+        to_server_.append(line);
     }
 }
 

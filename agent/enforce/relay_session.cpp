@@ -53,7 +53,8 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                         client_source_.close();
                         end_if_over();
                     },
-                    [this] { end_if_over(); }}),
+                    [this] { end_if_over(); }},
+                   Sink::Owner::agent),
       client_sink_(ring, std::move(ends.to_client), output_is_socket_,
                    {[this] { pump(); },
                     [this] {
@@ -61,7 +62,8 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                         server_source_.close();
                         end_if_over();
                     },
-                    [this] { end_if_over(); }}),
+                    [this] { end_if_over(); }},
+                   Sink::Owner::others),
       unread_(std::move(ends.unread)),
       gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
     make_blocking(client_source_.fd());

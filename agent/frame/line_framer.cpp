@@ -10,6 +10,9 @@ namespace {
 // Memory up to this size is kept from one partial line to the next.
 constexpr size_t kBufferBytesKept = 4096;
 
+// A line longer than this is worth making room for at once.
+constexpr size_t kLongLine = size_t{128} << 10;
+
 // Bytes up to and including the first LF; 0 where there is none.
 size_t line_length(std::string_view bytes) {
     const void* feed = memchr(bytes.data(), '\n', bytes.size());
@@ -18,7 +21,9 @@ size_t line_length(std::string_view bytes) {
 
 }  // namespace
 
-LineFramer::LineFramer(size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) { assert(frame_bytes_max > 0); }
+LineFramer::LineFramer(size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) {
+    assert(frame_bytes_max > 0);
+}
 
 void LineFramer::feed(std::string_view chunk, Handler& handler) {
     if (stopped_ && !deliver_pending(handler)) {
@@ -57,7 +62,8 @@ size_t LineFramer::deliver(std::string_view bytes, Handler& handler) {
     return at;
 }
 
-// The lines that a stop left behind. False if the handler stops again; otherwise buffer_ holds a partial line at most.
+// The lines that a stop left behind. False if the handler stops again; otherwise buffer_ holds a partial line
+// at most.
 bool LineFramer::deliver_pending(Handler& handler) {
     stopped_ = false;
     delivered_ += deliver(std::string_view(buffer_).substr(delivered_), handler);
@@ -84,9 +90,11 @@ void LineFramer::complete_partial(std::string_view& chunk, Handler& handler) {
         release();
         return;
     }
+    if (buffer_.capacity() < kLongLine && buffer_.size() + wanted > kLongLine) buffer_.reserve(last_long_);
     buffer_.append(chunk.substr(0, wanted));
     chunk.remove_prefix(wanted);
     if (length == 0) return;
+    if (buffer_.size() > kLongLine) last_long_ = buffer_.size();
     stopped_ = !handler.line(buffer_);
     release();
 }
@@ -97,7 +105,9 @@ void LineFramer::release() {
     if (buffer_.capacity() > kBufferBytesKept) buffer_.shrink_to_fit();
 }
 
-std::string_view LineFramer::rest() const { return std::string_view(buffer_).substr(delivered_); }
+std::string_view LineFramer::rest() const {
+    return std::string_view(buffer_).substr(delivered_);
+}
 
 void LineFramer::clear() {
     release();
@@ -105,6 +115,13 @@ void LineFramer::clear() {
     stopped_ = false;
 }
 
-size_t LineFramer::buffered_bytes() const { return buffer_.size() - delivered_; }
+std::string LineFramer::take(std::string_view line) {
+    if (line.data() != buffer_.data() || line.size() != buffer_.size()) return std::string(line);
+    return std::exchange(buffer_, {});
+}
+
+size_t LineFramer::buffered_bytes() const {
+    return buffer_.size() - delivered_;
+}
 
 }  // namespace callgate

@@ -39,6 +39,9 @@ class LineFramer {
     std::string_view rest() const;
     void clear();
     size_t buffered_bytes() const;
+    // Inside Handler::line(): if `line` is the whole buffer, gives it away instead of having it copied; else copies.
+    // `line` is not valid after it.
+    std::string take(std::string_view line);
     size_t reserved_bytes() const { return buffer_.capacity(); }
 
   private:
@@ -50,6 +53,7 @@ class LineFramer {
     size_t frame_bytes_max_;
     std::string buffer_;        // the partial line, and after a stop also the lines not yet delivered
     size_t delivered_ = 0;      // of buffer_
+    size_t last_long_ = 0;      // size of the last line that came in pieces and was long: the next may be as long
     size_t skipped_bytes_ = 0;  // > 0: inside an oversize line
     bool stopped_ = false;      // buffer_ may hold whole lines
 };

@@ -1,5 +1,6 @@
 #include "io/stream.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 namespace callgate {
@@ -10,6 +11,16 @@ constexpr size_t kKeepCapacity = 4096;  // of an idle buffer; more is given back
 void give_back(std::string& buffer) {
     buffer.clear();
     if (buffer.capacity() > kKeepCapacity) std::string().swap(buffer);
+}
+
+// A long message would go through a pipe of the default size in many turns, each a wake-up of both sides.
+void widen(int fd, bool is_socket) {
+    int bytes = kWideChannelBytes;
+    if (!is_socket) {
+        (void)fcntl(fd, F_SETPIPE_SZ, bytes);
+    } else if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes))) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    }
 }
 
 }  // namespace
@@ -58,8 +69,8 @@ void Source::complete(int result, std::string_view bytes) {
     if (open_ && !paused_) resume();
 }
 
-Sink::Sink(Ring& ring, Fd fd, bool is_socket, Events events)
-    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), events_(std::move(events)) {}
+Sink::Sink(Ring& ring, Fd fd, bool is_socket, Events events, Owner owner)
+    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), ours_(owner == Owner::agent), events_(std::move(events)) {}
 
 void Sink::watch_hangup() {
     if (watching_ || !open_) return;
@@ -76,6 +87,10 @@ void Sink::flush() {
     if (pending_.empty()) return end_if_done();
     writing_.swap(pending_);
     written_ = 0;
+    if (writing_.size() > kReadBytes && ours_ && !widened_) {
+        widened_ = true;
+        widen(fd_.get(), is_socket_);
+    }
     writing_now_ = true;
     ring_.write(fd_.get(), is_socket_, writing_, this);
 }

@@ -46,7 +46,9 @@ class Sink : public Completion {
         std::function<void()> gone;     // nobody reads any more; pending bytes were dropped
         std::function<void()> finished; // everything was written and the end was passed on
     };
-    Sink(Ring& ring, Fd fd, bool is_socket, Events events);
+    // `agent`: the channel was made for this session, and may be made wider for long messages.
+    enum class Owner { agent, others };
+    Sink(Ring& ring, Fd fd, bool is_socket, Events events, Owner owner);
     ~Sink() override { assert(idle()); }
 
     // Bytes to be written: append to it, then flush().
@@ -80,6 +82,8 @@ class Sink : public Completion {
     Ring& ring_;
     Fd fd_;
     bool is_socket_;
+    bool ours_;
+    bool widened_ = false;
     Events events_;
     Hangup hangup_{*this};
     std::string pending_, writing_;

@@ -1,15 +1,17 @@
 #include "jsonrpc/classify.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <charconv>
-#include <strings.h>
 #include <utility>
 
 namespace callgate {
 namespace {
 
-constexpr std::string_view kFamilies[] = {"tools/",       "resources/", "prompts/", "completion/",    "tasks/", "sampling/",
-                                          "elicitation/", "roots/",     "logging/", "subscriptions/", "server/"};
+constexpr std::string_view kFamilies[] = {"tools/",   "resources/",     "prompts/",     "completion/",
+                                          "tasks/",   "sampling/",      "elicitation/", "roots/",
+                                          "logging/", "subscriptions/", "server/"};
 constexpr std::string_view kMethods[] = {
     "initialize",
     "ping",
@@ -30,17 +32,21 @@ constexpr std::string_view kMethods[] = {
 
 Protocol classify_initialize(const Message& message) {
     if (message.protocol_version_is_string) return Protocol::mcp;
-    if (!message.protocol_version.empty()) return Protocol::foreign;  // a number: ACP
+    if (!message.protocol_version.empty()) return Protocol::foreign;                 // a number: ACP
     if (message.has_process_id || !message.has_jsonrpc_2) return Protocol::foreign;  // LSP; Codex app-server
     return Protocol::json_like;
 }
 
 int strength(Protocol protocol) {
     switch (protocol) {
-        case Protocol::undecided: return 0;
-        case Protocol::foreign: return 1;
-        case Protocol::json_like: return 2;
-        case Protocol::mcp: return 3;
+        case Protocol::undecided:
+            return 0;
+        case Protocol::foreign:
+            return 1;
+        case Protocol::json_like:
+            return 2;
+        case Protocol::mcp:
+            return 3;
     }
     return 0;
 }
@@ -73,11 +79,12 @@ class StreamClassifier {
     }
 
   private:
-    // A line; or a body of the announced length, where that is one whole message on a line. Otherwise it counts as
-    // lines: a server that reads lines would read it so, whatever a header says.
+    // A line; or a body of the announced length, where that is one whole message on a line. Otherwise it
+    // counts as lines: a server that reads lines would read it so, whatever a header says.
     std::string_view next_piece() {
         const size_t feed = rest_.find('\n');
-        const std::string_view line = rest_.substr(0, feed == std::string_view::npos ? rest_.size() : feed + 1);
+        const std::string_view line =
+            rest_.substr(0, feed == std::string_view::npos ? rest_.size() : feed + 1);
         if (!in_body_ || body_length_ >= line.size()) return line;
         const std::string_view body = line.substr(0, body_length_);
         const Message& message = parser_.parse(body);
@@ -150,9 +157,11 @@ Protocol classify(const Message& message) {
     switch (message.kind) {
         case MessageKind::invalid:
             return message.refusal == Refusal::empty ? Protocol::undecided : Protocol::json_like;
-        case MessageKind::response: return message.has_jsonrpc_2 ? Protocol::undecided : Protocol::foreign;
+        case MessageKind::response:
+            return message.has_jsonrpc_2 ? Protocol::undecided : Protocol::foreign;
         case MessageKind::request:
-        case MessageKind::notification: break;
+        case MessageKind::notification:
+            break;
     }
     if (message.has_meta_protocol_version) return Protocol::mcp;
     if (message.method == "initialize") return classify_initialize(message);

@@ -17,7 +17,7 @@ bool is_valid_integer_id(std::string_view token) {
 }
 
 bool is_valid_string_id(const StringToken& token) {
-    return !token.damaged && token.raw().size() <= kIdBytesMax;
+    return !token.damaged() && token.raw().size() <= kIdBytesMax;
 }
 
 }  // namespace callgate

@@ -1,6 +1,7 @@
 // JSON-RPC ids: what every SDK reads alike, and the form in which a request and its response are matched.
 //
-//   `7` -> valid, key `i:7`      `"a\u0062"` -> valid, key `s:ab`      `1.0`, `-0`, `9007199254740992`, `null` -> invalid
+//   `7` -> valid, key `i:7`      `"a\u0062"` -> valid, key `s:ab`      `1.0`, `-0`, `9007199254740992`,
+//   `null` -> invalid
 #pragma once
 #include <string>
 #include <string_view>

@@ -35,7 +35,9 @@ uint32_t hash(std::string_view text) {
     return static_cast<uint32_t>(mixed >> 32);
 }
 
-char fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char fold(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool folds_to(std::string_view text, std::string_view name) {
     size_t at = 0;
@@ -72,7 +74,7 @@ KeyStack::Outcome KeyStack::add(const StringToken& token, std::string_view& deco
     entry.offset = static_cast<uint32_t>(token.begin - line_);
     entry.decoded = kNotEscaped;
     decoded_text = token.raw();
-    if (token.escaped) {
+    if (token.escaped()) {
         entry.decoded = static_cast<uint32_t>(decoded_.size());
         append_decoded(decoded_, token.raw());
         decoded_text = std::string_view(decoded_).substr(entry.decoded);
@@ -82,13 +84,14 @@ KeyStack::Outcome KeyStack::add(const StringToken& token, std::string_view& deco
 
     const size_t count = entries_.size() - object.first_entry;
     if (count >= kJsonMembersMax) {
-        if (token.escaped) decoded_.resize(entry.decoded);  // the bytes stay readable until the next append
+        if (token.escaped()) decoded_.resize(entry.decoded);  // the bytes stay readable until the next append
         return Outcome::too_many;
     }
     const uint64_t bit = uint64_t{1} << (entry.hash >> 26);
     if (count < kComparedKeysMax && (object.seen & bit) != 0) {
         for (size_t i = object.first_entry; i < entries_.size(); ++i) {
-            if (entries_[i].hash == entry.hash && text(entries_[i]) == decoded_text) return Outcome::duplicate;
+            if (entries_[i].hash == entry.hash && text(entries_[i]) == decoded_text)
+                return Outcome::duplicate;
         }
     }
     object.seen |= bit;

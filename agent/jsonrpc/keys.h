@@ -1,8 +1,8 @@
-// KeyStack: the keys of every object that is open at the moment, to find a key that occurs twice in one object, however
-// it was spelt: `"method"` and `"m\u0065thod"` are the same key.
+// KeyStack: the keys of every object that is open at the moment, to find a key that occurs twice in one
+// object, however it was spelt: `"method"` and `"m\u0065thod"` are the same key.
 //
-// Few keys are compared one by one as they come, many are sorted when the object ends: n keys cost O(n log n) whatever
-// they are. Memory is kept from one message to the next, up to a bound.
+// Few keys are compared one by one as they come, many are sorted when the object ends: n keys cost O(n log n)
+// whatever they are. Memory is kept from one message to the next, up to a bound.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -23,7 +23,8 @@ class KeyStack {
 
     void reset(const char* line);
     void open() {
-        objects_[open_++] = {static_cast<uint32_t>(entries_.size()), static_cast<uint32_t>(decoded_.size()), 0};
+        objects_[open_++] = {static_cast<uint32_t>(entries_.size()), static_cast<uint32_t>(decoded_.size()),
+                             0};
     }
     // `text` is the key decoded, valid until the next add().
     Outcome add(const StringToken& token, std::string_view& text);
@@ -31,7 +32,8 @@ class KeyStack {
     std::optional<size_t> close() {
         const Object& object = objects_[--open_];
         std::optional<size_t> found;
-        if (entries_.size() - object.first_entry > kComparedKeysMax) found = first_duplicate(object.first_entry);
+        if (entries_.size() - object.first_entry > kComparedKeysMax)
+            found = first_duplicate(object.first_entry);
         entries_.resize(object.first_entry);
         if (decoded_.size() != object.first_decoded) decoded_.resize(object.first_decoded);
         return found;
@@ -54,7 +56,8 @@ class KeyStack {
     static constexpr uint32_t kNotEscaped = UINT32_MAX;
 
     std::string_view text(const Entry& entry) const {
-        const char* data = entry.decoded == kNotEscaped ? line_ + entry.offset : decoded_.data() + entry.decoded;
+        const char* data =
+            entry.decoded == kNotEscaped ? line_ + entry.offset : decoded_.data() + entry.decoded;
         return {data, entry.length};
     }
     std::optional<size_t> first_duplicate(uint32_t first_entry);
@@ -66,8 +69,8 @@ class KeyStack {
     size_t open_ = 0;
 };
 
-// True where `text` is not one of `names` but a lenient reader could take it for one: another ASCII case, U+017F for s,
-// U+212A for k, or a NUL behind it.
+// True where `text` is not one of `names` but a lenient reader could take it for one: another ASCII case,
+// U+017F for s, U+212A for k, or a NUL behind it.
 bool is_lenient_match(std::string_view text, std::initializer_list<std::string_view> names);
 
 }  // namespace callgate

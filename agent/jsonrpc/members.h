@@ -7,33 +7,65 @@
 
 namespace callgate {
 
-enum class Place : uint8_t { envelope, params, arguments, meta, client_info, meta_client_info, result, error, other };
+enum class Place : uint8_t {
+    envelope,
+    params,
+    arguments,
+    meta,
+    client_info,
+    meta_client_info,
+    result,
+    error,
+    other
+};
 
 enum class Member : uint8_t {
     none,
     // envelope
-    jsonrpc, id, method, params, result, error,
+    jsonrpc,
+    id,
+    method,
+    params,
+    result,
+    error,
     // params
-    name, uri, arguments, meta, protocol_version, client_info, process_id, root_uri, request_id,
+    name,
+    uri,
+    arguments,
+    meta,
+    protocol_version,
+    client_info,
+    process_id,
+    root_uri,
+    request_id,
     // params.clientInfo
-    client_name, client_version,
+    client_name,
+    client_version,
     // params._meta and its clientInfo
-    meta_protocol_version, meta_client_info, meta_client_name, meta_client_version,
+    meta_protocol_version,
+    meta_client_info,
+    meta_client_name,
+    meta_client_version,
     // result, error
-    is_error, error_code,
+    is_error,
+    error_code,
     count,
 };
 
 inline Member envelope_member(std::string_view key) {
     switch (key.size()) {
-        case 2: return key == "id" ? Member::id : Member::none;
-        case 5: return key == "error" ? Member::error : Member::none;
+        case 2:
+            return key == "id" ? Member::id : Member::none;
+        case 5:
+            return key == "error" ? Member::error : Member::none;
         case 6:
             if (key == "method") return Member::method;
             if (key == "params") return Member::params;
             return key == "result" ? Member::result : Member::none;
-        case 7: return key == "jsonrpc" ? Member::jsonrpc : Member::none;
-        default: return Member::none;
+        case 7:
+            return key == "jsonrpc" ? Member::jsonrpc : Member::none;
+        default:
+            return Member::none;
     }
 }
 Member member_below_envelope(Place place, std::string_view key);

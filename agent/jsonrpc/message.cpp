@@ -54,16 +54,18 @@ class MessageBuilder {
         if (scratch_.capacity() > kScratchBytesKept && bytes <= kScratchBytesKept) scratch_.shrink_to_fit();
         scratch_.reserve(bytes);
     }
-    size_t argument_keys_listed() const { return std::min<size_t>(reader_.argument_keys_total(), kAuditKeysMax); }
+    size_t argument_keys_listed() const {
+        return std::min<size_t>(reader_.argument_keys_total(), kAuditKeysMax);
+    }
 
     std::string_view text(const StringToken& token) {
-        if (!token.escaped) return token.raw();
+        if (!token.escaped()) return token.raw();
         const size_t from = scratch_.size();
         append_decoded(scratch_, token.raw());
         return std::string_view(scratch_).substr(from);
     }
     std::string_view text(Member member) {
-        return is(member, string) ? text(reader_.value(member).token) : std::string_view();
+        return is(member, string) ? text(reader_.value(member).token()) : std::string_view();
     }
     void require(Member member, ValueKind kind) {
         if (has(member) && !is(member, kind)) {
@@ -71,20 +73,20 @@ class MessageBuilder {
         }
     }
     void require_short(Member member) {
-        if (is(member, string) && reader_.value(member).token.raw().size() > kNameBytesMax) {
+        if (is(member, string) && reader_.value(member).token().raw().size() > kNameBytesMax) {
             scanner_.note(Refusal::invalid_member, reader_.value(member).begin);
         }
     }
 
     bool is_valid_id(Member member) const {
-        if (is(member, string)) return is_valid_string_id(reader_.value(member).token);
+        if (is(member, string)) return is_valid_string_id(reader_.value(member).token());
         return is(member, number) && is_valid_integer_id(reader_.raw(member));
     }
     std::string_view id_key(Member member) {
         const size_t from = scratch_.size();
         if (is(member, string)) {
             scratch_ += "s:";
-            append_decoded(scratch_, reader_.value(member).token.raw());
+            append_decoded(scratch_, reader_.value(member).token().raw());
         } else {
             scratch_ += "i:";
             scratch_ += reader_.raw(member);
@@ -112,7 +114,8 @@ class MessageBuilder {
         } else {
             judge_response();
         }
-        const bool may_lack_id = message_.kind == MessageKind::response && has(Member::error) && is(Member::id, null);
+        const bool may_lack_id =
+            message_.kind == MessageKind::response && has(Member::error) && is(Member::id, null);
         if (has(Member::id) && !may_lack_id && !id_is_valid_) {
             scanner_.note(Refusal::invalid_id, reader_.value(Member::id).begin);
         }
@@ -162,8 +165,9 @@ class MessageBuilder {
         message_.has_meta_protocol_version = is(Member::meta_protocol_version, string);
         if (message_.method == "initialize" && has(Member::protocol_version)) {
             message_.protocol_version_is_string = is(Member::protocol_version, string);
-            message_.protocol_version = is(Member::protocol_version, number) ? reader_.raw(Member::protocol_version)
-                                                                             : text(Member::protocol_version);
+            message_.protocol_version = is(Member::protocol_version, number)
+                                            ? reader_.raw(Member::protocol_version)
+                                            : text(Member::protocol_version);
         } else if (message_.has_meta_protocol_version) {
             message_.protocol_version_is_string = true;
             message_.protocol_version = text(Member::meta_protocol_version);

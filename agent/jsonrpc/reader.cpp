@@ -6,11 +6,16 @@ void Reader::key_slow(const StringToken& token) {
     std::string_view text;
     const char* const at = token.begin - 1;
     switch (keys_.add(token, text)) {
-        case KeyStack::Outcome::fresh: break;
-        case KeyStack::Outcome::duplicate: scanner_.note(Refusal::duplicate_key, at); break;
-        case KeyStack::Outcome::too_many: scanner_.note(Refusal::too_many_members, at); break;
+        case KeyStack::Outcome::fresh:
+            break;
+        case KeyStack::Outcome::duplicate:
+            scanner_.note(Refusal::duplicate_key, at);
+            break;
+        case KeyStack::Outcome::too_many:
+            scanner_.note(Refusal::too_many_members, at);
+            break;
     }
-    if (token.escaped_nul) scanner_.note(Refusal::nul_byte, at);
+    if (token.escaped_nul()) scanner_.note(Refusal::nul_byte, at);
     member_ = Member::none;
     if (place_ == Place::other) return;
     if (place_ == Place::arguments) {
@@ -29,7 +34,7 @@ void Reader::key_slow(const StringToken& token) {
 void Reader::list_argument(const StringToken& token) {
     if (argument_keys_total_ < kAuditKeysMax) {
         argument_keys_[argument_keys_total_] = token;
-        if (token.escaped) escaped_bytes_ += token.raw().size();
+        if (token.escaped()) escaped_bytes_ += token.raw().size();
     }
     ++argument_keys_total_;
 }

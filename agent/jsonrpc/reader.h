@@ -1,4 +1,5 @@
-// Reader: walks one message and remembers the members that mean something, without judging them. MessageParser judges.
+// Reader: walks one message and remembers the members that mean something, without judging them.
+// MessageParser judges.
 #pragma once
 #include <array>
 
@@ -8,11 +9,13 @@
 
 namespace callgate {
 
-// A member's value as it stands in the line; set only where kind() is not absent, the token only for strings.
+// A member's value as it stands in the line; set only where kind() is not absent, the flags only for strings.
 struct Value {
     const char* begin;
     const char* end;
-    StringToken token;
+    uint8_t flags;
+
+    StringToken token() const { return {begin + 1, end - 1, flags}; }
 };
 
 class Reader {
@@ -31,7 +34,8 @@ class Reader {
     }
     // The id is the only one of its name, in whatever spelling.
     bool id_is_unambiguous() const { return ids_ == 1; }
-    // At least as many bytes as the escaped strings among the values and argument keys have, for decoding them.
+    // At least as many bytes as the escaped strings among the values and argument keys have, for decoding
+    // them.
     size_t escaped_bytes() const { return escaped_bytes_; }
     uint32_t argument_keys_total() const { return argument_keys_total_; }
     const StringToken& argument_key(size_t i) const { return argument_keys_[i]; }
@@ -47,9 +51,10 @@ class Reader {
     }
     void key(const StringToken& token) {
         // A known member that is seen for the first time is no duplicate; every other key goes the long way.
-        if (place_ != Place::other && !token.escaped) {
+        if (place_ != Place::other && !token.escaped()) {
             member_ = member_of(place_, token.raw());
-            if (member_ != Member::none && kinds_[static_cast<size_t>(member_)] == ValueKind::absent) [[likely]] {
+            if (member_ != Member::none && kinds_[static_cast<size_t>(member_)] == ValueKind::absent)
+                [[likely]] {
                 if (member_ == Member::id) ++ids_;
                 return;
             }
@@ -61,8 +66,8 @@ class Reader {
         Value& found = begin_member(kind, begin);
         found.end = end;
         if (kind == ValueKind::string) {
-            found.token = token;
-            if (token.escaped) escaped_bytes_ += token.raw().size();
+            found.flags = token.flags;
+            if (token.escaped()) escaped_bytes_ += token.raw().size();
         }
         member_ = Member::none;
     }
@@ -73,7 +78,8 @@ class Reader {
             }
         }
         place_ = levels_[--depth_].place;
-        if (levels_[depth_].member != Member::none) values_[static_cast<size_t>(levels_[depth_].member)].end = end;
+        if (levels_[depth_].member != Member::none)
+            values_[static_cast<size_t>(levels_[depth_].member)].end = end;
         member_ = Member::none;
     }
 

@@ -10,7 +10,8 @@ const char* digits(const char* p, const char* end) {
     return p;
 }
 
-// A number that no double holds: infinite to some readers, an error to others. Too small ones are zero to all.
+// A number that no double holds: infinite to some readers, an error to others. Too small ones are zero to
+// all.
 bool overflows(const char* begin, const char* end) {
     double value = 0;
     if (std::from_chars(begin, end, value).ec != std::errc::result_out_of_range) return false;
@@ -27,13 +28,15 @@ bool overflows(const char* begin, const char* end) {
     return whole_digits + (negative ? -exponent : exponent) > 0;
 }
 
-bool is_byte_order_mark(const char* p, const char* end) { return end - p >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0; }
+bool is_byte_order_mark(const char* p, const char* end) {
+    return end - p >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0;
+}
 
 }  // namespace
 
 // Everything but a plain ASCII string; `p` is at its first special byte.
 const char* Scanner::string_slow(const char* p, StringToken& token) {
-    token.escaped = token.escaped_nul = token.damaged = false;
+    token.flags = 0;
     for (;; p = find_special(p, end_, begin_)) {
         if (p == end_) return unexpected(p);
         const auto byte = static_cast<unsigned char>(*p);
@@ -47,11 +50,11 @@ const char* Scanner::string_slow(const char* p, StringToken& token) {
         } else if (byte < 0x20) {
             return unexpected(p);
         } else {
-            while (p < end_ && static_cast<unsigned char>(*p) > 0x7f) {
+            while (p<end_&& static_cast<unsigned char>(*p)> 0x7f) {
                 const int length = utf8_sequence_length(p, end_);
                 if (length == 0) {
                     note(Refusal::invalid_utf8, p);
-                    token.damaged = true;
+                    token.flags |= StringToken::kDamaged;
                 }
                 p += length == 0 ? 1 : length;
             }
@@ -60,7 +63,7 @@ const char* Scanner::string_slow(const char* p, StringToken& token) {
 }
 
 const char* Scanner::escape(const char* p, StringToken& token) {
-    token.escaped = true;
+    token.flags |= StringToken::kEscaped;
     if (end_ - p < 2) return unexpected(end_);
     switch (p[1]) {
         case '"':
@@ -70,21 +73,24 @@ const char* Scanner::escape(const char* p, StringToken& token) {
         case 'f':
         case 'n':
         case 'r':
-        case 't': return p + 2;
-        case 'u': break;
-        default: return unexpected(p + 1);
+        case 't':
+            return p + 2;
+        case 'u':
+            break;
+        default:
+            return unexpected(p + 1);
     }
     if (end_ - p < 6) return unexpected(end_);
     const int code = hex4(p + 2);
     if (code < 0) return fail(Refusal::not_json, p);
-    if (code == 0) token.escaped_nul = true;
+    if (code == 0) token.flags |= StringToken::kEscapedNul;
     if (code < 0xd800 || code > 0xdfff) return p + 6;
     if (code < 0xdc00 && end_ - p >= 12 && p[6] == '\\' && p[7] == 'u') {
         const int low = hex4(p + 8);
         if (low >= 0xdc00 && low <= 0xdfff) return p + 12;
     }
     note(Refusal::lone_surrogate, p);
-    token.damaged = true;
+    token.flags |= StringToken::kDamaged;
     return p + 6;
 }
 
@@ -131,7 +137,9 @@ const char* Scanner::skim(const char* p) {
     while (p < end_) {
         switch (*p++) {
             case '{':
-            case '[': ++open; break;
+            case '[':
+                ++open;
+                break;
             case '}':
             case ']':
                 if (--open == 0) return p;
@@ -140,7 +148,8 @@ const char* Scanner::skim(const char* p) {
                 p = string(p, ignored);
                 if (p == nullptr) return nullptr;
                 break;
-            default: break;
+            default:
+                break;
         }
     }
     return unexpected(end_);

@@ -1,8 +1,8 @@
-// Scanner: the tokens of RFC 8259 on one line, strictly. Each function takes the position of a token and returns the
-// position after it, or nullptr when the line cannot be read on.
+// Scanner: the tokens of RFC 8259 on one line, strictly. Each function takes the position of a token and
+// returns the position after it, or nullptr when the line cannot be read on.
 //
-// Two severities. note(): the frame is refused, but it can still be read on, so that its id is found. fail(): what
-// follows cannot be known. The first of either names the refusal.
+// Two severities. note(): the frame is refused, but it can still be read on, so that its id is found. fail():
+// what follows cannot be known. The first of either names the refusal.
 //
 //   Scanner scanner("  true\n");  scanner.literal(scanner.space(scanner.begin()))  ->  scanner.end()
 #pragma once
@@ -44,14 +44,15 @@ class Scanner {
         p = find_special(p, end_, begin_);
         if (p < end_ && *p == '"') [[likely]] {
             token.end = p;
-            token.escaped = token.escaped_nul = token.damaged = false;
+            token.flags = 0;
             return p + 1;
         }
         return string_slow(p, token);
     }
     const char* number(const char* p);
     const char* literal(const char* p);
-    // Past the bracket that closes the one at `p`, without looking at the grammar between: for what is too deep.
+    // Past the bracket that closes the one at `p`, without looking at the grammar between: for what is too
+    // deep.
     const char* skim(const char* p);
 
     void note(Refusal refusal, const char* at) {

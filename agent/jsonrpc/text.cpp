@@ -5,8 +5,6 @@
 namespace callgate {
 namespace {
 
-bool continues(const char* p) { return (static_cast<unsigned char>(*p) & 0xc0) == 0x80; }
-
 int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -16,12 +14,18 @@ int hex_digit(char c) {
 
 char simple_escape(char c) {
     switch (c) {
-        case 'b': return '\b';
-        case 'f': return '\f';
-        case 'n': return '\n';
-        case 'r': return '\r';
-        case 't': return '\t';
-        default: return c;  // quote, backslash, slash
+        case 'b':
+            return '\b';
+        case 'f':
+            return '\f';
+        case 'n':
+            return '\n';
+        case 'r':
+            return '\r';
+        case 't':
+            return '\t';
+        default:
+            return c;  // quote, backslash, slash
     }
 }
 
@@ -38,7 +42,8 @@ const char* find_special_bytewise(const char* p, const char* end) {
 #if defined(__SSE2__)
 const char* find_special_far(const char* p, const char* end, const char* floor) {
     while (end - p >= 64) {
-        const unsigned a = special_mask(p), b = special_mask(p + 16), c = special_mask(p + 32), d = special_mask(p + 48);
+        const unsigned a = special_mask(p), b = special_mask(p + 16), c = special_mask(p + 32),
+                       d = special_mask(p + 48);
         if ((a | b | c | d) != 0) break;
         p += 64;
     }
@@ -58,21 +63,6 @@ const char* find_special_far(const char* p, const char* end, const char* /*floor
     return find_special_bytewise(p, end);
 }
 #endif
-
-int utf8_sequence_length(const char* p, const char* end) {
-    const auto first = static_cast<unsigned char>(*p);
-    const ptrdiff_t left = end - p;
-    if (left < 2 || first < 0xc2) return 0;
-    const auto second = static_cast<unsigned char>(p[1]);
-    if (first < 0xe0) return continues(p + 1) ? 2 : 0;
-    if (first < 0xf0) {
-        const unsigned low = first == 0xe0 ? 0xa0 : 0x80, high = first == 0xed ? 0x9f : 0xbf;
-        return left >= 3 && second >= low && second <= high && continues(p + 2) ? 3 : 0;
-    }
-    if (first > 0xf4) return 0;
-    const unsigned low = first == 0xf0 ? 0x90 : 0x80, high = first == 0xf4 ? 0x8f : 0xbf;
-    return left >= 4 && second >= low && second <= high && continues(p + 2) && continues(p + 3) ? 4 : 0;
-}
 
 int hex4(const char* p) {
     int value = 0;

@@ -71,7 +71,8 @@ void append_range(std::string& out, const char* begin, const char* end) {
     out.append(begin, static_cast<size_t>(end - begin));
 }
 
-// The inside of the array without the hidden elements: each kept one keeps what stood between it and its predecessor.
+// The inside of the array without the hidden elements: each kept one keeps what stood between it and its
+// predecessor.
 void append_kept(std::string& out, const char* list_begin, const std::vector<Tool>& tools) {
     append_range(out, list_begin, tools.front().begin);
     bool first = true;
@@ -93,8 +94,8 @@ void append_with_scope(std::string& out, const char* from, const char* to, std::
 
 }  // namespace
 
-ToolsListFilter filter_tools_list(std::string_view line, const std::function<bool(std::string_view)>& is_hidden,
-                                  std::string& out) {
+ToolsListFilter filter_tools_list(std::string_view line,
+                                  const std::function<bool(std::string_view)>& is_hidden, std::string& out) {
     ToolsListFilter filter;
     Scanner scanner(line);
     ListReader reader;

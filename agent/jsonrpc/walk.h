@@ -3,8 +3,8 @@
 // A visitor has
 //   void open(bool object, const char* at);                       a container begins
 //   void key(const StringToken& token);                           in the innermost object
-//   void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token);  token: strings only
-//   void close(bool object, const char* end);
+//   void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token);  token:
+//   strings only void close(bool object, const char* end);
 // What lies deeper than kJsonDepthMax is noted and skipped, in linear time.
 #pragma once
 #include "base/limits.h"
@@ -45,7 +45,8 @@ class Walk {
     bool in_object() const { return (objects_ & 1) != 0; }
 
     // Inlined: the position stays in a register through the whole loop.
-    // A scalar or an empty container is read whole; a container with something in it is entered up to its first value.
+    // A scalar or an empty container is read whole; a container with something in it is entered up to its
+    // first value.
     [[gnu::always_inline]] const char* begin_value(const char* p) {
         entered_ = false;
         if (p == end_) return in_.unexpected(p);
@@ -56,7 +57,8 @@ class Walk {
                 if (past != nullptr) visitor_.scalar(ValueKind::string, p, past, token_);
                 return past;
             case '{':
-            case '[': return enter(p);
+            case '[':
+                return enter(p);
             case 't':
             case 'f':
             case 'n':
@@ -79,7 +81,8 @@ class Walk {
                 past = in_.number(p);
                 if (past != nullptr) visitor_.scalar(ValueKind::number, p, past, token_);
                 return past;
-            default: return in_.unexpected(p);
+            default:
+                return in_.unexpected(p);
         }
     }
 

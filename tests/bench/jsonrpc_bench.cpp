@@ -24,7 +24,8 @@ std::string tools_call_220() {
 }
 
 std::string long_string_frame(size_t bytes, std::string_view unit) {
-    std::string line = R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write","arguments":{"text":")";
+    std::string line =
+        R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write","arguments":{"text":")";
     while (line.size() < bytes) line += unit;
     return line + "\"}}}\n";
 }
@@ -37,10 +38,18 @@ void parse(benchmark::State& state, const std::string& line) {
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
 }
 
-void parse_tools_call_220(benchmark::State& state) { parse(state, tools_call_220()); }
-void parse_1MiB_ascii_string(benchmark::State& state) { parse(state, long_string_frame(1 << 20, "abcdefgh")); }
-void parse_1MiB_cjk_string(benchmark::State& state) { parse(state, long_string_frame(1 << 20, "\u6f22\u5b57")); }
-void parse_1MiB_escapes(benchmark::State& state) { parse(state, long_string_frame(1 << 20, R"(line of text\n)")); }
+void parse_tools_call_220(benchmark::State& state) {
+    parse(state, tools_call_220());
+}
+void parse_1MiB_ascii_string(benchmark::State& state) {
+    parse(state, long_string_frame(1 << 20, "abcdefgh"));
+}
+void parse_1MiB_cjk_string(benchmark::State& state) {
+    parse(state, long_string_frame(1 << 20, "\u6f22\u5b57"));
+}
+void parse_1MiB_escapes(benchmark::State& state) {
+    parse(state, long_string_frame(1 << 20, R"(line of text\n)"));
+}
 
 void parse_65536_keys(benchmark::State& state) {
     std::string line = R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"arguments":{"k0":0)";
@@ -87,7 +96,8 @@ void frame_64MiB_in_64KiB_chunks(benchmark::State& state) {
     LineFramer framer(kFrameBytesMax);
     NullHandler handler;
     for (auto _ : state) {
-        for (size_t fed = chunk.size(); fed < kFrameBytesMax; fed += chunk.size()) framer.feed(chunk, handler);
+        for (size_t fed = chunk.size(); fed < kFrameBytesMax; fed += chunk.size())
+            framer.feed(chunk, handler);
         framer.feed("\n", handler);
     }
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kFrameBytesMax));
@@ -103,7 +113,8 @@ void filter_100_tools(benchmark::State& state) {
     std::string out;
     for (auto _ : state) {
         out.clear();
-        const auto filter = filter_tools_list(line, [](std::string_view tool) { return tool == "tool_7"; }, out);
+        const auto filter = filter_tools_list(
+            line, [](std::string_view tool) { return tool == "tool_7"; }, out);
         benchmark::DoNotOptimize(filter.hidden.size());
     }
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * line.size()));

@@ -44,7 +44,7 @@ class Governed:
         direct = [self.transcript(*case) for case in cases]
         agent = self.agent({f"allow-{server.name}": policy(server.match) for server in self.SERVERS})
         for number, (case, expected) in enumerate(zip(cases, direct), 1):
-            with self.subTest(server=case[0].name, channel=case[1]):
+            with self.case(server=case[0].name, channel=case[1]):
                 lines, code = self.transcript(*case)
                 self.assertEqual(lines, expected[0])
                 self.assertEqual(code, expected[1])
@@ -60,7 +60,7 @@ class Governed:
 
     def test_denied_and_limited_calls(self):
         for server, channel in self.cases():
-            with self.subTest(server=server.name, channel=channel):
+            with self.case(server=server.name, channel=channel):
                 agent = self.agent({"example": policy_for(server)})
                 client = self.client(server.command, channel=channel)
                 client.initialize()

@@ -53,7 +53,7 @@ class TestChains(EndToEnd):
         self.assertIsNotNone(npx, "npx is not installed")
         environment = {"HOME": str(home), "PATH": path, "npm_config_update_notifier": "false", "npm_config_cache": str(home)}
         for channel in ("socketpair", "pipe"):
-            with self.subTest(channel=channel):
+            with self.case(channel=channel):
                 self.check((npx, "--offline", "--no", "--", "mcp-server-everything", "stdio"), EVERYTHING, channel=channel,
                            cwd=NODE_DIRECTORY, env=environment)
 
@@ -68,7 +68,7 @@ class TestChains(EndToEnd):
             "setsid": ("setsid", "--wait", *NOTES_PY.command),
             "late exec": ("sh", "-c", f"sleep 0.3; exec {server}"),
         }.items():
-            with self.subTest(chain=name):
+            with self.case(chain=name):
                 self.check(command, NOTES_PY, code=7, channel="pipe")
 
     def test_double_fork(self):

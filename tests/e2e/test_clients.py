@@ -22,7 +22,7 @@ class SdkClients:
 
     def test_every_server(self):
         for server in self.SERVERS:
-            with self.subTest(server=server.name):
+            with self.case(server=server.name):
                 direct = self.session(server)
                 agent = self.agent({"example": policy_for(server)})
                 connected, tools, allowed, denied, first, second, third, closed = self.session(server)
@@ -68,7 +68,7 @@ class TestSdkV2Auto(SdkClients, EndToEnd):
 class TestInspector(EndToEnd):
     def test_list_allow_and_deny(self):
         for server in (EVERYTHING, NOTES_PY):
-            with self.subTest(server=server.name):
+            with self.case(server=server.name):
                 direct = inspector(server.command, "--method", "tools/list")
                 tool, arguments = server.allowed
                 pairs = [word for name, value in arguments.items() for word in ("--tool-arg", f"{name}={value}")]
@@ -94,7 +94,7 @@ class TestPythonClientRevisions(EndToEnd):
     def test_every_revision_with_a_handshake(self):
         self.agent({"example": policy(NOTES_PY.match, denied="delete_note")})
         for version in ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"):
-            with self.subTest(version=version):
+            with self.case(version=version):
                 client = self.client(NOTES_PY.command)
                 self.assertEqual(client.initialize(version)["result"]["protocolVersion"], version)
                 self.assert_denied(client.call("delete_note"))

@@ -44,7 +44,7 @@ class TestFirstBytes(EndToEnd):
         for mode in MODES:
             for channel in ("pipe", "socketpair"):
                 for name, first in (("modern", denied(_meta=META)), ("without initialize", denied())):
-                    with self.subTest(mode=mode, channel=channel, first=name):
+                    with self.case(mode=mode, channel=channel, first=name):
                         self.log.write_bytes(b"")
                         agent = self.deny_agent()
                         client = self.start(*mode, channel=channel)
@@ -55,7 +55,7 @@ class TestFirstBytes(EndToEnd):
 
     def test_two_frames_in_one_write(self):
         for mode in MODES:
-            with self.subTest(mode=mode):
+            with self.case(mode=mode):
                 self.log.write_bytes(b"")
                 agent = self.deny_agent()
                 client = self.start(*mode)
@@ -67,7 +67,7 @@ class TestFirstBytes(EndToEnd):
 
     def test_a_first_frame_byte_by_byte(self):
         for size in (1, 3, 7):
-            with self.subTest(size=size):
+            with self.case(size=size):
                 self.log.write_bytes(b"")
                 agent = self.deny_agent()
                 client = self.start()
@@ -80,7 +80,7 @@ class TestFirstBytes(EndToEnd):
         """The server is asleep in its read when the agent starts; the next frame is already judged."""
         for mode in MODES:
             for channel in ("pipe", "socketpair"):
-                with self.subTest(mode=mode, channel=channel):
+                with self.case(mode=mode, channel=channel):
                     self.log.write_bytes(b"")
                     client = self.start(*mode, channel=channel)
                     client.send(INITIALIZE)

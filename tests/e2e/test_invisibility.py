@@ -22,7 +22,7 @@ class TestDescriptors(EndToEnd):
     def test_adopted_midway_and_handed_back(self):
         for server in SERVERS_SEEN:
             for channel in CHANNELS:
-                with self.subTest(server=server.name, channel=channel):
+                with self.case(server=server.name, channel=channel):
                     client = self.client(server.command, channel=channel)
                     self.settled(client, server)
                     seen = descriptors(client.pid)
@@ -41,7 +41,7 @@ class TestDescriptors(EndToEnd):
     def test_governed_from_the_first_read(self):
         for server in SERVERS_SEEN:
             for channel in CHANNELS:
-                with self.subTest(server=server.name, channel=channel):
+                with self.case(server=server.name, channel=channel):
                     direct = self.client(server.command, channel=channel)
                     self.settled(direct, server)
                     seen = self.without_data(descriptors(direct.pid))
@@ -70,7 +70,7 @@ class TestParent(EndToEnd):
     def test_a_waiting_parent_sees_no_stop(self):
         for server in (EVERYTHING, NOTES_PY, cpp_server("--readv")):
             for adopted in (False, True):
-                with self.subTest(server=server.name, adopted=adopted):
+                with self.case(server=server.name, adopted=adopted):
                     self.check_parent(server, adopted)
 
     def check_parent(self, server, adopted):

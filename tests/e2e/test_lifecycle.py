@@ -29,7 +29,7 @@ class TestComingAndGoing(EndToEnd):
     def test_twice_adopted_twice_handed_back(self):
         for server in SERVERS:
             for channel in CHANNELS:
-                with self.subTest(server=server.name, channel=channel):
+                with self.case(server=server.name, channel=channel):
                     client = self.client(server.command, channel=channel)
                     client.initialize()
                     before = descriptors(client.pid, inodes=True)
@@ -46,7 +46,7 @@ class TestComingAndGoing(EndToEnd):
         """The server sleeps in its read, with nothing under way, when the agent goes; it is not woken or interrupted."""
         for server in SERVERS:
             for channel in CHANNELS:
-                with self.subTest(server=server.name, channel=channel):
+                with self.case(server=server.name, channel=channel):
                     agent = self.agent({"p": policy(server.match)})
                     client = self.client(server.command, channel=channel)
                     client.initialize()
@@ -59,7 +59,7 @@ class TestComingAndGoing(EndToEnd):
         """Each request is answered once and in order, whoever carries it."""
         for server in (EVERYTHING, NOTES_PY, cpp_server("--readv"), cpp_server("--epoll")):
             for channel in CHANNELS:
-                with self.subTest(server=server.name, channel=channel):
+                with self.case(server=server.name, channel=channel):
                     client = self.client(server.command, channel=channel)
                     client.initialize()
                     stop, sent, seen, failures = threading.Event(), [], [], []
@@ -94,7 +94,7 @@ class TestComingAndGoing(EndToEnd):
     def test_half_a_frame_is_under_way(self):
         """The agent holds the first half when it is told to go; nothing of it is lost."""
         for channel in CHANNELS:
-            with self.subTest(channel=channel):
+            with self.case(channel=channel):
                 agent = self.agent({"p": policy_for(NOTES_PY)})
                 client = self.client(NOTES_PY.command, channel=channel)
                 client.initialize()
@@ -133,7 +133,7 @@ class TestEnds(EndToEnd):
 
     def both(self, scenario, server, **options):
         for channel in CHANNELS:
-            with self.subTest(channel=channel):
+            with self.case(channel=channel):
                 def once():
                     client = self.client(server.command, channel=channel, **options)
                     client.initialize()
@@ -197,7 +197,7 @@ class TestEnds(EndToEnd):
     def test_a_client_that_is_killed(self):
         """kill -9 of the process that holds the client's ends: the server sees the end of its input."""
         for server in (NOTES_PY, EVERYTHING):
-            with self.subTest(server=server.name):
+            with self.case(server=server.name):
                 agent = self.agent({"p": policy(server.match)})
                 client = self.sdk_client(server.command, [{"call": {"name": "echo", "arguments": server.allowed[1]}}, {"wait": True}])
                 pid = client.event()["connected"]["pid"]

@@ -45,7 +45,7 @@ class TestLookalikes(EndToEnd):
     def test_untouched(self):
         for protocol in FRAMES:
             for channel in ("pipe", "socketpair"):
-                with self.subTest(protocol=protocol, channel=channel):
+                with self.case(protocol=protocol, channel=channel):
                     direct = self.transcript(protocol, channel)
                     agent = self.agent({"deny": policy({"command": f"*lookalike/server.py {protocol}*"}, default="deny")})
                     self.assertEqual(self.transcript(protocol, channel, agent), direct)

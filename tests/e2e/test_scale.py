@@ -54,7 +54,7 @@ class TestLargeFrames(EndToEnd):
     def test_the_largest_frame_and_one_byte_more(self):
         agent = self.agent({"p": policy(SERVER.match)})
         for channel in ("pipe", "socketpair"):
-            with self.subTest(channel=channel):
+            with self.case(channel=channel):
                 client = self.client(SERVER.command, channel=channel)
                 client.initialize()
                 for size in (MIB, FRAME_MAX):

@@ -74,7 +74,7 @@ class TestSeeds(EndToEnd):
             policies = shipped_policies(seed)
             self.assertTrue(policies, f"policies/ has none for {package_of(seed)}")
             for path, document in policies:
-                with self.subTest(policy=str(path.relative_to(ROOT))):
+                with self.case(policy=str(path.relative_to(ROOT))):
                     self.check(seed, document)
 
     def test_hidden_tools_are_not_listed_and_not_callable(self):
@@ -83,7 +83,7 @@ class TestSeeds(EndToEnd):
                 hidden = set(document.get("hide", ()))
                 if not hidden:
                     continue
-                with self.subTest(policy=str(path.relative_to(ROOT))):
+                with self.case(policy=str(path.relative_to(ROOT))):
                     agent = self.agent({"seed": document})
                     client = self.client(stand_in(seed), channel="socketpair")
                     client.initialize()

@@ -86,7 +86,7 @@ class TestVerdicts(EndToEnd):
         first, last = around(case)
         expected = first + accepted + (b"" if case.get("eof") else last)
         for size in (None, 1, 3, 7) if len(input_bytes(case)) <= SMALL else (None, 4099, 65537):
-            with self.subTest(case=case["name"], pieces=size):
+            with self.case(case=case["name"], pieces=size):
                 read, answered = self.feed(case, size)
                 self.assertEqual(read, expected)
                 self.assertEqual(answered, answers)
@@ -96,7 +96,7 @@ class TestVerdicts(EndToEnd):
         limits = sorted({case.get("frame_bytes_max", 0) for case in cases("c2s")})
         for limit in limits:
             group = [case for case in cases("c2s") if case.get("frame_bytes_max", 0) == limit]
-            with self.subTest(frame_bytes_max=limit or "default"):
+            with self.case(frame_bytes_max=limit or "default"):
                 agent = self.agent({"allow": policy(cpp_server().match)}, config={"frame_bytes_max": limit} if limit else {})
                 for case in group:
                     self.check(case)
@@ -107,7 +107,7 @@ class TestVerdicts(EndToEnd):
         agent = self.agent({"allow": policy(cpp_server().match)})
         group = [case for case in cases("c2s") if "frame_bytes_max" not in case]
         for number, case in enumerate(group, 1):
-            with self.subTest(case=case["name"]):
+            with self.case(case=case["name"]):
                 self.feed(case, None)
                 session = agent.wait_audit("session_end", count=number)[-1]["session"]
                 recorded = [r.get("refusal") for r in agent.audit("message", session=session, direction="c2s", decision="refuse")]
@@ -119,7 +119,7 @@ class TestVerdicts(EndToEnd):
         path = self.directory() / "output"
         self.agent({"allow": policy(cpp_server().match)})
         for case in cases("s2c"):
-            with self.subTest(case=case["name"]):
+            with self.case(case=case["name"]):
                 path.write_bytes(input_bytes(case))
                 client = self.client([MCP_SERVER])
                 client.initialize()

@@ -1,5 +1,5 @@
-// A property that must hold for every input. Says which target it was, then aborts, as libFuzzer wants it; a canary just
-// ends, because ctest takes a signal for a failure whatever was printed.
+// A property that must hold for every input. Says which target it was, then aborts, as libFuzzer wants it; a
+// canary just ends, because ctest takes a signal for a failure whatever was printed.
 #pragma once
 #include <cstdint>
 #include <cstdio>

@@ -1,7 +1,7 @@
 // Runs a fuzz target without a fuzzer:  fuzz_<name>_replay <mutations> <seed directory or .jsonl corpus> …
 //
-// First every seed as it is, then that many mutations of them: each is a function of its number alone, so a failure
-// can be repeated; it prints its input.
+// First every seed as it is, then that many mutations of them: each is a function of its number alone, so a
+// failure can be repeated; it prints its input.
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -19,11 +19,48 @@ namespace {
 constexpr size_t kSeedBytesMax = 8192;
 
 // Pieces that a byte-wise mutation would hardly ever make.
-const std::string kPieces[] = {
-    "\n", "\r\n", "\r", std::string(1, '\0'), "\\u0000", "\\ud800", "\\udc00", "\\u0069", "\\u017f", "\xc5\xbf", "\xe2\x84\xaa",
-    "\xff", "\xef\xbb\xbf", "\"", "\\", "{", "}", "[", "]", ",", ":", "null", "true", "-0", "1e5", "0.5", "9007199254740992",
-    "\"id\":", "\"ID\":", "\"method\":", "\"m\\u0065thod\":", "\"params\":{", "\"name\":\"x\"", "\"arguments\":{}", "\"result\":",
-    "\"tools\":[", "{\"name\":\"a\"}", "\"cacheScope\":\"public\"", "[[[[[[[[[[[[[[[[", "]]]]]]]]]]]]]]]]", " ", "\t"};
+const std::string kPieces[] = {"\n",
+                               "\r\n",
+                               "\r",
+                               std::string(1, '\0'),
+                               "\\u0000",
+                               "\\ud800",
+                               "\\udc00",
+                               "\\u0069",
+                               "\\u017f",
+                               "\xc5\xbf",
+                               "\xe2\x84\xaa",
+                               "\xff",
+                               "\xef\xbb\xbf",
+                               "\"",
+                               "\\",
+                               "{",
+                               "}",
+                               "[",
+                               "]",
+                               ",",
+                               ":",
+                               "null",
+                               "true",
+                               "-0",
+                               "1e5",
+                               "0.5",
+                               "9007199254740992",
+                               "\"id\":",
+                               "\"ID\":",
+                               "\"method\":",
+                               "\"m\\u0065thod\":",
+                               "\"params\":{",
+                               "\"name\":\"x\"",
+                               "\"arguments\":{}",
+                               "\"result\":",
+                               "\"tools\":[",
+                               "{\"name\":\"a\"}",
+                               "\"cacheScope\":\"public\"",
+                               "[[[[[[[[[[[[[[[[",
+                               "]]]]]]]]]]]]]]]]",
+                               " ",
+                               "\t"};
 
 std::string read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -80,18 +117,26 @@ class Mutator {
     void step(std::string& text) {
         const size_t at = below(text.size() + 1);
         switch (below(6)) {
-            case 0: text.insert(at, kPieces[below(std::size(kPieces))]); break;
+            case 0:
+                text.insert(at, kPieces[below(std::size(kPieces))]);
+                break;
             case 1:
                 if (at < text.size()) text[at] = static_cast<char>(random_());
                 break;
-            case 2: text.erase(at, 1 + below(8)); break;
-            case 3: text.insert(at, text.substr(below(text.size() + 1), 1 + below(40))); break;
+            case 2:
+                text.erase(at, 1 + below(8));
+                break;
+            case 3:
+                text.insert(at, text.substr(below(text.size() + 1), 1 + below(40)));
+                break;
             case 4: {
                 const std::string& other = seeds_[below(seeds_.size())];
                 text = text.substr(0, at) + other.substr(below(other.size() + 1));
                 break;
             }
-            default: text.insert(at, std::string(1 + below(80), ' ')); break;
+            default:
+                text.insert(at, std::string(1 + below(80), ' '));
+                break;
         }
     }
 
@@ -103,8 +148,9 @@ class Mutator {
 std::string current_input;
 
 void print_input(int) {
-    std::fprintf(stderr, "input (%zu bytes):\n%s\n", current_input.size(), nlohmann::json(current_input).dump(
-        -1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
+    std::fprintf(
+        stderr, "input (%zu bytes):\n%s\n", current_input.size(),
+        nlohmann::json(current_input).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 void run(const std::string& input) {

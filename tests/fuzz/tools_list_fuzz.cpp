@@ -1,4 +1,5 @@
-// Property: the filtered list is what nlohmann::json would give without the hidden tools, and the parser accepts it.
+// Property: the filtered list is what nlohmann::json would give without the hidden tools, and the parser
+// accepts it.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -39,7 +40,8 @@ size_t filter(Json& message) {
     const size_t cut = tools.size() - kept.size();
     tools = kept;
     Json& result = message["result"];
-    if (cut > 0 && result.contains("cacheScope") && result["cacheScope"] == "public") result["cacheScope"] = "private";
+    if (cut > 0 && result.contains("cacheScope") && result["cacheScope"] == "public")
+        result["cacheScope"] = "private";
     return cut;
 }
 
@@ -65,7 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 #ifdef CANARY
     if (found.hidden.size() == 2) out.replace(out.find("tools"), 5, "Tools");
 #endif
-    hold(parser.parse(out).kind == callgate::MessageKind::response, "tools_list", "the result is not accepted");
+    hold(parser.parse(out).kind == callgate::MessageKind::response, "tools_list",
+         "the result is not accepted");
     hold(Json::parse(out, nullptr, false) == message, "tools_list", "the result differs");
     return 0;
 }

@@ -50,7 +50,7 @@ INSPECTOR = str(MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "l
 PYTHON = sys.executable
 
 DENIED, LIMITED = -31403, -31429
-ANSWER_SECONDS = 30  # a deadline, not a wait: what takes longer has failed
+ANSWER_SECONDS = 20  # a deadline, not a wait: what takes longer has failed
 
 
 def wait_for(condition, what, seconds=ANSWER_SECONDS, interval=0.005):
@@ -213,6 +213,7 @@ class Agent:
         self.process = None
         self.ready_line = None
         self.bpf = set()
+        self.last_status = None
 
     def start(self):
         if not BINARY.exists():
@@ -572,9 +573,9 @@ class EndToEnd(unittest.TestCase):
         outcome = super().run(result)
         if result and len(result.failures) + len(result.errors) > troubles:
             for agent in self._agents:
-                print(f"---- agent of {self.id()} ----\n{agent.log()[-4000:]}", file=sys.stderr)
+                print(f"---- agent of {self.id()} ----\n{agent.log()[-2000:]}{json.dumps(agent.last_status)}", file=sys.stderr)
                 if agent.audit_path.exists():
-                    print("\n".join(agent.audit_path.read_text().splitlines()[-20:]), file=sys.stderr)
+                    print("\n".join(agent.audit_path.read_text().splitlines()[-8:]), file=sys.stderr)
             self._stderr.seek(0)
             print(f"---- what servers and clients wrote to stderr ----\n"
                   f"{self._stderr.read().decode(errors='replace')[-4000:]}", file=sys.stderr)
@@ -582,6 +583,19 @@ class EndToEnd(unittest.TestCase):
             agent.remove()
         self._stderr.close()
         return outcome
+
+    @contextlib.contextmanager
+    def case(self, **parameters):
+        """A subTest at whose end its own agents and clients are gone, so that one failure does not lead to the next."""
+        with self.subTest(**parameters):
+            outside, self._cleanups = self._cleanups, []
+            try:
+                yield
+            finally:
+                inside, self._cleanups = self._cleanups, outside
+                with contextlib.ExitStack() as stack:
+                    for function, arguments, keywords in inside:
+                        stack.callback(function, *arguments, **keywords)
 
     def agent(self, policies, **options):
         """A started agent that is stopped, and checked, when the test ends."""
@@ -642,7 +656,7 @@ class EndToEnd(unittest.TestCase):
         return session
 
     def check_conservation(self, agent):
-        status = agent.status()
+        status = agent.last_status = agent.status()
         assert_conserved(status["frames"], "status")
         self.assertEqual(status["audit"]["lost"], 0, status)
         kernel = status["kernel"]

@@ -33,7 +33,8 @@ using Events = std::vector<std::string>;
 Events trace(std::string_view stream, size_t chunk_bytes, size_t limit) {
     LineFramer framer(limit);
     Recorder recorder;
-    for (size_t at = 0; at < stream.size(); at += chunk_bytes) recorder.feed(framer, stream.substr(at, chunk_bytes));
+    for (size_t at = 0; at < stream.size(); at += chunk_bytes)
+        recorder.feed(framer, stream.substr(at, chunk_bytes));
     recorder.events.push_back("rest " + std::string(framer.rest()));
     return recorder.events;
 }

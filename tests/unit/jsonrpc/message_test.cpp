@@ -80,7 +80,8 @@ TEST_F(MessageTest, InitializeAndMeta) {
     EXPECT_EQ(n.client_name, "d");
     EXPECT_EQ(n.client_version, "2");
 
-    const Message& acp = parse(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})");
+    const Message& acp =
+        parse(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})");
     EXPECT_FALSE(acp.protocol_version_is_string);
     EXPECT_EQ(acp.protocol_version, "1");
 }
@@ -125,9 +126,12 @@ TEST_F(MessageTest, WhateverHasAMethodIsARequest) {
 }
 
 TEST_F(MessageTest, CancelledRequestId) {
-    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":5}})").cancelled_id_key, "i:5");
-    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":"a"}})").cancelled_id_key, "s:a");
-    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":1.0}})").cancelled_id_key, "");
+    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":5}})").cancelled_id_key,
+              "i:5");
+    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":"a"}})").cancelled_id_key,
+              "s:a");
+    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":1.0}})").cancelled_id_key,
+              "");
     EXPECT_EQ(parse(R"({"method":"notifications/other","params":{"requestId":5}})").cancelled_id_key, "");
 }
 
@@ -170,10 +174,12 @@ TEST_F(MessageTest, MemberLimit) {
     std::string keys = "\"0\":0";
     for (size_t i = 1; i < kJsonMembersMax; ++i) keys += ",\"" + std::to_string(i) + "\":0";
     EXPECT_EQ(refusal(R"({"method":"x","params":{)" + keys + "}}"), Refusal::none);
-    EXPECT_EQ(refusal(R"({"method":"x","params":{)" + keys + ",\"\\u0061\":1,\"b\":2}}"), Refusal::too_many_members);
+    EXPECT_EQ(refusal(R"({"method":"x","params":{)" + keys + ",\"\\u0061\":1,\"b\":2}}"),
+              Refusal::too_many_members);
 }
 
-// Every key has the same length, head, middle and tail, so all hashes are equal: sorting by text must keep it cheap.
+// Every key has the same length, head, middle and tail, so all hashes are equal: sorting by text must keep it
+// cheap.
 TEST_F(MessageTest, CollidingKeysCostNoQuadraticTime) {
     std::string line = R"({"method":"x","params":{"a":0)";
     for (int i = 0; i < 60000; ++i) {
@@ -189,20 +195,27 @@ TEST_F(MessageTest, StringsOfEveryLengthAndAlignment) {
     for (size_t length = 0; length < 100; ++length) {
         for (const char* tail : {"", "\\n", "\u00e9", "\U0001f600"}) {
             const std::string value = std::string(length, 'x') + tail;
-            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\"}}"), Refusal::none) << value;
-            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\xff\"}}"), Refusal::invalid_utf8);
+            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\"}}"), Refusal::none)
+                << value;
+            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\xff\"}}"),
+                      Refusal::invalid_utf8);
             EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value), Refusal::incomplete);
-            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\x01\"}}"), Refusal::not_json);
+            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\x01\"}}"),
+                      Refusal::not_json);
             EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\n"), Refusal::not_json);
         }
     }
 }
 
 TEST_F(MessageTest, NamesHaveALimit) {
-    const auto call = [](size_t length) { return R"({"id":1,"method":")" + std::string(length, 'm') + "\"}"; };
+    const auto call = [](size_t length) {
+        return R"({"id":1,"method":")" + std::string(length, 'm') + "\"}";
+    };
     EXPECT_EQ(refusal(call(kNameBytesMax)), Refusal::none);
     EXPECT_EQ(refusal(call(kNameBytesMax + 1)), Refusal::invalid_member);
-    const auto id = [](size_t length) { return R"({"method":"x","id":")" + std::string(length, 'i') + "\"}"; };
+    const auto id = [](size_t length) {
+        return R"({"method":"x","id":")" + std::string(length, 'i') + "\"}";
+    };
     EXPECT_EQ(refusal(id(kIdBytesMax)), Refusal::none);
     EXPECT_EQ(refusal(id(kIdBytesMax + 1)), Refusal::invalid_id);
 }

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -29,10 +30,10 @@ class Child {
             if (chdir(directory.c_str()) == 0) execv(pointers[0], pointers.data());
             _exit(127);
         }
-        const std::string exe = std::filesystem::canonical(argv[0]);
-        for (int i = 0; i < 5000; ++i) {
-            std::error_code error;
-            if (std::filesystem::read_symlink("/proc/" + std::to_string(pid_) + "/exe", error) == exe) break;
+        // The executable changes early in an exec, the command line near its end.
+        std::string command;
+        for (const std::string& word : argv) command += word + '\0';
+        for (int i = 0; i < 5000 && command_line() != command; ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
     }
@@ -43,6 +44,10 @@ class Child {
     pid_t pid() const { return pid_; }
 
   private:
+    std::string command_line() const {
+        std::ifstream file("/proc/" + std::to_string(pid_) + "/cmdline", std::ios::binary);
+        return std::string(std::istreambuf_iterator<char>(file), {});
+    }
     pid_t pid_;
 };
 
