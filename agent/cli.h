@@ -37,7 +37,8 @@ int tail_audit(const TailOptions& options);
 // --- shared by the verbs ---
 
 // One request to the agent; prints what is wrong and sets `exit_code` where it fails.
-bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result, int& exit_code);
+bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result,
+               int& exit_code);
 // "callgate: <text>" on stderr, safe for a terminal.
 void print_error(std::string_view text);
 // Indented JSON on stdout, pure ASCII.

@@ -20,7 +20,8 @@ Result<std::string> read_policy(const std::string& path) {
     Fd fd = Fd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     struct stat status;
     if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path, errno);
-    if (S_ISDIR(status.st_mode)) return Error::invalid(path, "is a directory; name its files, as in " + path + "/*.json");
+    if (S_ISDIR(status.st_mode))
+        return Error::invalid(path, "is a directory; name its files, as in " + path + "/*.json");
     std::string text;
     char bytes[65536];
     while (text.size() <= kPolicyFileBytesMax) {

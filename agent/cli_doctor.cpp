@@ -11,9 +11,12 @@ namespace {
 
 const char* state_name(CheckState state) {
     switch (state) {
-        case CheckState::ok: return "ok";
-        case CheckState::degraded: return "degraded";
-        case CheckState::failed: return "failed";
+        case CheckState::ok:
+            return "ok";
+        case CheckState::degraded:
+            return "degraded";
+        case CheckState::failed:
+            return "failed";
     }
     return "";
 }

@@ -1,5 +1,5 @@
-// FollowedFile: the lines of a file that grows, as tail -F gives them: the last ones first, then each new one, across
-// rotation (another file under the name) and truncation.
+// FollowedFile: the lines of a file that grows, as tail -F gives them: the last ones first, then each new
+// one, across rotation (another file under the name) and truncation.
 #pragma once
 #include <sys/types.h>
 

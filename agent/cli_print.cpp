@@ -14,20 +14,24 @@ constexpr int kAnswerTimeoutMs = 10000;
 int exit_code_of(const Error& error) {
     if (error.kind == ErrorKind::refused && error.what.starts_with("not permitted")) return kExitNotPermitted;
     if (error.kind == ErrorKind::refused || error.kind == ErrorKind::invalid_input) return kExitInternal;
-    if (error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM)) return kExitNotPermitted;
+    if (error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM))
+        return kExitNotPermitted;
     return kExitNotRunning;
 }
 
 const char* what_to_do(int exit_code) {
     if (exit_code == kExitNotPermitted) return "; run this as root or as the agent's user";
     if (exit_code == kExitNotRunning) {
-        return "; is the agent running? Start it with \"callgate run --config /etc/callgate\", or name its socket "
+        return "; is the agent running? Start it with \"callgate run --config /etc/callgate\", or name its "
+               "socket "
                "with --control";
     }
     return "";
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string base_name(const std::string& path) {
+    return path.substr(path.rfind('/') + 1);
+}
 
 }  // namespace
 

@@ -49,16 +49,17 @@ std::string frames_text(const json& frames) {
         const std::string text = shown(member(frames, key));
         return text.empty() ? std::string("0") : text;
     };
-    return "in " + count("in") + " = forwarded " + count("forwarded") + " + denied " + count("denied") + " + refused " +
-           count("refused") + " + held " + count("held") + "; blank lines dropped " + count("dropped_blank");
+    return "in " + count("in") + " = forwarded " + count("forwarded") + " + denied " + count("denied") +
+           " + refused " + count("refused") + " + held " + count("held") + "; blank lines dropped " +
+           count("dropped_blank");
 }
 
 void print_policies(const json& policies) {
     if (!policies.is_array()) return;
     if (policies.empty()) print_line("policies", "none: no server is governed");
     for (const json& policy : policies) {
-        print_line("policy", shown(member(policy, "name")) + "  revision " + shown(member(policy, "revision")) + "  " +
-                                 shown(member(policy, "mode")));
+        print_line("policy", shown(member(policy, "name")) + "  revision " +
+                                 shown(member(policy, "revision")) + "  " + shown(member(policy, "mode")));
     }
 }
 
@@ -82,13 +83,15 @@ void print_readable(const json& status) {
 
 void print_session(const json& session) {
     const json& frames = member(session, "frames");
-    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(), shown(member(session, "state")).c_str(),
-           client_name(member(session, "peer")).c_str(), server_name(member(session, "server")).c_str());
+    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(),
+           shown(member(session, "state")).c_str(), client_name(member(session, "peer")).c_str(),
+           server_name(member(session, "server")).c_str());
     printf("  pid %s", shown(member(member(session, "server"), "pid")).c_str());
     const std::string policy = shown(member(session, "policy"));
     if (!policy.empty()) printf("  policy %s", policy.c_str());
     if (frames.is_object()) {
-        printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(), shown(member(frames, "denied")).c_str());
+        printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(),
+               shown(member(frames, "denied")).c_str());
     }
     const std::string reason = shown(member(session, "reason"));
     if (!reason.empty()) printf("  (%s)", reason.c_str());

@@ -59,7 +59,8 @@ void append_message(std::string& line, const json& record) {
     }
     if (what.empty()) what = shown(member(record, "kind"));
     append_word(line, what);
-    for (const char* key : {"reason", "rule", "refusal", "outcome"}) append_word(line, shown(member(record, key)));
+    for (const char* key : {"reason", "rule", "refusal", "outcome"})
+        append_word(line, shown(member(record, key)));
 }
 
 void append_event(std::string& line, const json& record) {
@@ -79,7 +80,8 @@ std::string readable(const std::string& text, bool is_coloured) {
     line += (is_coloured ? colour_of(word) + word + "\033[0m" : word) + padding;
     append_word(line, short_session(record));
     if (member(record, "server").is_object()) {
-        append_word(line, client_name(member(record, "peer")) + " -> " + server_name(member(record, "server")));
+        append_word(line,
+                    client_name(member(record, "peer")) + " -> " + server_name(member(record, "server")));
     }
     if (is_message) {
         append_message(line, record);
@@ -104,9 +106,11 @@ bool find_audit_file(const TailOptions& options, std::string& path, int& exit_co
 }
 
 int fail(const Error& error) {
-    const bool is_permission = error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM);
-    print_error(error.text() + (is_permission ? "; the audit file is readable by the agent's user and root only"
-                                              : "; name the audit file with --audit FILE"));
+    const bool is_permission =
+        error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM);
+    print_error(error.text() + (is_permission
+                                    ? "; the audit file is readable by the agent's user and root only"
+                                    : "; name the audit file with --audit FILE"));
     return is_permission ? kExitNotPermitted : kExitNo;
 }
 

@@ -18,36 +18,46 @@ constexpr char kExitCodes[] =
     "Exit codes: 0 done; 1 the answer is no, or a check failed; 2 wrong usage; 69 the agent is not running;\n"
     "            70 internal error; 77 not permitted; 78 bad configuration";
 
-CLI::App* add_verb(CLI::App& app, const std::string& verb, const std::string& purpose, const std::string& examples) {
+CLI::App* add_verb(CLI::App& app, const std::string& verb, const std::string& purpose,
+                   const std::string& examples) {
     CLI::App* command = app.add_subcommand(verb, purpose);
     command->footer("Examples:\n" + examples + kExitCodes);
     return command;
 }
 
 void add_control(CLI::App* command, std::string& socket) {
-    command->add_option("--control", socket, "the agent's control socket")->type_name("SOCKET")->capture_default_str();
+    command->add_option("--control", socket, "the agent's control socket")
+        ->type_name("SOCKET")
+        ->capture_default_str();
 }
 
 void add_run(CLI::App& app, Action& action) {
     auto options = std::make_shared<RunOptions>();
-    CLI::App* command = add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
-                                 "  callgate run --config /etc/callgate\n"
-                                 "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
-                                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file.\n");
-    command->add_option("--config", options->config_directory, "directory that holds callgate.json and policies.d/")
+    CLI::App* command =
+        add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
+                 "  callgate run --config /etc/callgate\n"
+                 "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
+                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file.\n");
+    command
+        ->add_option("--config", options->config_directory,
+                     "directory that holds callgate.json and policies.d/")
         ->type_name("DIR")
         ->capture_default_str();
-    command->add_option("--scope-tree", options->scope_trees,
-                        "govern only this process and its descendants (repeatable)")
+    command
+        ->add_option("--scope-tree", options->scope_trees,
+                     "govern only this process and its descendants (repeatable)")
         ->type_name("PID")
         ->expected(1)
         ->take_all()
         ->check(CLI::Range(1, kProcessIdMax));
-    command->add_option("--scope-cgroup", options->scope_cgroups, "govern only this cgroup v2 directory (repeatable)")
+    command
+        ->add_option("--scope-cgroup", options->scope_cgroups,
+                     "govern only this cgroup v2 directory (repeatable)")
         ->type_name("PATH")
         ->expected(1)
         ->take_all();
-    command->add_option("--audit", options->audit_file, "append audit records here, whatever callgate.json says")
+    command
+        ->add_option("--audit", options->audit_file, "append audit records here, whatever callgate.json says")
         ->type_name("FILE");
     command->add_option("--control", options->control_socket, "listen here, whatever callgate.json says")
         ->type_name("SOCKET");
@@ -75,8 +85,9 @@ void add_ask(CLI::App& app, Action& action, const std::string& verb, const std::
 
 void add_doctor(CLI::App& app, Action& action) {
     auto as_json = std::make_shared<bool>(false);
-    CLI::App* command = add_verb(app, "doctor", "Say what this host allows, what is used, and what will be blind",
-                                 "  sudo callgate doctor\n");
+    CLI::App* command =
+        add_verb(app, "doctor", "Say what this host allows, what is used, and what will be blind",
+                 "  sudo callgate doctor\n");
     command->add_flag("--json", *as_json, "print JSON");
     command->callback([as_json, &action] { action = [as_json] { return print_doctor(*as_json); }; });
 }
@@ -85,9 +96,10 @@ void add_tail(CLI::App& app, Action& action) {
     constexpr size_t kLinesMax = 1'000'000;
     auto options = std::make_shared<TailOptions>();
     auto no_follow = std::make_shared<bool>(false);
-    CLI::App* command = add_verb(app, "tail", "Follow the audit log",
-                                 "  callgate tail\n"
-                                 "  callgate tail --json --no-follow -n 100 | jq 'select(.decision == \"deny\")'\n");
+    CLI::App* command =
+        add_verb(app, "tail", "Follow the audit log",
+                 "  callgate tail\n"
+                 "  callgate tail --json --no-follow -n 100 | jq 'select(.decision == \"deny\")'\n");
     command->add_flag("--json", options->as_json, "print the records as they are");
     command->add_option("--audit", options->audit_file, "the audit file (otherwise the agent is asked)")
         ->type_name("FILE");
@@ -116,15 +128,19 @@ void add_version(CLI::App& app, Action& action) {
 }
 
 int run_command_line(int argc, char** argv) {
-    CLI::App app{"callgate governs the MCP traffic of this host: policies, rate limits and an audit log for every tool "
-                 "call, with no change to clients or servers.",
-                 "callgate"};
+    CLI::App app{
+        "callgate governs the MCP traffic of this host: policies, rate limits and an audit log for every "
+        "tool "
+        "call, with no change to clients or servers.",
+        "callgate"};
     app.require_subcommand(0, 1);
-    app.footer(std::string("\"callgate VERB --help\" shows each verb's options and an example.\n") + kExitCodes);
+    app.footer(std::string("\"callgate VERB --help\" shows each verb's options and an example.\n") +
+               kExitCodes);
     Action action;
     add_run(app, action);
     add_check(app, action);
-    add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems", print_status);
+    add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems",
+            print_status);
     add_ask(app, action, "sessions", "List the sessions", print_sessions);
     add_tail(app, action);
     add_doctor(app, action);
@@ -135,7 +151,9 @@ int run_command_line(int argc, char** argv) {
         return app.exit(problem) == 0 ? kExitDone : kExitUsage;
     }
     if (!action) {
-        print_error("name a verb: run, check, status, sessions, tail, doctor or version; \"callgate --help\" says more");
+        print_error(
+            "name a verb: run, check, status, sessions, tail, doctor or version; \"callgate --help\" says "
+            "more");
         return kExitUsage;
     }
     return action();

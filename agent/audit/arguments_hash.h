@@ -1,5 +1,6 @@
-// ArgumentsHash: tells equal arguments equal without telling what they were (SipHash-2-4-128, keyed by the host's
-// secret). Of arguments over kAuditHashBytes the first and the last half of that, and the length, are hashed.
+// ArgumentsHash: tells equal arguments equal without telling what they were (SipHash-2-4-128, keyed by the
+// host's secret). Of arguments over kAuditHashBytes the first and the last half of that, and the length, are
+// hashed.
 #pragma once
 #include <array>
 #include <cstddef>

@@ -15,7 +15,8 @@ Result<AuditFile> AuditFile::open(const std::string& path) {
 
 Status AuditFile::open_file() {
     fd_.reset();
-    // Readable too: whether the last line was ended must be looked up. Non-blocking: a FIFO must not stop the start.
+    // Readable too: whether the last line was ended must be looked up. Non-blocking: a FIFO must not stop the
+    // start.
     constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     Fd fd = Fd::adopt(::open(path_.c_str(), kFlags, 0600));
     if (!fd && errno == ELOOP) return Error::refused(path_, "is a symlink; name the audit file itself");
@@ -24,8 +25,9 @@ Status AuditFile::open_file() {
     is_at_line_start_ = true;
     if (S_ISREG(status.st_mode)) {
         if ((status.st_mode & 022) != 0 || (status.st_uid != 0 && status.st_uid != ::geteuid())) {
-            return Error::refused(path_, "others can write this audit file; make it the agent's own with mode 0600, "
-                                         "or choose another path");
+            return Error::refused(path_,
+                                  "others can write this audit file; make it the agent's own with mode 0600, "
+                                  "or choose another path");
         }
         char last = '\n';
         if (status.st_size > 0 && ::pread(fd.get(), &last, 1, status.st_size - 1) == 1) {

@@ -1,7 +1,7 @@
 // AuditFile: appends whole lines to a file and survives a full disk.
 //
-// A write that fails closes the file; append() opens it again, at most once in kRetryNanoseconds. A line that was cut
-// short is ended before the next one, so that every later line is whole.
+// A write that fails closes the file; append() opens it again, at most once in kRetryNanoseconds. A line that
+// was cut short is ended before the next one, so that every later line is whole.
 #pragma once
 #include <sys/types.h>
 
@@ -22,7 +22,8 @@ class AuditFile {
     // Created 0600. Refused: symlinks, what is neither a file nor a device, and files that others can write.
     static Result<AuditFile> open(const std::string& path);
 
-    // Bytes written, from the beginning of `lines`; fewer than all of them where something failed: see failure().
+    // Bytes written, from the beginning of `lines`; fewer than all of them where something failed: see
+    // failure().
     size_t append(std::string_view lines, int64_t now_ns);
     // Opens the path again: the next append() goes to whatever file is there then.
     void reopen();

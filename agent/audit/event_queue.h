@@ -1,5 +1,5 @@
-// EventQueue: events on their way to the writer thread, from any thread. Each remembers how many bytes of message
-// records were queued before it, which is its place among them.
+// EventQueue: events on their way to the writer thread, from any thread. Each remembers how many bytes of
+// message records were queued before it, which is its place among them.
 #pragma once
 #include <atomic>
 #include <cstdint>

@@ -14,7 +14,8 @@ Status make_directory_of(const std::string& path) {
     const size_t slash = path.rfind('/');
     if (slash == std::string::npos || slash == 0) return {};
     const std::string directory = path.substr(0, slash);
-    if (::mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST) return Error::system("mkdir", directory, errno);
+    if (::mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST)
+        return Error::system("mkdir", directory, errno);
     return {};
 }
 
@@ -94,10 +95,16 @@ void AuditLog::event(std::string_view type, const std::shared_ptr<const AuditSes
     queues.wake_up.ring_if_asleep();
 }
 
-void AuditLog::reopen() { state_->writer->reopen(); }
+void AuditLog::reopen() {
+    state_->writer->reopen();
+}
 
-uint64_t AuditLog::written() const { return state_->queues.written; }
+uint64_t AuditLog::written() const {
+    return state_->queues.written;
+}
 
-uint64_t AuditLog::lost() const { return state_->queues.lost; }
+uint64_t AuditLog::lost() const {
+    return state_->queues.lost;
+}
 
 }  // namespace callgate

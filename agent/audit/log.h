@@ -1,8 +1,8 @@
 // AuditLog: a bounded queue and one writer thread that appends JSON lines to a file (created 0600).
 //
-// message() and event() never block and never fail: when the queue is full the record is counted, and as soon as
-// there is room a {"type":"gap","lost":N} record is written in its place. Order in the file is the order of calls.
-// Records taken = written() + lost() once the log is idle.
+// message() and event() never block and never fail: when the queue is full the record is counted, and as soon
+// as there is room a {"type":"gap","lost":N} record is written in its place. Order in the file is the order
+// of calls. Records taken = written() + lost() once the log is idle.
 //
 //   auto log = TRY(AuditLog::open("/var/log/callgate/audit.jsonl", "/var/lib/callgate/audit.secret"));
 //   auto session = log->describe(facts);
@@ -24,8 +24,9 @@ class AuditSession;  // SessionFacts serialised once; shared with the writer thr
 
 class AuditLog {
   public:
-    // `path`: created 0600, appended to; a symlink, or an existing file that others can write, is refused. The host's
-    // hash secret is `secret_path` (32 bytes, 0600, made where absent). Their directories are made where absent.
+    // `path`: created 0600, appended to; a symlink, or an existing file that others can write, is refused.
+    // The host's hash secret is `secret_path` (32 bytes, 0600, made where absent). Their directories are made
+    // where absent.
     static Result<std::unique_ptr<AuditLog>> open(const std::string& path, const std::string& secret_path);
     ~AuditLog();  // writes what is queued
     AuditLog(const AuditLog&) = delete;
@@ -39,7 +40,8 @@ class AuditLog {
     // `members`: further members, in order; each value is raw JSON. `session` may be null. Any thread.
     void event(std::string_view type, const std::shared_ptr<const AuditSession>& session,
                const std::vector<std::pair<std::string, std::string>>& members);
-    // Reopens the path (after rotation). Any thread; does not wait: records of the last milliseconds go to either file.
+    // Reopens the path (after rotation). Any thread; does not wait: records of the last milliseconds go to
+    // either file.
     void reopen();
 
     uint64_t written() const;

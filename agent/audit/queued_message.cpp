@@ -12,8 +12,8 @@ struct PackedCounter {
     int64_t count, max, window_start_s;
 };
 
-// The head of a packed record. Every cache line of the ring that is written costs the data path, so what most records
-// lack is kept apart. Without initialisers: it is made in the ring's memory.
+// The head of a packed record. Every cache line of the ring that is written costs the data path, so what most
+// records lack is kept apart. Without initialisers: it is made in the ring's memory.
 struct PackedHead {
     const AuditSession* session;
     int64_t time_ns, queue_ns, judge_ns;
@@ -36,11 +36,14 @@ struct PackedRare {
 constexpr uint8_t kHasMessage = 1, kHasHash = 2, kHasRare = 4;
 static_assert(std::is_trivially_default_constructible_v<PackedHead> && alignof(PackedHead) == 8);
 static_assert(sizeof(PackedHead) % 8 == 0 && sizeof(PackedRare) % 8 == 0);
-static_assert(kAuditTextBytesMax <= UINT16_MAX && kAuditKeyBytesMax <= UINT16_MAX && kAuditKeysMax <= UINT8_MAX);
+static_assert(kAuditTextBytesMax <= UINT16_MAX && kAuditKeyBytesMax <= UINT16_MAX &&
+              kAuditKeysMax <= UINT8_MAX);
 
 using Texts = std::array<std::string_view, kQueuedTexts>;
 
-std::string_view& at(Texts& texts, QueuedText which) { return texts[static_cast<size_t>(which)]; }
+std::string_view& at(Texts& texts, QueuedText which) {
+    return texts[static_cast<size_t>(which)];
+}
 
 Texts texts_of(const MessageRecord& record) {
     Texts texts;
@@ -102,8 +105,9 @@ bool fill_rare(PackedRare& rare, const QueuedHeader& header, const MessageRecord
     const Verdict* verdict = record.verdict;
     const bool has_retry = verdict != nullptr && verdict->retry_after_ms.has_value();
     const int32_t code = verdict != nullptr ? verdict->code : 0;
-    if (record.latency_ns < 0 && !has_retry && code == 0 && message.refusal == Refusal::none && !message.is_error &&
-        !message.is_tool_error && header.lost_before == 0 && message.argument_keys_total <= keys_kept) {
+    if (record.latency_ns < 0 && !has_retry && code == 0 && message.refusal == Refusal::none &&
+        !message.is_error && !message.is_tool_error && header.lost_before == 0 &&
+        message.argument_keys_total <= keys_kept) {
         return false;
     }
     rare = PackedRare{record.latency_ns,
@@ -120,8 +124,8 @@ bool fill_rare(PackedRare& rare, const QueuedHeader& header, const MessageRecord
     return true;
 }
 
-size_t size_of(const Texts& texts, std::span<const CounterUse> counters, std::span<const std::string_view> keys,
-               uint8_t flags) {
+size_t size_of(const Texts& texts, std::span<const CounterUse> counters,
+               std::span<const std::string_view> keys, uint8_t flags) {
     size_t size = sizeof(PackedHead) + counters.size() * (sizeof(PackedCounter) + sizeof(uint16_t)) +
                   keys.size() * sizeof(uint16_t);
     if (flags & kHasRare) size += sizeof(PackedRare);

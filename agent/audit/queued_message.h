@@ -1,7 +1,7 @@
-// QueuedMessage: a message record on its way from the data path to the writer thread, packed into one piece of a
-// ByteRing: a fixed head, then counters, key lengths and the bytes of the strings.
+// QueuedMessage: a message record on its way from the data path to the writer thread, packed into one piece
+// of a ByteRing: a fixed head, then counters, key lengths and the bytes of the strings.
 //
-//   queue_message(ring, head, record, hash)   on the data path: copies, never allocates, false where the ring is full
+//   queue_message(ring, head, record, hash)   on the data path: copies; false where the ring is full
 //   QueuedMessage::read(ring.front())         on the writer's: views into the ring, valid until pop()
 #pragma once
 #include <array>

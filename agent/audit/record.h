@@ -1,30 +1,30 @@
 // The audit record: one JSON object per judged message and per session event, one per line.
 //
-// Message records are made on the data path as a fixed struct plus views; the writer thread turns them into JSON.
-// Argument values are never written, only their keys and a keyed hash (SipHash-2-4-128 under a secret that is made
-// once per host), so that equal calls can be told equal without being told.
+// Message records are made on the data path as a fixed struct plus views; the writer thread turns them into
+// JSON. Argument values are never written, only their keys and a keyed hash (SipHash-2-4-128 under a secret
+// that is made once per host), so that equal calls can be told equal without being told.
 //
 // Every record has
-//   time      RFC 3339, UTC, nanoseconds: when the message's last byte was read, or when the event happened
-//   id        26 characters that sort by time; unique
-//   type      "message", "gap", or an event: "session_start", "session_end", "session_blind", "agent_start", …
+// - time: RFC 3339, UTC, nanoseconds: when the message's last byte was read, or when the event happened
+// - id: 26 characters that sort by time; unique
+// - type: "message", "gap", or an event, such as "session_start", "session_end", "session_blind"
 //
-// type "message" (members without a value are left out):
-//   session, transport, direction "c2s"|"s2c", kind "request"|"notification"|"response"|"invalid"
-//   method, tool (tools/call), name (prompts and others), uri   of a response: those of the request that it answers
-//   rpc_id              the JSON-RPC id as it was written
-//   decision            "allow"|"deny"|"refuse"|"would_deny"|"pass", rule, reason, code, retry_after_ms
-//   refusal, refusal_offset                      why a frame was refused, and the byte that shows it
-//   argument_keys, argument_keys_total (where more than listed), arguments_hash
-//   bytes, queue_ns, judge_ns
-//   counters            [{"name","count","max","window_start"}]
-//   answers             id of the request's record; outcome "ok"|"tool_error"|"error", error_code, latency_ns
-//   server              {"package","package_version","command","exe","pid","uid"}
-//   peer                {"pid","uid","user","exe","cgroup","parents":["comm(pid)", …]}: the client
-//   grant, policy, policy_revision, mode
+// A message has, where there is a value,
+// - session, transport, direction ("c2s", "s2c"), kind ("request", "notification", "response", "invalid")
+// - method, tool (of tools/call), name (of prompts and others), uri; of a response: those of its request
+// - rpc_id: the JSON-RPC id as it was written
+// - decision ("allow", "deny", "refuse", "would_deny", "pass"), rule, reason, code, retry_after_ms
+// - refusal, refusal_offset: why a frame was refused, and the byte that shows it
+// - argument_keys, argument_keys_total (where more than are listed), arguments_hash
+// - bytes, queue_ns, judge_ns
+// - counters: [{"name","count","max","window_start"}]
+// - answers: id of the request's record; outcome ("ok", "tool_error", "error"), error_code, latency_ns
+// - server: {"package","package_version","command","exe","pid","uid"}
+// - peer, the client: {"pid","uid","user","exe","cgroup","parents":["comm(pid)"]}
+// - grant, policy, policy_revision, mode
 //
-// type "gap": lost (records that are missing here), cause ("queue full" or the write's error). An event has session,
-// the members that belong to it, and then the session's facts.
+// A gap has lost (records that are missing here) and cause ("queue full", or the write's error). An event has
+// session, the members that belong to it, and then the session's facts.
 //
 // Strings are cut at kAuditTextBytesMax and escaped as safe_text.h says: a line can be shown on any terminal.
 #pragma once
@@ -55,9 +55,9 @@ enum class Direction : uint8_t { client_to_server, server_to_client };
 // What does not change during a session; serialised once.
 struct SessionFacts {
     std::string session_id;
-    std::string transport;       // "stdio"
+    std::string transport;  // "stdio"
     ServerIdentity server;
-    PeerIdentity peer;           // the client: whoever started the server
+    PeerIdentity peer;  // the client: whoever started the server
     std::string grant;
     std::string policy, policy_revision, mode;
 };
@@ -65,16 +65,16 @@ struct SessionFacts {
 struct MessageRecord {
     Direction direction = Direction::client_to_server;
     const Message* message = nullptr;
-    size_t bytes = 0;              // of the frame
+    size_t bytes = 0;  // of the frame
     Decision decision = Decision::allowed;
-    const Verdict* verdict = nullptr;      // null where the policy was not asked
-    int64_t read_ns = 0;           // realtime: when the frame's last byte was read
-    int64_t queue_ns = 0;          // from then to the start of judging
-    int64_t judge_ns = 0;          // judging itself
+    const Verdict* verdict = nullptr;  // null where the policy was not asked
+    int64_t read_ns = 0;               // realtime: when the frame's last byte was read
+    int64_t queue_ns = 0;              // from then to the start of judging
+    int64_t judge_ns = 0;              // judging itself
     // server_to_client responses: what they answer
-    std::string_view request_record_id;   // audit id of the request's record
+    std::string_view request_record_id;  // audit id of the request's record
     std::string_view request_method, request_tool;
-    int64_t latency_ns = -1;       // request forwarded -> answer seen
+    int64_t latency_ns = -1;  // request forwarded -> answer seen
 };
 
 }  // namespace callgate

@@ -1,4 +1,5 @@
-// RecordId: 26 characters that sort by time (ULID: 48 bits of milliseconds, 80 random bits, Crockford base 32).
+// RecordId: 26 characters that sort by time (ULID: 48 bits of milliseconds, 80 random bits, Crockford base
+// 32).
 //
 //   RecordIdMaker ids;  ids.next(1'730'000'000'000)  ->  "01JB5YMM00" and 16 characters more
 //

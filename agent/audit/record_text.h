@@ -1,4 +1,5 @@
-// RecordText: writes records as JSON lines. On the writer thread; keeps the current second's text between records.
+// RecordText: writes records as JSON lines. On the writer thread; keeps the current second's text between
+// records.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,7 +20,8 @@ class RecordText {
     void append_message(std::string& out, const QueuedMessage& message);
     void append_event(std::string& out, std::string_view type, const RecordId& id, int64_t time_ns,
                       const AuditSession* session, const EventMembers& members);
-    void append_gap(std::string& out, const RecordId& id, int64_t time_ns, uint64_t lost, std::string_view cause);
+    void append_gap(std::string& out, const RecordId& id, int64_t time_ns, uint64_t lost,
+                    std::string_view cause);
 
   private:
     void append_opening(std::string& out, int64_t time_ns, const RecordId& id, std::string_view type);

@@ -1,7 +1,7 @@
 // RetiredSessions: keeps an AuditSession until the writer thread has passed every record that points to it.
 //
-// Records carry a plain pointer: counting references across threads for each message would cost more than the rest
-// of queueing it. The last owner's release comes here instead, with the ring's position at that moment.
+// Records carry a plain pointer: counting references across threads for each message would cost more than the
+// rest of queueing it. The last owner's release comes here instead, with the ring's position at that moment.
 #pragma once
 #include <memory>
 #include <mutex>

@@ -12,7 +12,8 @@ struct CodePoint {
     size_t bytes = 0;  // 0: not UTF-8
 };
 
-// Decodes the sequence that begins with a byte >= 0x80; overlong forms, surrogates and values over U+10FFFF are none.
+// Decodes the sequence that begins with a byte >= 0x80; overlong forms, surrogates and values over U+10FFFF
+// are none.
 CodePoint decode(std::string_view text) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
     const uint8_t lead = byte(0);
@@ -36,7 +37,8 @@ bool is_unsafe(uint32_t c) {
 
 void append_unit(std::string& out, uint32_t unit) {
     constexpr char kHex[] = "0123456789abcdef";
-    const char text[] = {'\\', 'u', kHex[unit >> 12 & 15], kHex[unit >> 8 & 15], kHex[unit >> 4 & 15], kHex[unit & 15]};
+    const char text[] = {
+        '\\', 'u', kHex[unit >> 12 & 15], kHex[unit >> 8 & 15], kHex[unit >> 4 & 15], kHex[unit & 15]};
     out.append(text, sizeof(text));
 }
 
@@ -105,9 +107,13 @@ void append_json_text(std::string& out, std::string_view text) {
     out += '"';
 }
 
-void append_json_value(std::string& out, std::string_view json) { append(out, json, Target::json_value); }
+void append_json_value(std::string& out, std::string_view json) {
+    append(out, json, Target::json_value);
+}
 
-void append_terminal_text(std::string& out, std::string_view text) { append(out, text, Target::terminal); }
+void append_terminal_text(std::string& out, std::string_view text) {
+    append(out, text, Target::terminal);
+}
 
 std::string terminal_text(std::string_view text) {
     std::string out;

@@ -5,7 +5,9 @@
 namespace callgate {
 namespace {
 
-std::string_view cut(std::string_view text) { return text.substr(0, kAuditTextBytesMax); }
+std::string_view cut(std::string_view text) {
+    return text.substr(0, kAuditTextBytesMax);
+}
 
 void append_server(std::string& out, const ServerIdentity& server) {
     out += ",\"server\":{\"pid\":";

@@ -1,7 +1,12 @@
-// WakeUp: lets one thread sleep and others wake it, at the price of one load while it is awake.
+// WakeUp: lets one thread sleep and others wake it, at the price of one plain load while it is awake.
 //
 //   sleeper:  wake_up.announce(); if (still nothing to do) wake_up.sleep(timeout); wake_up.retract();
-//   others:   make work visible (seq_cst store or a lock), then wake_up.ring_if_asleep();
+//   others:   make work visible (a release store or a lock), then wake_up.ring_if_asleep();
+//
+// Whoever makes work visible must not then miss that the sleeper goes to sleep. The barrier that this needs
+// between the store and the load is paid by the sleeper alone, for all threads (membarrier(2)): on the data
+// path it would wait for every store to the queue. Where membarrier is refused, the sleeper looks again every
+// kLookAgainMs.
 #pragma once
 #include <atomic>
 
@@ -12,20 +17,25 @@ namespace callgate {
 
 class WakeUp {
   public:
-    static Result<WakeUp> create();
-    WakeUp(WakeUp&& other) noexcept : event_(std::move(other.event_)) {}
+    static constexpr int kLookAgainMs = 20;
 
-    void announce() { is_asleep_.store(true, std::memory_order_seq_cst); }
+    static Result<WakeUp> create();
+    WakeUp(WakeUp&& other) noexcept : event_(std::move(other.event_)), has_barrier_(other.has_barrier_) {}
+
+    void announce();
     void retract() { is_asleep_.store(false, std::memory_order_relaxed); }
     void sleep(int timeout_ms);  // -1: until rung
     void ring();
     void ring_if_asleep() {
-        if (is_asleep_.load(std::memory_order_seq_cst) && is_asleep_.exchange(false)) ring();
+        std::atomic_signal_fence(
+            std::memory_order_seq_cst);  // orders the compiler; announce() orders the processor
+        if (is_asleep_.load(std::memory_order_relaxed) && is_asleep_.exchange(false)) ring();
     }
 
   private:
-    explicit WakeUp(Fd event) : event_(std::move(event)) {}
+    WakeUp(Fd event, bool has_barrier) : event_(std::move(event)), has_barrier_(has_barrier) {}
     Fd event_;  // eventfd
+    bool has_barrier_;
     std::atomic<bool> is_asleep_{false};
 };
 

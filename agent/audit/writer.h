@@ -1,7 +1,7 @@
 // AuditWriter: the thread that turns queued records into lines and appends them to the file, many at a time.
 //
-// It sleeps while there is nothing to do, and otherwise lets records gather for kBatchMilliseconds. What cannot be
-// written is counted, and the first line that can be written says how much is missing.
+// It sleeps while there is nothing to do, and otherwise lets records gather for kBatchMilliseconds. What
+// cannot be written is counted, and the first line that can be written says how much is missing.
 #pragma once
 #include <atomic>
 #include <cstdint>

@@ -17,7 +17,9 @@ std::string line_of(const json& answer) {
     return answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-std::string error_line(const std::string& error) { return line_of(json{{"ok", false}, {"error", error}}); }
+std::string error_line(const std::string& error) {
+    return line_of(json{{"ok", false}, {"error", error}});
+}
 
 std::string list_of(const std::vector<std::string>& words) {
     std::string text;
@@ -46,7 +48,9 @@ std::string answer_control_line(const std::string& line, const std::vector<std::
     }
 }
 
-ControlConnection::ControlConnection(Fd fd, int64_t now_ns) : fd_(std::move(fd)), active_ns_(now_ns) { check_peer(); }
+ControlConnection::ControlConnection(Fd fd, int64_t now_ns) : fd_(std::move(fd)), active_ns_(now_ns) {
+    check_peer();
+}
 
 void ControlConnection::check_peer() {
     ucred peer = {};
@@ -54,7 +58,8 @@ void ControlConnection::check_peer() {
     if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
         is_finished_ = true;
     } else if (peer.uid != 0 && peer.uid != ::geteuid()) {
-        refuse("not permitted: only root and the agent's own user may ask; you are user " + std::to_string(peer.uid));
+        refuse("not permitted: only root and the agent's own user may ask; you are user " +
+               std::to_string(peer.uid));
     }
 }
 
@@ -64,7 +69,9 @@ void ControlConnection::refuse(const std::string& error) {
     is_closing_ = true;
 }
 
-short ControlConnection::events() const { return output_.empty() ? POLLIN : POLLOUT; }
+short ControlConnection::events() const {
+    return output_.empty() ? POLLIN : POLLOUT;
+}
 
 void ControlConnection::receive(int64_t now_ns) {
     char bytes[4096];

@@ -1,9 +1,10 @@
 // The control socket: AF_UNIX stream, one JSON object per line each way.
 //
 //   -> {"verb":"status"}          <- {"ok":true,"result":{…}}
-//   -> {"verb":"nonsense"}        <- {"ok":false,"error":"unknown verb \"nonsense\" (known: status, sessions)"}
+//   -> {"verb":"nonsense"}        <- {"ok":false,"error":"unknown verb \"nonsense\" (known: status)"}
 //
-// The server checks SO_PEERCRED: root and the agent's own user only; anyone else gets an error and is cut off.
+// The server checks SO_PEERCRED: root and the agent's own user only; anyone else gets an error and is cut
+// off.
 #pragma once
 #include <functional>
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <signal.h>
 
-#include <mutex>
+#include <future>
 
 #include "base/clock.h"
 #include "lifecycle/watch_state.h"
@@ -31,12 +31,14 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
 
 void Watcher::run() {
     State& state = *state_;
-    state.thread = std::thread([&state] {
+    std::promise<void> scanned;
+    state.thread = std::thread([&state, &scanned] {
         // A held thread occupies its processor: whoever lets it go must not wait for one.
         sched_param priority{1};
         (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
         state.programs->enable_holds(true);
         state.scan();
+        scanned.set_value();
         while (!state.stopping) {
             pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
             ::poll(waiting, 2, 1000);
@@ -46,6 +48,7 @@ void Watcher::run() {
         state.programs->enable_holds(false);
     });
     pthread_setname_np(state.thread.native_handle(), "callgate-watch");
+    scanned.get_future().wait();
 }
 
 void Watcher::stop_taking() {

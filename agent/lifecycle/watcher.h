@@ -68,7 +68,8 @@ class Watcher {
     static Result<std::unique_ptr<Watcher>> create(Options options, Events events);
     ~Watcher();
 
-    void run();  // starts the thread: looks at what runs already, then follows
+    // Starts the thread; returns when what runs already has been looked at and taken over.
+    void run();
     // No new servers from here on; what is held is let go. Hand-backs still work.
     void stop_taking();
     void stop();  // ends the thread

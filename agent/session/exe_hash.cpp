@@ -1,4 +1,5 @@
-// exe_sha256_of(): the program file's hash, read through /proc/PID/exe, which stays right when the file is replaced.
+// exe_sha256_of(): the program file's hash, read through /proc/PID/exe, which stays right when the file is
+// replaced.
 #include <fcntl.h>
 #include <sodium.h>
 

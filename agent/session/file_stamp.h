@@ -1,5 +1,5 @@
-// FileStamp: "is this still the file that was read?" The change time is in it because, unlike the modification time,
-// its owner cannot set it back.
+// FileStamp: "is this still the file that was read?" The change time is in it because, unlike the
+// modification time, its owner cannot set it back.
 #pragma once
 #include <sys/stat.h>
 

@@ -30,7 +30,8 @@ std::vector<std::string> split_argv(const std::string& text) {
     return argv;
 }
 
-// "Uid:\t1000\t1000\t1000\t1000": real, effective, saved, file system. The effective one is who the process acts as.
+// "Uid:\t1000\t1000\t1000\t1000": real, effective, saved, file system. The effective one is who the process
+// acts as.
 uid_t effective_id(const std::string& status, const char* label) {
     const size_t at = status.find(label);
     if (at == std::string::npos) return static_cast<uid_t>(-1);
@@ -50,7 +51,8 @@ Result<ProcessFacts> read_facts(const ProcessDir& dir, pid_t pid) {
     ProcessFacts facts;
     const ProcessStat stat = TRY(dir.stat());
     if (stat.state == 'Z' || stat.state == 'X') {
-        return Error{ErrorKind::gone, 0, "read /proc/" + std::to_string(pid) + "/stat", "the process has ended"};
+        return Error{ErrorKind::gone, 0, "read /proc/" + std::to_string(pid) + "/stat",
+                     "the process has ended"};
     }
     facts.pid = pid;
     facts.parent_pid = stat.parent_pid;
@@ -91,7 +93,8 @@ Result<ServerIdentity> identify_server(pid_t pid) {
 
     const std::string root = dir.root_link();
     std::vector<std::string> argv = server.process.argv;
-    // "python -m x" found through PATH: only the kernel's record of the exec says in which virtual environment.
+    // "python -m x" found through PATH: only the kernel's record of the exec says in which virtual
+    // environment.
     if (!argv.empty() && argv[0].find('/') == std::string::npos &&
         runtime_of(server.process.exe) == Runtime::python) {
         std::string pathname = dir.exec_pathname();
@@ -100,7 +103,8 @@ Result<ServerIdentity> identify_server(pid_t pid) {
     std::string prefix = dir.link("root");
     if (prefix == "/") prefix.clear();
     auto inside = [&prefix](const std::string& path) {
-        const bool is_below = path.starts_with(prefix) && path.size() > prefix.size() && path[prefix.size()] == '/';
+        const bool is_below =
+            path.starts_with(prefix) && path.size() > prefix.size() && path[prefix.size()] == '/';
         return is_below ? path.substr(prefix.size()) : path;
     };
     server.package = resolve_package(root, inside(server.process.exe), argv, inside(server.process.cwd));

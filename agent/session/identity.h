@@ -1,7 +1,7 @@
 // Who runs: facts about a process that the kernel vouches for, and the package that its program belongs to.
 //
-// Nothing here is what a process says of itself on the wire. argv can be rewritten by its owner, so `command` is as
-// trustworthy as the user that runs it; `exe` and `exe_sha256` are the kernel's.
+// Nothing here is what a process says of itself on the wire. argv can be rewritten by its owner, so `command`
+// is as trustworthy as the user that runs it; `exe` and `exe_sha256` are the kernel's.
 //
 //   node /home/u/.npm/_npx/ab12/node_modules/.bin/session-forge
 //   -> exe /usr/bin/node, package session-forge 1.2.0 (npm), package_root …/node_modules/session-forge
@@ -20,28 +20,29 @@ struct Package {
     std::string ecosystem;  // "npm", "python", "" where nothing was found
     std::string name;       // as in package.json / METADATA
     std::string version;
-    std::string root;       // directory holding package.json or the *.dist-info
+    std::string root;  // directory holding package.json or the *.dist-info
 };
 
 struct ProcessFacts {
     pid_t pid = 0;
     pid_t parent_pid = 0;
-    uint64_t start_time = 0;  // clock ticks since boot (/proc/PID/stat field 22): with pid, unique until reboot
+    // Clock ticks since boot (/proc/PID/stat field 22): with pid, unique until reboot.
+    uint64_t start_time = 0;
     uid_t uid = 0;
     gid_t gid = 0;
-    std::string user;          // from the password database, or the number
-    std::string exe;           // readlink /proc/PID/exe
+    std::string user;  // from the password database, or the number
+    std::string exe;   // readlink /proc/PID/exe
     std::string cwd;
-    std::string cgroup;        // cgroup v2 path ("0::" line of /proc/PID/cgroup)
+    std::string cgroup;  // cgroup v2 path ("0::" line of /proc/PID/cgroup)
     std::vector<std::string> argv;
     std::string comm;
 };
 
 struct ServerIdentity {
     ProcessFacts process;
-    std::string command;      // argv joined with one space: what "command" globs match
+    std::string command;  // argv joined with one space: what "command" globs match
     Package package;
-    std::string exe_sha256;   // lower-case hex; filled only by exe_sha256_of()
+    std::string exe_sha256;  // lower-case hex; filled only by exe_sha256_of()
 };
 
 // One step of the chain from a process to init.

@@ -1,5 +1,5 @@
-// LruCache: a bounded, locked memory of answers that cost system calls. When full, the entry that was not asked for
-// the longest is dropped.
+// LruCache: a bounded, locked memory of answers that cost system calls. When full, the entry that was not
+// asked for the longest is dropped.
 //
 //   LruCache<std::string, int> cache(2);  cache.put("a", 1);  cache.get("a") -> 1
 #pragma once

@@ -3,8 +3,8 @@
 //   /home/u/.npm/_npx/ab12/node_modules/session-forge/dist  (its package.json only says {"type":"module"})
 //   -> session-forge 1.2.0, root /home/u/.npm/_npx/ab12/node_modules/session-forge
 //
-// Like Node's own search it stops at a node_modules directory: what is installed there never counts as part of the
-// project around it.
+// Like Node's own search it stops at a node_modules directory: what is installed there never counts as part
+// of the project around it.
 #pragma once
 #include <string>
 

@@ -1,11 +1,15 @@
-// Which package does a process run? From argv, cwd and exe to the package.json or *.dist-info that holds its program.
+// Which package does a process run? From argv, cwd and exe to the package.json or *.dist-info that holds its
+// program.
 //
-// npm:    node|bun|deno [options] SCRIPT: symlinks resolved, then the nearest package.json upwards that has a "name";
-//         also native programs that live below a node_modules directory.
-// python: python [options] SCRIPT | -m MODULE, console scripts (their shebang makes them SCRIPT) of venv, pipx, uvx and
-//         system installs: the *.dist-info whose entry_points.txt, RECORD or top_level.txt owns it; else the nearest
-//         pyproject.toml upwards with a project name.
-// Every path is looked up inside the process's own root (/proc/PID/root), so containers work.
+// - npm: node|bun|deno [options] SCRIPT: symlinks resolved, then the nearest package.json upwards that has a
+//   "name"; also native programs that live below a node_modules directory.
+// - python: python [options] SCRIPT | -m MODULE, and console scripts (their shebang makes them SCRIPT) of
+//   venv, pipx, uvx and system installs: the *.dist-info whose entry_points.txt, RECORD or top_level.txt owns
+//   it; else the nearest pyproject.toml upwards with a project name.
+//
+// A relative SCRIPT is taken from the working directory that the process has now; one that has changed it, or
+// has overwritten its argv (process.title), may not be recognised. Shell scripts belong to no package. Every
+// path is looked up inside the process's own root (/proc/PID/root), so containers work.
 #pragma once
 #include <sys/types.h>
 

@@ -1,4 +1,5 @@
-// ProcessDir: /proc/PID held open, so that every read is about one and the same process even if the number is reused.
+// ProcessDir: /proc/PID held open, so that every read is about one and the same process even if the number is
+// reused.
 //
 //   ProcessDir dir = TRY(ProcessDir::open(4711));   // ErrorKind::gone where there is no such process
 //   std::string stat = TRY(dir.read("stat", 4096));

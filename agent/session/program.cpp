@@ -12,33 +12,43 @@ bool contains(std::span<const std::string_view> list, std::string_view text) {
     return std::find(list.begin(), list.end(), text) != list.end();
 }
 
+// clang-format off
 // Options whose value is the next argument (written with "=", it is part of the same one).
 constexpr std::string_view kNodeValued[] = {
-    "-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--env-file",
-    "--env-file-if-exists", "--title", "--inspect-port", "--debug-port", "--diagnostic-dir", "--disable-proto",
-    "--disable-warning", "--dns-result-order", "--icu-data-dir", "--input-type", "--openssl-config",
-    "--redirect-warnings", "--report-dir", "--report-directory", "--report-filename", "--report-signal",
-    "--secure-heap", "--secure-heap-min", "--tls-cipher-list", "--tls-keylog", "--trace-event-categories",
-    "--trace-event-file-pattern", "--trace-require-module", "--unhandled-rejections", "--use-largepages",
-    "--v8-pool-size", "--watch-path", "--max-http-header-size", "--heapsnapshot-near-heap-limit",
-    "--heapsnapshot-signal", "--heap-prof-dir", "--heap-prof-name", "--heap-prof-interval", "--cpu-prof-dir",
-    "--cpu-prof-name", "--cpu-prof-interval", "--experimental-default-type", "--experimental-config-file",
+    "-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions",
+    "--env-file", "--env-file-if-exists", "--title", "--inspect-port", "--debug-port",
+    "--diagnostic-dir", "--disable-proto", "--disable-warning", "--dns-result-order", "--icu-data-dir",
+    "--input-type", "--openssl-config", "--redirect-warnings", "--report-dir", "--report-directory",
+    "--report-filename", "--report-signal", "--secure-heap", "--secure-heap-min", "--tls-cipher-list",
+    "--tls-keylog", "--trace-event-categories", "--trace-event-file-pattern", "--trace-require-module",
+    "--unhandled-rejections", "--use-largepages", "--v8-pool-size", "--watch-path",
+    "--max-http-header-size", "--heapsnapshot-near-heap-limit", "--heapsnapshot-signal",
+    "--heap-prof-dir", "--heap-prof-name", "--heap-prof-interval", "--cpu-prof-dir", "--cpu-prof-name",
+    "--cpu-prof-interval", "--experimental-default-type", "--experimental-config-file",
     "--experimental-policy", "--policy-integrity", "--experimental-specifier-resolution",
-    "--es-module-specifier-resolution", "--network-family-autoselection-attempt-timeout", "--snapshot-blob",
-    "--allow-fs-read", "--allow-fs-write", "--inspect-publish-uid", "--security-revert", "--localstorage-file",
+    "--es-module-specifier-resolution", "--network-family-autoselection-attempt-timeout",
+    "--snapshot-blob", "--allow-fs-read", "--allow-fs-write", "--inspect-publish-uid",
+    "--security-revert", "--localstorage-file",
 };
 constexpr std::string_view kNodeNoScript[] = {"-e", "--eval", "-p", "--print", "-pe", "-i", "--interactive"};
 constexpr std::string_view kBunValued[] = {
-    "-r", "--preload", "--require", "--import", "-c", "--config", "--cwd", "--env-file", "--port", "-d", "--define",
-    "-l", "--loader", "--conditions", "--tsconfig-override", "--jsx-factory", "--jsx-fragment",
-    "--jsx-import-source", "--jsx-runtime", "-F", "--filter", "--install", "--main-fields", "--extension-order",
-    "--external", "--title", "--shell", "--max-http-header-size", "--dns-result-order", "-p", "--package",
+    "-r", "--preload", "--require", "--import", "-c", "--config", "--cwd", "--env-file", "--port", "-d",
+    "--define", "-l", "--loader", "--conditions", "--tsconfig-override", "--jsx-factory",
+    "--jsx-fragment", "--jsx-import-source", "--jsx-runtime", "-F", "--filter", "--install",
+    "--main-fields", "--extension-order", "--external", "--title", "--shell", "--max-http-header-size",
+    "--dns-result-order", "-p", "--package",
 };
 constexpr std::string_view kDenoValued[] = {
-    "-c", "--config", "--import-map", "--cert", "--location", "--seed", "-L", "--log-level", "--ext", "--preload",
-    "--require", "--conditions", "--port", "--host", "--minimum-dependency-age",
+    "-c", "--config", "--import-map", "--cert", "--location", "--seed", "-L", "--log-level", "--ext",
+    "--preload", "--require", "--conditions", "--port", "--host", "--minimum-dependency-age",
 };
 constexpr std::string_view kPythonValued[] = {"-X", "-W", "--check-hash-based-pycs"};
+// Verbs of deno that run no server.
+constexpr std::string_view kDenoOtherVerbs[] = {
+    "eval", "repl", "task", "install", "add", "test", "fmt", "lint", "compile", "cache", "info",
+    "bench", "doc", "check", "lsp", "jupyter", "init", "upgrade",
+};
+// clang-format on
 
 // Index of the first argument that is no option, or arguments.size().
 size_t skip_options(Arguments arguments, std::span<const std::string_view> valued, bool underscore_is_dash) {
@@ -48,8 +58,9 @@ size_t skip_options(Arguments arguments, std::span<const std::string_view> value
         if (option == "--") return at + 1;
         if (option.size() < 2 || option[0] != '-') return at;
         if (underscore_is_dash && option.starts_with("--")) {
-            std::replace(option.begin(), option.begin() + static_cast<long>(std::min(option.find('='), option.size())),
-                         '_', '-');
+            std::replace(option.begin(),
+                         option.begin() + static_cast<long>(std::min(option.find('='), option.size())), '_',
+                         '-');
         }
         at += contains(valued, option) ? 2 : 1;
     }
@@ -75,7 +86,8 @@ void set_script(Program& program, const std::string& script) {
     if (script.starts_with("npm:")) return set_npm(program, std::string_view(script).substr(4));
     if (script.starts_with("file://")) {
         program.value = script.substr(7);
-    } else if (script.find("://") != std::string::npos || script.starts_with("jsr:") || script.starts_with("data:")) {
+    } else if (script.find("://") != std::string::npos || script.starts_with("jsr:") ||
+               script.starts_with("data:")) {
         return;  // fetched code: no file of this host says whose it is
     } else {
         program.value = script;
@@ -87,7 +99,9 @@ void read_node(Program& program, Arguments arguments) {
     size_t script = skip_options(arguments, kNodeValued, true);
     for (size_t i = 0; i < std::min(script, arguments.size()); ++i) {
         std::string_view option = arguments[i];
-        if (contains(kNodeNoScript, option) || option.starts_with("--eval=") || option.starts_with("--print=")) return;
+        if (contains(kNodeNoScript, option) || option.starts_with("--eval=") ||
+            option.starts_with("--print="))
+            return;
     }
     if (script < arguments.size()) set_script(program, arguments[script]);
 }
@@ -111,11 +125,8 @@ void read_bun(Program& program, std::string_view argv0, Arguments arguments) {
 }
 
 void read_deno(Program& program, Arguments arguments) {
-    static constexpr std::string_view kOtherVerbs[] = {"eval", "repl",  "task",    "install", "add",  "test",
-                                                       "fmt",  "lint",  "compile", "cache",   "info", "bench",
-                                                       "doc",  "check", "lsp",     "jupyter", "init", "upgrade"};
     size_t first = skip_options(arguments, kDenoValued, false);
-    if (first >= arguments.size() || contains(kOtherVerbs, arguments[first])) return;
+    if (first >= arguments.size() || contains(kDenoOtherVerbs, arguments[first])) return;
     if (arguments[first] == "run" || arguments[first] == "serve" || arguments[first] == "x") {
         const bool is_x = arguments[first] == "x";
         arguments = arguments.subspan(first + 1);
@@ -144,7 +155,9 @@ void read_python(Program& program, Arguments arguments) {
             if (!is_joined) ++at;
             continue;
         }
-        program.value = is_joined ? option.substr(letter + 1) : at + 1 < arguments.size() ? arguments[at + 1] : "";
+        program.value = is_joined                   ? option.substr(letter + 1)
+                        : at + 1 < arguments.size() ? arguments[at + 1]
+                                                    : "";
         if (!program.value.empty()) program.kind = Program::Kind::module;
         return;
     }
@@ -162,7 +175,8 @@ Runtime runtime_of(std::string_view exe) {
     if (exe == "deno") return Runtime::deno;
     for (std::string_view python : {"python", "pypy"}) {
         if (!exe.starts_with(python)) continue;
-        if (exe.find_first_not_of("0123456789.dtm", python.size()) == std::string_view::npos) return Runtime::python;
+        if (exe.find_first_not_of("0123456789.dtm", python.size()) == std::string_view::npos)
+            return Runtime::python;
     }
     return Runtime::none;
 }
@@ -173,11 +187,20 @@ Program find_program(std::string_view exe, const std::vector<std::string>& argv)
     if (argv.empty()) return program;
     Arguments arguments = Arguments(argv).subspan(1);
     switch (program.runtime) {
-        case Runtime::none: break;
-        case Runtime::node: read_node(program, arguments); break;
-        case Runtime::bun: read_bun(program, argv[0], arguments); break;
-        case Runtime::deno: read_deno(program, arguments); break;
-        case Runtime::python: read_python(program, arguments); break;
+        case Runtime::none:
+            break;
+        case Runtime::node:
+            read_node(program, arguments);
+            break;
+        case Runtime::bun:
+            read_bun(program, argv[0], arguments);
+            break;
+        case Runtime::deno:
+            read_deno(program, arguments);
+            break;
+        case Runtime::python:
+            read_python(program, arguments);
+            break;
     }
     return program;
 }

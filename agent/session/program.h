@@ -2,10 +2,10 @@
 //
 //   exe /usr/bin/node,      argv {node, --import, ./x.mjs, srv.js, stdio}   -> node, script "srv.js"
 //   exe /usr/bin/python3.11 argv {python, -m, mcp.server}                   -> python, module "mcp.server"
-//   exe /opt/deno           argv {deno, run, -A, npm:@acme/tools@1.2}       -> deno, npm package "@acme/tools" "1.2"
+//   exe /opt/deno           argv {deno, run, -A, npm:@acme/tools@1.2}       -> deno, npm @acme/tools 1.2
 //
-// The runtime is recognised by the executable that the kernel names, never by argv[0]. Shells are no runtimes here:
-// what a shell script starts is what reads the pipe, and is looked at itself.
+// The runtime is recognised by the executable that the kernel names, never by argv[0]. Shells are no runtimes
+// here: what a shell script starts is what reads the pipe, and is looked at itself.
 #pragma once
 #include <string>
 #include <string_view>

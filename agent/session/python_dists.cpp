@@ -151,7 +151,8 @@ int record_rank(const std::string& record, const std::string& module) {
         if (!line.starts_with(first)) continue;
         if (line.starts_with(path)) {
             std::string_view tail = line.substr(path.size());
-            if (tail.starts_with(".py") || tail.starts_with("/__init__.py") || tail.starts_with("/__main__.py")) {
+            if (tail.starts_with(".py") || tail.starts_with("/__init__.py") ||
+                tail.starts_with("/__main__.py")) {
                 return 2;
             }
         }

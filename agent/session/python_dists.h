@@ -1,4 +1,5 @@
-// PythonDists: the *.dist-info and *.egg-info directories of one site-packages directory, searched by what they own.
+// PythonDists: the *.dist-info and *.egg-info directories of one site-packages directory, searched by what
+// they own.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,10 +1,11 @@
 // The Python distribution that holds a script or module.
 //
 //   /home/u/.venv/bin/mcp-git (console script)  -> the *.dist-info whose entry_points.txt defines mcp-git
-//   -m mcp_server.time                          -> the *.dist-info whose RECORD or top_level.txt owns mcp_server/time
-//   /srv/app/server.py                          -> the nearest pyproject.toml upwards with a project name
+//   -m mcp_server.time         -> the *.dist-info whose RECORD or top_level.txt owns mcp_server/time
+//   /srv/app/server.py         -> the nearest pyproject.toml upwards with a project name
 //
-// Package.name is what METADATA says, unnormalised. Answers for a site directory are remembered until it changes.
+// Package.name is what METADATA says, unnormalised. Answers for a site directory are remembered until it
+// changes.
 #pragma once
 #include <string>
 #include <vector>

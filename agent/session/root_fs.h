@@ -1,8 +1,8 @@
-// RootFs: the file system as a process sees it. Every path is looked up below one root directory, and no symlink,
-// absolute or with "..", leads out of it (openat2 RESOLVE_IN_ROOT).
+// RootFs: the file system as a process sees it. Every path is looked up below one root directory, and no
+// symlink, absolute or with "..", leads out of it (openat2 RESOLVE_IN_ROOT).
 //
-// Files are opened O_PATH first and only then for reading, and only where they are regular: a FIFO or a device that a
-// user put in the way of the search neither blocks the agent nor is touched.
+// Files are opened O_PATH first and only then for reading, and only where they are regular: a FIFO or a
+// device that a user put in the way of the search neither blocks the agent nor is touched.
 //
 //   RootFs fs = TRY(RootFs::open("/proc/4711/root"));
 //   fs.resolve("/app/node_modules/.bin/server") -> "/app/node_modules/server/cli.js"

@@ -1,5 +1,5 @@
-// Names of users, from the password database (getpwuid_r). Looked up at most once a minute for each user: behind the
-// database may be a directory server.
+// Names of users, from the password database (getpwuid_r). Looked up at most once a minute for each user:
+// behind the database may be a directory server.
 #pragma once
 #include <sys/types.h>
 

@@ -93,34 +93,39 @@ class TestLive(EndToEnd):
         client.initialize()
         self.assert_denied(client.call("delete_note"))
         self.assert_result(client.call("echo", {"text": "a secret value"}))
-        agent.wait_audit("message", count=3, direction="s2c")
+        agent.wait_audit("message", count=2, direction="s2c")
         return agent, client
 
     def test_status_and_sessions(self):
         agent, client = self.governed()
         status = agent.status()
-        self.assertGreaterEqual(status["frames"]["in"], 6)
+        self.assertEqual(status["frames"]["in"], 4)
         self.assertEqual(status["frames"]["denied"], 1)
         session = self.assert_enforced(agent, client.pid)
         self.assertIn("notes-py", json.dumps(session))
-        for verb in ("status", "sessions", "doctor"):
+        for verb in ("status", "sessions"):
             self.assertTrue(agent.command(verb).stdout.strip(), verb)
         client.shutdown()
 
     def test_doctor(self):
-        agent = self.agent({})
-        for done in (agent.command("doctor", "--json"), callgate("doctor", "--json")):
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertTrue(json.loads(done.stdout))
+        """With and without an agent beside it: it looks at the host."""
+        for governed in (False, True):
+            with self.case(governed=governed):
+                if governed:
+                    self.agent({})
+                done = callgate("doctor", "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertTrue(json.loads(done.stdout))
+                self.assertTrue(callgate("doctor").stdout.strip())
 
     def test_tail(self):
         agent, client = self.governed()
         client.shutdown()
         agent.wait_audit("session_end")
-        feed = callgate("tail", "--no-follow", "--json", "--audit", agent.audit_path)
+        feed = callgate("tail", "--no-follow", "-n", 1000, "--json", "--audit", agent.audit_path)
         self.assertEqual(feed.returncode, 0, feed.stderr)
         self.assertEqual([json.loads(line) for line in feed.stdout.splitlines()], agent.audit())
-        readable = callgate("tail", "--no-follow", "--audit", agent.audit_path).stdout
+        readable = callgate("tail", "--no-follow", "-n", 1000, "--audit", agent.audit_path).stdout
         self.assertIn("delete_note", readable)
         self.assertIn("deny", readable)
 

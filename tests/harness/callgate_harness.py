@@ -151,6 +151,13 @@ def descendants(pid):
     return found
 
 
+def exe_of(pid):
+    """The program that a process runs; None when it is gone."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/exe")
+    return None
+
+
 def descriptors(pid, *, inodes=False):
     """What a process can see of its own descriptors: {number: (kind, flags, epoll registrations)}. With inodes=True the
     kind of a pipe or socket says which one."""
@@ -326,6 +333,7 @@ class StdioClient:
         os.set_blocking(self._out.fileno(), False)
         self._partial = []        # pieces of a line whose LF has not come
         self.lines = collections.deque()  # whole lines nobody has asked for yet
+        self._answers = collections.defaultdict(collections.deque)
         self.eof = False
         self.next_id = 1
 
@@ -406,8 +414,12 @@ class StdioClient:
         self.send(json.dumps(message).encode() + b"\n")
 
     def answer_line(self, identifier, seconds=ANSWER_SECONDS):
-        """The raw line that answers `identifier`. What the server asks meanwhile is answered; all else is passed over."""
+        """The raw line that answers `identifier`. Answers to others are kept for when they are asked for (the agent's own
+        come at once, a server's when it has got round to it); what the server asks is answered; the rest is passed over."""
         deadline = time.monotonic() + seconds
+        key = (type(identifier), identifier)
+        if self._answers.get(key):
+            return self._answers[key].popleft()
         while True:
             line = self.read_line(max(0.0, deadline - time.monotonic()))
             if line is None:
@@ -424,8 +436,11 @@ class StdioClient:
                 if "id" in message:
                     result = {"roots": []} if message["method"] == "roots/list" else {}
                     self.send_message({"jsonrpc": "2.0", "id": message["id"], "result": result})
-            elif message.get("id") == identifier and type(message.get("id")) is type(identifier):
-                return line
+            elif "id" in message:
+                answered = (type(message["id"]), message["id"])
+                if answered == key:
+                    return line
+                self._answers[answered].append(line)
 
     def answer(self, identifier, seconds=ANSWER_SECONDS):
         return json.loads(self.answer_line(identifier, seconds))
@@ -683,9 +698,8 @@ class EndToEnd(unittest.TestCase):
         wait_for(lambda: not left(), "BPF objects gone", seconds=10, interval=0.05)
         self.assertFalse(agent.control_path.exists(), "the control socket is still there")
         self.assertNotIn(str(agent.directory), Path("/proc/net/unix").read_text())
-        exe = str(BINARY)
-        mine = [pid for pid in descendants(os.getpid()) if os.path.realpath(f"/proc/{pid}/exe") == exe]
-        self.assertEqual(mine, [], "processes of the agent are still there")
+        self.assertEqual([pid for pid in descendants(os.getpid()) if exe_of(pid) == str(BINARY)], [],
+                         "processes of the agent are still there")
 
     def _finish(self, agent):
         if agent.running:

@@ -43,8 +43,10 @@ TEST(ByteRing, TwoThreadsKeepOrderAndBytes) {
     constexpr uint32_t kRecords = 300000;
     std::thread producer([&ring] {
         for (uint32_t i = 0; i < kRecords;) {
-            if (push(ring, std::string(1 + i % 97, static_cast<char>('a' + i % 26)))) ++i;
-            else std::this_thread::yield();
+            if (push(ring, std::string(1 + i % 97, static_cast<char>('a' + i % 26))))
+                ++i;
+            else
+                std::this_thread::yield();
         }
     });
     for (uint32_t i = 0; i < kRecords;) {

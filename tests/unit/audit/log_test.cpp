@@ -114,7 +114,8 @@ TEST_F(LogTest, AnAllowedCall) {
     EXPECT_EQ(line["decision"], "allow");
     EXPECT_EQ(line["argument_keys"], (Json{"text", "n"}));
     EXPECT_EQ(line["arguments_hash"].get<std::string>().size(), 32u);
-    EXPECT_EQ(line["counters"], Json::parse(R"([{"name":"echo_rate","count":3,"max":30,"window_start":1762157700}])"));
+    EXPECT_EQ(line["counters"],
+              Json::parse(R"([{"name":"echo_rate","count":3,"max":30,"window_start":1762157700}])"));
     EXPECT_EQ(line["bytes"], 90);
     EXPECT_EQ(line["server"]["package"], "session-forge");
     EXPECT_EQ(line["peer"]["parents"], (Json{"bash(8)", "systemd(1)"}));

@@ -10,8 +10,8 @@ namespace {
 TEST(RecordId, RisesStrictlyWhateverTheClockDoes) {
     RecordIdMaker ids;
     std::string last;
-    const int64_t times[] = {1'730'000'000'000, 1'730'000'000'000, 1'730'000'000'001, 1'729'000'000'000,
-                             1'730'000'000'001, 1'730'000'000'500};
+    const int64_t times[] = {1'730'000'000'000, 1'730'000'000'000, 1'730'000'000'001,
+                             1'729'000'000'000, 1'730'000'000'001, 1'730'000'000'500};
     for (int64_t time : times) {
         for (int i = 0; i < 1000; ++i) {
             const std::string id(ids.next(time).view());

@@ -41,7 +41,8 @@ class ControlTest : public ::testing::Test {
         return fd;
     }
     static std::string exchange(const Fd& fd, const std::string& bytes) {
-        EXPECT_EQ(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+        EXPECT_EQ(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(bytes.size()));
         std::string text(4096, '\0');
         text.resize(static_cast<size_t>(std::max<ssize_t>(::recv(fd.get(), text.data(), text.size(), 0), 0)));
         return text;
@@ -131,7 +132,8 @@ TEST_F(ControlTest, HostileClientsDoNotBlockOthers) {
 TEST_F(ControlTest, TooLongARequestIsCutOff) {
     Fd fd = connect();
     const std::string flood(2 * kControlRequestBytesMax, 'x');
-    std::thread sender([&] { [[maybe_unused]] ssize_t sent = ::send(fd.get(), flood.data(), flood.size(), MSG_NOSIGNAL); });
+    std::thread sender(
+        [&] { [[maybe_unused]] ssize_t sent = ::send(fd.get(), flood.data(), flood.size(), MSG_NOSIGNAL); });
     std::string text(4096, '\0');
     const ssize_t got = ::recv(fd.get(), text.data(), text.size(), 0);
     sender.join();

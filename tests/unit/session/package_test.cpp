@@ -10,7 +10,9 @@ namespace {
 constexpr char kNode[] = "/usr/bin/node";
 constexpr char kPython[] = "/usr/bin/python3.11";
 
-std::string shown(const Package& package) { return package.ecosystem + " " + package.name + " " + package.version; }
+std::string shown(const Package& package) {
+    return package.ecosystem + " " + package.name + " " + package.version;
+}
 
 TEST(NpmPackage, NpxCacheLayout) {
     TempTree tree;
@@ -30,13 +32,15 @@ TEST(NpmPackage, ProjectScopedRelativeAndCompletedNames) {
     tree.file("/srv/app/package.json", R"({"name":"@acme/app","version":"3.0.0"})");
     tree.file("/srv/app/dist/index.js");
     for (const char* script : {"dist/index.js", "dist", "./dist/index", "../app/dist/index.js", "gone.js"}) {
-        EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", script}, "/srv/app")), "npm @acme/app 3.0.0")
+        EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", script}, "/srv/app")),
+                  "npm @acme/app 3.0.0")
             << script;
     }
     EXPECT_EQ(shown(resolve_package(tree.root(), "/x/bun.exe", {"bun", "run", "dist/index.js"}, "/srv/app")),
               "npm @acme/app 3.0.0");
-    EXPECT_EQ(shown(resolve_package(tree.root(), "/x/deno", {"deno", "run", "-A", "dist/index.js"}, "/srv/app")),
-              "npm @acme/app 3.0.0");
+    EXPECT_EQ(
+        shown(resolve_package(tree.root(), "/x/deno", {"deno", "run", "-A", "dist/index.js"}, "/srv/app")),
+        "npm @acme/app 3.0.0");
 }
 
 TEST(NpmPackage, SpecifierOfDenoAndBun) {
@@ -49,7 +53,8 @@ TEST(NpmPackage, WhatIsInstalledIsNotTheProjectAroundIt) {
     TempTree tree;
     tree.file("/srv/app/package.json", R"({"name":"app"})");
     tree.file("/srv/app/node_modules/loose/index.js");
-    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/srv/app/node_modules/loose/index.js"}, "/").name, "");
+    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/srv/app/node_modules/loose/index.js"}, "/").name,
+              "");
 }
 
 TEST(NpmPackage, NativeProgramBelowNodeModules) {
@@ -65,8 +70,14 @@ TEST(NpmPackage, NativeProgramBelowNodeModules) {
 TEST(NpmPackage, HostileManifests) {
     TempTree tree;
     tree.file("/a/package.json", R"({"name":"outer","version":"1"})");
-    const std::string cases[] = {"", "[", "[]", R"({"name":7})", R"({"name":""})", "{\"name\":\"\xff\"}",
-                                 std::string(100000, '['), R"({"name":")" + std::string(600, 'n') + "\"}",
+    const std::string cases[] = {"",
+                                 "[",
+                                 "[]",
+                                 R"({"name":7})",
+                                 R"({"name":""})",
+                                 "{\"name\":\"\xff\"}",
+                                 std::string(100000, '['),
+                                 R"({"name":")" + std::string(600, 'n') + "\"}",
                                  "{\"name\":\"inner\"}" + std::string(1 << 20, ' ')};
     for (const std::string& text : cases) {
         tree.file("/a/b/package.json", text);
@@ -87,7 +98,8 @@ TEST(NpmPackage, ChangedManifestIsReadAgain) {
 
 void add_dist(const TempTree& tree, const std::string& site, const std::string& name) {
     const std::string dist = site + "/" + name + "-1.5.dist-info";
-    tree.file(dist + "/METADATA", "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.5\n\nName: not this\n");
+    tree.file(dist + "/METADATA",
+              "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.5\n\nName: not this\n");
     tree.file(dist + "/entry_points.txt", "[console_scripts]\nrun-" + name + " = " + name + ".cli:main\n");
     tree.file(dist + "/RECORD", name + "/__init__.py,sha256=x,1\n" + name + "/cli.py,sha256=x,1\n");
     tree.file(site + "/" + name + "/__init__.py");
@@ -106,8 +118,9 @@ TEST(PythonPackage, ConsoleScriptOfVenvAndItsLink) {
         EXPECT_EQ(package.root, site + "/Alpha_One-1.5.dist-info");
     }
     // Another version's directory is found by listing.
-    EXPECT_EQ(resolve_package(tree.root(), "/usr/bin/python3.9", {"python", "/v/bin/run-Alpha_One"}, "/").name,
-              "Alpha_One");
+    EXPECT_EQ(
+        resolve_package(tree.root(), "/usr/bin/python3.9", {"python", "/v/bin/run-Alpha_One"}, "/").name,
+        "Alpha_One");
 }
 
 TEST(PythonPackage, ModuleOfVenv) {
@@ -141,14 +154,17 @@ TEST(PythonPackage, SystemInstallWithEggInfo) {
     tree.file(egg + "/top_level.txt", "toollib\n");
     tree.file(egg + "/entry_points.txt", "[console_scripts]\ntool=toollib:main\n");
     tree.file("/usr/bin/tool", "#!/usr/bin/python3\n");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "/usr/bin/tool"}, "/")), "python tool 2.0");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "-m", "toollib"}, "/")), "python tool 2.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "/usr/bin/tool"}, "/")),
+              "python tool 2.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "-m", "toollib"}, "/")),
+              "python tool 2.0");
 }
 
 TEST(PythonPackage, ProjectInDevelopment) {
     TempTree tree;
-    tree.file("/srv/app/pyproject.toml",
-              "[build-system]\nname = \"no\"\n[project]  # here\nname = \"my-app\"  # yes\nversion = '0.1'\n");
+    tree.file(
+        "/srv/app/pyproject.toml",
+        "[build-system]\nname = \"no\"\n[project]  # here\nname = \"my-app\"  # yes\nversion = '0.1'\n");
     tree.file("/srv/app/src/server.py");
     tree.file("/srv/app/server/__main__.py");
     EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "src/server.py"}, "/srv/app")),
