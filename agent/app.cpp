@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
+#include <atomic>
 #include <future>
 
 #include "base/clock.h"
@@ -33,6 +34,7 @@ struct App {
     std::unique_ptr<ControlServer> control;
     Fd signals;
     int64_t started_ns = realtime_ns();
+    std::atomic<bool> loop_has_ended{false};
 };
 
 int fail(int code, const Error& error) {
@@ -107,8 +109,11 @@ json on_loop(App& app, std::function<json()> ask) {
     auto answer = std::make_shared<std::promise<json>>();
     auto future = answer->get_future();
     app.ring->post([answer, ask = std::move(ask)] { answer->set_value(ask()); });
-    if (future.wait_for(std::chrono::seconds(5)) != std::future_status::ready) return {{"error", "the agent is busy"}};
-    return future.get();
+    for (int slice = 0; slice < 100; ++slice) {
+        if (future.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready) return future.get();
+        if (app.loop_has_ended) return {{"error", "the agent is stopping"}};
+    }
+    return {{"error", "the agent is busy"}};
 }
 
 Status start_control(App& app) {
@@ -218,6 +223,7 @@ int run_agent(const RunOptions& options) {
     sd_notify(0, "READY=1");
     app.ring->run();
 
+    app.loop_has_ended = true;
     app.control.reset();
     app.watcher->stop();
     app.audit->event("agent_stop", nullptr, {});

@@ -42,7 +42,9 @@ struct Watcher::State {
     std::unique_ptr<ChannelPrograms> programs;
     HoldAccess holds;
     Fd wake;
-    std::thread thread;
+    static constexpr int kThreads = 2;
+    std::thread threads[kThreads];
+    std::mutex turn;  // held by the thread that works; guards everything below but the command queue
     std::atomic<bool> stopping{false};
     bool taking = true;
     std::mutex mutex;

@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
-#include <signal.h>
+#include <unistd.h>
 
 #include <future>
 
@@ -29,25 +29,51 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     return watcher;
 }
 
+namespace {
+
+// Every second processor this process may use, beginning with the first or the second; all where there is but one.
+cpu_set_t every_second_processor(int first) {
+    cpu_set_t allowed, half;
+    CPU_ZERO(&half);
+    sched_getaffinity(0, sizeof(allowed), &allowed);
+    if (CPU_COUNT(&allowed) < 2) return allowed;
+    int seen = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &allowed) && seen++ % 2 == first) CPU_SET(cpu, &half);
+    return half;
+}
+
+}  // namespace
+
+// A held thread keeps its processor busy and cannot be preempted there, and a real-time thread that wakes goes to the
+// processor it ran on last: if that is the same one, the hold runs out. So there are two threads on disjoint halves
+// of the processors; both are woken, and the one that runs first does the work. A take-over begins and ends on one.
 void Watcher::run() {
     State& state = *state_;
     std::promise<void> scanned;
-    state.thread = std::thread([&state, &scanned] {
-        // A held thread occupies its processor: whoever lets it go must not wait for one.
-        sched_param priority{1};
-        (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
-        state.programs->enable_holds(true);
-        state.scan();
-        scanned.set_value();
-        while (!state.stopping) {
-            pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
-            ::poll(waiting, 2, 1000);
-            state.programs->poll();
-            state.run_commands();
-        }
-        state.programs->enable_holds(false);
-    });
-    pthread_setname_np(state.thread.native_handle(), "callgate-watch");
+    for (int half = 0; half < State::kThreads; ++half) {
+        state.threads[half] = std::thread([&state, &scanned, half] {
+            sched_param priority{1};
+            (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
+            cpu_set_t processors = every_second_processor(half);
+            (void)pthread_setaffinity_np(pthread_self(), sizeof(processors), &processors);
+            if (half == 0) {
+                std::lock_guard turn(state.turn);
+                state.programs->enable_holds(true);
+                state.scan();
+                scanned.set_value();
+            }
+            while (!state.stopping) {
+                pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
+                ::poll(waiting, 2, 1000);
+                std::lock_guard turn(state.turn);
+                state.programs->poll();
+                state.run_commands();
+            }
+            state.post([] {});  // the other thread may have slept through the end
+        });
+        pthread_setname_np(state.threads[half].native_handle(), "callgate-watch");
+    }
     scanned.get_future().wait();
 }
 
@@ -59,10 +85,11 @@ void Watcher::stop_taking() {
 }
 
 void Watcher::stop() {
-    if (!state_->thread.joinable()) return;
+    if (!state_->threads[0].joinable()) return;
     state_->stopping = true;
     state_->post([] {});
-    state_->thread.join();
+    for (std::thread& thread : state_->threads) thread.join();
+    state_->programs->enable_holds(false);
 }
 
 void Watcher::hand_back(HandBackJob job) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -79,10 +80,18 @@ void wake_waiters(pid_t pid, pid_t except, const Descriptors& swapped, const Sto
     }
 }
 
+// A step would make the kernel reset what the process does with SIGTRAP if it ignores it.
+bool ignores_trap(pid_t pid) {
+    auto text = read_small_file(proc_path(pid, "status"));
+    size_t at = text ? text->find("\nSigIgn:") : std::string::npos;
+    return at != std::string::npos && (strtoull(text->c_str() + at + 8, nullptr, 16) >> (SIGTRAP - 1) & 1);
+}
+
 Result<StopOptions> stop_options(pid_t pid) {
     if (long tracer = status_value(pid, "TracerPid"))
         return Error::refused("process " + std::to_string(pid), "is traced by process " + std::to_string(tracer));
     StopOptions options;
+    if (ignores_trap(pid)) return Error::refused("process " + std::to_string(pid), "ignores SIGTRAP");
     options.suspend_seccomp = status_value(pid, "Seccomp") != 0;
     return options;
 }

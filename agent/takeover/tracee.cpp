@@ -17,6 +17,8 @@
 namespace callgate {
 namespace {
 
+// How often a stop is looked for before pausing: about a tenth of a millisecond.
+constexpr int kAwakeRounds = 300;
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
 constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
 
@@ -59,8 +61,7 @@ uint64_t vdso_syscall_offset() {
 
 Result<std::unique_ptr<Tracee>> Tracee::stop(pid_t tid, const StopOptions& options) {
     std::unique_ptr<Tracee> tracee(new Tracee(tid));
-    long trace_options = PTRACE_O_TRACESYSGOOD;
-    if (options.suspend_seccomp) trace_options |= PTRACE_O_SUSPEND_SECCOMP;
+    long trace_options = options.suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0;
     if (ptrace(PTRACE_SEIZE, tid, nullptr, trace_options)) return Error::system("PTRACE_SEIZE", thread_name(tid), errno);
     tracee->seized_ = true;
     if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr))
@@ -107,10 +108,11 @@ Status Tracee::prepare_calls() {
     scratch_ = (saved_.stack() - Registers::kRedZoneBytes - kScratchBytes) & ~uint64_t{15};
     TRY_VOID(read(scratch_, scratch_content_, sizeof(scratch_content_)));
     scratch_saved_ = true;
-    // A signal between two calls would be taken for their result: block them all meanwhile.
+    // A signal between two calls would be taken for their result: block them all meanwhile, but the one that ends a
+    // step: the kernel forces that one, and would reset what the process does with it.
     if (ptrace(PTRACE_GETSIGMASK, tid_, kSignalSetBytes, &signal_mask_))
         return Error::system("PTRACE_GETSIGMASK", thread_name(tid_), errno);
-    uint64_t all = ~uint64_t{0};
+    uint64_t all = ~(uint64_t{1} << (SIGTRAP - 1));
     if (ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &all))
         return Error::system("PTRACE_SETSIGMASK", thread_name(tid_), errno);
     mask_saved_ = true;
@@ -119,9 +121,10 @@ Status Tracee::prepare_calls() {
     return {};
 }
 
+// waitpid() has no time-out. A stop takes microseconds, so it is waited for awake; only a thread that cannot stop (in
+// an uninterruptible sleep) is looked at in pauses.
 Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline,
                                   const std::function<void()>& while_waiting) {
-    // waitpid() has no time-out: spin shortly (a stop takes microseconds), then look every 100 µs.
     for (int round = 0;; ++round) {
         if (while_waiting) while_waiting();
         int status = 0;
@@ -140,28 +143,25 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
         }
         if (std::chrono::steady_clock::now() > deadline)
             return Error{ErrorKind::limit, 0, thread_name(tid_), "did not stop in time"};
-        if (round > 200) {
-            timespec pause{0, 100000};
-            nanosleep(&pause, nullptr);
-        } else {
-            sched_yield();
-        }
+        if (round < kAwakeRounds) continue;
+        timespec pause{0, 50'000};  // the thread may need this very processor
+        nanosleep(&pause, nullptr);
     }
 }
 
-Status Tracee::run_to_syscall_stop() {
+// Executes one instruction, the system call. It ends in a SIGTRAP that only we see.
+Status Tracee::step() {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
     for (;;) {
         stopped_ = false;
-        if (ptrace(PTRACE_SYSCALL, tid_, nullptr, nullptr)) {
+        if (ptrace(PTRACE_SINGLESTEP, tid_, nullptr, nullptr)) {
             stopped_ = true;
-            return Error::system("PTRACE_SYSCALL", thread_name(tid_), errno);
+            return Error::system("PTRACE_SINGLESTEP", thread_name(tid_), errno);
         }
         int status = TRY(wait_for_stop(deadline));
-        if (WSTOPSIG(status) == (SIGTRAP | 0x80)) return {};
-        // An event stop (group stop of the process, say) in between: go on.
-        if (status >> 16 != PTRACE_EVENT_STOP)
-            return Error{ErrorKind::refused, 0, thread_name(tid_), "stopped by signal " + std::to_string(WSTOPSIG(status))};
+        if (status >> 16 == PTRACE_EVENT_STOP) continue;  // a group stop of the process came in between
+        if (WSTOPSIG(status) == SIGTRAP) return {};
+        return Error{ErrorKind::refused, 0, thread_name(tid_), "stopped by signal " + std::to_string(WSTOPSIG(status))};
     }
 }
 
@@ -174,8 +174,7 @@ Result<long> Tracee::call(const char* name, long number, std::initializer_list<u
     iovec view{&registers.raw, sizeof(registers.raw)};
     if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", name, errno);
     touched_ = true;
-    TRY_VOID(run_to_syscall_stop());  // entry
-    TRY_VOID(run_to_syscall_stop());  // exit
+    TRY_VOID(step());
     view.iov_len = sizeof(registers.raw);
     if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", name, errno);
     long result = registers.result();

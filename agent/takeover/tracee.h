@@ -54,7 +54,7 @@ class Tracee {
     explicit Tracee(pid_t tid) : tid_(tid) {}
     Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline,
                               const std::function<void()>& while_waiting = nullptr);
-    Status run_to_syscall_stop();
+    Status step();
 
     pid_t tid_;
     bool seized_ = false;
