@@ -88,6 +88,18 @@ ProcessDescriptor channel_of(pid_t pid, int fd) {
     return found;
 }
 
+std::vector<ProcessDescriptor> all_channels(pid_t pid) {
+    std::vector<ProcessDescriptor> found;
+    for_each_number(proc_path(pid, "fd"), [&](int number) {
+        ProcessDescriptor descriptor = channel_of(pid, number);
+        if (descriptor.kind == ChannelKind::none) return;
+        auto info = read_small_file(numbered(pid, "fdinfo", number), 4096);
+        if (info) descriptor.status_flags = parse_flags(*info);
+        found.push_back(descriptor);
+    });
+    return found;
+}
+
 Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& first,
                                             const cg_channel_key& second) {
     ProcessDescriptors found;

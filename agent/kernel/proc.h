@@ -52,6 +52,8 @@ Result<std::string> read_small_file(const std::string& path, size_t bytes_max = 
 
 // The channel behind one descriptor; kind none where it is neither a pipe nor a socket.
 ProcessDescriptor channel_of(pid_t pid, int fd);
+// Every pipe and socket of a process.
+std::vector<ProcessDescriptor> all_channels(pid_t pid);
 // Every descriptor of `pid` that refers to `first` or `second`, and what epoll knows of them.
 Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& first, const cg_channel_key& second);
 

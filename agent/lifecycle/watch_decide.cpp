@@ -1,12 +1,12 @@
 // From a kernel event to a decision.
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/clock.h"
+#include "kernel/stdio_channels.h"
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
@@ -16,20 +16,6 @@ namespace {
 constexpr int kReadsWithoutVerdict = 64;
 // Bytes of a held read that are looked at.
 constexpr size_t kPeekBytes = kReadBytes;
-
-bool is_stdio_channel(pid_t pid, const ProcessDescriptor& descriptor) {
-    if (descriptor.kind == ChannelKind::pipe) return true;
-    if (descriptor.kind == ChannelKind::none) return false;
-    auto pidfd = open_pidfd(pid);
-    if (!pidfd) return false;
-    auto copy = fetch_descriptor(*pidfd, descriptor.number);
-    if (!copy) return false;
-    int domain = 0, type = 0;
-    socklen_t length = sizeof(int);
-    getsockopt(copy->get(), SOL_SOCKET, SO_DOMAIN, &domain, &length);
-    getsockopt(copy->get(), SOL_SOCKET, SO_TYPE, &type, &length);
-    return domain == AF_UNIX && type == SOCK_STREAM;
-}
 
 }  // namespace
 
@@ -109,6 +95,8 @@ void Watcher::State::on_read(const cg_event& event) {
     } else if (auto found = identify_server(pid)) {
         server = std::move(*found);
         match = find_policy(server);
+        // A fork of the candidate, under another name: what started it still says what it is.
+        if (!match.policy && candidate != candidates.end()) match = candidate->second.match;
     }
     if (!match.policy) {
         programs->release(tid);
@@ -230,32 +218,37 @@ void Watcher::State::forget_session(const std::string& id) {
 void Watcher::State::scan() {
     struct Running {
         ServerIdentity server;
-        cg_channel_key input, output;
-        uint32_t kind;
+        PolicyStore::Match match;
+        StdioChannels channels;
     };
     std::vector<Running> running;
     for (pid_t pid : processes_in_scope(options.scope)) {
-        ProcessDescriptor input = channel_of(pid, 0), output = channel_of(pid, 1);
-        if (!is_stdio_channel(pid, input) || !is_stdio_channel(pid, output)) continue;
         auto server = identify_server(pid);
-        if (server) running.push_back({std::move(*server), input.channel, output.channel, static_cast<uint32_t>(input.kind)});
+        if (!server) continue;
+        auto channels = standard_channels(pid);
+        bool may_have_moved = !channels && channel_of(pid, 0).kind == ChannelKind::none;
+        if (!channels && !may_have_moved) continue;
+        PolicyStore::Match match = find_policy(*server);
+        if (!match.policy) continue;
+        if (may_have_moved) channels = moved_channels(pid);
+        if (channels) running.push_back({std::move(*server), match, *channels});
     }
     std::sort(running.begin(), running.end(), [](const Running& a, const Running& b) {
         return a.server.process.start_time > b.server.process.start_time;
     });
     for (Running& each : running) {
-        if (by_original.count(each.input) || by_replacement.count(each.input) || candidates.count(each.input)) continue;
-        PolicyStore::Match match = find_policy(each.server);
-        if (!match.policy) continue;
+        const cg_channel_key& input = each.channels.input;
+        if (by_original.count(input) || by_replacement.count(input) || candidates.count(input)) continue;
         pid_t pid = each.server.process.pid;
-        if (match.policy->match().is_certain()) {
-            Plan plan{pid, pid, each.input, each.output, Opening::Start::midway, monotonic_ns(), {}};
-            take(plan, std::move(each.server), match);
+        if (each.match.policy->match().is_certain()) {
+            Plan plan{pid, pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}};
+            take(plan, std::move(each.server), each.match);
             continue;
         }
-        cg_channel mark{CG_WATCH, each.kind, static_cast<uint32_t>(pid), 0, each.output};
-        if (programs->watch(each.input, mark))
-            candidates[each.input] = Candidate{std::move(each.server), match, each.output};
+        cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0,
+                        each.channels.output};
+        if (programs->watch(input, mark))
+            candidates[input] = Candidate{std::move(each.server), each.match, each.channels.output};
     }
 }
 

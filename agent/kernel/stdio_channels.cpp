@@ -1,0 +1,90 @@
+#include "kernel/stdio_channels.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace callgate {
+namespace {
+
+constexpr int kAncestors = 8;
+
+// Whoever made a socket pair, where the descriptor is one end of an AF_UNIX stream one; 0 where it is not.
+pid_t maker_of_socket(const Fd& pidfd, int number) {
+    auto copy = fetch_descriptor(pidfd, number);
+    if (!copy) return 0;
+    int domain = 0, type = 0;
+    socklen_t length = sizeof(int);
+    getsockopt(copy->get(), SOL_SOCKET, SO_DOMAIN, &domain, &length);
+    getsockopt(copy->get(), SOL_SOCKET, SO_TYPE, &type, &length);
+    if (domain != AF_UNIX || type != SOCK_STREAM) return 0;
+    ucred peer{};
+    length = sizeof(peer);
+    getsockopt(copy->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length);
+    return peer.pid;
+}
+
+bool is_stdio(const Fd& pidfd, const ProcessDescriptor& descriptor) {
+    if (descriptor.kind == ChannelKind::pipe) return true;
+    if (descriptor.kind == ChannelKind::none) return false;
+    auto copy = fetch_descriptor(pidfd, descriptor.number);
+    int domain = 0, type = 0;
+    socklen_t length = sizeof(int);
+    return copy && !getsockopt(copy->get(), SOL_SOCKET, SO_DOMAIN, &domain, &length) && domain == AF_UNIX &&
+           !getsockopt(copy->get(), SOL_SOCKET, SO_TYPE, &type, &length) && type == SOCK_STREAM;
+}
+
+// The access modes with which a process holds each pipe: bit 0 for reading, bit 1 for writing.
+std::unordered_map<uint64_t, int> pipes_of(pid_t pid) {
+    std::unordered_map<uint64_t, int> pipes;
+    for (const ProcessDescriptor& each : all_channels(pid))
+        if (each.kind == ChannelKind::pipe)
+            pipes[each.channel.inode] |= (each.status_flags & O_ACCMODE) == O_WRONLY ? 2 : 1;
+    return pipes;
+}
+
+}  // namespace
+
+std::optional<StdioChannels> standard_channels(pid_t pid) {
+    ProcessDescriptor input = channel_of(pid, 0), output = channel_of(pid, 1);
+    if (input.kind == ChannelKind::none || output.kind == ChannelKind::none) return std::nullopt;
+    auto pidfd = open_pidfd(pid);
+    if (!pidfd || !is_stdio(*pidfd, input) || !is_stdio(*pidfd, output)) return std::nullopt;
+    return StdioChannels{input.kind, input.channel, output.channel};
+}
+
+std::optional<StdioChannels> moved_channels(pid_t pid) {
+    auto pidfd = open_pidfd(pid);
+    if (!pidfd) return std::nullopt;
+    std::vector<ProcessDescriptor> own = all_channels(pid);
+    cg_channel_key standard_error = channel_of(pid, 2).channel;
+    std::sort(own.begin(), own.end(), [](auto& a, auto& b) { return a.number < b.number; });
+    pid_t ancestor = parent_of(pid);
+    for (int step = 0; step < kAncestors && ancestor > 1; ++step, ancestor = parent_of(ancestor)) {
+        auto held = pipes_of(ancestor);
+        const ProcessDescriptor *input = nullptr, *output = nullptr;
+        for (const ProcessDescriptor& each : own) {
+            if (each.channel == standard_error) continue;
+            if (each.kind == ChannelKind::pipe) {
+                auto other = held.find(each.channel.inode);
+                if (other == held.end()) continue;
+                bool reads = (each.status_flags & O_ACCMODE) == O_RDONLY;
+                if (reads && other->second == 2 && !input) input = &each;
+                if (!reads && other->second == 1 && !output) output = &each;
+            } else if (maker_of_socket(*pidfd, each.number) == ancestor) {
+                // Either direction fits: the first is the input, as it was 0.
+                if (!input) {
+                    input = &each;
+                } else if (!output && !(each.channel == input->channel)) {
+                    output = &each;
+                }
+            }
+        }
+        if (input && output) return StdioChannels{input->kind, input->channel, output->channel};
+    }
+    return std::nullopt;
+}
+
+}  // namespace callgate

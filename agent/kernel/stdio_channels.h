@@ -1,0 +1,23 @@
+// Which channels does a running process talk to its client through?
+//
+// Normally descriptors 0 and 1. A server may have moved them (dup, then /dev/null on 0 and 1, so that nothing prints
+// into the protocol): then they are the pipes or sockets whose other end its nearest ancestor holds, standard error
+// left out.
+#pragma once
+#include <optional>
+
+#include "kernel/proc.h"
+
+namespace callgate {
+
+struct StdioChannels {
+    ChannelKind kind = ChannelKind::none;  // of the input
+    cg_channel_key input{}, output{};
+};
+
+// 0 and 1, where both are a pipe or an AF_UNIX stream socket.
+std::optional<StdioChannels> standard_channels(pid_t pid);
+// Anywhere else: costs a look at every descriptor of the process and of its ancestors.
+std::optional<StdioChannels> moved_channels(pid_t pid);
+
+}  // namespace callgate
