@@ -58,10 +58,10 @@ void Gate::client_end() {
     }
     std::string rest(client_framer_.rest());
     client_framer_.clear();
-    if (!rest.empty()) client_line(rest, false);
+    if (!rest.empty()) client_line(rest);
 }
 
-void Gate::client_line(std::string_view line, bool terminated) {
+void Gate::client_line(std::string_view line) {
     int64_t start = mark_ns_;
     const Message& message = client_parser_.parse(line);
     if (message.refusal == Refusal::empty) {
@@ -73,7 +73,7 @@ void Gate::client_line(std::string_view line, bool terminated) {
     if (message.kind == MessageKind::invalid) {
         mark_ns_ = monotonic_ns();
         judge_ns_ = mark_ns_ - start;
-        return refuse(line, message, terminated ? message.refusal : Refusal::incomplete);
+        return refuse(line, message, message.refusal);
     }
     client_message(line, message);
 }

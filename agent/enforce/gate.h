@@ -62,7 +62,7 @@ class Gate {
   private:
     struct ClientLines : LineFramer::Handler {
         explicit ClientLines(Gate& owner) : gate(owner) {}
-        bool line(std::string_view bytes) override { gate.client_line(bytes, true); return true; }
+        bool line(std::string_view bytes) override { gate.client_line(bytes); return true; }
         void oversize(std::string_view head) override { gate.client_oversize(head); }
         void skipped(size_t) override {}
         Gate& gate;
@@ -75,7 +75,7 @@ class Gate {
         Gate& gate;
     };
 
-    void client_line(std::string_view line, bool terminated);
+    void client_line(std::string_view line);
     void client_oversize(std::string_view head);
     void client_message(std::string_view line, const Message& message);
     void refuse(std::string_view line, const Message& message, Refusal refusal);

@@ -130,6 +130,9 @@ class StreamClassifier {
         const Message& message = parser_.parse(line);
         if (message.kind == MessageKind::response && message.has_jsonrpc_2) saw_response_ = true;
         if (message.refusal == Refusal::no_method && !message.has_jsonrpc_2) return Protocol::foreign;
+        // Parameters by position are JSON-RPC, but no MCP method has any.
+        const bool is_other_call = message.refusal == Refusal::invalid_member && !message.method.empty();
+        if (is_other_call && !is_mcp_method(message.method)) return Protocol::foreign;
         return classify(message);
     }
 

@@ -33,6 +33,7 @@ class MessageBuilder {
             message_.kind = MessageKind::invalid;
             message_.refusal = scanner_.refusal();
             message_.refusal_offset = static_cast<uint32_t>(scanner_.refused_offset());
+            if (message_.refusal == Refusal::invalid_member) message_.method = text(Member::method);
             return;
         }
         if (message_.kind == MessageKind::response) {

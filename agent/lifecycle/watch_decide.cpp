@@ -19,16 +19,47 @@ constexpr size_t kPeekBytes = kReadBytes;
 
 }  // namespace
 
+void Watcher::State::listen() { programs->poll(); }
+
 void Watcher::State::on_event(const cg_event& event) {
-    if (!taking) {
-        if (event.kind == CG_EVENT_READ) programs->release(event.tid);
-        return;
+    Work next{event, {}, std::nullopt};
+    if (event.kind == CG_EVENT_READ) {
+        auto tid = static_cast<pid_t>(event.tid);
+        auto hold = programs->hold_of(tid);
+        if (!hold || hold->since_ns != event.hold.since_ns) return;
+        if (Tracee::is_ours(tid)) {
+            caught[tid] = *hold;
+            return programs->release(tid);
+        }
+        if (!taking) return programs->release(tid);
+        auto tracee = Tracee::interrupt(tid, help.while_waiting);
+        // Asked after the interrupt: a hold that runs out later ends in the stop all the same.
+        hold = programs->hold_of(tid);
+        if (tracee && hold) {
+            next.thread.tracee = std::move(*tracee);
+            next.thread.hold = hold;
+        } else if (!tracee) {
+            next.refused = explain_refusal(static_cast<pid_t>(event.tgid), tracee.error());
+        }
+        // A thread that cannot be stopped stays held until it is clear whether it must be killed.
+        if (tracee) programs->release(tid);
     }
-    switch (event.kind) {
-        case CG_EVENT_EXEC: return on_exec(event);
-        case CG_EVENT_READ: return on_read(event);
-        case CG_EVENT_EXPIRED: return on_expired(event);
+    if (taking) work.push_back(std::move(next));
+}
+
+void Watcher::State::turn_once() {
+    listen();
+    while (!work.empty()) {
+        Work next = std::move(work.front());
+        work.pop_front();
+        switch (next.event.kind) {
+            case CG_EVENT_EXEC: on_exec(next.event); break;
+            case CG_EVENT_READ: on_read(std::move(next)); break;
+            case CG_EVENT_EXPIRED: on_expired(next.event); break;
+        }
+        listen();
     }
+    caught.clear();
 }
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
@@ -67,20 +98,29 @@ void Watcher::State::on_exec(const cg_event& event) {
         candidates[event.channel] = Candidate{std::move(*server), match, event.output};
         return;
     }
-    Plan plan{pid, pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}};
-    take(plan, std::move(*server), match);
+    Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}};
+    take(plan, {}, std::move(*server), match);
 }
 
-void Watcher::State::on_read(const cg_event& event) {
+// The thread goes on when `reading` ends: let go on every path that does not take the server over.
+void Watcher::State::on_read(Work reading) {
+    const cg_event& event = reading.event;
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
-    auto hold = programs->hold_of(tid);
-    if (!hold || hold->since_ns != event.hold.since_ns || hold->state != CG_HOLDING) return;
+    if (reading.thread.tracee && !reading.thread.tracee->await_stop()) {
+        ++failed;  // it has ended, or sleeps where nothing wakes it
+        return;
+    }
+    struct ReleaseAtEnd {
+        ChannelPrograms& programs;
+        pid_t tid;
+        ~ReleaseAtEnd() { programs.release(tid); }
+    } release_at_end{*programs, tid};
 
     auto known = by_original.find(event.channel);
     if (known != by_original.end() && sessions[known->second].pid == pid) {
         ++late_reads;
-        auto bytes = take_back_read(*hold, holds);
-        programs->release(tid);
+        if (!reading.thread.tracee) return;
+        auto bytes = take_back_read(std::move(reading.thread));
         if (bytes && !bytes->empty()) events.late_bytes(known->second, std::move(*bytes));
         return;
     }
@@ -99,17 +139,15 @@ void Watcher::State::on_read(const cg_event& event) {
         if (!match.policy && candidate != candidates.end()) match = candidate->second.match;
     }
     if (!match.policy) {
-        programs->release(tid);
         if (candidate == candidates.end() && known == by_original.end()) programs->forget(event.channel);
         ++released;
         return;
     }
-    Plan plan{pid, tid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(hold->since_ns), {}};
+    Plan plan{pid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(event.hold.since_ns), {}};
     if (!match.policy->match().is_certain()) {
-        auto bytes = peek_read(*hold, kPeekBytes);
+        auto bytes = peek_read(event.hold, kPeekBytes);
         Protocol protocol = bytes ? classify_bytes(*bytes, parser) : Protocol::json_like;
         if (protocol == Protocol::foreign || protocol == Protocol::undecided) {
-            programs->release(tid);
             ++released;
             bool by_user_only = match.policy->match().command.empty();
             if (candidate != candidates.end() && ++candidate->second.reads > kReadsWithoutVerdict && by_user_only) {
@@ -120,8 +158,13 @@ void Watcher::State::on_read(const cg_event& event) {
         }
         if (protocol == Protocol::mcp) plan.start = Opening::Start::decided;
     }
-    take(plan, std::move(server), match);
-    programs->release(tid);
+    if (reading.refused) {
+        report_blind(pid, server, match, reading.refused->text());
+        programs->forget(event.channel);
+        candidates.erase(event.channel);
+        return;
+    }
+    take(plan, std::move(reading.thread), std::move(server), match);
 }
 
 void Watcher::State::on_expired(const cg_event& event) {
@@ -136,8 +179,8 @@ void Watcher::State::on_expired(const cg_event& event) {
     std::string reason = "the hold ran out: its first bytes were read before they could be judged";
     report_blind(pid, *server, match, reason);
     if (match.policy->on_blind() == OnBlind::kill) return;
-    Plan plan{pid, pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason};
-    take(plan, std::move(*server), match);
+    Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason};
+    take(plan, {}, std::move(*server), match);
 }
 
 // Walks up to the process that started the server: the nearest ancestor that does not have the server's input itself.
@@ -151,22 +194,32 @@ PeerIdentity Watcher::State::client_of(pid_t server, const cg_channel_key& input
     return peer ? std::move(*peer) : PeerIdentity();
 }
 
-void Watcher::State::take(const Plan& plan, ServerIdentity server, const PolicyStore::Match& match) {
-    auto ends = take_over({plan.pid, plan.thread, plan.input, plan.output}, holds);
+Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread) {
+    if (!thread.tracee) {
+        auto tracee = Tracee::stop(plan.pid, help.while_waiting);
+        if (!tracee) return explain_refusal(plan.pid, tracee.error());
+        thread.tracee = std::move(*tracee);
+        thread.hold = help.caught(plan.pid);
+    }
+    return take_over({plan.pid, plan.input, plan.output}, thread, help);
+}
+
+void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match) {
+    auto ends = stop_and_take(plan, thread);
     if (!ends) {
         ++failed;
-        programs->release(plan.thread);
         candidates.erase(plan.input);
         if (ends.error().kind == ErrorKind::gone || !open_pidfd(plan.pid)) return programs->forget(plan.input);
         bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
         std::string reason = ran_out ? "the hold ran out: its first bytes were read before they could be judged"
                                      : ends.error().text();
         report_blind(plan.pid, server, match, reason);
+        thread = {};
         if (!ran_out || match.policy->on_blind() == OnBlind::kill) return programs->forget(plan.input);
         Plan late = plan;
         late.start = Opening::Start::midway;
         late.remark = reason;
-        return take(late, std::move(server), match);
+        return take(late, {}, std::move(server), match);
     }
     durations.add(monotonic_ns() - plan.since_ns);
     ++taken;
@@ -241,8 +294,8 @@ void Watcher::State::scan() {
         if (by_original.count(input) || by_replacement.count(input) || candidates.count(input)) continue;
         pid_t pid = each.server.process.pid;
         if (each.match.policy->match().is_certain()) {
-            Plan plan{pid, pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}};
-            take(plan, std::move(each.server), each.match);
+            Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}};
+            take(plan, {}, std::move(each.server), each.match);
             continue;
         }
         cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0,

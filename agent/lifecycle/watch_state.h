@@ -1,6 +1,7 @@
 // The watcher's own state and decisions; see watcher.h. Everything here belongs to its thread, but the counters.
 #pragma once
 #include <atomic>
+#include <deque>
 #include <mutex>
 
 #include "audit/record_id.h"
@@ -40,7 +41,7 @@ struct Watcher::State {
     Options options;
     Events events;
     std::unique_ptr<ChannelPrograms> programs;
-    HoldAccess holds;
+    TakeoverHelp help;
     Fd wake;
     static constexpr int kThreads = 2;
     std::thread threads[kThreads];
@@ -53,6 +54,16 @@ struct Watcher::State {
     Durations durations;
     std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0};
 
+    // Events in the order of the kernel. A held thread is asked to stop and let go as soon as its event is seen,
+    // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
+    struct Work {
+        cg_event event;
+        StoppedThread thread;      // of a read
+        std::optional<Error> refused;  // why it could not be stopped
+    };
+    std::deque<Work> work;
+    std::unordered_map<pid_t, cg_hold> caught;  // by threads that we were stopping already
+
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
     std::unordered_map<std::string, Session> sessions;
     ByChannel by_original, by_replacement;
@@ -64,22 +75,26 @@ struct Watcher::State {
     void run_commands();
     void run_jobs();
 
+    void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
+    void turn_once();  // listens, then works on everything that waits
     void on_exec(const cg_event& event);
-    void on_read(const cg_event& event);
+    void on_read(Work work);
     void on_expired(const cg_event& event);
     void scan();
 
     PolicyStore::Match find_policy(ServerIdentity& server);
     // What stands between a candidate and its session.
     struct Plan {
-        pid_t pid = 0, thread = 0;
+        pid_t pid = 0;
         cg_channel_key input{}, output{};
         Opening::Start start = Opening::Start::fresh;
         int64_t since_ns = 0;  // monotonic
         std::string remark;
     };
-    void take(const Plan& plan, ServerIdentity server, const PolicyStore::Match& match);
+    // `thread`: already asked to stop, or empty: then the first of the process is.
+    void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
+    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id);
     void forget_channel(const cg_channel_key& channel, pid_t made_by);

@@ -24,8 +24,12 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.wake = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!state.wake) return Error::system("eventfd", "", errno);
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
-    state.holds.find = [&state](pid_t tid) { return state.programs->hold_of(tid); };
-    state.holds.release = [&state](pid_t tid) { state.programs->release(tid); };
+    state.help.while_waiting = [&state] { state.listen(); };
+    state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
+        state.listen();
+        auto found = state.caught.extract(tid);
+        return found ? std::optional<cg_hold>(found.mapped()) : std::nullopt;
+    };
     return watcher;
 }
 
@@ -67,7 +71,7 @@ void Watcher::run() {
                 pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
                 ::poll(waiting, 2, 1000);
                 std::lock_guard turn(state.turn);
-                state.programs->poll();
+                state.turn_once();
                 state.run_commands();
             }
             state.post([] {});  // the other thread may have slept through the end

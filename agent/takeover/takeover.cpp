@@ -72,14 +72,6 @@ bool waits_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
     }
 }
 
-void wake_waiters(pid_t pid, pid_t except, const Descriptors& swapped, const StopOptions& options) {
-    for (pid_t tid : threads_of(pid)) {
-        if (tid == except || !waits_on(blocked_syscall(pid, tid), swapped)) continue;
-        auto waiter = Tracee::stop(tid, options);
-        if (waiter && (*waiter)->registers().needs_settling()) (*waiter)->registers().settle_interrupted_call();
-    }
-}
-
 // A step would make the kernel reset what the process does with SIGTRAP if it ignores it.
 bool ignores_trap(pid_t pid) {
     auto text = read_small_file(proc_path(pid, "status"));
@@ -87,16 +79,18 @@ bool ignores_trap(pid_t pid) {
     return at != std::string::npos && (strtoull(text->c_str() + at + 8, nullptr, 16) >> (SIGTRAP - 1) & 1);
 }
 
-Result<StopOptions> stop_options(pid_t pid) {
-    if (long tracer = status_value(pid, "TracerPid"))
-        return Error::refused("process " + std::to_string(pid), "is traced by process " + std::to_string(tracer));
-    StopOptions options;
+Status may_make_calls(pid_t pid) {
     if (ignores_trap(pid)) return Error::refused("process " + std::to_string(pid), "ignores SIGTRAP");
-    options.suspend_seccomp = status_value(pid, "Seccomp") != 0;
-    return options;
+    return {};
 }
 
 }  // namespace
+
+Error explain_refusal(pid_t pid, const Error& error) {
+    long tracer = error.kind == ErrorKind::system && error.code == EPERM ? status_value(pid, "TracerPid") : 0;
+    if (!tracer) return error;
+    return Error::refused("process " + std::to_string(pid), "is traced by process " + std::to_string(tracer));
+}
 
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max) {
     std::vector<iovec> remote = TRY(buffers_of(hold));
@@ -115,35 +109,33 @@ Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max) {
 
 namespace {
 
-// Lets a held thread go while it is being stopped, and remembers what it was held with.
-class HoldCatcher {
-  public:
-    HoldCatcher(pid_t tid, const HoldAccess& holds) : tid_(tid), holds_(holds) {}
-    void operator()() {
-        if (caught_ || !holds_.find) return;
-        caught_ = holds_.find(tid_);
-        if (!caught_) return;
-        expired_ = caught_->state != CG_HOLDING;
-        holds_.release(tid_);
-    }
-    Status check() const {
-        if (expired_) return Error{ErrorKind::limit, 0, "hold", "ran out before the thread was stopped"};
-        return {};
-    }
-    const std::optional<cg_hold>& caught() const { return caught_; }
-
-  private:
-    pid_t tid_;
-    const HoldAccess& holds_;
-    std::optional<cg_hold> caught_;
-    bool expired_ = false;
-};
-
 // Takes the bytes of a caught read back and puts the thread onto its call again.
 Result<std::string> undo_read(Tracee& tracee, const cg_hold& hold) {
     std::string bytes;
     if (!is_peek(hold)) bytes = TRY(peek_read(hold, hold.result));
     tracee.registers().call_again();
+    return bytes;
+}
+
+Status check_hold(const std::optional<cg_hold>& hold) {
+    if (hold && hold->state != CG_HOLDING) return Error{ErrorKind::limit, 0, "hold", "ran out before the thread was stopped"};
+    return {};
+}
+
+// Threads that wait for the old files look again. What one of them has read meanwhile is returned.
+std::string wake_waiters(pid_t pid, pid_t except, const Descriptors& swapped, const TakeoverHelp& help) {
+    std::string bytes;
+    for (pid_t tid : threads_of(pid)) {
+        if (tid == except || !waits_on(blocked_syscall(pid, tid), swapped)) continue;
+        auto waiter = Tracee::stop(tid, help.while_waiting);
+        if (!waiter) continue;
+        auto hold = help.caught ? help.caught(tid) : std::nullopt;
+        if (hold && check_hold(hold)) {
+            if (auto read = undo_read(**waiter, *hold)) bytes += *read;
+        } else if ((*waiter)->registers().needs_settling()) {
+            (*waiter)->registers().settle_interrupted_call();
+        }
+    }
     return bytes;
 }
 
@@ -169,24 +161,16 @@ Status copy_rest(int from, int to) {
 
 }  // namespace
 
-Result<std::string> take_back_read(const cg_hold& hold, const HoldAccess& holds) {
-    StopOptions options = TRY(stop_options(hold.tgid));
-    HoldCatcher catcher(hold.tid, holds);
-    options.while_waiting = std::ref(catcher);
-    auto tracee = TRY(Tracee::stop(hold.tid, options));
-    TRY_VOID(catcher.check());
-    if (!catcher.caught()) return std::string();
-    return undo_read(*tracee, *catcher.caught());
+Result<std::string> take_back_read(StoppedThread thread) {
+    TRY_VOID(check_hold(thread.hold));
+    if (!thread.hold) return std::string();
+    return undo_read(*thread.tracee, *thread.hold);
 }
 
-Result<TakenEnds> take_over(const TakeoverRequest& request, const HoldAccess& holds) {
-    StopOptions options = TRY(stop_options(request.pid));
-    HoldCatcher catcher(request.thread, holds);
-    options.while_waiting = std::ref(catcher);
-    auto tracee = TRY(Tracee::stop(request.thread, options));
-    TRY_VOID(catcher.check());
+Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help) {
+    TRY_VOID(check_hold(thread.hold));
+    TRY_VOID(may_make_calls(request.pid));
     Fd pidfd = TRY(open_pidfd(request.pid));
-
     ProcessDescriptors all = TRY(find_descriptors(request.pid, request.input, request.output));
     Descriptors inputs = of_channel(all, request.input, O_RDONLY);
     Descriptors outputs = of_channel(all, request.output, O_WRONLY);
@@ -200,11 +184,12 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, const HoldAccess& ho
     taken.output = request.output;
     taken.one_socket = request.input == request.output;
 
-    TRY_VOID(tracee->prepare_calls());
-    SwappedChannel input = TRY(swap_in_replacement(*tracee, pidfd, inputs, all.registrations,
+    Tracee& tracee = *thread.tracee;
+    TRY_VOID(tracee.prepare_calls(status_value(request.pid, "Seccomp") != 0));
+    SwappedChannel input = TRY(swap_in_replacement(tracee, pidfd, inputs, all.registrations,
                                                    taken.one_socket ? ChannelUse::both : ChannelUse::server_reads));
     // From here on the server reads the replacement: its bytes go through the gate.
-    if (catcher.caught()) taken.unread = TRY(undo_read(*tracee, *catcher.caught()));
+    if (thread.hold) taken.unread = TRY(undo_read(tracee, *thread.hold));
     taken.from_client = std::move(input.original);
     taken.to_server = std::move(input.agent_end);
     taken.new_input = input.replacement;
@@ -214,27 +199,29 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, const HoldAccess& ho
         taken.new_output = taken.new_input;
     } else {
         SwappedChannel output =
-            TRY(swap_in_replacement(*tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes));
+            TRY(swap_in_replacement(tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes));
         taken.to_client = std::move(output.original);
         taken.from_server = std::move(output.agent_end);
         taken.new_output = output.replacement;
     }
-    tracee.reset();
+    pid_t stopped = tracee.tid();
+    thread.tracee.reset();
 
     Descriptors swapped = inputs;
     swapped.insert(swapped.end(), outputs.begin(), outputs.end());
-    options.while_waiting = nullptr;
-    wake_waiters(request.pid, request.thread, swapped, options);
+    taken.unread += wake_waiters(request.pid, stopped, swapped, help);
     return taken;
 }
 
-Status hand_back(pid_t pid, const HandBack& back) {
-    StopOptions options = TRY(stop_options(pid));
+Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting) {
+    TRY_VOID(may_make_calls(pid));
     std::vector<std::unique_ptr<Tracee>> stopped;
-    stopped.push_back(TRY(Tracee::stop(pid, options)));
+    auto first = Tracee::stop(pid, while_waiting);
+    if (!first) return explain_refusal(pid, first.error());
+    stopped.push_back(std::move(*first));
     for (pid_t tid : threads_of(pid)) {
         if (tid == pid) continue;
-        auto tracee = Tracee::stop(tid, options);
+        auto tracee = Tracee::stop(tid, while_waiting);
         if (!tracee) continue;  // it has ended meanwhile
         if ((*tracee)->registers().needs_settling()) (*tracee)->registers().settle_interrupted_call();
         stopped.push_back(std::move(*tracee));
@@ -247,7 +234,7 @@ Status hand_back(pid_t pid, const HandBack& back) {
     Descriptors outputs = one_socket ? Descriptors() : of_channel(all, back.new_output, O_WRONLY);
     if (inputs.empty() && outputs.empty()) return {};
     TRY_VOID(copy_rest(back.replacement_output, back.original_output));
-    TRY_VOID(tracee.prepare_calls());
+    TRY_VOID(tracee.prepare_calls(status_value(pid, "Seccomp") != 0));
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
         if (descriptors.empty()) return {};
         // The mode is the file's, not the descriptor's: the original gets what the server has now.

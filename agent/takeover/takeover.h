@@ -13,19 +13,26 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "kernel/proc.h"
+#include "takeover/tracee.h"
 #include "wire.h"
 
 namespace callgate {
 
-// The threads that wait in the kernel after a read (bpf/channel.bpf.c).
-struct HoldAccess {
-    std::function<std::optional<cg_hold>(pid_t tid)> find;
-    std::function<void(pid_t tid)> release;
+// A thread that has been asked to stop (it may not have stopped yet), and the read that it was held in, if it was.
+struct StoppedThread {
+    std::unique_ptr<Tracee> tracee;
+    std::optional<cg_hold> hold;
+};
+
+// What the watcher of the kernel's events does for a take-over.
+struct TakeoverHelp {
+    WhileWaiting while_waiting;
+    // A thread of ours got into a hold while it was being stopped, and was let go: what it had read. Once.
+    std::function<std::optional<cg_hold>(pid_t tid)> caught;
 };
 
 struct TakeoverRequest {
     pid_t pid = 0;
-    pid_t thread = 0;         // the one that is stopped and makes the calls: the held one, or any
     cg_channel_key input{};   // what the server reads
     cg_channel_key output{};  // what it writes
 };
@@ -43,15 +50,19 @@ struct TakenEnds {
     std::string unread;  // bytes that a held read had returned; the server will read again
 };
 
-// A thread that is held, or gets into a hold while it is being stopped, is let go into its stop, and what it had read
-// is taken back. ErrorKind::limit: the hold had run out, so the bytes have been seen.
-Result<TakenEnds> take_over(const TakeoverRequest& request, const HoldAccess& holds);
+// `thread` makes the calls, and is let go at the end. What it, or another thread that is woken, had read is taken back.
+// ErrorKind::limit: a hold had run out, so the bytes have been seen.
+// On an error it is still stopped: the caller says what becomes of it.
+Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help);
 
 // A thread read from the original although the session is taken over (it was inside the call during the swap): its
 // bytes are taken back, and the call is made again on the replacement.
-Result<std::string> take_back_read(const cg_hold& hold, const HoldAccess& holds);
+Result<std::string> take_back_read(StoppedThread thread);
 
-// The bytes that a held read has returned, without stopping the thread.
+// The error of a refused stop, naming the tracer where the process has one.
+Error explain_refusal(pid_t pid, const Error& error);
+
+// The bytes that a read has returned.
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max);
 
 // Puts the originals back wherever `pid` holds a replacement. All its threads are stopped meanwhile; what it has
@@ -62,6 +73,6 @@ struct HandBack {
     int replacement_output = -1;  // the agent's end, to be emptied
 };
 // ErrorKind::limit: the client does not read, so the rest could not be copied; nothing was changed.
-Status hand_back(pid_t pid, const HandBack& back);
+Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);
 
 }  // namespace callgate

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
+#include <unordered_set>
 #include <vector>
 
 #include "kernel/proc.h"
@@ -21,6 +21,12 @@ namespace {
 constexpr int kAwakeRounds = 300;
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
 constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
+
+// One thread at a time takes over (watcher.h), so this needs no lock.
+std::unordered_set<pid_t>& our_tracees() {
+    static std::unordered_set<pid_t> tids;
+    return tids;
+}
 
 std::string thread_name(pid_t tid) { return "thread " + std::to_string(tid); }
 
@@ -59,29 +65,42 @@ uint64_t vdso_syscall_offset() {
 
 }  // namespace
 
-Result<std::unique_ptr<Tracee>> Tracee::stop(pid_t tid, const StopOptions& options) {
-    std::unique_ptr<Tracee> tracee(new Tracee(tid));
-    long trace_options = options.suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0;
-    if (ptrace(PTRACE_SEIZE, tid, nullptr, trace_options)) return Error::system("PTRACE_SEIZE", thread_name(tid), errno);
+Result<std::unique_ptr<Tracee>> Tracee::interrupt(pid_t tid, const WhileWaiting& while_waiting) {
+    std::unique_ptr<Tracee> tracee(new Tracee(tid, while_waiting));
+    if (ptrace(PTRACE_SEIZE, tid, nullptr, 0L)) return Error::system("PTRACE_SEIZE", thread_name(tid), errno);
     tracee->seized_ = true;
+    our_tracees().insert(tid);
     if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr))
         return Error::system("PTRACE_INTERRUPT", thread_name(tid), errno);
-    auto deadline = std::chrono::steady_clock::now() + options.timeout;
-    for (;;) {
-        int status = TRY(tracee->wait_for_stop(deadline, options.while_waiting));
-        if (status >> 16 == PTRACE_EVENT_STOP) break;
-        // A signal came first: it is the thread's own, hand it over; the interrupt is still due.
-        tracee->stopped_ = false;
-        if (ptrace(PTRACE_CONT, tid, nullptr, static_cast<long>(WSTOPSIG(status))))
-            return Error::system("PTRACE_CONT", thread_name(tid), errno);
-    }
-    iovec view{&tracee->saved_.raw, sizeof(tracee->saved_.raw)};
-    if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", thread_name(tid), errno);
-    tracee->at_stop_ = tracee->saved_;
     return tracee;
 }
 
+Status Tracee::await_stop(std::chrono::milliseconds timeout) {
+    auto deadline = std::chrono::steady_clock::now() + timeout;
+    for (;;) {
+        int status = TRY(wait_for_stop(deadline));
+        if (status >> 16 == PTRACE_EVENT_STOP) break;
+        // A signal came first: it is the thread's own, hand it over; the interrupt is still due.
+        stopped_ = false;
+        if (ptrace(PTRACE_CONT, tid_, nullptr, static_cast<long>(WSTOPSIG(status))))
+            return Error::system("PTRACE_CONT", thread_name(tid_), errno);
+    }
+    iovec view{&saved_.raw, sizeof(saved_.raw)};
+    if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", thread_name(tid_), errno);
+    at_stop_ = saved_;
+    return {};
+}
+
+Result<std::unique_ptr<Tracee>> Tracee::stop(pid_t tid, const WhileWaiting& while_waiting) {
+    auto tracee = TRY(interrupt(tid, while_waiting));
+    TRY_VOID(tracee->await_stop());
+    return tracee;
+}
+
+bool Tracee::is_ours(pid_t tid) { return our_tracees().count(tid) != 0; }
+
 Tracee::~Tracee() {
+    our_tracees().erase(tid_);
     if (gone_ || !seized_) return;
     if (!stopped_) {
         // It cannot be detached while it runs; the interrupt that was asked for stops it sooner or later.
@@ -98,7 +117,9 @@ Tracee::~Tracee() {
     ptrace(PTRACE_DETACH, tid_, nullptr, nullptr);
 }
 
-Status Tracee::prepare_calls() {
+Status Tracee::prepare_calls(bool suspend_seccomp) {
+    if (suspend_seccomp && ptrace(PTRACE_SETOPTIONS, tid_, nullptr, static_cast<long>(PTRACE_O_SUSPEND_SECCOMP)))
+        return Error::system("PTRACE_O_SUSPEND_SECCOMP", thread_name(tid_) + " has a seccomp filter", errno);
     uint64_t base = vdso_base(tid_);
     if (!base || !vdso_syscall_offset()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
     instruction_ = base + vdso_syscall_offset();
@@ -123,10 +144,9 @@ Status Tracee::prepare_calls() {
 
 // waitpid() has no time-out. A stop takes microseconds, so it is waited for awake; only a thread that cannot stop (in
 // an uninterruptible sleep) is looked at in pauses.
-Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline,
-                                  const std::function<void()>& while_waiting) {
+Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline) {
     for (int round = 0;; ++round) {
-        if (while_waiting) while_waiting();
+        if (while_waiting_) while_waiting_();
         int status = 0;
         pid_t found = waitpid(tid_, &status, __WALL | WNOHANG);
         if (found < 0) {

@@ -19,17 +19,20 @@
 
 namespace callgate {
 
-struct StopOptions {
-    // Called again and again between PTRACE_INTERRUPT and the stop: a thread that is held in the kernel must be let
-    // go before it can stop. May be empty.
-    std::function<void()> while_waiting;
-    bool suspend_seccomp = false;           // PTRACE_O_SUSPEND_SECCOMP: needs CAP_SYS_ADMIN
-    std::chrono::milliseconds timeout{200};
-};
+// What waiting for another thread needs: while it lasts, other held threads must go on being let go, or one of them may
+// occupy the very processor that is waited for.
+using WhileWaiting = std::function<void()>;
 
 class Tracee {
   public:
-    static Result<std::unique_ptr<Tracee>> stop(pid_t tid, const StopOptions& options);
+    // Asks for the stop and returns at once. A thread that another process traces is refused (EPERM).
+    static Result<std::unique_ptr<Tracee>> interrupt(pid_t tid, const WhileWaiting& while_waiting);
+    // Waits until it has stopped; needed once, before everything below.
+    Status await_stop(std::chrono::milliseconds timeout = kStopTimeout);
+    // Both.
+    static Result<std::unique_ptr<Tracee>> stop(pid_t tid, const WhileWaiting& while_waiting);
+    // True while some Tracee of ours holds this thread.
+    static bool is_ours(pid_t tid);
     ~Tracee();
     Tracee(const Tracee&) = delete;
     Tracee& operator=(const Tracee&) = delete;
@@ -38,8 +41,9 @@ class Tracee {
     // What the thread had when it stopped, and what it will have when it goes on; may be changed before that.
     Registers& registers() { return saved_; }
 
-    // The address of a `syscall` instruction in the tracee (its vDSO), needed once before call().
-    Status prepare_calls();
+    // The address of a `syscall` instruction in the tracee (its vDSO), needed once before call(). With
+    // `suspend_seccomp` its seccomp filter does not see our calls (PTRACE_O_SUSPEND_SECCOMP, needs CAP_SYS_ADMIN).
+    Status prepare_calls(bool suspend_seccomp);
     // Executes one system call in the tracee; the value it returned, or an error for a negative one.
     Result<long> call(const char* name, long number, std::initializer_list<uint64_t> arguments);
 
@@ -50,13 +54,15 @@ class Tracee {
     static constexpr size_t kScratchBytes = 256;
     uint64_t scratch() const { return scratch_; }
 
+    static constexpr std::chrono::milliseconds kStopTimeout{200};
+
   private:
-    explicit Tracee(pid_t tid) : tid_(tid) {}
-    Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline,
-                              const std::function<void()>& while_waiting = nullptr);
+    Tracee(pid_t tid, const WhileWaiting& while_waiting) : tid_(tid), while_waiting_(while_waiting) {}
+    Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline);
     Status step();
 
     pid_t tid_;
+    WhileWaiting while_waiting_;
     bool seized_ = false;
     bool stopped_ = false;
     bool gone_ = false;
