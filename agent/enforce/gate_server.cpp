@@ -58,6 +58,10 @@ void Gate::server_end() {
 }
 
 void Gate::server_line(std::string_view line) {
+    if (!opening_.decided()) {
+        to_client_.append(line);  // not known to be MCP: not ours to judge or to record
+        return;
+    }
     const Message& message = server_parser_.parse(line);
     if (message.kind == MessageKind::invalid) {
         // not a message: what a server prints reaches the client

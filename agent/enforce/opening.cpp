@@ -10,6 +10,8 @@ namespace {
 constexpr std::string_view kHeader = "content-";
 constexpr size_t kLinePassedMax = 4096;
 constexpr size_t kHeaderBytesMax = 8192;
+// A program that is perhaps no MCP server at all (a filter, say) need not wait longer for the end of a line.
+constexpr size_t kHeldUncertainMax = size_t{1} << 20;
 
 bool begins_with_header(std::string_view text) {
     return text.size() >= kHeader.size() && !strncasecmp(text.data(), kHeader.data(), kHeader.size());
@@ -82,7 +84,7 @@ size_t Opening::take_line(std::string& pass) {
     if (end == std::string::npos) {
         if (has_brace || !line_passed_.empty()) {
             if (held_.size() > frame_bytes_max_) state_ = State::decided;
-            if (has_brace) return 0;
+            if (has_brace && (certain_ || held_.size() < kHeldUncertainMax)) return 0;
         }
         // Text without a brace cannot be a message: it need not wait for the end of its line.
         if (line_passed_.size() < kLinePassedMax) line_passed_.append(held_);
@@ -107,6 +109,7 @@ size_t Opening::take_line(std::string& pass) {
         return end + 1;
     }
     if (protocol == Protocol::foreign || protocol == Protocol::json_like) state_ = State::foreign_lines;
+    if (protocol == Protocol::foreign && parser_.parse(line).method != "initialize") foreign_call_ = true;
     pass.append(held_, 0, end + 1);
     held_.erase(0, end + 1);
     return end + 1;
@@ -151,6 +154,7 @@ bool Opening::server_confirms(std::string_view line) {
     const Message& message = parser_.parse(line);
     if (message.kind != MessageKind::response) return false;
     if (!message.has_jsonrpc_2) return true;  // an MCP server always says so
+    if (!message.is_error && foreign_call_) return true;  // it knows a method that MCP does not have
     constexpr std::string_view kVersion = "\"protocolVersion\":";
     size_t at = message.result.find(kVersion);
     if (at == std::string_view::npos) return false;

@@ -47,6 +47,7 @@ class Opening {
     State state_;
     bool certain_;
     size_t frame_bytes_max_;
+    bool foreign_call_ = false;  // the client has called a method that MCP does not have
     std::string held_;         // not passed yet
     std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
     MessageParser parser_;

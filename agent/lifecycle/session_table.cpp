@@ -85,7 +85,6 @@ void SessionTable::add(TakenServer taken) {
     entry.audit_session = audit_.describe(facts_of(taken.session_id, taken.server, taken.client, *taken.policy));
     entry.server = std::move(taken.server);
     entry.client = std::move(taken.client);
-    entry.input = taken.ends.input;
     entry.new_input = taken.ends.new_input;
     entry.new_output = taken.ends.new_output;
     entry.remark = taken.remark;
@@ -150,8 +149,9 @@ void SessionTable::ended(const std::string& id) {
                  {{"reason", json_text(entry.ended_because)},
                   {"frames", members.dump()},
                   {"conserved", counts.conserved() ? "true" : "false"}});
+    bool released = entry.released;
     bury(std::move(entry.relay));
-    if (watcher_) watcher_->session_ended(id);
+    if (watcher_) watcher_->session_ended(id, released);
     entries_.erase(found);
     finish_if_empty();
 }
@@ -185,13 +185,12 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         job.back.original_input = quiet.relay->original_input();
         job.back.original_output = quiet.relay->original_output();
         job.back.replacement_output = quiet.relay->replacement_output();
-        job.original_input = quiet.input;
-        job.server_pid = quiet.server.process.pid;
         size_t lost = drained ? 0 : quiet.relay->unread_by_server();
         job.done = [this, id, because, lost](std::string problem) {
             ring_.post([this, id, because, lost, problem = std::move(problem)] {
                 auto back = entries_.find(id);
                 if (back == entries_.end()) return;
+                back->second.released = problem.empty();
                 back->second.ended_because = problem.empty() ? because : std::string(because) + ", but: " + problem;
                 if (lost) back->second.ended_because += ", " + std::to_string(lost) + " bytes were not read by the server";
                 back->second.relay->close();

@@ -39,11 +39,12 @@ class SessionTable {
         PeerIdentity client;
         std::shared_ptr<const Policy> policy;
         std::shared_ptr<const AuditSession> audit_session;
-        cg_channel_key input{}, new_input{}, new_output{};
+        cg_channel_key new_input{}, new_output{};
         std::string remark;
         std::unique_ptr<RelaySession> relay;
         std::string ended_because = "ended";
         bool handing_back = false;
+        bool released = false;  // handed back: the server lives on without us
     };
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);

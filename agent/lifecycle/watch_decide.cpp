@@ -1,4 +1,5 @@
 // From a kernel event to a decision.
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,9 +18,21 @@ constexpr int kReadsWithoutVerdict = 64;
 // Bytes of a held read that are looked at.
 constexpr size_t kPeekBytes = kReadBytes;
 
+// Some part of the policy's match is about the program, not only about who runs it: then the server is taken over when
+// the program starts. Otherwise its bytes must show first that it is an MCP server at all.
+bool names_a_program(const Policy& policy) { return policy.match().is_certain() || !policy.match().command.empty(); }
+
 }  // namespace
 
-void Watcher::State::listen() { programs->poll(); }
+std::deque<Watcher::State::Work>& Watcher::State::work() {
+    thread_local std::deque<Work> own;
+    return own;
+}
+
+void Watcher::State::listen() {
+    std::lock_guard lock(hearing);
+    programs->poll();
+}
 
 void Watcher::State::on_event(const cg_event& event) {
     Work next{event, {}, std::nullopt};
@@ -44,14 +57,24 @@ void Watcher::State::on_event(const cg_event& event) {
         // A thread that cannot be stopped stays held until it is clear whether it must be killed.
         if (tracee) programs->release(tid);
     }
-    if (taking) work.push_back(std::move(next));
+    if (taking) work().push_back(std::move(next));
+}
+
+// While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
+void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
+    while (!held.try_lock()) {
+        pollfd waiting{programs->ring_fd(), POLLIN, 0};
+        ::poll(&waiting, 1, 1);
+        listen();
+    }
 }
 
 void Watcher::State::turn_once() {
     listen();
-    while (!work.empty()) {
-        Work next = std::move(work.front());
-        work.pop_front();
+    std::deque<Work>& mine = work();
+    while (!mine.empty()) {
+        Work next = std::move(mine.front());
+        mine.pop_front();
         switch (next.event.kind) {
             case CG_EVENT_EXEC: on_exec(next.event); break;
             case CG_EVENT_READ: on_read(std::move(next)); break;
@@ -59,7 +82,6 @@ void Watcher::State::turn_once() {
         }
         listen();
     }
-    caught.clear();
 }
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
@@ -92,7 +114,7 @@ void Watcher::State::on_exec(const cg_event& event) {
     if (!server) return forget_channel(event.channel, pid);
     PolicyStore::Match match = find_policy(*server);
     if (!match.policy) return forget_channel(event.channel, pid);
-    if (!match.policy->match().is_certain()) {
+    if (!names_a_program(*match.policy)) {
         cg_channel mark{CG_WATCH, event.channel_kind, event.tgid, 0, event.output};
         (void)programs->watch(event.channel, mark);
         candidates[event.channel] = Candidate{std::move(*server), match, event.output};
@@ -144,13 +166,13 @@ void Watcher::State::on_read(Work reading) {
         return;
     }
     Plan plan{pid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(event.hold.since_ns), {}};
-    if (!match.policy->match().is_certain()) {
+    bool released_before = candidate != candidates.end() && candidate->second.released;
+    if (!names_a_program(*match.policy) || released_before) {
         auto bytes = peek_read(event.hold, kPeekBytes);
         Protocol protocol = bytes ? classify_bytes(*bytes, parser) : Protocol::json_like;
         if (protocol == Protocol::foreign || protocol == Protocol::undecided) {
             ++released;
-            bool by_user_only = match.policy->match().command.empty();
-            if (candidate != candidates.end() && ++candidate->second.reads > kReadsWithoutVerdict && by_user_only) {
+            if (candidate != candidates.end() && !released_before && ++candidate->second.reads > kReadsWithoutVerdict) {
                 candidates.erase(candidate);
                 programs->forget(event.channel);
             }
@@ -196,6 +218,8 @@ PeerIdentity Watcher::State::client_of(pid_t server, const cg_channel_key& input
 
 Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread) {
     if (!thread.tracee) {
+        // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
+        if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
         auto tracee = Tracee::stop(plan.pid, help.while_waiting);
         if (!tracee) return explain_refusal(plan.pid, tracee.error());
         thread.tracee = std::move(*tracee);
@@ -207,9 +231,10 @@ Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread&
 void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match) {
     auto ends = stop_and_take(plan, thread);
     if (!ends) {
-        ++failed;
         candidates.erase(plan.input);
-        if (ends.error().kind == ErrorKind::gone || !open_pidfd(plan.pid)) return programs->forget(plan.input);
+        if (!open_pidfd(plan.pid)) return programs->forget(plan.input);
+        if (ends.error().kind == ErrorKind::gone) return;
+        ++failed;
         bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
         std::string reason = ran_out ? "the hold ran out: its first bytes were read before they could be judged"
                                      : ends.error().text();
@@ -225,12 +250,12 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     ++taken;
     if (auto old = by_original.find(plan.input); old != by_original.end()) {
         std::string superseded = old->second;
-        forget_session(superseded);
+        forget_session(superseded, false);
         events.superseded(superseded);
     }
     candidates.erase(plan.input);
     PeerIdentity client = client_of(plan.pid, plan.input);
-    Session session{new_id(), plan.pid, ends->input, ends->new_input, ends->new_output};
+    Session session{new_id(), plan.pid, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
     // The original stays watched: a thread that was reading it during the swap is caught there.
     cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
     (void)programs->watch(plan.input, mark);
@@ -255,11 +280,17 @@ void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const Policy
     events.blind(std::move(blind));
 }
 
-void Watcher::State::forget_session(const std::string& id) {
+// A server that was released because it speaks another protocol stays watched: should it be sent MCP after all, the
+// read is held and it is taken over again.
+void Watcher::State::forget_session(const std::string& id, bool released_alive) {
     auto found = sessions.find(id);
     if (found == sessions.end()) return;
-    const Session& session = found->second;
-    programs->forget(session.input);
+    Session& session = found->second;
+    if (released_alive) {
+        candidates[session.input] = Candidate{std::move(session.server), session.match, session.output, 0, true};
+    } else {
+        programs->forget(session.input);
+    }
     by_original.erase(session.input);
     by_replacement.erase(session.new_input);
     by_replacement.erase(session.new_output);
@@ -293,7 +324,7 @@ void Watcher::State::scan() {
         const cg_channel_key& input = each.channels.input;
         if (by_original.count(input) || by_replacement.count(input) || candidates.count(input)) continue;
         pid_t pid = each.server.process.pid;
-        if (each.match.policy->match().is_certain()) {
+        if (names_a_program(*each.match.policy)) {
             Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}};
             take(plan, {}, std::move(each.server), each.match);
             continue;

@@ -99,7 +99,6 @@ void Watcher::State::run_jobs() {
             Status given = callgate::hand_back(pid, job.back, help.while_waiting);
             if (!given && given.error().kind != ErrorKind::gone) problem = given.error().text();
         }
-        programs->forget(job.original_input);
         job.done(std::move(problem));
     }
 }

@@ -30,11 +30,14 @@ struct Watcher::State {
         PolicyStore::Match match;
         cg_channel_key output{};
         int reads = 0;
+        bool released = false;  // was taken over once, and found to speak another protocol
     };
     struct Session {
         std::string id;
         pid_t pid = 0;
-        cg_channel_key input{}, new_input{}, new_output{};
+        cg_channel_key input{}, output{}, new_input{}, new_output{};
+        ServerIdentity server;
+        PolicyStore::Match match;
     };
     using ByChannel = std::unordered_map<cg_channel_key, std::string, ChannelKeyHash>;
 
@@ -45,9 +48,10 @@ struct Watcher::State {
     Fd wake;
     static constexpr int kThreads = 2;
     std::thread threads[kThreads];
-    std::mutex turn;  // held by the thread that works; guards everything below but the command queue
+    std::mutex turn;     // held by the thread that works; guards everything below that has no lock of its own
+    std::mutex hearing;  // held by the thread that takes events in: `caught`, and the order of events
     std::atomic<bool> stopping{false};
-    bool taking = true;
+    std::atomic<bool> taking{true};
     std::mutex mutex;
     std::vector<std::function<void()>> commands;
     std::vector<HandBackJob> jobs;
@@ -61,7 +65,7 @@ struct Watcher::State {
         StoppedThread thread;      // of a read
         std::optional<Error> refused;  // why it could not be stopped
     };
-    std::deque<Work> work;
+    std::deque<Work>& work();  // of the calling thread: who stops a thread must also let it go
     std::unordered_map<pid_t, cg_hold> caught;  // by threads that we were stopping already
 
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
@@ -78,6 +82,7 @@ struct Watcher::State {
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
     void turn_once();  // listens, then works on everything that waits
+    void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);
     void on_read(Work work);
     void on_expired(const cg_event& event);
@@ -96,7 +101,7 @@ struct Watcher::State {
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
     Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
-    void forget_session(const std::string& id);
+    void forget_session(const std::string& id, bool released_alive);
     void forget_channel(const cg_channel_key& channel, pid_t made_by);
     PeerIdentity client_of(pid_t server, const cg_channel_key& input);
 };

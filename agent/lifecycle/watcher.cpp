@@ -27,6 +27,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.help.while_waiting = [&state] { state.listen(); };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
         state.listen();
+        std::lock_guard lock(state.hearing);
         auto found = state.caught.extract(tid);
         return found ? std::optional<cg_hold>(found.mapped()) : std::nullopt;
     };
@@ -70,7 +71,9 @@ void Watcher::run() {
             while (!state.stopping) {
                 pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
                 ::poll(waiting, 2, 1000);
-                std::lock_guard turn(state.turn);
+                state.listen();
+                std::unique_lock turn(state.turn, std::defer_lock);
+                state.take_turn(turn);
                 state.turn_once();
                 state.run_commands();
             }
@@ -100,8 +103,10 @@ void Watcher::hand_back(HandBackJob job) {
     state_->post([state = state_.get(), job = std::move(job)]() mutable { state->jobs.push_back(std::move(job)); });
 }
 
-void Watcher::session_ended(std::string session_id) {
-    state_->post([state = state_.get(), id = std::move(session_id)] { state->forget_session(id); });
+void Watcher::session_ended(std::string session_id, bool released_alive) {
+    state_->post([state = state_.get(), id = std::move(session_id), released_alive] {
+        state->forget_session(id, released_alive);
+    });
 }
 
 Watcher::Figures Watcher::figures() const {

@@ -1,9 +1,9 @@
 // Watcher: the take-over thread. Hears from the kernel which programs start with a pipe or socket for input and who
 // reads from one, finds out what they are, and takes over those that a policy names.
 //
-// Two moments lead to a take-over. When identity alone is certain (package, exe_sha256) the server is taken over as
-// soon as its program starts, long before it reads. When it is a pattern (command, user), every read of the channel
-// is held until its bytes have been looked at, and the first that is MCP is taken back and the server taken over.
+// Two moments lead to a take-over. When the policy names a program (package, exe_sha256, command) the server is taken
+// over as soon as that program starts, long before it reads. When it names only a user, every read of the channel is
+// held until its bytes have been looked at, and the first that is MCP is taken back and the server taken over.
 // The kernel's hold covers both: a server that is faster than this thread waits.
 #pragma once
 #include <atomic>
@@ -45,8 +45,6 @@ struct BlindServer {
 // What a hand-back needs of a session; the descriptors stay the session's.
 struct HandBackJob {
     HandBack back;
-    cg_channel_key original_input{};
-    pid_t server_pid = 0;
     std::function<void(std::string problem)> done;  // empty problem: handed back; called on the watcher's thread
 };
 
@@ -76,7 +74,8 @@ class Watcher {
 
     // From any thread.
     void hand_back(HandBackJob job);
-    void session_ended(std::string session_id);
+    // `released_alive`: the server goes on without us, and stays watched.
+    void session_ended(std::string session_id, bool released_alive);
 
     struct Figures {
         KernelCounters kernel;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <mutex>
 #include <unordered_set>
 #include <vector>
 
@@ -22,10 +23,30 @@ constexpr int kAwakeRounds = 300;
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
 constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
 
-// One thread at a time takes over (watcher.h), so this needs no lock.
-std::unordered_set<pid_t>& our_tracees() {
-    static std::unordered_set<pid_t> tids;
-    return tids;
+// The threads that we trace, in whichever thread of ours.
+class OurTracees {
+  public:
+    void add(pid_t tid) {
+        std::lock_guard lock(mutex_);
+        tids_.insert(tid);
+    }
+    void remove(pid_t tid) {
+        std::lock_guard lock(mutex_);
+        tids_.erase(tid);
+    }
+    bool has(pid_t tid) {
+        std::lock_guard lock(mutex_);
+        return tids_.count(tid) != 0;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::unordered_set<pid_t> tids_;
+};
+
+OurTracees& our_tracees() {
+    static OurTracees tracees;
+    return tracees;
 }
 
 std::string thread_name(pid_t tid) { return "thread " + std::to_string(tid); }
@@ -69,7 +90,7 @@ Result<std::unique_ptr<Tracee>> Tracee::interrupt(pid_t tid, const WhileWaiting&
     std::unique_ptr<Tracee> tracee(new Tracee(tid, while_waiting));
     if (ptrace(PTRACE_SEIZE, tid, nullptr, 0L)) return Error::system("PTRACE_SEIZE", thread_name(tid), errno);
     tracee->seized_ = true;
-    our_tracees().insert(tid);
+    our_tracees().add(tid);
     if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr))
         return Error::system("PTRACE_INTERRUPT", thread_name(tid), errno);
     return tracee;
@@ -97,11 +118,16 @@ Result<std::unique_ptr<Tracee>> Tracee::stop(pid_t tid, const WhileWaiting& whil
     return tracee;
 }
 
-bool Tracee::is_ours(pid_t tid) { return our_tracees().count(tid) != 0; }
+bool Tracee::is_ours(pid_t tid) { return our_tracees().has(tid); }
 
 Tracee::~Tracee() {
-    our_tracees().erase(tid_);
-    if (gone_ || !seized_) return;
+    if (!seized_) return;
+    detach();
+    our_tracees().remove(tid_);
+}
+
+void Tracee::detach() {
+    if (gone_) return;
     if (!stopped_) {
         // It cannot be detached while it runs; the interrupt that was asked for stops it sooner or later.
         auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);

@@ -3,7 +3,7 @@
 //
 // Invariant: from stop() to the destructor the thread executes only what call() asks for; the destructor restores
 // registers, signal mask and scratch memory and detaches, whatever happened in between.
-// All ptrace calls of a process must come from one thread: use from the take-over thread only.
+// Belongs to the thread that made it: the kernel takes ptrace calls from the tracer only.
 #pragma once
 #include <sys/types.h>
 
@@ -60,6 +60,7 @@ class Tracee {
     Tracee(pid_t tid, const WhileWaiting& while_waiting) : tid_(tid), while_waiting_(while_waiting) {}
     Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline);
     Status step();
+    void detach();
 
     pid_t tid_;
     WhileWaiting while_waiting_;

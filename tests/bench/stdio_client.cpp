@@ -2,6 +2,7 @@
 //
 //   stdio_client latency ROUNDS CALLS -- CMD… -- CMD… …     microseconds per round trip: p50 and p99 of each contender
 //   stdio_client frames SECONDS -- CMD…                     small pipelined notifications per second, then a ping
+//   stdio_client reads COUNT                                nanoseconds per read() of one byte of /dev/zero
 //   stdio_client large COUNT BYTES -- CMD… -- CMD… …        megabytes per second of frames of that size
 //
 #include <fcntl.h>
@@ -115,7 +116,6 @@ void latency(std::vector<Contender>& contenders, int rounds, int calls) {
 
 void large(std::vector<Contender>& contenders, int count, size_t bytes) {
     long id = 1;
-    std::vector<double> best(contenders.size());
     for (int round = 0; round < 5; ++round)
         for (size_t i = 0; i < contenders.size(); ++i) {
             std::string frame = call(id, bytes);
@@ -156,6 +156,20 @@ void frames(Contender& contender, double seconds) {
            batch.size() / per_batch, took, sent / took);
 }
 
+void reads(long count) {
+    int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    std::vector<double> rounds;
+    for (int round = 0; round < 10; ++round) {
+        char byte;
+        int64_t before = now_ns();
+        for (long i = 0; i < count / 10; ++i)
+            if (read(zero, &byte, 1) != 1) exit(1);
+        rounds.push_back(double(now_ns() - before) / (count / 10));
+    }
+    printf("{\"nanoseconds_per_read\": %.1f}\n", percentile(rounds, 0.5));
+    close(zero);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -179,10 +193,12 @@ int main(int count, char** arguments) {
         latency(contenders, numbers[0], numbers[1]);
     } else if (mode == "large" && numbers.size() == 2) {
         large(contenders, numbers[0], numbers[1]);
+    } else if (mode == "reads" && numbers.size() == 1) {
+        reads(numbers[0]);
     } else if (mode == "frames" && numbers.size() == 1 && contenders.size() == 1) {
         frames(contenders[0], numbers[0]);
     } else {
-        fprintf(stderr, "usage: stdio_client latency ROUNDS CALLS|frames SECONDS|large COUNT BYTES -- CMD… [-- CMD…]\n");
+        fprintf(stderr, "usage: stdio_client latency ROUNDS CALLS|frames SECONDS|reads COUNT|large COUNT BYTES -- CMD… [-- CMD…]\n");
         return 2;
     }
     for (Contender& each : contenders) finish(each);

@@ -27,20 +27,19 @@ def encoded(protocol, message):
 class TestLookalikes(EndToEnd):
     def transcript(self, protocol, channel, agent=None):
         client = self.client([PYTHON, SERVERS / "lookalike" / "server.py", protocol], channel=channel)
-        at_start = descriptors(client.pid, inodes=True)
         frames = FRAMES[protocol]
         client.send(encoded(protocol, frames[0]))
         first = client.read_line()
         if agent:
             # The server's own answer shows what it speaks: now it has its own descriptors (again).
-            wait_for(lambda: self.first_two(client.pid) == {fd: at_start[fd] for fd in (0, 1)}, "the release of the session")
+            wait_for(lambda: self.first_two(client.pid) == client.original_ends, "the release of the session")
         client.send(b"".join(encoded(protocol, frame) for frame in frames[1:]))
         client.close_stdin()
         return [first, *client.read_rest()], client.wait()
 
     @staticmethod
     def first_two(pid):
-        return {fd: row for fd, row in descriptors(pid, inodes=True).items() if fd in (0, 1)}
+        return {fd: kind for fd, (kind, _, _) in descriptors(pid, inodes=True).items() if fd in (0, 1)}
 
     def test_untouched(self):
         for protocol in FRAMES:

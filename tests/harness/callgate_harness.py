@@ -325,6 +325,9 @@ class StdioClient:
             reader, writer = os.pipe2(os.O_CLOEXEC)
             self._out, child_out = open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)
         self.channel = channel
+        # What the server has before anybody can have touched it: {0: "pipe:[123]", 1: "pipe:[124]"}.
+        self.original_ends = {number: os.readlink(f"/proc/self/fd/{end.fileno()}")
+                              for number, end in ((0, child_in), (1, child_out))}
         self.process = subprocess.Popen([str(word) for word in command], stdin=child_in, stdout=child_out, stderr=stderr,
                                         cwd=cwd, env=environment, user=uid, preexec_fn=preexec)
         child_in.close()
