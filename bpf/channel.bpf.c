@@ -18,7 +18,7 @@
 #include "emit.bpf.h"
 #include "scope.bpf.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";
 
 #define S_IFMT 0170000
 #define S_IFIFO 0010000

@@ -40,7 +40,7 @@ inline constexpr size_t kAuditQueueBytes = size_t{8} << 20;
 // Argument keys listed in a record; the rest is counted.
 inline constexpr size_t kAuditKeysMax = 32;
 // Arguments up to this size are hashed whole; of longer ones the first and last half of it, and the length.
-inline constexpr size_t kAuditHashBytes = size_t{64} << 10;
+inline constexpr size_t kAuditHashBytes = size_t{16} << 10;
 
 // --- policy -----------------------------------------------------------------------------------------------------
 inline constexpr size_t kPolicyFileBytesMax = size_t{16} << 20;

@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 
 namespace callgate {
@@ -17,21 +19,45 @@ bool begins_with_header(std::string_view text) {
     return text.size() >= kHeader.size() && !strncasecmp(text.data(), kHeader.data(), kHeader.size());
 }
 
-// The value of Content-Length among header lines (LSP base protocol), or npos.
-size_t content_length(std::string_view headers) {
-    constexpr std::string_view kName = "content-length:";
-    for (size_t at = 0; at < headers.size();) {
-        size_t end = headers.find('\n', at);
-        if (end == std::string_view::npos) end = headers.size();
-        std::string_view line = headers.substr(at, end - at);
-        at = end + 1;
-        if (line.size() < kName.size() || strncasecmp(line.data(), kName.data(), kName.size())) continue;
-        line.remove_prefix(kName.size());
+// A line that no two servers need read alike may still be a call for one of them: "method", or an escape that may spell it.
+bool may_hide_a_call(std::string_view line) {
+    constexpr std::string_view kMethod = "method";
+    auto alike = [](char a, char b) { return tolower(static_cast<unsigned char>(a)) == b; };
+    return line.find("\\u") != std::string_view::npos ||
+           std::search(line.begin(), line.end(), kMethod.begin(), kMethod.end(), alike) != line.end();
+}
+
+// The header lines of the LSP base protocol at the front of `text`, their blank line included. Every one of them must be
+// such a line: a server that reads lines would take anything else between them for a message.
+struct Headers {
+    enum class State { incomplete, complete, malformed } state = State::incomplete;
+    size_t bytes = 0;
+    size_t content_length = std::string_view::npos;
+};
+
+Headers read_headers(std::string_view text) {
+    constexpr std::string_view kLength = "content-length:";
+    Headers found;
+    for (;;) {
+        size_t end = text.find('\n', found.bytes);
+        if (end == std::string_view::npos) return found;
+        std::string_view line = text.substr(found.bytes, end - found.bytes);
+        found.bytes = end + 1;
+        if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+        if (line.empty()) break;
+        if (!begins_with_header(line) || line.find_first_of("{[\r") != std::string_view::npos) {
+            found.state = Headers::State::malformed;
+            return found;
+        }
+        if (line.size() < kLength.size() || strncasecmp(line.data(), kLength.data(), kLength.size())) continue;
+        line.remove_prefix(kLength.size());
         while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
         size_t value = 0;
-        if (std::from_chars(line.data(), line.data() + line.size(), value).ec == std::errc()) return value;
+        if (std::from_chars(line.data(), line.data() + line.size(), value).ec == std::errc()) found.content_length = value;
     }
-    return std::string_view::npos;
+    bool has_length = found.content_length != std::string_view::npos;
+    found.state = has_length ? Headers::State::complete : Headers::State::malformed;
+    return found;
 }
 
 }  // namespace
@@ -44,9 +70,10 @@ Opening::Opening(Start start, bool certain, size_t frame_bytes_max)
 void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge) {
     if (state_ == State::tail) {
         size_t first = bytes.find_first_not_of(" \t\r\n");
-        bool at_boundary = first == std::string_view::npos || bytes[first] == '{' || bytes[first] == '[';
+        bool at_boundary = !tail_open_ && (first == std::string_view::npos || bytes[first] == '{' || bytes[first] == '[');
         size_t end = bytes.find('\n');
         if (!at_boundary && end == std::string_view::npos) {
+            tail_open_ |= !bytes.empty();
             pass.append(bytes);
             return;
         }
@@ -66,6 +93,10 @@ void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge
 
 void Opening::finish(std::string& pass, std::string& judge) {
     if (state_ == State::sniff && held_.find('{') != std::string::npos) state_ = State::decided;
+    // What a server that reads lines would take for a call at the end of file.
+    if (state_ != State::decided && !held_.empty() &&
+        (classify_bytes(held_, parser_) == Protocol::mcp || hides_a_call(held_)))
+        state_ = State::decided;
     (state_ == State::decided ? judge : pass).append(held_);
     std::string().swap(held_);
 }
@@ -95,7 +126,8 @@ size_t Opening::take_line(std::string& pass) {
     std::string line = line_passed_ + held_.substr(0, end + 1);
     line_passed_.clear();
     Protocol protocol = classify_bytes(line, parser_);
-    if (protocol == Protocol::mcp || (protocol == Protocol::json_like && certain_ && state_ == State::sniff)) {
+    bool judged_as_first = protocol == Protocol::json_like && certain_ && state_ == State::sniff;
+    if (protocol == Protocol::mcp || judged_as_first || (protocol == Protocol::json_like && hides_a_call(line))) {
         state_ = State::decided;
         return 0;
     }
@@ -121,24 +153,22 @@ size_t Opening::take_headed_message(std::string& pass) {
         state_ = State::sniff;  // no header where one must be: look at it as lines again
         return 1;
     }
-    size_t head = held_.find("\r\n\r\n");
-    size_t gap = 4;
-    if (head == std::string::npos) {
-        head = held_.find("\n\n");
-        gap = 2;
-    }
-    if (head == std::string::npos) {
+    Headers headers = read_headers(held_);
+    if (headers.state == Headers::State::incomplete) {
         if (held_.size() > kHeaderBytesMax) state_ = State::decided;
         return 0;
     }
-    size_t length = content_length(std::string_view(held_).substr(0, head));
-    if (length == std::string::npos || length > frame_bytes_max_) {
+    if (headers.state == Headers::State::malformed || headers.content_length > frame_bytes_max_) {
         state_ = State::decided;
         return 0;
     }
-    size_t whole = head + gap + length;
+    size_t whole = headers.bytes + headers.content_length;
     if (held_.size() < whole) return 0;
-    if (classify_bytes(std::string_view(held_).substr(head + gap, length), parser_) == Protocol::mcp) {
+    // The body must be one whole message: what follows it on its line then cannot be the rest of another.
+    std::string_view body = std::string_view(held_).substr(headers.bytes, headers.content_length);
+    const Message& message = parser_.parse(body);
+    bool is_whole = message.kind != MessageKind::invalid || message.refusal == Refusal::no_method;
+    if (!is_whole || classify_bytes(body, parser_) == Protocol::mcp) {
         state_ = State::decided;
         return 0;
     }
@@ -146,6 +176,13 @@ size_t Opening::take_headed_message(std::string& pass) {
     line_passed_.clear();
     held_.erase(0, whole);
     return whole;
+}
+
+// Refused by the strict parser, so that a server may read something else in it than we do.
+bool Opening::hides_a_call(std::string_view line) {
+    const Message& message = parser_.parse(line);
+    if (message.kind != MessageKind::invalid || message.refusal == Refusal::empty) return false;
+    return line.find_first_of("{[") != std::string_view::npos && (certain_ || may_hide_a_call(line));
 }
 
 bool Opening::server_confirms(std::string_view line) {

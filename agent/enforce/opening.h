@@ -43,10 +43,12 @@ class Opening {
     size_t take_line(std::string& pass);
     size_t take_headed_message(std::string& pass);
     void step(std::string& pass);
+    bool hides_a_call(std::string_view line);
 
     State state_;
     bool certain_;
     size_t frame_bytes_max_;
+    bool tail_open_ = false;     // part of the line that began before has passed
     bool foreign_call_ = false;  // the client has called a method that MCP does not have
     std::string held_;         // not passed yet
     std::string line_passed_;  // the part of the current line that has passed already (no brace in it)

@@ -18,8 +18,8 @@
 namespace callgate {
 namespace {
 
-// How often a stop is looked for before pausing: about a tenth of a millisecond.
-constexpr int kAwakeRounds = 300;
+// How often a stop is looked for before pausing: more only keeps a processor from it.
+constexpr int kAwakeRounds = 50;
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
 constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
 
@@ -190,7 +190,7 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
         if (std::chrono::steady_clock::now() > deadline)
             return Error{ErrorKind::limit, 0, thread_name(tid_), "did not stop in time"};
         if (round < kAwakeRounds) continue;
-        timespec pause{0, 50'000};  // the thread may need this very processor
+        timespec pause{0, 20'000};  // the thread may need this very processor
         nanosleep(&pause, nullptr);
     }
 }
