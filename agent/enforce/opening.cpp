@@ -92,13 +92,19 @@ void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge
 }
 
 void Opening::finish(std::string& pass, std::string& judge) {
-    if (state_ == State::sniff && held_.find('{') != std::string::npos) state_ = State::decided;
+    bool judged = state_ == State::sniff && held_.find('{') != std::string::npos;
     // What a server that reads lines would take for a call at the end of file.
-    if (state_ != State::decided && !held_.empty() &&
-        (classify_bytes(held_, parser_) == Protocol::mcp || hides_a_call(held_)))
-        state_ = State::decided;
+    judged |= !held_.empty() && (classify_bytes(held_, parser_) == Protocol::mcp || hides_a_call(held_));
+    if (state_ == State::foreign_headers) drop_passed_header();
+    if (judged) state_ = State::decided;
     (state_ == State::decided ? judge : pass).append(held_);
     std::string().swap(held_);
+}
+
+// The part of a header that passed before it was known to be one is held as well, to be read as a whole.
+void Opening::drop_passed_header() {
+    held_.erase(0, line_passed_.size());
+    line_passed_.clear();
 }
 
 void Opening::step(std::string& pass) {
@@ -155,10 +161,13 @@ size_t Opening::take_headed_message(std::string& pass) {
     }
     Headers headers = read_headers(held_);
     if (headers.state == Headers::State::incomplete) {
-        if (held_.size() > kHeaderBytesMax) state_ = State::decided;
+        if (held_.size() <= kHeaderBytesMax) return 0;
+        drop_passed_header();
+        state_ = State::decided;
         return 0;
     }
     if (headers.state == Headers::State::malformed || headers.content_length > frame_bytes_max_) {
+        drop_passed_header();
         state_ = State::decided;
         return 0;
     }
@@ -169,6 +178,7 @@ size_t Opening::take_headed_message(std::string& pass) {
     const Message& message = parser_.parse(body);
     bool is_whole = message.kind != MessageKind::invalid || message.refusal == Refusal::no_method;
     if (!is_whole || classify_bytes(body, parser_) == Protocol::mcp) {
+        drop_passed_header();
         state_ = State::decided;
         return 0;
     }

@@ -43,6 +43,7 @@ class Opening {
     size_t take_line(std::string& pass);
     size_t take_headed_message(std::string& pass);
     void step(std::string& pass);
+    void drop_passed_header();
     bool hides_a_call(std::string_view line);
 
     State state_;

@@ -1,0 +1,213 @@
+// I1: whatever a client claims to speak first, the bytes of an MCP call are judged.
+#include "enforce/opening.h"
+
+#include <gtest/gtest.h>
+
+namespace callgate {
+namespace {
+
+using Start = Opening::Start;
+enum class Sure { yes, no };
+
+const std::string kCall =
+    R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm","arguments":{}}})" "\n";
+const std::string kAcp = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})" "\n";
+const std::string kCodex = R"({"id":0,"method":"initialize","params":{"clientInfo":{"name":"x","version":"1"}}})" "\n";
+const std::string kLspBody = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"processId":1,"rootUri":null}})";
+
+std::string headed(const std::string& body) {
+    return "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+struct Outcome {
+    std::string pass, judge;
+    bool decided = false, foreign = false;
+};
+
+Outcome run(std::string_view bytes, size_t chunk, Start start = Start::fresh, Sure sure = Sure::yes,
+            bool finish = false) {
+    Opening opening(start, sure == Sure::yes, kFrameBytesDefault);
+    Outcome out;
+    size_t at = 0;
+    while (at < bytes.size() && !opening.decided()) {
+        size_t length = std::min(chunk, bytes.size() - at);
+        opening.feed(bytes.substr(at, length), out.pass, out.judge);
+        at += length;
+    }
+    out.judge.append(bytes.substr(at));
+    if (finish && !opening.decided()) opening.finish(out.pass, out.judge);
+    out.decided = opening.decided();
+    out.foreign = opening.is_foreign();
+    return out;
+}
+
+constexpr size_t kChunks[] = {1, 3, 7, size_t{1} << 30};
+
+// `call` begins at the first byte that must not pass.
+void expect_judged_from(const std::string& before, const std::string& call, Sure sure, bool finish = false) {
+    for (size_t chunk : kChunks) {
+        Outcome out = run(before + call, chunk, Start::fresh, sure, finish);
+        EXPECT_TRUE(out.decided) << before << call << " in chunks of " << chunk;
+        EXPECT_LE(out.pass.size(), before.size()) << out.pass << " in chunks of " << chunk;
+        EXPECT_EQ(out.pass + out.judge, before + call) << chunk;
+    }
+}
+
+void expect_passes(const std::string& bytes, Sure sure = Sure::yes) {
+    for (size_t chunk : kChunks) {
+        Outcome out = run(bytes, chunk, Start::fresh, sure);
+        EXPECT_FALSE(out.decided) << bytes << " in chunks of " << chunk;
+        EXPECT_EQ(out.pass, bytes) << chunk;
+        EXPECT_EQ(out.judge, "");
+    }
+}
+
+TEST(Opening, McpIsJudgedFromItsFirstByte) {
+    for (Sure sure : {Sure::yes, Sure::no}) expect_judged_from("", kCall, sure);
+}
+
+TEST(Opening, DecidedFromTheStart) {
+    Outcome out = run("anything", 3, Start::decided);
+    EXPECT_TRUE(out.decided);
+    EXPECT_EQ(out.judge, "anything");
+}
+
+TEST(Opening, BannerPassesAtOnce) {
+    Opening opening(Start::fresh, true, kFrameBytesDefault);
+    std::string pass, judge;
+    opening.feed("password: ", pass, judge);
+    EXPECT_EQ(pass, "password: ");
+    opening.feed("hello\n", pass, judge);
+    EXPECT_EQ(pass, "password: hello\n");
+    EXPECT_FALSE(opening.decided());
+    EXPECT_FALSE(opening.is_foreign());
+    opening.feed(kCall, pass, judge);
+    EXPECT_EQ(judge, kCall);
+}
+
+TEST(Opening, JsonLikeFirstLineIsJudgedWhereTheServerIsCertain) {
+    expect_judged_from("", "{\"hello\":1,\n", Sure::yes);
+    expect_passes("{\"hello\":1,\n", Sure::no);
+}
+
+TEST(Opening, LookAlikesPassWhole) {
+    for (Sure sure : {Sure::yes, Sure::no}) {
+        expect_passes(kAcp, sure);
+        expect_passes(kCodex, sure);
+        expect_passes(headed(kLspBody), sure);
+        expect_passes(headed(kLspBody) + headed(R"({"jsonrpc":"2.0","method":"initialized","params":{}})"), sure);
+    }
+    EXPECT_TRUE(run(kAcp, 3).foreign);
+    EXPECT_TRUE(run(headed(kLspBody), 3).foreign);
+}
+
+TEST(Opening, HeadedMessageSplitAtEveryByte) {
+    const std::string bytes = headed(kLspBody) + headed(kLspBody);
+    for (size_t split = 0; split <= bytes.size(); ++split) {
+        Opening opening(Start::fresh, true, kFrameBytesDefault);
+        std::string pass, judge;
+        opening.feed(std::string_view(bytes).substr(0, split), pass, judge);
+        opening.feed(std::string_view(bytes).substr(split), pass, judge);
+        EXPECT_EQ(pass, bytes) << split;
+        EXPECT_FALSE(opening.decided());
+    }
+}
+
+TEST(Opening, ClaimingAnotherProtocolGainsNothing) {
+    for (Sure sure : {Sure::yes, Sure::no}) {
+        expect_judged_from(kAcp, kCall, sure);
+        expect_judged_from(kCodex, kCall, sure);
+        expect_judged_from(headed(kLspBody), kCall, sure);
+        expect_judged_from(headed(kLspBody), headed(kCall), sure);
+        expect_judged_from("Content-Length: 5\r\n\r\n", kCall, sure);
+        expect_judged_from("Content-Length: 2\r\n\r\n{}", "\n" + kCall, sure);
+    }
+}
+
+TEST(Opening, CallsBetweenHeaderLines) {
+    for (Sure sure : {Sure::yes, Sure::no}) {
+        expect_judged_from("Content-Length: 2\r\n", kCall + "\r\n{}", sure);
+        expect_judged_from("Content-Length: 2\n\n", kCall + "\r\n\r\n{}", sure);
+        expect_judged_from("Content-Length: 2\r\nContent-Type: x\r\n", kCall + "\r\n\r\n{}", sure);
+        expect_judged_from("Content-Length: 2\r\nX: y\r", "\n" + kCall + "\r\n{}", sure);
+    }
+}
+
+TEST(Opening, BodyThatIsTheHeadOfACall) {
+    const std::string rest = R"(Content-Length: 1","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}})";
+    for (Sure sure : {Sure::yes, Sure::no})
+        expect_judged_from("Content-Length: 6\r\n\r\n", R"({"x":")" + rest + "\r\n\r\nZ", sure);
+}
+
+TEST(Opening, MalformedCallAfterAClaim) {
+    const std::string twice = R"({"jsonrpc":"2.0","id":1,"method":"foo","method":"tools/call","params":{"name":"rm"}})" "\n";
+    const std::string folded = R"({"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"rm"}})" "\n";
+    const std::string escaped = R"({"jsonrpc":"2.0","id":1,"id":1,"m\u0065thod":"tools/call","params":{"name":"rm"}})" "\n";
+    const std::string carriage = "x\r" + kCall;
+    const std::string batch = "[" + kCall.substr(0, kCall.size() - 1) + "]\n";
+    const std::string listed = R"({"jsonrpc":"2.0","params":[],"id":1,"method":"foo","method":"tools/call"})" "\n";
+    for (Sure sure : {Sure::yes, Sure::no})
+        for (const std::string& claim : {std::string(), kAcp, kCodex})
+            for (const std::string& call : {twice, folded, escaped, batch, listed}) expect_judged_from(claim, call, sure);
+    for (Sure sure : {Sure::yes, Sure::no}) expect_judged_from(kAcp + "x\r", carriage.substr(2), sure);
+}
+
+TEST(Opening, EndOfFileInTheMiddle) {
+    const std::string unterminated = kCall.substr(0, kCall.size() - 1);
+    for (Sure sure : {Sure::yes, Sure::no}) {
+        for (const std::string& claim : {std::string(), kAcp, headed(kLspBody)})
+            expect_judged_from(claim, unterminated, sure, true);
+        expect_judged_from("", "Content-Length: 1000\r\n\r\n" + kCall, sure, true);
+    }
+    for (size_t chunk : kChunks) {
+        EXPECT_EQ(run("login: me", chunk, Start::fresh, Sure::yes, true).pass, "login: me");
+        Outcome cut = run("Content-Length: 1000\r\n\r\nabc", chunk, Start::fresh, Sure::no, true);
+        EXPECT_EQ(cut.pass + cut.judge, "Content-Length: 1000\r\n\r\nabc") << chunk;
+    }
+}
+
+TEST(Opening, MidwayTailPassesToItsEnd) {
+    const std::string tail = "hod\":\"tools/call\",\"params\":{\"name\":\"a\"}}\n";
+    for (size_t chunk : kChunks) {
+        Outcome out = run(tail + kCall, chunk, Start::midway);
+        EXPECT_EQ(out.pass, tail) << chunk;
+        EXPECT_EQ(out.judge, kCall) << chunk;
+    }
+    EXPECT_EQ(run(kCall, 3, Start::midway).judge, kCall);
+}
+
+TEST(Opening, ChunksDoNotMatter) {
+    for (const std::string& bytes :
+         {"banner\n" + kCall, "banner {x\n" + kCall, "\n\n" + kCall, kAcp + "text\n" + kCall, headed(kLspBody) + "junk\n" + kCall,
+          "Content-Type: a\r\n\r\n" + kCall, "Content-Length: x\r\n\r\n" + kCall})
+        for (Sure sure : {Sure::yes, Sure::no})
+            for (size_t chunk : kChunks) {
+                Outcome out = run(bytes, chunk, Start::fresh, sure);
+                EXPECT_TRUE(out.decided) << bytes;
+                EXPECT_EQ(out.pass + out.judge, bytes) << chunk;
+                EXPECT_NE(out.judge.find(kCall), std::string::npos) << bytes;
+            }
+}
+
+bool confirms(const std::string& client, const std::string& server) {
+    Opening opening(Start::fresh, true, kFrameBytesDefault);
+    std::string pass, judge;
+    opening.feed(client, pass, judge);
+    return opening.server_confirms(server);
+}
+
+TEST(Opening, OnlyTheServersOwnAnswerConfirms) {
+    EXPECT_TRUE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})" "\n"));
+    EXPECT_TRUE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion": 1}})" "\n"));
+    EXPECT_FALSE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18"}})" "\n"));
+    EXPECT_FALSE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"x"}})" "\n"));
+    EXPECT_FALSE(confirms(kAcp, "starting\n"));
+    EXPECT_TRUE(confirms(kCodex, R"({"id":0,"result":{}})" "\n"));
+    EXPECT_TRUE(confirms(headed(kLspBody), "Content-Length: 2\r\n"));
+    EXPECT_FALSE(confirms(headed(kLspBody), R"({"jsonrpc":"2.0","id":0,"result":{}})" "\n"));
+    EXPECT_FALSE(confirms("banner\n", "Content-Length: 2\r\n"));
+    EXPECT_FALSE(confirms(kCall, R"({"id":0,"result":{}})" "\n"));
+}
+
+}  // namespace
+}  // namespace callgate

@@ -1,0 +1,72 @@
+#include "enforce/pending.h"
+
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+
+namespace callgate {
+namespace {
+
+PendingRequest request(std::string tool, int64_t at) {
+    PendingRequest made;
+    made.tool = std::move(tool);
+    made.forwarded_ns = at;
+    return made;
+}
+
+TEST(Pending, TakesByItsId) {
+    PendingTable table;
+    table.add("i:1", request("a", 1));
+    table.add("s:1", request("b", 2));
+    PendingRequest out;
+    EXPECT_FALSE(table.take("i:2", out));
+    ASSERT_TRUE(table.take("s:1", out));
+    EXPECT_EQ(out.tool, "b");
+    EXPECT_FALSE(table.take("s:1", out));
+    EXPECT_EQ(table.size(), 1u);
+}
+
+TEST(Pending, OfTwoWithOneIdTheOldestFirst) {
+    PendingTable table;
+    table.add("i:1", request("second", 20));
+    table.add("i:1", request("first", 10));
+    table.add("i:1", request("third", 30));
+    PendingRequest out;
+    for (const char* expected : {"first", "second", "third"}) {
+        ASSERT_TRUE(table.take("i:1", out));
+        EXPECT_EQ(out.tool, expected);
+    }
+    EXPECT_EQ(table.size(), 0u);
+}
+
+TEST(Pending, IsFullAtItsLimit) {
+    PendingTable table;
+    for (size_t i = 0; i < kPendingMax; ++i) {
+        ASSERT_FALSE(table.full());
+        table.add("i:" + std::to_string(i), request("", 1));
+    }
+    EXPECT_TRUE(table.full());
+    PendingRequest out;
+    EXPECT_TRUE(table.take("i:7", out));
+    EXPECT_FALSE(table.full());
+}
+
+TEST(Pending, DrainEmptiesIt) {
+    PendingTable table;
+    table.add("i:1", request("a", 1));
+    table.add("i:2", request("b", 2));
+    size_t seen = 0;
+    table.drain([&](PendingRequest&) { ++seen; });
+    EXPECT_EQ(seen, 2u);
+    EXPECT_EQ(table.size(), 0u);
+}
+
+TEST(Pending, ToolsCallNeedsNoName) {
+    PendingRequest made;
+    EXPECT_EQ(made.method_name(), "tools/call");
+    made.method = "ping";
+    EXPECT_EQ(made.method_name(), "ping");
+}
+
+}  // namespace
+}  // namespace callgate

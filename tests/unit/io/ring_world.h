@@ -1,0 +1,64 @@
+// A ring on this thread, with a deadline on everything that is waited for.
+#pragma once
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "io/ring.h"
+
+namespace callgate {
+
+class RingWorld {
+  public:
+    RingWorld() {
+        auto made = Ring::create();
+        EXPECT_TRUE(made.ok()) << made.error().text();
+        ring = std::move(made).value();
+    }
+    // Runs `test` as the loop's first task; it or finish() ends the loop. False where the deadline did.
+    bool run_until(std::function<bool()> over, std::chrono::milliseconds patience = std::chrono::seconds(2)) {
+        deadline_ns_ = monotonic_ns() + std::chrono::nanoseconds(patience).count();
+        met_ = false;
+        over_ = std::move(over);
+        look();
+        ring->run();
+        return met_;
+    }
+    std::unique_ptr<Ring> ring;
+
+  private:
+    void look() {
+        met_ = over_();
+        if (met_ || monotonic_ns() > deadline_ns_) return ring->stop();
+        ring->after(std::chrono::microseconds(200), [this] { look(); });
+    }
+    std::function<bool()> over_;
+    int64_t deadline_ns_ = 0;
+    bool met_ = false;
+};
+
+struct ChannelEnds {
+    Fd read, write;
+};
+enum class Kind { pipe, socket };
+inline ChannelEnds make_channel(Kind kind, int flags = 0) {
+    int ends[2];
+    if (kind == Kind::pipe) {
+        EXPECT_EQ(pipe2(ends, O_CLOEXEC | flags), 0);
+    } else {
+        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0, ends), 0);
+    }
+    return {Fd::adopt(ends[0]), Fd::adopt(ends[1])};
+}
+inline void set_nonblocking(const Fd& fd) { fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK); }
+// Whatever can be read right now.
+inline std::string drain(const Fd& fd) {
+    set_nonblocking(fd);
+    std::string all;
+    char buffer[65536];
+    for (ssize_t got; (got = ::read(fd.get(), buffer, sizeof(buffer))) > 0;) all.append(buffer, got);
+    return all;
+}
+
+}  // namespace callgate
