@@ -43,13 +43,29 @@ int fail(int code, const Error& error) {
 }
 
 int exit_code_of(const Error& error) {
-    bool not_permitted = error.kind == ErrorKind::system && (error.code == EPERM || error.code == EACCES);
-    return not_permitted ? kExitNotPermitted : kExitInternal;
+    if (error.kind == ErrorKind::system && (error.code == EPERM || error.code == EACCES)) return kExitNotPermitted;
+    bool by_configuration = error.kind != ErrorKind::system || error.code == ENOENT || error.code == ENOTDIR ||
+                            error.code == EEXIST || error.code == EADDRINUSE || error.code == EROFS;
+    return by_configuration ? kExitConfig : kExitInternal;
+}
+
+// What was asked for on the command line, or stands in callgate.json, and cannot be.
+int check_paths_and_scope(const Config& config) {
+    for (const std::string* path : {&config.audit_file, &config.control_socket, &config.state_directory})
+        if (!path->starts_with('/'))
+            return fail(kExitConfig, Error::invalid(*path, "give the whole path, beginning with \"/\""));
+    for (pid_t pid : config.scope.trees)
+        if (kill(pid, 0) && errno == ESRCH)
+            return fail(kExitConfig, Error::invalid("scope: process " + std::to_string(pid), "does not exist"));
+    return 0;
 }
 
 int configure(App& app) {
     auto config = load_config(app.options.config_directory, app.problems);
-    if (!config) return fail(kExitConfig, config.error());
+    if (!config) {
+        spdlog::error("{}; --config takes the directory that holds callgate.json (which may be just {{}})", config.error().text());
+        return kExitConfig;
+    }
     if (!app.problems.empty()) {
         for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
         return kExitConfig;
@@ -61,8 +77,12 @@ int configure(App& app) {
     if (!options.audit_file.empty()) app.config.audit_file = options.audit_file;
     if (!options.control_socket.empty()) app.config.control_socket = options.control_socket;
 
+    if (int code = check_paths_and_scope(app.config)) return code;
     auto policies = PolicyStore::load(options.config_directory + "/policies.d");
-    if (!policies) return fail(kExitConfig, policies.error());
+    if (!policies) {
+        spdlog::error("{}; policies are the *.json files of that directory", policies.error().text());
+        return kExitConfig;
+    }
     app.problems = policies->problems();
     for (const PolicyProblem& problem : app.problems) spdlog::error("policy left out: {}", problem.text());
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
@@ -206,6 +226,10 @@ int run_agent(const RunOptions& options) {
     spdlog::set_default_logger(logger);
     spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
 
+    if (geteuid() != 0) {
+        spdlog::error("run as root: loading BPF programs and taking over other users' servers needs it");
+        return kExitNotPermitted;
+    }
     App app;
     app.options = options;
     if (int code = configure(app)) return code;

@@ -165,9 +165,6 @@ void Gate::forward(std::string_view line, const Message& message, Verdict& verdi
         request.forwarded_ns = mark_ns_;
         request.charged = verdict.charged;
         pending_.add(message.id_key, std::move(request));
-    } else if (!message.cancelled_id_key.empty()) {
-        PendingRequest cancelled;
-        if (pending_.take(message.cancelled_id_key, cancelled)) counters_.roll_back(cancelled.charged);
     }
     // Last, for `message` points into the line.
     if (to_server_.empty() && line.size() > kReadBytes) {
@@ -203,10 +200,5 @@ void Gate::flush_unjudged() {
     answers_waiting_.clear();
 }
 
-size_t Gate::close() {
-    size_t unanswered = pending_.size();
-    pending_.drain([&](PendingRequest& request) { counters_.roll_back(request.charged); });
-    return unanswered;
-}
 
 }  // namespace callgate

@@ -51,12 +51,12 @@ class Gate {
     // For hand-back: everything still held for a line's end goes on as it is.
     void flush_unjudged();
     bool client_line_open() const { return !client_framer_.rest().empty(); }
-    // Rolls back what was never answered; the gate is not used any more after this.
-    size_t close();
 
     const FrameCounts& counts() const { return counts_; }
     // The server has confirmed that it speaks another protocol.
     bool wants_release() const { return wants_release_; }
+    // Forwarded and not answered. What they were charged stays charged, also when the client cancels them or leaves: the
+    // server may have done them all the same, and a refund that the caller can ask for would be no limit.
     size_t pending_requests() const { return pending_.size(); }
 
   private:
@@ -107,6 +107,7 @@ class Gate {
     FrameCounts counts_;
     std::string judge_from_opening_;
     std::string answers_waiting_;
+    std::string server_head_;        // the server's first line so far, while the client's stream is foreign
     bool server_line_open_ = false;  // part of a line has been sent to the client
     bool server_spoke_ = false;
     bool wants_release_ = false;

@@ -6,6 +6,9 @@
 namespace callgate {
 namespace {
 
+// A longer first line of a server confirms nothing.
+constexpr size_t kServerHeadMax = size_t{1} << 20;
+
 // The rest of a server's line that has not ended is kept only if it may be a message.
 bool may_be_message(std::string_view rest) {
     size_t first = rest.find_first_not_of(" \t\r");
@@ -18,12 +21,12 @@ void Gate::server_bytes(std::string_view bytes) {
     counts_.server_bytes += bytes.size();
     read_ns_ = realtime_ns();
     if (!server_spoke_ && opening_.is_foreign() && !bytes.empty()) {
-        std::string head(server_framer_.rest());
-        head.append(bytes);
-        size_t end = head.find('\n');
-        if (end != std::string::npos) {
+        size_t end = bytes.find('\n');
+        server_head_.append(bytes.substr(0, end == std::string_view::npos ? end : end + 1));
+        if (end != std::string_view::npos || server_head_.size() > kServerHeadMax) {
             server_spoke_ = true;
-            wants_release_ = opening_.server_confirms(std::string_view(head).substr(0, end + 1));
+            wants_release_ = opening_.server_confirms(server_head_);
+            std::string().swap(server_head_);
         }
     }
     if (server_line_open_) {
@@ -53,6 +56,8 @@ void Gate::server_end() {
     std::string rest(server_framer_.rest());
     server_framer_.clear();
     if (!rest.empty()) server_line(rest);
+    // A line that never ended must not swallow an answer of ours.
+    if (server_line_open_ && !answers_waiting_.empty()) to_client_.push_back('\n');
     to_client_.append(answers_waiting_);
     answers_waiting_.clear();
 }

@@ -19,12 +19,11 @@ bool begins_with_header(std::string_view text) {
     return text.size() >= kHeader.size() && !strncasecmp(text.data(), kHeader.data(), kHeader.size());
 }
 
-// A line that no two servers need read alike may still be a call for one of them: "method", or an escape that may spell it.
-bool may_hide_a_call(std::string_view line) {
-    constexpr std::string_view kMethod = "method";
-    auto alike = [](char a, char b) { return tolower(static_cast<unsigned char>(a)) == b; };
-    return line.find("\\u") != std::string_view::npos ||
-           std::search(line.begin(), line.end(), kMethod.begin(), kMethod.end(), alike) != line.end();
+// JSON from its first byte on; or from a carriage return on, which ends a line for some servers.
+bool may_begin_message(std::string_view line) {
+    size_t first = line.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return false;
+    return line[first] == '{' || line[first] == '[' || line.find('\r') != std::string_view::npos;
 }
 
 // The header lines of the LSP base protocol at the front of `text`, their blank line included. Every one of them must be
@@ -116,17 +115,20 @@ void Opening::step(std::string& pass) {
 
 // Lets the first line of held_ pass, or decides. Returns how many bytes were dealt with.
 size_t Opening::take_line(std::string& pass) {
-    size_t end = held_.find('\n');
+    size_t end = held_.find('\n', searched_);
     bool has_brace = held_.find_first_of("{[") < end;
+    searched_ = end == std::string::npos ? held_.size() : 0;
     if (end == std::string::npos) {
         if (has_brace || !line_passed_.empty()) {
             if (held_.size() > frame_bytes_max_) state_ = State::decided;
-            if (has_brace && (certain_ || held_.size() < kHeldUncertainMax)) return 0;
+            bool may_be_call = may_begin_message(line_passed_) || (line_passed_.empty() && may_begin_message(held_));
+            if (has_brace && (certain_ || may_be_call || held_.size() < kHeldUncertainMax)) return 0;
         }
         // Text without a brace cannot be a message: it need not wait for the end of its line.
         if (line_passed_.size() < kLinePassedMax) line_passed_.append(held_);
         pass.append(held_);
         held_.clear();
+        searched_ = 0;
         return 0;
     }
     std::string line = line_passed_ + held_.substr(0, end + 1);

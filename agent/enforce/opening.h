@@ -52,6 +52,7 @@ class Opening {
     bool tail_open_ = false;     // part of the line that began before has passed
     bool foreign_call_ = false;  // the client has called a method that MCP does not have
     std::string held_;         // not passed yet
+    size_t searched_ = 0;      // held_ has no LF before this offset
     std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
     MessageParser parser_;
 };

@@ -28,11 +28,6 @@ class PendingTable {
     // Moves the oldest request with this id into `out`; false where there is none.
     bool take(std::string_view id_key, PendingRequest& out);
     size_t size() const { return requests_.size(); }
-    template <typename Each>
-    void drain(Each each) {
-        for (auto& [key, request] : requests_) each(request);
-        requests_.clear();
-    }
 
   private:
     struct Hash {

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -149,6 +150,13 @@ class StreamClassifier {
 };
 
 }  // namespace
+
+bool may_hide_a_call(std::string_view line) {
+    constexpr std::string_view kMethod = "method";
+    auto alike = [](char a, char b) { return tolower(static_cast<unsigned char>(a)) == b; };
+    return line.find("\\u") != std::string_view::npos ||
+           std::search(line.begin(), line.end(), kMethod.begin(), kMethod.end(), alike) != line.end();
+}
 
 bool is_mcp_method(std::string_view method) {
     const auto begins = [&](std::string_view family) { return method.substr(0, family.size()) == family; };

@@ -22,6 +22,10 @@ Protocol classify(const Message& message);
 // tasks/ sampling/ elicitation/ roots/ logging/ subscriptions/ server/ (exactly the MCP families).
 bool is_mcp_method(std::string_view method);
 
+// A line that no two servers need read alike may still be a call for one of them: it holds "method", in any case, or an
+// escape that may spell it.
+bool may_hide_a_call(std::string_view line);
+
 // Any bytes read from a stream, whole lines or not: the strongest verdict of its lines (mcp over json_like over
 // foreign over undecided). `parser` is scratch.
 Protocol classify_bytes(std::string_view bytes, MessageParser& parser);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <cstdint>
 
 #include "kernel/proc.h"
 #include "policy/object_reader.h"
@@ -25,7 +26,7 @@ constexpr KnownKeys kControl{"control", kControlKeys, {}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kUnnamed = {{{"observe", false}, {"deny", true}}};
 
 bool user_id(const JsonValue& value, uid_t& uid) {
-    if (value.kind == Kind::integer && value.integer >= 0) {
+    if (value.kind == Kind::integer && value.integer >= 0 && value.integer < int64_t{UINT32_MAX}) {
         uid = static_cast<uid_t>(value.integer);
         return true;
     }
@@ -41,7 +42,7 @@ void load_scope(const JsonValue& value, Scope& scope, ProblemList& problems) {
     ObjectReader reader(value, "/scope", kScope, problems);
     if (const JsonValue* trees = reader.member("trees", Kind::array))
         for (const JsonValue& each : trees->items) {
-            if (each.kind == Kind::integer && each.integer > 0) {
+            if (each.kind == Kind::integer && each.integer > 0 && each.integer <= INT32_MAX) {
                 scope.trees.push_back(static_cast<pid_t>(each.integer));
             } else {
                 problems.add(each.offset, "/scope/trees", "expected a process id");

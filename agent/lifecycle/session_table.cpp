@@ -141,7 +141,7 @@ void SessionTable::ended(const std::string& id) {
     if (found == entries_.end() || !found->second.relay) return;
     Entry& entry = found->second;
     FrameCounts counts = entry.relay->counts();
-    size_t unanswered = entry.relay->gate().close();
+    size_t unanswered = entry.relay->gate().pending_requests();
     ended_counts_ += counts;
     json members = counts_json(counts);
     members["unanswered"] = unanswered;

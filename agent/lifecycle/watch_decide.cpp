@@ -169,8 +169,11 @@ void Watcher::State::on_read(Work reading) {
     bool released_before = candidate != candidates.end() && candidate->second.released;
     if (!names_a_program(*match.policy) || released_before) {
         auto bytes = peek_read(event.hold, kPeekBytes);
-        Protocol protocol = bytes ? classify_bytes(*bytes, parser) : Protocol::json_like;
-        if (protocol == Protocol::foreign || protocol == Protocol::undecided) {
+        if (!bytes) bytes = std::string("{");  // unreadable: judge it
+        Protocol protocol = classify_bytes(*bytes, parser);
+        // JSON that has not ended yet may be anything; what is complete must look like a message.
+        bool may_be_call = protocol == Protocol::json_like && (bytes->back() != '\n' || may_hide_a_call(*bytes));
+        if (protocol != Protocol::mcp && !may_be_call) {
             ++released;
             if (candidate != candidates.end() && !released_before && ++candidate->second.reads > kReadsWithoutVerdict) {
                 candidates.erase(candidate);
@@ -263,7 +266,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     by_replacement[session.new_input] = session.id;
     by_replacement[session.new_output] = session.id;
     TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
-                             plan.start, match.policy->match().is_certain(), plan.remark};
+                             plan.start, names_a_program(*match.policy), plan.remark};
     sessions[session.id] = std::move(session);
     events.taken(std::move(taken_server));
 }

@@ -130,10 +130,13 @@ void Tracee::detach() {
     if (gone_) return;
     if (!stopped_) {
         // It cannot be detached while it runs; the interrupt that was asked for stops it sooner or later.
-        auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-        auto status = wait_for_stop(deadline);
-        if (!status) return;
+        bool never_stopped = at_stop_.raw.rip == 0;
+        auto patience = std::chrono::milliseconds(2000);
+        if (never_stopped ? !await_stop(patience).ok() : !wait_for_stop(std::chrono::steady_clock::now() + patience).ok())
+            return;
     }
+    // Nothing came of the stop: it must not show as an EINTR either.
+    if (saved_.needs_settling()) saved_.settle_interrupted_call();
     if (scratch_saved_) (void)write(scratch_, scratch_content_, sizeof(scratch_content_));
     if (touched_ || memcmp(&saved_.raw, &at_stop_.raw, sizeof(saved_.raw))) {
         iovec view{&saved_.raw, sizeof(saved_.raw)};
@@ -188,7 +191,7 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
             return status;
         }
         if (std::chrono::steady_clock::now() > deadline)
-            return Error{ErrorKind::limit, 0, thread_name(tid_), "did not stop in time"};
+            return Error::refused(thread_name(tid_), "did not stop in time");
         if (round < kAwakeRounds) continue;
         timespec pause{0, 20'000};  // the thread may need this very processor
         nanosleep(&pause, nullptr);

@@ -54,7 +54,8 @@ class Tracee {
     static constexpr size_t kScratchBytes = 256;
     uint64_t scratch() const { return scratch_; }
 
-    static constexpr std::chrono::milliseconds kStopTimeout{200};
+    // Longer than a program that is being read from a slow disk needs to get to its first instruction.
+    static constexpr std::chrono::milliseconds kStopTimeout{3000};
 
   private:
     Tracee(pid_t tid, const WhileWaiting& while_waiting) : tid_(tid), while_waiting_(while_waiting) {}

@@ -29,8 +29,6 @@ class GateTest : public ::testing::Test {
         const FrameCounts& counts = gate_->counts();
         EXPECT_TRUE(counts.conserved()) << counts.in << " = " << counts.forwarded << " + " << counts.denied << " + "
                                         << counts.refused << " + " << counts.held;
-        gate_->close();
-        EXPECT_EQ(gate_->pending_requests(), 0u);
     }
     // What reaches the server, resp. the client, through these bytes.
     std::string client(std::string_view bytes) {
@@ -85,7 +83,6 @@ TEST_F(GateTest, DenialHasTheClientsIdBytes) {
 
 TEST_F(GateTest, DeniedAsErrorWherePolicySaysSo) {
     use(R"({"version":"1","default":"deny","deny_as":"error"})");
-    if (!gate_) GTEST_SKIP() << "the policy language has no deny_as";
     EXPECT_THAT(answer(call_line("1", "x")), HasSubstr(R"("error":{"code":-31403)"));
 }
 
@@ -166,13 +163,18 @@ TEST_F(GateTest, FailedCallsDoNotCount) {
     ASSERT_TRUE(may_call_once("3"));
     server(result_line("3", R"({"content":[],"isError":true})"));
     ASSERT_TRUE(may_call_once("4"));
-    client(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":4}})" "\n");
-    ASSERT_TRUE(may_call_once("5"));
+    server(result_line("4"));
+    EXPECT_FALSE(may_call_once("5"));
+}
+
+TEST_F(GateTest, ACallerCannotTakeACallBack) {
+    use();
+    ASSERT_TRUE(may_call_once("1"));
+    client(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})" "\n");
+    EXPECT_FALSE(may_call_once("2"));
     EXPECT_EQ(gate_->pending_requests(), 1u);
-    EXPECT_EQ(gate_->close(), 1u);
-    ASSERT_TRUE(may_call_once("6"));
-    server(result_line("6"));
-    EXPECT_FALSE(may_call_once("7"));
+    server(result_line("1"));
+    EXPECT_FALSE(may_call_once("3"));
 }
 
 TEST_F(GateTest, OverTheLimitSaysWhenToRetry) {
@@ -245,7 +247,6 @@ TEST_F(GateTest, DuplicateIdsInFlight) {
     client(call_line("1", "ok") + call_line("1", "ok"));
     EXPECT_EQ(gate_->pending_requests(), 2u);
     server(result_line("1") + result_line("1"));
-    EXPECT_EQ(gate_->pending_requests(), 0u);
 }
 
 TEST_F(GateTest, LateAnswerToAnUnknownIdPasses) {
@@ -261,7 +262,8 @@ TEST_F(GateTest, ForeignStreamPassesAndAsksForRelease) {
     EXPECT_EQ(client(acp), acp);
     EXPECT_FALSE(gate_->wants_release());
     const std::string confirmed = R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})" "\n";
-    EXPECT_EQ(server(confirmed.substr(0, 20)) + server(confirmed.substr(20)), confirmed);
+    EXPECT_EQ(server(confirmed.substr(0, 20)), confirmed.substr(0, 20));
+    EXPECT_EQ(server(confirmed.substr(20)), confirmed.substr(20));
     EXPECT_TRUE(gate_->wants_release());
     EXPECT_EQ(gate_->counts().foreign_bytes, acp.size());
 }

@@ -120,7 +120,7 @@ TEST(Opening, ClaimingAnotherProtocolGainsNothing) {
         expect_judged_from(headed(kLspBody), kCall, sure);
         expect_judged_from(headed(kLspBody), headed(kCall), sure);
         expect_judged_from("Content-Length: 5\r\n\r\n", kCall, sure);
-        expect_judged_from("Content-Length: 2\r\n\r\n{}", "\n" + kCall, sure);
+        expect_judged_from("Content-Length: 2\r\n\r\n{}\n", kCall, sure);
     }
 }
 
@@ -152,12 +152,26 @@ TEST(Opening, MalformedCallAfterAClaim) {
     for (Sure sure : {Sure::yes, Sure::no}) expect_judged_from(kAcp + "x\r", carriage.substr(2), sure);
 }
 
+// Longer than what a perhaps-not-MCP program is kept waiting for.
+TEST(Opening, LongCallIsHeldToItsEnd) {
+    const std::string pad(size_t{3} << 19, 'x');
+    const std::string call = R"({"_":")" + pad + R"(","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}})" "\n";
+    for (const std::string& before : {std::string(), kAcp, std::string("\r"), std::string("x\r")}) {
+        Outcome out = run(before + call, 65536, Start::fresh, Sure::no);
+        EXPECT_TRUE(out.decided);
+        EXPECT_LE(out.pass.size(), before.size());
+        EXPECT_EQ(out.pass.size() + out.judge.size(), before.size() + call.size());
+    }
+    const std::string text = "log " + pad + "{" + pad;
+    EXPECT_EQ(run(text, 65536, Start::fresh, Sure::no).pass.size(), text.size());
+}
+
 TEST(Opening, EndOfFileInTheMiddle) {
     const std::string unterminated = kCall.substr(0, kCall.size() - 1);
     for (Sure sure : {Sure::yes, Sure::no}) {
         for (const std::string& claim : {std::string(), kAcp, headed(kLspBody)})
             expect_judged_from(claim, unterminated, sure, true);
-        expect_judged_from("", "Content-Length: 1000\r\n\r\n" + kCall, sure, true);
+        expect_judged_from("Content-Length: 1000\r\n\r\n", kCall, sure, true);
     }
     for (size_t chunk : kChunks) {
         EXPECT_EQ(run("login: me", chunk, Start::fresh, Sure::yes, true).pass, "login: me");

@@ -51,15 +51,6 @@ TEST(Pending, IsFullAtItsLimit) {
     EXPECT_FALSE(table.full());
 }
 
-TEST(Pending, DrainEmptiesIt) {
-    PendingTable table;
-    table.add("i:1", request("a", 1));
-    table.add("i:2", request("b", 2));
-    size_t seen = 0;
-    table.drain([&](PendingRequest&) { ++seen; });
-    EXPECT_EQ(seen, 2u);
-    EXPECT_EQ(table.size(), 0u);
-}
 
 TEST(Pending, ToolsCallNeedsNoName) {
     PendingRequest made;

@@ -16,26 +16,26 @@ class RingWorld {
         EXPECT_TRUE(made.ok()) << made.error().text();
         ring = std::move(made).value();
     }
-    // Runs `test` as the loop's first task; it or finish() ends the loop. False where the deadline did.
-    bool run_until(std::function<bool()> over, std::chrono::milliseconds patience = std::chrono::seconds(2)) {
-        deadline_ns_ = monotonic_ns() + std::chrono::nanoseconds(patience).count();
-        met_ = false;
-        over_ = std::move(over);
+    // Runs the loop (once in a ring's life) until every step has become true, one after the other. False where the
+    // deadline came first.
+    bool run(std::vector<std::function<bool()>> steps) {
+        deadline_ns_ = monotonic_ns() + 2'000'000'000;
+        steps_ = std::move(steps);
         look();
         ring->run();
-        return met_;
+        return done_ == steps_.size();
     }
     std::unique_ptr<Ring> ring;
 
   private:
     void look() {
-        met_ = over_();
-        if (met_ || monotonic_ns() > deadline_ns_) return ring->stop();
+        while (done_ < steps_.size() && steps_[done_]()) ++done_;
+        if (done_ == steps_.size() || monotonic_ns() > deadline_ns_) return ring->stop();
         ring->after(std::chrono::microseconds(200), [this] { look(); });
     }
-    std::function<bool()> over_;
+    std::vector<std::function<bool()>> steps_;
+    size_t done_ = 0;
     int64_t deadline_ns_ = 0;
-    bool met_ = false;
 };
 
 struct ChannelEnds {

@@ -1,0 +1,150 @@
+"""What callgate cannot take over is said and decided by the policy; what is out of scope is not touched at all."""
+import ctypes
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+from governed import *  # noqa: F403
+from governed import MCP_SERVER, EndToEnd, cpp_server, main, policy, wait_for
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+PTRACE_TRACEME, PTRACE_CONT = 0, 7
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+SYS_DUP3, SYS_PIPE2, SYS_SOCKETPAIR = 292, 293, 53
+SECCOMP_RET_ERRNO_EPERM, SECCOMP_RET_ALLOW = 0x00050001, 0x7FFF0000
+NOBODY = 65534
+
+
+def refuse_what_a_takeover_needs():
+    """A seccomp filter (x86-64) under which pipe2, socketpair and dup3 fail; inherited by what is executed next."""
+    def instruction(code, true, false, k):
+        return struct.pack("HBBI", code, true, false, k)
+    numbers = (SYS_PIPE2, SYS_SOCKETPAIR, SYS_DUP3)
+    program = instruction(0x20, 0, 0, 0)  # load the system call's number
+    for position, number in enumerate(numbers):
+        program += instruction(0x15, len(numbers) - position, 0, number)  # jump if equal
+    program += instruction(0x06, 0, 0, SECCOMP_RET_ALLOW) + instruction(0x06, 0, 0, SECCOMP_RET_ERRNO_EPERM)
+    buffer = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    if LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0):
+        os._exit(99)
+
+
+class TestBlind(EndToEnd):
+    SERVER = cpp_server("--readv")
+
+    def traced(self, policies, lives=True):
+        """A server that its own parent traces, as a debugger does."""
+        agent = self.agent(policies)
+        client = self.client(self.SERVER.command, preexec=lambda: LIBC.ptrace(PTRACE_TRACEME, 0, None, None))
+        if not lives:
+            return agent, client
+        # subprocess sees the end of its exec pipe; the tracee now waits in the SIGTRAP that an exec raises.
+        wait_for(lambda: "t (tracing stop)" in Path(f"/proc/{client.pid}/status").read_text(), "the stop after exec")
+        os.waitpid(client.pid, os.WUNTRACED)
+        self.assertEqual(LIBC.ptrace(PTRACE_CONT, client.pid, None, None), 0)
+        return agent, client
+
+    def test_traced_and_allowed(self):
+        agent, client = self.traced({"p": policy(self.SERVER.match, denied="delete_note")})
+        event = agent.wait_audit("session_blind")[0]
+        self.assertIn("is traced by process", event["reason"])
+        self.assertIs(event["killed"], False)
+        session = agent.sessions()[0]
+        self.assertEqual((session["state"], session["server"]["pid"]), ("blind", client.pid))
+        self.assertIn("is traced by process", session["reason"])
+        client.initialize()
+        self.assert_result(client.call("delete_note"))  # ungoverned, and said to be
+
+    def test_traced_and_killed(self):
+        agent, client = self.traced({"p": policy(self.SERVER.match, on_blind="kill")}, lives=False)
+        event = agent.wait_audit("session_blind")[0]
+        self.assertIs(event["killed"], True)
+        wait_for(lambda: os.WIFSIGNALED(os.waitpid(client.pid, os.WNOHANG)[1]) or None, "the end of the server")
+
+    def test_a_seccomp_filter_does_not_matter(self):
+        agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")})
+        client = self.client(self.SERVER.command, preexec=refuse_what_a_takeover_needs)
+        client.initialize()
+        self.assertEqual(Path(f"/proc/{client.pid}/status").read_text().split("Seccomp:")[1].split()[0], "2")
+        self.assert_denied(client.call("delete_note"))
+        self.assert_enforced(agent, client.pid)
+        self.assertEqual(client.shutdown(), 0)
+
+
+class TestScope(EndToEnd):
+    SERVER = cpp_server("--readv")
+
+    def test_outside_the_tree(self):
+        """A server that some other process's child starts is not seen; one of the tree is."""
+        elsewhere = subprocess.Popen(["sleep", "1000"])
+        try:
+            agent = self.agent({"p": policy(self.SERVER.match, default="deny")}, scope=elsewhere.pid)
+            client = self.client(self.SERVER.command)
+            client.initialize()
+            self.assert_result(client.call("delete_note"))
+            self.assertEqual(agent.sessions(), [])
+            self.assertEqual(agent.status()["kernel"]["candidates"], 0)
+            client.shutdown()
+        finally:
+            elsewhere.kill()
+            elsewhere.wait()
+
+    def test_cgroup(self):
+        mount = next(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()
+                     if line.split()[2] == "cgroup2")
+        group = Path(mount) / f"callgate-test-{os.getpid()}"
+        group.mkdir()
+        elsewhere = subprocess.Popen(["sleep", "1000"])
+        try:
+            agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")}, scope=elsewhere.pid,
+                               arguments=("--scope-cgroup", str(group)))
+            inside = self.client(self.SERVER.command,
+                                 preexec=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
+            outside = self.client(self.SERVER.command)
+            for client in (inside, outside):
+                client.initialize()
+            self.assert_denied(inside.call("delete_note"))
+            self.assert_result(outside.call("delete_note"))
+            self.assertEqual([s["server"]["pid"] for s in agent.sessions()], [inside.pid])
+            inside.shutdown()
+            outside.shutdown()
+        finally:
+            elsewhere.kill()
+            elsewhere.wait()
+            wait_for(lambda: not (group / "cgroup.procs").read_text(), "the test's cgroup being empty")
+            group.rmdir()
+
+
+class TestByUser(EndToEnd):
+    """A policy that names only a user says nothing about programs: the bytes decide."""
+
+    def test_a_server_and_a_filter_of_one_user(self):
+        agent = self.agent({"p": policy({"user": str(NOBODY)}, default="deny")})
+        server = self.client([MCP_SERVER], uid=NOBODY)
+        server.post("initialize", {"protocolVersion": "2025-11-25", "capabilities": {},
+                                   "clientInfo": {"name": "x", "version": "1"}}, identifier=0)
+        server.answer(0)
+        self.assert_denied(server.call("delete_note"))
+        self.assert_enforced(agent, server.pid)
+        cat = self.client(["cat"], uid=NOBODY)
+        for line in (b"plain text\n", b"more { of it\n"):
+            cat.send(line)
+            self.assertEqual(cat.read_line(), line)
+        self.assertEqual([s["server"]["pid"] for s in agent.sessions()], [server.pid])
+        cat.shutdown()
+        server.shutdown()
+
+    def test_servers_that_no_policy_names_can_be_denied(self):
+        agent = self.agent({}, config={"unnamed": "deny"})
+        client = self.client([MCP_SERVER])
+        client.initialize()
+        self.assert_denied(client.call("echo", {"text": "x"}), rule="(no policy)")
+        self.assert_enforced(agent, client.pid)
+        client.shutdown()
+
+
+if __name__ == "__main__":
+    main()

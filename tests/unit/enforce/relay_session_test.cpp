@@ -1,0 +1,153 @@
+// A whole session over real channels; the server is the test itself.
+#include "enforce/relay_session.h"
+
+#include <gmock/gmock.h>
+
+#include "../io/ring_world.h"
+#include "gate_fixture.h"
+
+namespace callgate {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{}}})";
+
+class RelayTest : public ::testing::TestWithParam<Kind> {
+  protected:
+    void SetUp() override {
+        signal(SIGPIPE, SIG_IGN);
+        ChannelEnds client_in = make_channel(GetParam()), server_in = make_channel(GetParam());
+        ChannelEnds server_out = make_channel(GetParam()), client_out = make_channel(GetParam());
+        TakenEnds ends;
+        ends.input_kind = ends.output_kind = GetParam() == Kind::pipe ? ChannelKind::pipe : ChannelKind::unix_socket;
+        ends.from_client = std::move(client_in.read);
+        ends.to_server = std::move(server_in.write);
+        ends.from_server = std::move(server_out.read);
+        ends.to_client = std::move(client_out.write);
+        to_agent_ = std::move(client_in.write);
+        from_agent_ = std::move(client_out.read);
+        server_reads_ = std::move(server_in.read);
+        server_writes_ = std::move(server_out.write);
+        session_ = std::make_unique<RelaySession>(*ring_.ring, std::move(ends), world_.options(kPolicy), world_.counters,
+                                                  *world_.log,
+                                                  RelaySession::Events{[this](RelaySession&) { ++ended_; }, [](RelaySession&) {}});
+    }
+    void TearDown() override { EXPECT_TRUE(session_->counts().conserved()); }
+    // The steps, then everything closed and idle.
+    void run(std::vector<std::function<bool()>> steps) {
+        size_t reached = 0;
+        for (auto& step : steps)
+            step = [&reached, inner = std::move(step)] { return inner() && ++reached; };
+        size_t count = steps.size();
+        steps.insert(steps.begin(), [&] { session_->start(); return true; });
+        ring_.ring->after(std::chrono::milliseconds(1500), [&] { session_->close(); });
+        steps.push_back([&] { session_->close(); return true; });
+        steps.push_back([&] { return session_->idle(); });
+        EXPECT_TRUE(ring_.run(std::move(steps))) << "after step " << reached;
+        EXPECT_EQ(reached, count);
+        EXPECT_EQ(ended_, 1);
+    }
+    bool put(const Fd& fd, const std::string& text) { return ::write(fd.get(), text.data(), text.size()) == ssize_t(text.size()); }
+    bool server_has(const std::string& text) { return (server_got_ += drain(server_reads_)) == text; }
+    bool client_has(const std::string& text) { return (client_got_ += drain(from_agent_)) == text; }
+    static bool at_end(const Fd& fd) {
+        char byte;
+        set_nonblocking(fd);
+        return ::read(fd.get(), &byte, 1) == 0;
+    }
+
+    GateWorld world_;
+    RingWorld ring_;
+    Fd to_agent_, from_agent_, server_reads_, server_writes_;
+    std::unique_ptr<RelaySession> session_;
+    std::string server_got_, client_got_;
+    int ended_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Channels, RelayTest, ::testing::Values(Kind::pipe, Kind::socket),
+                         [](const auto& each) { return each.param == Kind::pipe ? "Pipe" : "Socket"; });
+
+TEST_P(RelayTest, BytesBothWays) {
+    run({[&] { return put(to_agent_, call_line("1", "ok")); }, [&] { return server_has(call_line("1", "ok")); },
+         [&] { return put(server_writes_, result_line("1")); }, [&] { return client_has(result_line("1")); }});
+}
+
+TEST_P(RelayTest, DeniedCallIsAnswered) {
+    run({[&] { return put(to_agent_, call_line("1", "rm") + call_line("2", "ok")); },
+         [&] { return server_has(call_line("2", "ok")); },
+         [&] { return (client_got_ += drain(from_agent_)).find("POLICY DENIED") != std::string::npos; }});
+    EXPECT_EQ(session_->counts().denied, 1u);
+}
+
+TEST_P(RelayTest, EndOfFileComesAfterEverythingBeforeIt) {
+    std::string last = call_line("2", "ok");
+    last.pop_back();
+    run({[&] { return put(to_agent_, call_line("1", "ok") + last); }, [&] { to_agent_.reset(); return true; },
+         [&] { return server_has(call_line("1", "ok") + last); }, [&] { return at_end(server_reads_); },
+         // the other direction lives on
+         [&] { return put(server_writes_, result_line("1")); }, [&] { return client_has(result_line("1")); },
+         [&] { server_writes_.reset(); server_reads_.reset(); return true; }, [&] { return at_end(from_agent_); },
+         [&] { return ended_ == 1; }});
+}
+
+TEST_P(RelayTest, ClientThatIsGoneBreaksTheServersPipe) {
+    run({[&] { from_agent_.reset(); return true; },
+         [&] {
+             set_nonblocking(server_writes_);
+             return ::write(server_writes_.get(), "x", 1) < 0 && errno == EPIPE;
+         }});
+}
+
+TEST_P(RelayTest, ServerThatIsGoneBreaksTheClientsPipe) {
+    run({[&] { server_reads_.reset(); return true; },
+         [&] {
+             set_nonblocking(to_agent_);
+             return ::write(to_agent_.get(), "\n", 1) < 0 && errno == EPIPE;
+         }});
+}
+
+TEST_P(RelayTest, SlowServerHoldsTheClientBack) {
+    constexpr size_t kAll = size_t{16} << 20;
+    std::string line = call_line("1", "ok\",\"_\":\"" + std::string(4000, 'x'));
+    size_t accepted = 0, at = 0;
+    int64_t quiet_since_ns = monotonic_ns();
+    run({[&] {
+        set_nonblocking(to_agent_);
+        ssize_t put;
+        while (accepted < kAll && (put = ::write(to_agent_.get(), line.data() + at, line.size() - at)) > 0) {
+            accepted += put;
+            at = (at + put) % line.size();
+            quiet_since_ns = monotonic_ns();
+        }
+        return accepted >= kAll || monotonic_ns() - quiet_since_ns > 50'000'000;
+    }});
+    EXPECT_LT(accepted, size_t{4} << 20);
+    EXPECT_GT(accepted, kOutputBytesHigh);
+}
+
+TEST_P(RelayTest, QuiesceLeavesNothingOnTheWay) {
+    bool ready = false, drained = false;
+    run({[&] { return put(to_agent_, call_line("1", "ok")) && put(server_writes_, "half"); },
+         [&] { return session_->unread_by_server() > 0; },
+         [&] {
+             session_->quiesce(std::chrono::milliseconds(1000), [&](bool all) { ready = true; drained = all; });
+             return !ready;
+         },
+         [&] { return server_has(call_line("1", "ok")); }, [&] { return ready; }, [&] { return client_has("half"); },
+         [&] { return session_->idle() || true; }});
+    EXPECT_TRUE(drained);
+}
+
+TEST_P(RelayTest, QuiesceGivesUpOnAServerThatDoesNotRead) {
+    bool ready = false, drained = true;
+    run({[&] { return put(to_agent_, call_line("1", "ok")); }, [&] { return session_->unread_by_server() > 0; },
+         [&] {
+             session_->quiesce(std::chrono::milliseconds(30), [&](bool all) { ready = true; drained = all; });
+             return true;
+         },
+         [&] { return ready; }});
+    EXPECT_FALSE(drained);
+}
+
+}  // namespace
+}  // namespace callgate

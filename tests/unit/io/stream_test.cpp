@@ -1,0 +1,120 @@
+#include "io/stream.h"
+
+#include "ring_world.h"
+
+namespace callgate {
+namespace {
+
+class StreamTest : public ::testing::TestWithParam<Kind> {
+  protected:
+    bool is_socket() const { return GetParam() == Kind::socket; }
+    std::unique_ptr<Source> source(Fd fd) {
+        return std::make_unique<Source>(*world_.ring, std::move(fd), is_socket(),
+                                        Source::Events{[this](std::string_view bytes) { text_ += bytes; },
+                                                       [this] { ++ends_; }});
+    }
+    std::unique_ptr<Sink> sink(Fd fd) {
+        return std::make_unique<Sink>(*world_.ring, std::move(fd), is_socket(),
+                                      Sink::Events{[this] { ++written_; }, [this] { ++gone_; }, [this] { ++finished_; }},
+                                      Sink::Owner::others);
+    }
+    RingWorld world_;
+    ChannelEnds ends_of_ = make_channel(GetParam());
+    std::string text_;
+    int ends_ = 0, written_ = 0, gone_ = 0, finished_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Channels, StreamTest, ::testing::Values(Kind::pipe, Kind::socket),
+                         [](const auto& each) { return each.param == Kind::pipe ? "Pipe" : "Socket"; });
+
+TEST_P(StreamTest, ReadsUntilTheEnd) {
+    auto reading = source(std::move(ends_of_.read));
+    reading->resume();
+    EXPECT_TRUE(world_.run({[&] { return write(ends_of_.write.get(), "one", 3) == 3; }, [&] { return text_ == "one"; },
+                            [&] { return write(ends_of_.write.get(), "two", 3) == 3; }, [&] { return text_ == "onetwo"; },
+                            [&] { ends_of_.write.reset(); return true; }, [&] { return ends_ == 1; }}));
+    EXPECT_FALSE(reading->open());
+    EXPECT_TRUE(reading->idle());
+    EXPECT_GE(reading->fd(), 0);
+}
+
+TEST_P(StreamTest, StopKeepsTheDescriptor) {
+    auto reading = source(std::move(ends_of_.read));
+    int number = reading->fd();
+    reading->resume();
+    EXPECT_TRUE(world_.run({[&] { (void)!write(ends_of_.write.get(), "late", 4); reading->stop(); return true; },
+                            [&] { return reading->idle(); }}));
+    EXPECT_EQ(reading->fd(), number);
+    EXPECT_EQ(ends_, 0);
+    char rest[16];
+    fcntl(number, F_SETFL, O_NONBLOCK);
+    ssize_t got = read(number, rest, sizeof(rest));
+    EXPECT_EQ(text_ + std::string(rest, got > 0 ? got : 0), "late");
+    reading->close();
+    EXPECT_EQ(reading->fd(), -1);
+}
+
+TEST_P(StreamTest, CloseWithAReadInFlight) {
+    auto reading = source(std::move(ends_of_.read));
+    reading->resume();
+    EXPECT_TRUE(world_.run({[&] { return !reading->idle(); }, [&] { reading->close(); return true; },
+                            [&] { return reading->idle(); }}));
+    EXPECT_EQ(reading->fd(), -1);
+    EXPECT_EQ(ends_, 0);
+}
+
+TEST_P(StreamTest, PausedSourceReadsNoMore) {
+    auto reading = source(std::move(ends_of_.read));
+    reading->resume();
+    reading->pause();
+    EXPECT_TRUE(world_.run({[&] { return write(ends_of_.write.get(), "1", 1) == 1; }, [&] { return text_ == "1"; },
+                            [&] { return reading->idle() && write(ends_of_.write.get(), "2", 1) == 1; },
+                            [&] { EXPECT_EQ(text_, "1"); reading->resume(); return true; }, [&] { return text_ == "12"; },
+                            [&] { reading->close(); return true; }, [&] { return reading->idle(); }}));
+}
+
+TEST_P(StreamTest, FullChannelHoldsBytesBack) {
+    auto writing = sink(std::move(ends_of_.write));
+    const std::string large(1 << 20, 'x');
+    std::string received;
+    EXPECT_TRUE(world_.run({[&] { writing->pending() = large; writing->flush(); writing->finish(); return true; },
+                            [&] { received += drain(ends_of_.read); return received.size() == large.size(); },
+                            [&] { return finished_ == 1; }, [&] { return writing->pending_bytes() == 0; }}));
+    EXPECT_EQ(received, large);
+    char byte;
+    EXPECT_EQ(read(ends_of_.read.get(), &byte, 1), 0);
+    EXPECT_EQ(gone_, 0);
+    writing->close();
+}
+
+TEST_P(StreamTest, HangUpIsNoticedWithoutWriting) {
+    auto writing = sink(std::move(ends_of_.write));
+    writing->watch_hangup();
+    EXPECT_TRUE(world_.run({[&] { ends_of_.read.reset(); return true; }, [&] { return gone_ == 1; },
+                            [&] { return writing->idle(); }}));
+    EXPECT_FALSE(writing->open());
+    EXPECT_EQ(writing->fd(), -1);
+}
+
+TEST_P(StreamTest, WritingToNobody) {
+    signal(SIGPIPE, SIG_IGN);
+    auto writing = sink(std::move(ends_of_.write));
+    ends_of_.read.reset();
+    EXPECT_TRUE(world_.run({[&] { writing->pending() = "x"; writing->flush(); return true; }, [&] { return gone_ == 1; }}));
+    EXPECT_EQ(writing->pending_bytes(), 0u);
+    writing->pending() = "y";
+    writing->flush();
+    EXPECT_EQ(writing->pending_bytes(), 0u);
+}
+
+TEST_P(StreamTest, CloseWithAWriteInFlight) {
+    auto writing = sink(std::move(ends_of_.write));
+    writing->watch_hangup();
+    EXPECT_TRUE(world_.run({[&] { writing->pending().assign(4 << 20, 'x'); writing->flush(); return true; },
+                            [&] { return !writing->idle(); }, [&] { writing->close(); return true; },
+                            [&] { return writing->idle(); }}));
+    EXPECT_EQ(writing->fd(), -1);
+    EXPECT_EQ(gone_, 0);
+}
+
+}  // namespace
+}  // namespace callgate
