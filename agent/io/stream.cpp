@@ -1,11 +1,13 @@
 #include "io/stream.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace callgate {
 namespace {
 
+constexpr std::chrono::milliseconds kHangupInterval{100};
 constexpr size_t kKeepCapacity = 4096;  // of an idle buffer; more is given back
 
 void give_back(std::string& buffer) {
@@ -154,8 +156,22 @@ void Sink::hung_up(int result) {
         return;
     }
     if (result == -ECANCELED) return;
+    if (result > 0 && !(result & (POLLHUP | POLLERR))) return look_for_hangup();
     close();
     events_.gone();
+}
+
+// io_uring reports a half-closed socket (POLLRDHUP) asked for or not. The other half may be open for long: from here on
+// the hang-up proper is looked for at intervals.
+void Sink::look_for_hangup() {
+    pollfd poll{fd_.get(), 0, 0};
+    if (::poll(&poll, 1, 0) == 1 && (poll.revents & (POLLHUP | POLLERR))) {
+        close();
+        return events_.gone();
+    }
+    ring_.after(kHangupInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired() && open_) look_for_hangup();
+    });
 }
 
 }  // namespace callgate

@@ -4,6 +4,7 @@
 // idle() tells when none is left, and only then may the object die.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -77,6 +78,7 @@ class Sink : public Completion {
         Sink& sink_;
     };
     void hung_up(int result);
+    void look_for_hangup();
     void end_if_done();
 
     Ring& ring_;
@@ -86,6 +88,7 @@ class Sink : public Completion {
     bool widened_ = false;
     Events events_;
     Hangup hangup_{*this};
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
     std::string pending_, writing_;
     size_t written_ = 0;
     bool open_ = true, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false, watching_ = false;

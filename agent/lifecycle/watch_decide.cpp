@@ -86,7 +86,7 @@ void Watcher::State::turn_once() {
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
     ++identified;
-    PolicyStore::Match match = options.policies->find(server);
+    PolicyStore::Match match = options.policies->find(server, help.while_waiting);
     if (!match.policy && options.deny_unnamed) {
         static const auto no_policy = Policy::deny_everything(
             "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);

@@ -72,13 +72,14 @@ bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server
            match.user == std::to_string(server.process.uid);
 }
 
-bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for) {
+bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for,
+             const std::function<void()>& while_hashing) {
     if (!matches_but_for_hash(match, server)) return false;
     if (match.exe_sha256.empty()) return true;
     if (server.exe_sha256.empty() && !hash_asked_for) {
         hash_asked_for = true;
         // A program that cannot be read has no hash, and matches no policy that names one.
-        Result<std::string> hash = exe_sha256_of(server.process.pid);
+        Result<std::string> hash = exe_sha256_of(server.process.pid, while_hashing);
         if (hash.ok()) server.exe_sha256 = std::move(hash).value();
     }
     return match.exe_sha256 == server.exe_sha256;
@@ -123,13 +124,13 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory) {
     return store;
 }
 
-PolicyStore::Match PolicyStore::find(ServerIdentity& server) const {
+PolicyStore::Match PolicyStore::find(ServerIdentity& server, const std::function<void()>& while_hashing) const {
     std::vector<std::shared_ptr<const Policy>> best;
     int best_specificity = 0;
     bool hash_asked_for = false;
     for (const auto& policy : policies_) {
         const int specificity = policy->match().specificity();
-        if (specificity < best_specificity || !matches(policy->match(), server, hash_asked_for)) continue;
+        if (specificity < best_specificity || !matches(policy->match(), server, hash_asked_for, while_hashing)) continue;
         if (specificity > best_specificity) best.clear();
         best_specificity = specificity;
         best.push_back(policy);

@@ -25,7 +25,7 @@ class PolicyStore {
         std::string tie;
     };
     // exe_sha256 is asked for (and computed) only if some policy names one.
-    Match find(ServerIdentity& server) const;
+    Match find(ServerIdentity& server, const std::function<void()>& while_hashing = {}) const;
     const std::vector<std::shared_ptr<const Policy>>& policies() const { return policies_; }
     const std::vector<PolicyProblem>& problems() const { return problems_; }
 

@@ -15,7 +15,7 @@ namespace callgate {
 namespace {
 
 constexpr size_t kHashesMax = 1024;
-constexpr size_t kChunkBytes = size_t{256} << 10;
+constexpr size_t kChunkBytes = size_t{64} << 10;
 
 LruCache<std::string, std::string>& hashes() {
     static LruCache<std::string, std::string> cache(kHashesMax);
@@ -24,7 +24,7 @@ LruCache<std::string, std::string>& hashes() {
 
 }  // namespace
 
-Result<std::string> exe_sha256_of(pid_t pid) {
+Result<std::string> exe_sha256_of(pid_t pid, const std::function<void()>& now_and_then) {
     const std::string path = "/proc/" + std::to_string(pid) + "/exe";
     Fd fd = Fd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd && (errno == ENOENT || errno == ESRCH)) {
@@ -44,6 +44,7 @@ Result<std::string> exe_sha256_of(pid_t pid) {
         if (got < 0) return Error::system("read", path, errno);
         if (got == 0) break;
         crypto_hash_sha256_update(&state, chunk.data(), static_cast<size_t>(got));
+        if (now_and_then) now_and_then();
     }
     unsigned char digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_final(&state, digest);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,7 @@ Result<ProcessFacts> read_process(pid_t pid);
 Result<ServerIdentity> identify_server(pid_t pid);
 Result<PeerIdentity> identify_peer(pid_t pid);
 // SHA-256 of /proc/PID/exe; remembered by (device, inode, size, mtime), bounded.
-Result<std::string> exe_sha256_of(pid_t pid);
+// `now_and_then` is called while a large program is being read, which takes a second for some.
+Result<std::string> exe_sha256_of(pid_t pid, const std::function<void()>& now_and_then = {});
 
 }  // namespace callgate

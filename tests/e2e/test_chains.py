@@ -1,5 +1,8 @@
 """The process that reads is not always the one that was started: the session is governed, once, wherever it ends up."""
 import shutil
+import socket
+import subprocess
+import sys
 
 from governed import *  # noqa: F403
 from governed import (DENIED, EVERYTHING, LIMITED, NODE, NODE_DIRECTORY, NOTES_PY, PYTHON, SERVERS, EndToEnd, Path, json,
@@ -88,6 +91,28 @@ class TestChains(EndToEnd):
             self.assertEqual(client.shutdown(), 7)
         ended = agent.wait_audit("session_end", count=2)
         self.assertEqual(len({r["session"] for r in ended}), 2)
+
+
+class TestOneSocket(EndToEnd):
+    """One AF_UNIX socket for both directions, as inetd and socat give."""
+
+    def test_what_is_answered_after_the_half_close_arrives(self):
+        agent = self.agent({"p": policy({"command": "*one-socket*"}, denied="delete_note")})
+        script = ("import os\nwhile os.read(0, 4096): pass\n"
+                  "text = b'x' * 3000000 + b'\\n'\nwhile text: text = text[os.write(1, text):]\n")
+        ours, theirs = socket.socketpair()
+        server = subprocess.Popen([sys.executable, "-c", script, "one-socket"], stdin=theirs, stdout=theirs)
+        theirs.close()
+        with ours:
+            ours.sendall(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+            ours.shutdown(socket.SHUT_WR)
+            ours.settimeout(20)
+            received = 0
+            while data := ours.recv(1 << 16):
+                received += len(data)
+        self.assertEqual(received, 3000001)
+        self.assertEqual(server.wait(timeout=20), 0)
+        self.assertEqual(agent.wait_audit("session_end")[0]["frames"]["forwarded"], 1)
 
 
 if __name__ == "__main__":
