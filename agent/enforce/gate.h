@@ -85,7 +85,8 @@ class Gate {
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
     void server_line(std::string_view line);
-    void server_response(std::string_view line, const Message& message);
+    bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
+    bool send_filtered(std::string_view line);
     void pass_server_fragment();
     // Where answers to the client go: straight out, or aside while a line of the server is half sent.
     std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_; }

