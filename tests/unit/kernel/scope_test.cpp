@@ -12,12 +12,12 @@ bool has(const std::vector<pid_t>& pids, pid_t pid) { return std::find(pids.begi
 TEST(Scope, DescendantsOfARoot) {
     Ends pipe = make_pipe();
     Child first([&] {
-        pid_t grandchild = fork();
-        if (grandchild == 0) {
+        if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            pause();
+            // Only now may its parent end: it would outlive it otherwise.
+            pid_t self = getpid();
+            (void)!write(pipe.write.get(), &self, sizeof(self));
         }
-        (void)!write(pipe.write.get(), &grandchild, sizeof(grandchild));
         pause();
     });
     Child second;
