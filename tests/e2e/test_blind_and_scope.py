@@ -1,6 +1,7 @@
 """What callgate cannot take over is said and decided by the policy; what is out of scope is not touched at all."""
 import ctypes
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -123,7 +124,9 @@ class TestByUser(EndToEnd):
 
     def test_a_server_and_a_filter_of_one_user(self):
         agent = self.agent({"p": policy({"user": str(NOBODY)}, default="deny")})
-        server = self.client([MCP_SERVER], uid=NOBODY)
+        place = self.directory()  # the build may lie where only its owner can look
+        place.chmod(0o755)
+        server = self.client([shutil.copy(MCP_SERVER, place)], uid=NOBODY)
         server.post("initialize", {"protocolVersion": "2025-11-25", "capabilities": {},
                                    "clientInfo": {"name": "x", "version": "1"}}, identifier=0)
         server.answer(0)
