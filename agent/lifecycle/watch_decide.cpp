@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/clock.h"
 #include "kernel/stdio_channels.h"
@@ -321,7 +322,9 @@ void Watcher::State::scan() {
         if (channels) running.push_back({std::move(*server), match, *channels});
     }
     std::sort(running.begin(), running.end(), [](const Running& a, const Running& b) {
-        return a.server.process.start_time > b.server.process.start_time;
+        const ProcessFacts &x = a.server.process, &y = b.server.process;
+        // started within the same clock tick: the higher number is the younger, but for one wrap-around
+        return std::tie(x.start_time, x.pid) > std::tie(y.start_time, y.pid);
     });
     for (Running& each : running) {
         const cg_channel_key& input = each.channels.input;
