@@ -71,6 +71,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle_expect_100(self):
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     # -- bodies
     def pieces(self):
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
