@@ -198,6 +198,7 @@ TEST(Steering, AnotherNetworkNamespace) {
         return bpf_prog_query(netns.get(), BPF_SK_LOOKUP, 0, nullptr, ids, &programs) ? -1 : int(programs);
     };
     EXPECT_EQ(programs_there(), 1);
+    other.end();  // a fork of ours holds what we hold
     server.end();
     ASSERT_TRUE(world.hears_until([&] { return !world.space; }));
     EXPECT_TRUE(comes_true([&] { return programs_there() == 0; }));
