@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "audit/log.h"
+#include "enforce/frame_counts.h"
 #include "enforce/opening.h"
 #include "enforce/pending.h"
 #include "frame/line_framer.h"
@@ -19,17 +20,6 @@
 #include "policy/policy.h"
 
 namespace callgate {
-
-struct FrameCounts {
-    uint64_t in = 0, forwarded = 0, denied = 0, refused = 0, held = 0;  // client to server
-    uint64_t blank = 0;             // empty lines, dropped
-    uint64_t server_in = 0, server_forwarded = 0;
-    uint64_t lists_filtered = 0;
-    uint64_t foreign_bytes = 0;     // passed while the stream was not MCP
-    uint64_t client_bytes = 0, server_bytes = 0;
-    FrameCounts& operator+=(const FrameCounts& other);
-    bool conserved() const { return in == forwarded + denied + refused + held && server_in == server_forwarded; }
-};
 
 struct GateOptions {
     std::shared_ptr<const Policy> policy;
