@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "audit/log.h"
+#include "enforce/call_judge.h"
 #include "enforce/frame_counts.h"
 #include "enforce/opening.h"
 #include "enforce/pending.h"
@@ -70,8 +71,7 @@ class Gate {
     void client_message(std::string_view line, const Message& message);
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
-    void forward(std::string_view line, const Message& message, Verdict& verdict, const RecordId& record);
-    const Verdict& judge(const Message& message);
+    void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
     void server_line(std::string_view line);
@@ -82,11 +82,11 @@ class Gate {
     std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_; }
 
     GateOptions options_;
-    CounterTable& counters_;
     AuditLog& audit_;
     std::string& to_server_;
     std::string& to_client_;
     Caller caller_;
+    CallJudge judge_;
     bool enforcing_;
     Opening opening_;
     MessageParser client_parser_, server_parser_;
@@ -94,7 +94,6 @@ class Gate {
     ClientLines client_lines_{*this};
     ServerLines server_lines_{*this};
     PendingTable pending_;
-    Verdict verdict_;
     FrameCounts counts_;
     std::string judge_from_opening_;
     std::string answers_waiting_;

@@ -44,6 +44,7 @@ struct ServerMatch {
 struct CompiledPolicy;
 
 enum class Mode : uint8_t { enforce, shadow, observe };
+std::string_view mode_name(Mode mode);  // as in a policy file
 enum class OnBlind : uint8_t { allow, kill };
 enum class DenyAs : uint8_t { result, error };
 
