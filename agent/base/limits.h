@@ -47,7 +47,9 @@ inline constexpr size_t kHttpTargetBytesMax = size_t{16} << 10;
 inline constexpr size_t kHttpBlankLinesMax = 4;
 // Content-Length or the size of one chunk: every reader's integers hold it exactly, JavaScript's too.
 inline constexpr uint64_t kHttpBodyLengthMax = (uint64_t{1} << 53) - 1;
-// A chunk's size line; only an extension can make it long.
+// Digits of a chunk size, leading zeros too (kHttpBodyLengthMax has 14).
+inline constexpr size_t kHttpChunkDigitsMax = 16;
+// Between a chunk's size and the end of its line: only an extension can make it long.
 inline constexpr size_t kHttpChunkLineBytesMax = 1024;
 // All trailer lines of a chunked body.
 inline constexpr size_t kHttpTrailerBytesMax = size_t{8} << 10;

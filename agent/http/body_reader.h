@@ -74,10 +74,10 @@ class BodyReader {
     };
     Piece content(std::string_view bytes);
     Piece framing_bytes(std::string_view bytes);
-    HttpRefusal step(unsigned char byte);
-    HttpRefusal size_byte(unsigned char byte);
-    HttpRefusal extension_byte(unsigned char byte);
-    HttpRefusal trailer_byte(unsigned char byte);
+    HttpRefusal step(char byte);
+    HttpRefusal size_byte(char byte);
+    HttpRefusal extension_byte(char byte);
+    HttpRefusal trailer_byte(char byte);
 
     BodyFraming framing_;
     Extensions extensions_ = Extensions::refuse;

@@ -36,7 +36,7 @@ struct ResponseRewrite {
     bool body_changed = false;  // ETag and the digest fields go
     bool keep_alive = true;
 };
-// A server's response head with another framing; its status, reason, version and end-to-end fields stay.
+// A server's response head with another framing; its status, reason, version (chunked: 1.1) and end-to-end fields stay.
 void append_response_head(std::string& out, const ResponseHead& head, const ResponseRewrite& rewrite);
 
 // A response of our own. Date and Server are not sent: nobody needs them.
@@ -51,7 +51,7 @@ struct Answer {
     bool event_stream = false;      // Cache-Control: no-cache
 };
 void append_answer_head(std::string& out, const Answer& answer);
-// The head with Content-Length, and the body.
+// The head with Content-Length, and the body. Not for 204, which has neither.
 void append_answer(std::string& out, Answer answer, std::string_view body);
 // HTTP/1.1 100 Continue.
 void append_continue(std::string& out);

@@ -47,9 +47,9 @@ class HeadFramer {
     void reset();
 
   private:
-    enum class Place : uint8_t { blank, first_word, line, line_start };
+    enum class Place : uint8_t { blank, tls, first_word, line, line_start };
     Found step(unsigned char byte, std::string_view bytes);
-    Found first_byte(unsigned char byte, std::string_view bytes);
+    Found first_byte(unsigned char byte);
     Found refuse(HttpRefusal refusal, size_t offset);
 
     Side side_;

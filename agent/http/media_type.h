@@ -20,7 +20,7 @@ struct ContentType {
     bool is(std::string_view wanted) const;  // "type/subtype" in any case
     bool is_json() const;                    // application/json, or any subtype that ends in "+json"
     bool is_event_stream() const { return is("text/event-stream"); }
-    // No charset, utf-8 or us-ascii (which is UTF-8 too), in any case.
+    // No charset, utf-8 or utf8. Not us-ascii: readers of that replace what is above 0x7f.
     bool is_utf8() const;
 };
 // Nothing where it is no media type, a parameter is malformed, or charset stands there twice.

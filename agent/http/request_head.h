@@ -13,13 +13,13 @@
 //
 // Views point into the bytes that were parsed: the caller keeps them where they are for as long as it uses the head.
 #pragma once
-#include <optional>
-#include <string>
 #include <string_view>
 
 #include "http/fields.h"
 #include "http/framing.h"
+#include "http/mcp_value.h"
 #include "http/refusal.h"
+#include "http/target_path.h"
 
 namespace callgate {
 
@@ -36,30 +36,19 @@ struct RequestHead {
     BodyFraming framing;
     bool keep_alive = true;      // the client lets the connection stay
     bool expect_continue = false;  // it waits for 100 before it sends the body (never in HTTP/1.0)
-    std::string_view host;       // Host's value, empty where HTTP/1.0 has none
+    bool wants_upgrade = false;    // Connection: upgrade
+    std::string_view host;         // Host's value, empty where HTTP/1.0 has none
 
     // `head`: from the first byte of the request line to the blank line, both included (HeadFramer cuts it so).
     // Where a problem is returned, nothing else of the object may be used. May be called again for the next head.
     HttpProblem parse(std::string_view head);
 
-    // The protocols that the client would change to: Upgrade, where Connection says that it is meant. Several fields
-    // or values: the first. Note "h2c": after it the server may speak HTTP/2 on this connection.
+    // The protocol that the client would change to: Upgrade, where Connection says that it is meant. Several fields or
+    // values: the first. Note "h2c": after it the server may speak HTTP/2 on this connection.
     std::string_view upgrade() const;
     bool is(std::string_view wanted_method) const { return method == wanted_method; }  // methods have a case
     // Any of Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name.
     bool has_mcp_field() const;
 };
-
-// A value as MCP revision 2026-07-28 writes it in Mcp-Name and Mcp-Param-*: plain, or =?base64?…?= around the UTF-8.
-//   "echo" -> "echo"    "=?base64?ZWNobw==?=" -> "echo"    "=?base64?!?=" -> nothing
-// Nothing too where what comes out is longer than kNameBytesMax.
-std::optional<std::string> decode_mcp_value(std::string_view value);
-
-// A path as the most generous server would understand it, to compare with a policy's `path`: percent-encoding decoded,
-// '\' taken for '/', ";parameters" of a segment dropped, empty and dot segments resolved, ASCII letters in lower case,
-// no slash at the end.
-//   "/mcp" "/MCP/" "//mcp" "/%6dcp" "/x/../mcp" "/mcp;a=b"  ->  "/mcp"         "" "/" "//"  ->  "/"
-// A policy that is restricted to one path must compare so: else `/%6dcp` goes past it and reaches the same handler.
-std::string loosest_path(std::string_view path);
 
 }  // namespace callgate

@@ -35,7 +35,7 @@ class SseReader {
         virtual void event(const SseEvent& event) = 0;
         // Bytes that dispatch nothing: comments, blank lines, blocks without a data line.
         virtual void other(std::string_view raw) = 0;
-        // An event over the limit: all its bytes in pieces, the first of them the limit's worth, then the end of it.
+        // An item over the limit: all its bytes in pieces as they come, then its end.
         virtual void oversize(std::string_view piece) = 0;
         virtual void oversize_end() = 0;
     };
@@ -46,24 +46,27 @@ class SseReader {
     // Bytes of an item that is not complete. At the end of the stream a client discards them.
     std::string_view rest() const { return buffer_; }
     // Nothing has begun: something may be written between.
-    bool at_boundary() const { return buffer_.empty() && !oversize_; }
-    void clear();
+    bool at_boundary() const { return item_empty_; }
 
   private:
-    void deliver(std::string_view raw, Handler& handler);
-    void deliver_oversize(std::string_view piece, bool ended, Handler& handler);
     size_t item_length(std::string_view bytes);
+    bool ends_item(char byte);
+    bool ends_byte_order_mark(char byte);
+    void keep(std::string_view bytes, Handler& handler);
+    void complete(std::string_view bytes, Handler& handler);
+    void deliver(std::string_view raw, Handler& handler);
 
     size_t event_bytes_max_;
-    std::string buffer_;   // the item that is not complete
-    std::string data_;     // of an event with several data lines
-    bool at_start_ = true;         // of the stream: a byte order mark may come
-    bool after_cr_ = false;        // the last byte was a CR: a LF now belongs to it
-    bool line_empty_ = true;       // nothing on this line yet
-    bool first_line_ = true;       // of the item
-    bool comment_ = false;         // the item so far is one comment line
-    bool oversize_ = false;        // inside an event that is too long
-    size_t item_bytes_ = 0;        // of it so far
+    std::string buffer_;         // the item that is not complete
+    std::string data_;           // of an event with several data lines
+    bool at_start_ = true;       // of the stream: a byte order mark may come
+    uint8_t mark_bytes_ = 0;     // of the byte order mark so far
+    bool item_empty_ = true;     // no byte of the item yet
+    bool first_line_ = true;     // of the item
+    bool line_empty_ = true;     // no byte on this line yet
+    bool comment_ = false;       // the item is one comment line
+    bool after_cr_ = false;      // the last byte was a CR: a LF now belongs to it
+    bool oversize_ = false;      // inside an event that is too long
 };
 
 // "event: message\ndata: …\n\n"; every line of `data` gets its own data field, whatever ends it.
