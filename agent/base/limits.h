@@ -1,5 +1,6 @@
 // Every bound of the agent, with its reason (invariant I6). What happens when one is reached is said beside it.
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -53,6 +54,11 @@ inline constexpr size_t kHttpChunkDigitsMax = 16;
 inline constexpr size_t kHttpChunkLineBytesMax = 1024;
 // All trailer lines of a chunked body.
 inline constexpr size_t kHttpTrailerBytesMax = size_t{8} << 10;
+
+// A connection that has been closed on our side waits this long for the client's side; then it is cut.
+inline constexpr std::chrono::milliseconds kHttpLinger{2000};
+// Connections of HTTP clients at once, each with four descriptors; one more is reset and counted.
+inline constexpr size_t kHttpConnectionsMax = 65536;
 
 // --- audit ------------------------------------------------------------------------------------------------------
 // Bytes queued for the writer thread; overflow is counted and recorded as a gap.
