@@ -5,6 +5,7 @@
 // a shared pool when data arrives, so an idle connection holds none.
 #pragma once
 #include <liburing.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -40,6 +41,9 @@ class Ring {
     // All of these queue an operation; it is submitted by the next turn of the loop.
     void read(int fd, bool is_socket, Completion* completion);
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion);
+    void accept(int listener, Completion* completion);         // one connection; its result is the descriptor
+    // `address` must stay until the operation is submitted.
+    void connect(int fd, const sockaddr* address, socklen_t length, Completion* completion);
     void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
     void poll_readable(int fd, Completion* completion);        // POLLIN, once
     void cancel(Completion* completion);                       // every operation of it; each still completes

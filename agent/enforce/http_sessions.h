@@ -1,0 +1,104 @@
+// HttpSessions: the sessions of HTTP clients, each of which may use many connections, one after the other or at once.
+//
+// A session is opened
+// - by an initialize: known by the Mcp-Session-Id of the server's response, where that has one (Streamable HTTP);
+// - by the `endpoint` event of a GET stream: known by the target that the event names (HTTP+SSE);
+// - else by who asks: local user and program, or remote host, and the clientInfo name of revision 2026-07-28.
+//
+//   POST initialize -> response with Mcp-Session-Id: 1f  ->  session_start; every request with that header belongs to it
+//   DELETE with Mcp-Session-Id: 1f -> 200                ->  session_end, with its counts
+//
+// Only a server makes the first two: a header that no server gave means nothing, so that nobody gets fresh counters by
+// making one up. Bounded: where kHttpSessionsMax are open, the one unused longest ends. One thread.
+#pragma once
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "audit/log.h"
+#include "enforce/frame_counts.h"
+#include "enforce/http_facts.h"
+#include "enforce/pending.h"
+#include "policy/policy.h"
+
+namespace callgate {
+
+class HttpGate;
+
+enum class HttpSessionKind : uint8_t { header, stream, peer };
+
+struct HttpSession {
+    std::string id;  // in audit records and counters; never what the server or the client says
+    HttpSessionKind kind = HttpSessionKind::peer;
+    std::shared_ptr<const HttpFacts> facts;  // of the connection that opened it
+    std::shared_ptr<const Policy> policy;
+    std::string client_name;  // clientInfo, as the client says
+    int64_t opened_ns = 0;    // realtime
+    int64_t used_ns = 0;      // monotonic
+    FrameCounts counts;
+    PendingTable pending;     // forwarded and not answered
+    HttpGate* stream = nullptr;  // HTTP+SSE: where its answers go, while that is open
+    bool modern = false;         // revision 2026-07-28 or later
+    bool ended = false;
+
+  private:
+    friend class HttpSessions;
+    std::string key;
+    std::shared_ptr<const AuditSession> audit_session;
+    std::list<std::shared_ptr<HttpSession>>::iterator place;
+};
+
+class HttpSessions {
+  public:
+    explicit HttpSessions(AuditLog& audit);
+    ~HttpSessions();  // ends them all
+
+    using Facts = std::shared_ptr<const HttpFacts>;
+    using Pointer = std::shared_ptr<HttpSession>;
+
+    // --- for the gates --------------------------------------------------------------------------------------------
+    // A session without a name yet: an initialize is on its way. It counts as open; name it or end it.
+    Pointer open(const Facts& facts, std::shared_ptr<const Policy> policy, std::string_view client_name);
+    // The server has given its session a name. Ends an older session of that name.
+    void name_by_header(const Pointer& session, std::string_view header);
+    // The server has given it none: it is the session of this peer from now on.
+    void name_by_peer(const Pointer& session, std::string_view client_name);
+    Pointer find_by_header(const Facts& facts, std::string_view header);
+    // Opens one where there is none.
+    Pointer by_peer(const Facts& facts, const std::shared_ptr<const Policy>& policy, std::string_view client_name);
+    // HTTP+SSE: `gate` streams, and its server takes this session's messages at `target`.
+    Pointer open_stream(const Facts& facts, std::shared_ptr<const Policy> policy, std::string_view target, HttpGate& gate);
+    Pointer find_by_target(const Facts& facts, std::string_view target);
+    void end(const Pointer& session, std::string_view reason);
+
+    // --- for the owner --------------------------------------------------------------------------------------------
+    // Ends what has not been used for kHttpSessionIdleSeconds. Call it now and then.
+    void end_idle(int64_t now_monotonic_ns);
+    void end_all(std::string_view reason);
+    size_t size() const { return sessions_.size(); }
+    uint64_t opened() const { return opened_; }
+    const FrameCounts& ended_counts() const { return ended_counts_; }
+    const std::list<Pointer>& sessions() const { return sessions_; }  // unused longest first
+
+  private:
+    struct Hash {
+        using is_transparent = void;
+        size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    Pointer add(const Facts& facts, std::shared_ptr<const Policy> policy, HttpSessionKind kind, std::string_view client_name);
+    void give_key(const Pointer& session, HttpSessionKind kind, std::string key);
+    Pointer find(const std::string& key);
+    void used(const Pointer& session);
+
+    AuditLog& audit_;
+    RecordIdMaker ids_;
+    std::list<Pointer> sessions_;
+    std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> by_key_;
+    uint64_t opened_ = 0;
+    FrameCounts ended_counts_;
+};
+
+}  // namespace callgate
