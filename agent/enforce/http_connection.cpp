@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace callgate {
@@ -86,7 +87,7 @@ void HttpConnection::connected(int result) {
 void HttpConnection::client_bytes(std::string_view bytes) {
     if (lingering_ || ended_already_) return;
     client_spoke_ = true;
-    if (gate_) {
+    if (gate_ && !half_open_tunnel_) {
         gate_->client_bytes(bytes);
     } else {
         server_sink_.pending().append(bytes);
@@ -114,6 +115,8 @@ void HttpConnection::client_ended() {
 
 void HttpConnection::server_ended() {
     server_reset_ = was_reset(server_source_.fd());
+    // HTTP is over when the server has ended; in a tunnel it may still listen.
+    half_open_tunnel_ = gate_ && !gate_->tunnel_reason().empty() && !gate_->close_client();
     if (gate_) gate_->server_end();
     pump();
     end_if_over();
@@ -148,17 +151,18 @@ void HttpConnection::pump_once() {
     if (server_reset_ && all_said) return reset();
     bool client_over = !client_source_.open();
     bool server_has_all = state_ == Server::connected && server_sink_.pending_bytes() == 0;
-    if (server_has_all && (gate_ ? gate_->ends_server() : client_over)) server_sink_.finish();
+    bool passes = !gate_ || half_open_tunnel_;
+    if (server_has_all && (passes ? client_over : gate_->ends_server())) server_sink_.finish();
     if (!all_said) return;
-    if (gate_ ? gate_->close_client() : server_over && client_over) return close_client_gently();
-    if (!gate_ && server_over) client_sink_.finish();
-    if (draining_ && client_is_quiet()) close_client_gently();
+    if (passes ? server_over && client_over : gate_->close_client()) return close_client_gently();
+    if (passes && server_over) client_sink_.finish();
+    if (draining_ && is_quiet()) close_client_gently();
 }
 
 void HttpConnection::choose_readers() {
     bool to_client_full = client_sink_.pending_bytes() > kOutputBytesHigh;
     bool to_server_full = server_sink_.pending_bytes() > kOutputBytesHigh;
-    bool client_wanted = !gate_ || gate_->wants_client();
+    bool client_wanted = !gate_ || half_open_tunnel_ || gate_->wants_client();
     if (client_wanted && !to_server_full && !to_client_full) {
         client_source_.resume();
     } else {
@@ -175,8 +179,11 @@ void HttpConnection::obey_gate() {
     on_blind_ == OnBlind::allow ? gate_->pass_blind() : reset();
 }
 
-bool HttpConnection::client_is_quiet() const {
-    return gate_ && gate_->is_quiet() && gate_->tunnel_reason().empty() && server_sink_.pending_bytes() == 0;
+// Nobody waits for an answer, and no request is on its way as far as one can see.
+bool HttpConnection::is_quiet() const {
+    int unread = 0;
+    return gate_ && gate_->is_quiet() && server_sink_.pending_bytes() == 0 && (client_spoke_ || drain_is_old_) &&
+           ioctl(client_source_.fd(), FIONREAD, &unread) == 0 && unread == 0;
 }
 
 // A close while the client's bytes are unread would reset the connection, and the client might lose its answer: it is
@@ -199,6 +206,12 @@ void HttpConnection::close_client_gently() {
 void HttpConnection::drain() {
     draining_ = true;
     pump();
+    if (ended_already_ || client_spoke_) return;
+    ring_.after(kHttpLinger, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (alive.expired()) return;
+        drain_is_old_ = true;
+        pump();
+    });
 }
 
 void HttpConnection::reset() {

@@ -35,7 +35,7 @@ class HttpConnection {
                    CounterTable& counters, AuditLog& audit, Ended ended);
 
     void start();
-    // From now on: close as soon as no exchange is in hand.
+    // From now on: close as soon as no exchange is in hand. One that has just begun is given time to ask for something.
     void drain();
     void close();  // at once
     bool ended() const { return ended_already_; }
@@ -67,7 +67,7 @@ class HttpConnection {
     void close_client_gently();
     void reset();
     void end_if_over();
-    bool client_is_quiet() const;
+    bool is_quiet() const;
 
     Ring& ring_;
     SocketAddress server_;
@@ -82,7 +82,8 @@ class HttpConnection {
     bool pumping_ = false, pump_again_ = false;
     bool connect_in_flight_ = false;
     bool client_spoke_ = false;
-    bool draining_ = false;
+    bool draining_ = false, drain_is_old_ = false;
+    bool half_open_tunnel_ = false;  // the server has said all it wants to; the gate is past
     bool lingering_ = false;  // everything is said: only the client's end is waited for
     bool server_reset_ = false;
     bool ended_already_ = false;

@@ -33,6 +33,7 @@ std::deque<Watcher::State::Work>& Watcher::State::work() {
 void Watcher::State::listen() {
     std::lock_guard lock(hearing);
     programs->poll();
+    listeners->steer_overdue();
 }
 
 void Watcher::State::on_event(const cg_event& event) {
@@ -72,6 +73,7 @@ void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
 
 void Watcher::State::turn_once() {
     listen();
+    listeners->work();
     std::deque<Work>& mine = work();
     while (!mine.empty()) {
         Work next = std::move(mine.front());
@@ -82,17 +84,14 @@ void Watcher::State::turn_once() {
             case CG_EVENT_EXPIRED: on_expired(next.event); break;
         }
         listen();
+        listeners->work();  // who listens is waiting for it
     }
 }
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
     ++identified;
     PolicyStore::Match match = options.policies->find(server, help.while_waiting);
-    if (!match.policy && options.deny_unnamed) {
-        static const auto no_policy = Policy::deny_everything(
-            "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
-        match.policy = no_policy;
-    }
+    if (!match.policy) match.policy = for_unnamed;
     return match;
 }
 
@@ -310,7 +309,10 @@ void Watcher::State::scan() {
         StdioChannels channels;
     };
     std::vector<Running> running;
+    listeners->scan();
     for (pid_t pid : processes_in_scope(options.scope)) {
+        listen();
+        listeners->work();
         auto server = identify_server(pid);
         if (!server) continue;
         auto channels = standard_channels(pid);

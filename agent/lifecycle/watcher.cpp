@@ -24,6 +24,12 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.wake = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!state.wake) return Error::system("eventfd", "", errno);
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
+    if (state.options.deny_unnamed)
+        state.for_unnamed = Policy::deny_everything(
+            "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
+    ListenWatch::Options listening{state.options.scope, [&state](ServerIdentity& server) { return state.find_policy(server); },
+                                   state.for_unnamed};
+    state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
     state.help.while_waiting = [&state] { state.listen(); };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
         state.listen();
@@ -65,12 +71,14 @@ void Watcher::run() {
             if (half == 0) {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);
+                // Where no policy can name a server, nobody is made to wait.
+                state.listeners->enable_holds(state.for_unnamed || !state.options.policies->policies().empty());
                 state.scan();
                 scanned.set_value();
             }
             while (!state.stopping) {
                 pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
-                ::poll(waiting, 2, 1000);
+                ::poll(waiting, 2, state.listeners->is_impatient() ? 1 : 1000);
                 state.listen();
                 std::unique_lock turn(state.turn, std::defer_lock);
                 state.take_turn(turn);
@@ -84,11 +92,17 @@ void Watcher::run() {
     scanned.get_future().wait();
 }
 
-void Watcher::stop_taking() {
-    state_->post([state = state_.get()] {
+void Watcher::stop_taking(std::function<void()> done) {
+    state_->post([state = state_.get(), done = std::move(done)] {
         state->taking = false;
         state->programs->enable_holds(false);
+        state->listeners->release_all();
+        done();
     });
+}
+
+std::optional<cg_peer> Watcher::take_peer(const SocketAddress& client, const SocketAddress& server) const {
+    return state_->listeners->take_peer(client, server);
 }
 
 void Watcher::stop() {

@@ -96,8 +96,10 @@ bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_
     return match.exe_sha256 == server.exe_sha256;
 }
 
-std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
-                                           std::string& names) {
+}  // namespace
+
+std::shared_ptr<const Policy> PolicyStore::deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
+                                                        std::string& names) {
     Mode mode = Mode::observe;  // becomes the strictest of the tied policies
     for (const auto& policy : tied) {
         if (!names.empty()) names += ", ";
@@ -108,8 +110,6 @@ std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<con
         "(policy tie)", "(policy tie)",
         "Several policies name this server equally well; nothing is allowed until one does.", mode);
 }
-
-}  // namespace
 
 Result<PolicyStore> PolicyStore::load(const std::string& directory) {
     const std::vector<std::string> names = TRY(list_files(directory));
