@@ -68,7 +68,8 @@ BodyReader::Piece BodyReader::framing_bytes(std::string_view bytes) {
     while (took < bytes.size() && place_ != Place::content && place_ != Place::done) {
         const HttpRefusal refusal = step(bytes[took]);
         if (refusal != HttpRefusal::none) {
-            problem_ = {refusal, static_cast<size_t>(raw_bytes_)};
+            const bool is_cr = refusal == HttpRefusal::bare_carriage_return;  // the byte before, taken already
+            problem_ = {refusal, static_cast<size_t>(raw_bytes_) - (is_cr ? 1 : 0)};
             place_ = Place::refused;
             return {Step::refused, took, {}};
         }

@@ -23,7 +23,7 @@ namespace callgate {
 
 struct RequestRewrite {
     // Absent: the request has no body and had none.
-    std::optional<uint64_t> content_length;
+    std::optional<uint64_t> content_length = {};
     // The body was decoded: Content-Encoding goes, and what it says of the encoded bytes.
     bool body_decoded = false;
 };
@@ -32,7 +32,7 @@ struct RequestRewrite {
 void append_request_head(std::string& out, const RequestHead& head, const RequestRewrite& rewrite);
 
 struct ResponseRewrite {
-    BodyFraming framing;        // length, chunked, until_close or none
+    BodyFraming framing = {};  // length, chunked, until_close or none
     bool body_changed = false;  // ETag and the digest fields go
     bool keep_alive = true;
 };
@@ -42,10 +42,10 @@ void append_response_head(std::string& out, const ResponseHead& head, const Resp
 // A response of our own. Date and Server are not sent: nobody needs them.
 struct Answer {
     int status = 200;
-    std::string_view content_type;  // empty: no Content-Type
+    std::string_view content_type = {};  // empty: no Content-Type
     // `chunked`: for a stream of events; then append_chunk() and append_last_chunk(). `until_close` for HTTP/1.0.
-    BodyFraming framing;
-    std::string_view session_id;    // Mcp-Session-Id echoed; empty: none
+    BodyFraming framing = {};
+    std::string_view session_id = {};  // Mcp-Session-Id echoed; empty: none
     bool keep_alive = true;         // false: Connection: close
     int minor_version = 1;          // of the request: HTTP/1.0 needs Connection: keep-alive to stay
     bool event_stream = false;      // Cache-Control: no-cache

@@ -47,6 +47,8 @@ class SseReader {
     std::string_view rest() const { return buffer_; }
     // Nothing has begun: something may be written between.
     bool at_boundary() const { return item_empty_; }
+    // As if nothing had come.
+    void clear() { *this = SseReader(event_bytes_max_); }
 
   private:
     size_t item_length(std::string_view bytes);
