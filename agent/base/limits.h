@@ -59,6 +59,14 @@ inline constexpr size_t kHttpTrailerBytesMax = size_t{8} << 10;
 inline constexpr std::chrono::milliseconds kHttpLinger{2000};
 // Connections of HTTP clients at once, each with four descriptors; one more is reset and counted.
 inline constexpr size_t kHttpConnectionsMax = 65536;
+// Sessions over HTTP at once, each some kilobytes; one more ends the one that was unused longest.
+inline constexpr size_t kHttpSessionsMax = 8192;
+// A session over HTTP has no end of its own where its client just goes away; used later, it is a new one.
+inline constexpr int64_t kHttpSessionIdleSeconds = 3600;
+// Messages of one array: each is judged, and a denied array is answered message by message. More is refused.
+inline constexpr size_t kBatchMessagesMax = 1024;
+// Bytes not yet written to an HTTP+SSE stream beyond which answers of ours no longer go there, but to who asked.
+inline constexpr size_t kHttpStreamBytesMax = size_t{1} << 20;
 
 // --- audit ------------------------------------------------------------------------------------------------------
 // Bytes queued for the writer thread; overflow is counted and recorded as a gap.

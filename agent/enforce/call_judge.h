@@ -6,6 +6,7 @@
 //   match(response to a call that was charged, an error)  ->  the record says what it answers; the charge is given back
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,8 @@ class CallJudge {
     // that failed was charged. Never at the caller's word: only where it is certain which call the server means.
     void match(const Message& response, const PendingRequest& request, MessageRecord& record);
     void give_back(const PendingRequest& request);
+    // Of a call that was judged and then not forwarded.
+    void give_back(std::span<const CounterUse> charged) { counters_.roll_back(charged); }
     // Appends a list without its hidden tools; false where nothing is to be hidden in it, and then nothing is appended.
     bool append_filtered(std::string_view response, std::string& out) const;
 

@@ -2,6 +2,7 @@
 // message of the client; over HTTP also a request that was refused as malformed.
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace callgate {
 
@@ -15,5 +16,7 @@ struct FrameCounts {
     FrameCounts& operator+=(const FrameCounts& other);
     bool conserved() const { return in == forwarded + denied + refused + held && server_in == server_forwarded; }
 };
+// The messages among them, as the JSON object that ends a session in the audit log.
+std::string json_text(const FrameCounts& counts, size_t unanswered);
 
 }  // namespace callgate

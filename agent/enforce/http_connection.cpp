@@ -46,7 +46,7 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
                    {[this] { pump(); }, [this] { reset(); }, [this] { end_if_over(); }}, Sink::Owner::others) {
     if (!options) return;
     on_blind_ = options->policy->on_blind();
-    gate_.emplace(std::move(*options), sessions, counters, audit, server_sink_.pending(), client_sink_.pending());
+    gate_.emplace(std::move(*options), sessions, counters, audit, server_sink_.pending().text(), client_sink_.pending().text());
     gate_->on_output = [this] { pump(); };
 }
 

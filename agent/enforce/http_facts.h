@@ -5,6 +5,8 @@
 #pragma once
 #include <string>
 
+#include "audit/record.h"
+#include "policy/policy.h"
 #include "session/identity.h"
 
 namespace callgate {
@@ -23,6 +25,8 @@ struct HttpFacts {
     bool peer_is_local() const { return peer.process.pid != 0; }
     // "192.0.2.7": peer_address without its port and brackets.
     std::string peer_host() const;
+    // For the audit log: a session as it is used over this connection.
+    SessionFacts session_facts(std::string session_id, const Policy& policy) const;
 };
 
 }  // namespace callgate

@@ -53,7 +53,8 @@ class HttpGate {
     bool wants_client() const;
     // From the first byte for the server on: connect.
     bool wants_server() const;
-    // Once to_client is written: close both. Stays true.
+    // Once to_client is written: close both. Stays true. The client may still be sending, and a close with bytes unread
+    // would take our answer away from it: shut down, read on for a moment and drop what comes, then close.
     bool close_client() const;
     // Once to_server is written: the client will send nothing more, shut down the sending side to the server.
     bool ends_server() const;
@@ -72,9 +73,9 @@ class HttpGate {
     uint64_t requests_passed() const;
 
     // An answer for a call that came over another connection of the same session (HTTP+SSE): as an event, between two
-    // events of the server. Calls on_output.
-    void send_event(std::string_view json);
-    // Set by the owner: to_client got bytes from outside, or close_client() changed.
+    // events of the server. Calls on_output. False where there is no such stream, or its client does not read it.
+    bool send_event(std::string_view json);
+    // Set by the owner: to_client got bytes from outside.
     std::function<void()> on_output;
 
   private:
