@@ -36,6 +36,7 @@ from pathlib import Path
 from .agent import *  # noqa: F401,F403
 from .base import *  # noqa: F401,F403
 from .checks import *  # noqa: F401,F403
+from .conformance import *  # noqa: F401,F403
 from .events import *  # noqa: F401,F403
 from .http_connection import *  # noqa: F401,F403
 from .http_servers import *  # noqa: F401,F403

@@ -48,6 +48,9 @@ EVERYTHING_HTTP = HttpSpec("everything-http", (NODE, _SCRIPT, "streamableHttp"),
 EVERYTHING_SSE = HttpSpec("everything-sse", (NODE, _SCRIPT, "sse"), path="/sse", transport="sse", **_EVERYTHING)
 MODERN_HTTP = HttpSpec("sdk-v2-http", (NODE, str(NODE_DIRECTORY / "modern_server" / "http.mjs")), {"package": "notes-modern"},
                        ("echo", {}), env=(("PORT", "{port}"), ("HOST", "{host}")), modern=True, **_NOTES)
+CONFORMANCE_HTTP = HttpSpec("conformance", (NODE, str(NODE_DIRECTORY / "conformance" / "server.mjs")), {"package": "conformance-notes"},
+                            ("test_simple_text", {}), ("test_image_content", {}), ("test_audio_content", {}),
+                            env=(("PORT", "{port}"),), host="::", sessions=True)
 PYTHON_HTTP = HttpSpec("python-http", (PYTHON, str(SERVERS / "python_http" / "server.py"), "--port", "{port}", "--host", "{host}"),
                        {"package": "notes-http-py"}, ("echo", {"text": "hello"}), modern=True, sessions=True, log_option=True, **_NOTES)
 PYTHON_HTTP_SSE = PYTHON_HTTP.with_options("--answers", "sse", name="python-http-events")
