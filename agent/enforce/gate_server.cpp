@@ -56,7 +56,7 @@ void Gate::server_end() {
     server_framer_.clear();
     if (!rest.empty()) server_line(rest);
     // A line that never ended must not swallow an answer of ours.
-    if (server_line_open_ && !answers_waiting_.empty()) to_client_.push_back('\n');
+    if (server_line_open_ && !answers_waiting_.empty()) to_client_.append("\n");
     to_client_.append(answers_waiting_);
     answers_waiting_.clear();
 }
@@ -86,7 +86,7 @@ void Gate::server_line(std::string_view line) {
     // A response to an unknown id may answer what was asked before the take-over.
     bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list && send_filtered(line)) return;
-    to_client_.append(line);
+    send(server_framer_, line, to_client_);
 }
 
 // Finds the request that this answers. One that failed has not used up its limits.
@@ -98,7 +98,7 @@ bool Gate::match_request(const Message& response, PendingRequest& request, Messa
 
 // True if `line` was a list with hidden tools in it, and has been sent without them.
 bool Gate::send_filtered(std::string_view line) {
-    if (!judge_.append_filtered(line, to_client_)) return false;
+    if (!judge_.append_filtered(line, to_client_.text())) return false;
     ++counts_.lists_filtered;
     return true;
 }
