@@ -10,7 +10,7 @@ struct Case {
     std::vector<Step> steps;
     std::string to_server, to_client;
     uint64_t forwarded = 0, denied = 0, refused = 0;
-    std::vector<std::string> audit;  // messages only
+    std::vector<std::string> audit = {};  // messages only
     bool closes = false;
     std::string policy = kHttpPolicy;
 };
@@ -38,7 +38,7 @@ std::string chunked(std::string_view start_line, std::string_view body) {
 std::vector<Case> cases() {
     const std::string close_post = post(kOk1, "Connection: close\r\n"), close_canonical =
         "POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(kOk1.size()) +
-        "\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n" + kOk1;
+        "\r\naccept-encoding: identity\r\nConnection: close\r\n\r\n" + kOk1;
     const std::string upload = "PUT /files/a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world";
     const std::string chunked_upload = "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("hello") + kLastChunk;
     const std::string other_json = post(R"({"user":"ada","id":4})", "", "/api");
@@ -124,7 +124,7 @@ std::vector<Case> cases() {
          {"c2s request tools/call ok allow", "c2s request tools/call ok allow", "s2c response tools/call ok pass ok",
           "s2c response tools/call ok pass error"}},
         {"ArrayWithOneDenied", {client(post(mixed))}, "",
-         answer("[" + kDenied1 + R"(,{"jsonrpc":"2.0","id":"x","result":{"content":[{"type":"text","text":"[POLICY DENIED] Another message of this batch was denied."}],"isError":true,"_meta":{"io.callgate/decision":{"code":-31403,"rule":"(batch)","tool":"ok"}}}}])"),
+         answer("[" + kDenied1 + R"~(,{"jsonrpc":"2.0","id":"x","result":{"content":[{"type":"text","text":"[POLICY DENIED] Another message of this batch was denied."}],"isError":true,"_meta":{"io.callgate/decision":{"code":-31403,"rule":"(batch)","tool":"ok"}}}}])~"),
          0, 3, 0, {"c2s request tools/call bad deny /tools/bad/action", "c2s request tools/call ok deny (batch)",
                    "c2s notification notifications/initialized deny (batch)"}},
         {"ArrayOfDeniedNotifications", {client(post("[" + kBadNotification + "]"))}, "", "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", 0, 1, 0,
@@ -163,7 +163,7 @@ std::vector<Case> cases() {
          {"c2s request tools/call bad allow", "s2c response tools/call bad pass ok"}, false,
          R"({"version":"1","mode":"observe","default":"deny"})"},
         {"DeniedAsError", {client(post(kBad1))}, "",
-         answer(R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,"message":"[POLICY DENIED] Tool \"bad\" is not allowed by the policy.","data":{"rule":"(default deny)","tool":"bad"}}})"),
+         answer(R"~({"jsonrpc":"2.0","id":1,"error":{"code":-31403,"message":"[POLICY DENIED] Tool \"bad\" is not allowed by the policy.","data":{"rule":"(default deny)","tool":"bad"}}})~"),
          0, 1, 0, {"c2s request tools/call bad deny (default deny)"}, false, R"({"version":"1","deny_as":"error","default":"deny"})"},
     };
 }
@@ -194,7 +194,7 @@ TEST_P(HttpExchanges, InPiecesOfAnySize) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, HttpExchanges, ::testing::ValuesIn(cases()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace callgate

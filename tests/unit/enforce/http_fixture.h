@@ -48,7 +48,7 @@ inline std::string post(std::string_view body, std::string_view more = "", std::
 // The same as it goes on.
 inline std::string canonical(std::string_view body, std::string_view more = "", std::string_view target = "/mcp") {
     return "POST " + std::string(target) + " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + std::string(more) +
-           "Content-Length: " + std::to_string(body.size()) + "\r\nAccept-Encoding: identity\r\n\r\n" + std::string(body);
+           "Content-Length: " + std::to_string(body.size()) + "\r\naccept-encoding: identity\r\n\r\n" + std::string(body);
 }
 inline std::string response(std::string_view body, std::string_view more = "", std::string_view status = "200 OK",
                             std::string_view type = "application/json") {
