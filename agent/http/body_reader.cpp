@@ -127,14 +127,15 @@ HttpRefusal BodyReader::size_byte(char byte) {
         return left_ > kHttpBodyLengthMax ? HttpRefusal::chunk_too_large : HttpRefusal::none;
     }
     if (digits_ == 0) return byte == '\n' ? HttpRefusal::bare_line_feed : HttpRefusal::bad_chunk_size;
-    extension_began_ = false;
+    extension_began_ = in_quotes_ = escaped_ = false;
     place_ = Place::extension;
     return extension_byte(byte);
 }
 
-// What stands between the size and CR: nothing, or white space and an extension.
+// What stands between the size and CR: nothing, or an extension with white space before its ';'.
 HttpRefusal BodyReader::extension_byte(char byte) {
-    if (byte == '\r') {
+    if (byte == '\r' && (extension_began_ || line_bytes_ == 0)) {
+        if (in_quotes_) return HttpRefusal::chunk_extension;
         place_ = Place::size_lf;
         return HttpRefusal::none;
     }
@@ -143,6 +144,8 @@ HttpRefusal BodyReader::extension_byte(char byte) {
         if (extensions_ == Extensions::refuse) return HttpRefusal::chunk_extension;
         extension_began_ = true;
         if (!is_value_byte(byte)) return HttpRefusal::chunk_extension;
+        if (byte == '"' && !escaped_) in_quotes_ = !in_quotes_;
+        escaped_ = in_quotes_ && byte == '\\' && !escaped_;
     } else if (extensions_ == Extensions::refuse || !is_blank(byte)) {
         return HttpRefusal::bad_chunk_size;
     }

@@ -13,8 +13,8 @@
 // split. Holds no bytes. Trailer fields are checked as field lines, bounded, and no part of the payload.
 //
 // Chunk extensions: no client of ours sends any, and readers disagree about where a quoted one ends, so `refuse` is for
-// requests. A response's are skipped (`skip`): a recipient must ignore them (§7.1.1); a control character in one is
-// refused.
+// requests. A response's are skipped (`skip`): a recipient must ignore them (§7.1.1). Refused are a control character
+// in one and a quote that the line does not close.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -83,6 +83,8 @@ class BodyReader {
     Extensions extensions_ = Extensions::refuse;
     Place place_ = Place::done;
     bool extension_began_ = false;  // its ';' has come
+    bool in_quotes_ = false;        // in one of its quoted strings
+    bool escaped_ = false;          // right after a backslash there
     uint8_t digits_ = 0;            // of the chunk size so far
     uint64_t left_ = 0;             // of the chunk or the body
     uint32_t line_bytes_ = 0;       // of the chunk's size line, or of all trailers

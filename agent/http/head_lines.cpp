@@ -144,15 +144,16 @@ HttpProblem read_fields(LineCursor& lines, Fields& fields) {
 }
 
 HttpProblem read_connection(const Fields& fields, const LineCursor& lines, ConnectionOptions& options) {
-    if (!fields.has(KnownField::connection)) return {};
+    if (!fields.has(KnownField::connection) && !fields.has(KnownField::proxy_connection)) return {};
     for (const Field& field : fields.all()) {
-        if (field.known != KnownField::connection) continue;
+        const bool meant = field.known == KnownField::connection;
+        if (!meant && field.known != KnownField::proxy_connection) continue;
         std::string_view list = field.value;
         for (std::string_view option; next_element(list, option);) {
             if (!option.empty() && !is_token(option)) return refused(HttpRefusal::bad_connection, lines, option);
-            options.close |= equal_ignoring_case(option, "close");
-            options.keep_alive |= equal_ignoring_case(option, "keep-alive");
-            options.upgrade |= equal_ignoring_case(option, "upgrade");
+            options.close |= meant && equal_ignoring_case(option, "close");
+            options.keep_alive |= meant && equal_ignoring_case(option, "keep-alive");
+            options.upgrade |= meant && equal_ignoring_case(option, "upgrade");
             if (!is_hop_by_hop(known_field(option)) || is_mcp_name(option))
                 return refused(HttpRefusal::bad_connection, lines, option);
         }

@@ -37,7 +37,8 @@ HttpProblem read_version(std::string_view version, const LineCursor& lines, int&
 // All field lines up to the blank line, which must be the end of the head.
 HttpProblem read_fields(LineCursor& lines, Fields& fields);
 
-// What Connection says (RFC 9110 §7.6.1).
+// What Connection says (RFC 9110 §7.6.1). Proxy-Connection, which some readers take for it, says nothing here, but must
+// be as well-formed.
 struct ConnectionOptions {
     bool close = false, keep_alive = false, upgrade = false;
 };

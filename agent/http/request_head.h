@@ -6,10 +6,10 @@
 //   "POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n"
 //     ->  repeated_length at the second Content-Length
 //
-// Written by hand rather than on Boost.Beast: Beast accepts obs-fold, spaces around a chunk size, repeated equal
-// lengths and a Transfer-Encoding list, so every rule here would still be needed before it; it gives copies where
-// offsets are needed (canonical output, audit), and costs seconds of compile time. The tests use it as the second
-// reader: what is accepted here must mean the same there.
+// Written by hand rather than on Boost.Beast: Beast (1.81) accepts folded lines, repeated and listed equal lengths,
+// several Hosts, Transfer-Encoding in HTTP/1.0 and lists of codings ("chunked, gzip" as a request without a body), so
+// nearly every rule here would still be needed before it; it gives copies where offsets are needed (canonical output,
+// audit). The fuzz tests use it as the second reader: what is accepted here must mean the same there.
 //
 // Views point into the bytes that were parsed: the caller keeps them where they are for as long as it uses the head.
 #pragma once

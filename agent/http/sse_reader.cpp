@@ -167,6 +167,8 @@ void append_sse_with_data(std::string& out, const SseEvent& event, std::string_v
     while (!rest.empty()) {
         const std::string_view line = take_line(rest, line_end);
         if (read_field(line).name != "data") {
+            // Where a data line was left out, a CR before it and the LF of a blank line after it would become one end.
+            if (out.ends_with('\r') && line.empty() && line_end == "\n") out.append("\n");
             out.append(line).append(line_end);
         } else if (!std::exchange(replaced, true)) {
             append_data_lines(out, data);

@@ -274,7 +274,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
 std::string Watcher::State::new_id() { return std::string(ids.next(realtime_ns() / 1'000'000).view()); }
 
 void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason) {
-    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false};
+    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false, {}};
     if (auto peer = identify_peer(parent_of(pid))) blind.client = std::move(*peer);
     if (match.policy->on_blind() == OnBlind::kill) {
         if (auto pidfd = open_pidfd(pid))

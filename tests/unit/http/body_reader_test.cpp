@@ -96,11 +96,16 @@ TEST(BodyReader, FinishAfterTheEndIsNoProblem) {
 
 TEST(BodyReader, ExtensionsAreSkippedWhereToldSo) {
     EXPECT_EQ(skipping("2;a=b\r\n{}\r\n0 ; c=\"d;\" \r\n\r\n"), (Outcome{"{}", "end", 26, {}}));
-    EXPECT_EQ(skipping("2 \t\r\n{}\r\n0\r\n\r\n"), (Outcome{"{}", "end", 14, {}}));
+    EXPECT_EQ(skipping("2 \t;\r\n{}\r\n0\r\n\r\n"), (Outcome{"{}", "end", 15, {}}));
+    EXPECT_EQ(skipping("2 \r\n{}").problem, (HttpProblem{HttpRefusal::bad_chunk_size, 2}));
     EXPECT_EQ(skipping("2 x\r\n").problem, (HttpProblem{HttpRefusal::bad_chunk_size, 2}));
     EXPECT_EQ(skipping("2;a\n{}").problem, (HttpProblem{HttpRefusal::bare_line_feed, 3}));
     EXPECT_EQ(skipping("2;a\r{}").problem, (HttpProblem{HttpRefusal::bare_carriage_return, 3}));
     EXPECT_EQ(skipping("2;\x01\r\n").problem, (HttpProblem{HttpRefusal::chunk_extension, 2}));
+    EXPECT_EQ(skipping("0;a=\"b\\\"c\\\\\"\r\n\r\n").end, "end");
+    EXPECT_EQ(skipping("2;a=\"b\r\n{}").problem, (HttpProblem{HttpRefusal::chunk_extension, 6}));
+    EXPECT_EQ(skipping("2;a=\"b\\\"\r\n{}").problem, (HttpProblem{HttpRefusal::chunk_extension, 8}));
+    EXPECT_EQ(skipping("1;a=\"\\\"\"\r\n.\r\n2;\"\r\n").problem, (HttpProblem{HttpRefusal::chunk_extension, 16}));
     const std::string longest = "0;" + std::string(1023, 'x');
     EXPECT_EQ(skipping(longest + "\r\n\r\n").end, "end");
     EXPECT_EQ(skipping(longest + "x").problem, (HttpProblem{HttpRefusal::chunk_line_too_long, 1025}));

@@ -98,7 +98,8 @@ TEST(ResponseHead, IsWrittenWithAnotherFraming) {
     EXPECT_EQ(rewritten_response(head, {.framing = {BodyFraming::Kind::length, 4}, .body_changed = true}),
               "HTTP/1.1 201 Well\r\nX: y\r\nContent-Length: 4\r\n\r\n");
     EXPECT_EQ(rewritten_response(head, {.framing = {BodyFraming::Kind::chunked, 0}, .keep_alive = false}),
-              "HTTP/1.1 201 Well\r\nETag: e\r\nDigest: d\r\nX: y\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
+              "HTTP/1.1 201 Well\r\nETag: e\r\nDigest: d\r\nX: y\r\n"
+              "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(rewritten_response(head, {.framing = {BodyFraming::Kind::until_close, 0}}),
               "HTTP/1.1 201 Well\r\nETag: e\r\nDigest: d\r\nX: y\r\nConnection: close\r\n\r\n");
 }
@@ -135,7 +136,8 @@ TEST(Answer, OfEveryShape) {
 
 // Whatever is written is read again as what was meant.
 TEST(Answer, ParsesAsAResponse) {
-    for (const int status : {200, 202, 400, 403, 404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 502, 503, 504, 505}) {
+    for (const int status :
+         {200, 202, 400, 403, 404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 502, 503, 504, 505}) {
         std::string out;
         append_answer(out, {.status = status}, "body");
         ResponseHead head;

@@ -67,7 +67,8 @@ TEST(ResponseHead, KeepAlive) {
 }
 
 TEST(ResponseHead, StatusLines) {
-    for (const char* good : {"HTTP/1.1 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.0 999 \t\xe9", "HTTP/1.1 100 a b"})
+    for (const char* good :
+         {"HTTP/1.1 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.0 999 \t\xe9", "HTTP/1.1 100 a b"})
         EXPECT_TRUE(Parsed(std::string(good) + "\r\n\r\n").problem.ok()) << good;
     const std::pair<std::string, HttpRefusal> cases[] = {
         {"HTTP/1.1", HttpRefusal::bad_status_line},

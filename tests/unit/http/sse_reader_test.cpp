@@ -149,6 +149,7 @@ TEST(SseWriter, OtherDataKeepsTheRestOfTheEvent) {
               ":c\nid: 1\ndata: z\nevent: x\nretry: 3\n\n");
     EXPECT_EQ(with_data("id: 1\r\ndata: a\r\n\r", "z"), "id: 1\r\ndata: z\n\r");
     EXPECT_EQ(with_data("data\r\r", "y\nz"), "data: y\ndata: z\n\r");
+    EXPECT_EQ(with_data("data: a\nid: 1\rdata: b\n\n", "z"), "data: z\nid: 1\r\n\n");
 }
 
 }  // namespace
