@@ -36,8 +36,10 @@ JsonGuess guess_any_wide(std::string_view text) {
 }
 
 // Could a server take this for a message of MCP?
-bool is_mcp_message(const Message& message, std::string_view text) {
-    if (message.kind != MessageKind::invalid) return classify(message) != Protocol::foreign;
+bool is_mcp_message(const Message& message, std::string_view text, McpClaim claim) {
+    if (claim == McpClaim::certain) return true;
+    if (message.kind != MessageKind::invalid)
+        return (claim == McpClaim::likely && message.has_jsonrpc_2) || classify(message) != Protocol::foreign;
     if (message.refusal == Refusal::no_method && !message.has_jsonrpc_2) return false;
     // Parameters by position are JSON-RPC, but no MCP method has any.
     const bool is_other_call = message.refusal == Refusal::invalid_member && !message.method.empty();
@@ -64,27 +66,27 @@ JsonGuess guess_json(std::string_view start) {
     return JsonGuess::more;
 }
 
-void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parser, HttpBody& body) {
+void read_http_body(std::string_view text, McpClaim claim, MessageParser& parser, HttpBody& body) {
     body.messages.clear();
     body.problem = {};
     body.only = nullptr;
     body.is_array = is_batch(text);
-    body.is_mcp = claims_mcp;
+    body.is_mcp = claim == McpClaim::certain;
     if (!body.is_array) {
         body.messages.push_back(text);
         body.only = &parser.parse(text, JsonText::document);
-        body.is_mcp = claims_mcp || is_mcp_message(*body.only, text);
+        body.is_mcp = is_mcp_message(*body.only, text, claim);
         return;
     }
     body.problem = split_batch(text, kBatchMessagesMax, body.messages);
     if (!body.problem.ok()) {
         body.messages.clear();
-        body.is_mcp = claims_mcp || may_hide_a_call(text);
+        body.is_mcp = body.is_mcp || may_hide_a_call(text);
         return;
     }
     for (const std::string_view message : body.messages) {
         if (body.is_mcp) return;
-        body.is_mcp = is_mcp_message(parser.parse(message, JsonText::document), message);
+        body.is_mcp = is_mcp_message(parser.parse(message, JsonText::document), message, claim);
     }
 }
 

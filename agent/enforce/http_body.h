@@ -28,7 +28,13 @@ struct HttpBody {
     BatchProblem problem;                    // why not
     const Message* only = nullptr;           // the message, parsed, where there is no array; until the parser's next
 };
-// `claims_mcp`: the request's fields say that it is MCP. `parser` is scratch.
-void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parser, HttpBody& body);
+// What the fields of the request say of its body.
+enum class McpClaim : unsigned char {
+    none,
+    likely,   // it wants to be answered as MCP is: a message of JSON-RPC 2.0 is taken for MCP whatever its method
+    certain,  // it has a field of MCP
+};
+// `parser` is scratch.
+void read_http_body(std::string_view text, McpClaim claim, MessageParser& parser, HttpBody& body);
 
 }  // namespace callgate

@@ -1,12 +1,16 @@
 #include "enforce/http_connection.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace callgate {
 namespace {
+
+// How often it is looked whether a client has everything that it was sent, before its connection is closed.
+constexpr std::chrono::milliseconds kAcknowledgeInterval{2};
 
 Fd duplicate(const Fd& fd) { return Fd::adopt(fd ? fcntl(fd.get(), F_DUPFD_CLOEXEC, 0) : -1); }
 
@@ -156,7 +160,10 @@ void HttpConnection::pump_once() {
     if (!all_said) return;
     if (passes ? server_over && client_over : gate_->close_client()) return close_client_gently();
     if (passes && server_over) client_sink_.finish();
-    if (draining_ && is_quiet()) close_client_gently();
+    if (draining_ && is_quiet()) {
+        close_client_gently();
+        close_when_all_has_arrived();
+    }
 }
 
 void HttpConnection::choose_readers() {
@@ -200,6 +207,16 @@ void HttpConnection::close_client_gently() {
     client_source_.resume();
     ring_.after(kHttpLinger, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) close();
+    });
+}
+
+// Between two exchanges nothing is worth waiting for but what the client has been sent.
+void HttpConnection::close_when_all_has_arrived() {
+    if (ended_already_) return;
+    int unacknowledged = 0;
+    if (ioctl(client_sink_.fd(), SIOCOUTQ, &unacknowledged) || unacknowledged == 0) return close();
+    ring_.after(kAcknowledgeInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) close_when_all_has_arrived();
     });
 }
 

@@ -65,6 +65,7 @@ class HttpConnection {
     void choose_readers();
     void obey_gate();
     void close_client_gently();
+    void close_when_all_has_arrived();
     void reset();
     void end_if_over();
     bool is_quiet() const;

@@ -40,12 +40,19 @@ bool has_whole_line(std::string_view bytes) {
 }
 
 // `*/*` is not enough: that is every download.
-bool asks_for_events(const RequestHead& head) {
-    if (!head.is("GET")) return false;
-    const auto& fields = head.fields.all();
-    return std::any_of(fields.begin(), fields.end(), [](const Field& field) {
+bool names_events(const Fields& fields) {
+    return std::any_of(fields.all().begin(), fields.all().end(), [](const Field& field) {
         return field.known == KnownField::accept && lower(field.value).find("text/event-stream") != std::string::npos;
     });
+}
+
+bool asks_for_events(const RequestHead& head) { return head.is("GET") && names_events(head.fields); }
+
+// A client of Streamable HTTP must accept both kinds of answer.
+McpClaim claim_of(const RequestHead& head) {
+    if (head.has_mcp_field()) return McpClaim::certain;
+    const bool accepts_both = names_events(head.fields) && accepts(head.fields, "application/json");
+    return head.is("POST") && accepts_both ? McpClaim::likely : McpClaim::none;
 }
 
 bool is_json_type(const Fields& fields) {
@@ -246,7 +253,7 @@ void HttpGate::State::body_complete() {
     if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != JsonGuess::yes) return pass_request();
     if (may_be_other_charset(e.head.fields)) return refuse_request(415, "a charset other than UTF-8");
     if (text.empty()) return e.claims_mcp ? forward_without_body() : pass_request();
-    read_http_body(text, e.claims_mcp, parser, body);
+    read_http_body(text, claim_of(e.head), parser, body);
     body.is_mcp ? judge_body(text) : pass_request();
 }
 
