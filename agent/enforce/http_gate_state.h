@@ -48,6 +48,8 @@ struct HttpGate::State {
     void request_begun();
     bool may_get_events(const RequestHead& head) const;
     void hold_body();
+    void ask_for_body();
+    Guess guess_hidden_request() const;
     void decide_body();
     void body_complete();
     bool is_over_limit();

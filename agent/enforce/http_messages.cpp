@@ -36,7 +36,8 @@ void HttpGate::State::session_of_response() {
         return;
     }
     if (e.session->path != path) return;
-    if (e.answer.status == 404) sessions.end(e.session, "the server does not know it any more");
+    // To other methods a server answers so where it only has no route for them.
+    if (e.answer.status == 404 && e.has_messages) sessions.end(e.session, "the server does not know it any more");
     if (is_good && e.head.is("DELETE")) sessions.end(e.session, "its client ended it");
 }
 
@@ -115,12 +116,15 @@ bool HttpGate::State::match(const Message& response, PendingRequest& request, Me
 // What has no answer and gets none in this exchange.
 void HttpGate::State::forget_unanswered(Unanswered how) {
     HttpExchange& e = exchange;
+    const bool is_one_of_several = body.is_array;
     for (const std::string& id : e.waiting_ids) {
         PendingRequest request;
         if (!e.session->pending.take(id, e.pending_place(), request)) continue;
         if (how == Unanswered::given_back) judge.give_back(request);
         if (how != Unanswered::failed) continue;
-        // The server refused it in HTTP, not in JSON-RPC.
+        // The server refused it in HTTP, not in JSON-RPC. Whether it had done some of it by then, only 3xx and 4xx tell, and
+        // only of one message.
+        if (e.answer.status >= 500 || is_one_of_several) request.charged.clear();
         Message response;
         response.kind = MessageKind::response;
         response.is_error = true;

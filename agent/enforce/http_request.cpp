@@ -12,6 +12,10 @@
 namespace callgate {
 namespace {
 
+constexpr std::string_view kHiddenRequest = "a body that begins like a request";
+// White space before JSON; after more of it the body is taken for JSON unseen.
+constexpr size_t kWhiteSpaceBytes = 1024;
+
 std::string lower(std::string_view text) {
     std::string out(text);
     for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -34,6 +38,31 @@ bool may_be_other_charset(const Fields& fields) {
     const std::string_view value = fields.find(KnownField::content_type).value;
     const auto type = parse_content_type(value);
     return type ? !type->is_utf8() : lower(value).find("charset") != std::string::npos;
+}
+
+// What is no JSON in ASCII may be some in another charset.
+bool may_hide_json(const Fields& fields) {
+    const auto type = parse_content_type(fields.find(KnownField::content_type).value);
+    return type ? !type->is_ascii_superset() : may_be_other_charset(fields);
+}
+
+// Upgrade to anything but a WebSocket, which is reported: after it the server might take messages that nobody can read.
+bool asks_for_other_protocol(const Fields& fields) {
+    const auto& all = fields.all();
+    return std::any_of(all.begin(), all.end(), [](const Field& field) {
+        return field.known == KnownField::upgrade && !equal_ignoring_case(field.value, "websocket");
+    });
+}
+
+// The head as it came, but that it asks for no other protocol.
+void append_without_upgrade(std::string& out, std::string_view head_bytes, const RequestHead& head) {
+    out.append(head_bytes.substr(0, head_bytes.find('\n') + 1));
+    for (const Field& field : head.fields.all()) {
+        const bool is_dropped = field.known == KnownField::upgrade || field.known == KnownField::http2_settings ||
+                                field.known == KnownField::connection;
+        if (!is_dropped) out.append(field.name).append(": ").append(field.value).append("\r\n");
+    }
+    out.append(head.keep_alive ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n");
 }
 
 }  // namespace
@@ -115,7 +144,10 @@ void HttpGate::State::request_begun() {
     // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them.
     if (e.head.is("CONNECT")) return refuse_request(501, "CONNECT, which is for proxies");
     e.governed = may_reach(e.head.path, policy_path) || sessions.takes_messages_at(*facts, e.head.path);
-    if (!e.governed) return pass_request();
+    if (!e.governed) {
+        const bool may_be_left_unread = judge.enforcing() && e.has_length_body() && !e.body.done();
+        return may_be_left_unread ? ask_for_body() : pass_request();
+    }
     e.claims_mcp = e.head.has_mcp_field();
     if (has_repeated_mcp_field(fields)) {
         e.refuse_status = 400;
@@ -141,17 +173,24 @@ void HttpGate::State::hold_body() {
         e.refuse_status = 400;
         e.refuse_reason = "Content-Type occurs twice";
     }
+    if (e.refuse_status == 0 && may_hide_json(fields)) {
+        e.refuse_status = 415;
+        e.refuse_reason = "a charset other than UTF-8";
+    }
     if (e.refuse_status != 0) {
         // What is refused anyway need not be sent first.
-        if (e.head.expect_continue) return refuse_request(e.refuse_status, e.refuse_reason);
+        if (e.head.expect_continue || !judge.enforcing()) return refuse_request(e.refuse_status, e.refuse_reason);
         e.request = HttpExchange::Request::discarding;
     } else if (e.claims_mcp || coding != ContentCoding::identity || is_json_type(fields)) {
         e.request = HttpExchange::Request::collecting;
     }
-    if (is_over_limit()) return;
-    if (!e.head.expect_continue) return;
+    if (!is_over_limit()) ask_for_body();
+}
+
+void HttpGate::State::ask_for_body() {
+    if (!exchange.head.expect_continue) return;
     append_continue(to_client);
-    e.continue_sent = true;
+    exchange.continue_sent = true;
 }
 
 // Refuses what is too long to be judged, or to be read to its end only to be refused.
@@ -186,28 +225,44 @@ size_t HttpGate::State::take_body(std::string_view bytes) {
     }
     if (piece.step == BodyReader::Step::refused) {
         refuse_body(e.body.problem());
-    } else if (e.body.done()) {
-        body_complete();
-    } else if (!is_over_limit() && e.request == HttpExchange::Request::deciding) {
-        decide_body();
+        return raw.size();
     }
+    if (e.request == HttpExchange::Request::deciding) decide_body();
+    const bool goes_on = e.in_hand && e.request != HttpExchange::Request::complete && !is_over_limit();
+    if (goes_on && e.body.done()) body_complete();
     return raw.size();
+}
+
+// The server may leave the body unread, and go on reading where it begins.
+Guess HttpGate::State::guess_hidden_request() const {
+    return judge.enforcing() && exchange.has_length_body() ? guess_request(exchange.raw) : Guess::no;
 }
 
 void HttpGate::State::decide_body() {
     const std::string_view text = exchange.content();
-    switch (guess_json(text)) {
-        case JsonGuess::no:
-            return pass_request();
-        case JsonGuess::more:
-            // White space without end is looked at again only when it is over.
-            if (text.size() <= kReadBytes) return;
+    switch (guess_hidden_request()) {
+        case Guess::yes:
+            exchange.refuse_status = 400;
+            exchange.refuse_reason = kHiddenRequest;
+            exchange.request = HttpExchange::Request::discarding;
+            return;
+        case Guess::more:
+            return;
+        case Guess::no:
             break;
-        case JsonGuess::yes:
+    }
+    if (!exchange.governed) return pass_request();
+    switch (guess_json(text)) {
+        case Guess::no:
+            return pass_request();
+        case Guess::more:
+            // White space without end is looked at again only when it is over.
+            if (text.size() <= kWhiteSpaceBytes) return;
+            break;
+        case Guess::yes:
             break;
     }
     exchange.request = HttpExchange::Request::collecting;
-    is_over_limit();
 }
 
 void HttpGate::State::body_complete() {
@@ -218,6 +273,8 @@ void HttpGate::State::body_complete() {
         return;
     }
     if (e.refuse_status != 0) return refuse_request(e.refuse_status, e.refuse_reason);
+    if (guess_hidden_request() == Guess::yes) return refuse_request(400, kHiddenRequest);
+    if (!e.governed) return pass_request();
     const ContentCoding coding = content_coding(e.head.fields);
     if (coding != ContentCoding::identity && !e.raw.empty()) {
         Result<std::string> text = inflate_bounded(coding, e.content(), options.frame_bytes_max);
@@ -226,7 +283,7 @@ void HttpGate::State::body_complete() {
         e.body_decoded = true;
     }
     const std::string_view text = e.content();
-    if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != JsonGuess::yes) return pass_request();
+    if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != Guess::yes) return pass_request();
     if (may_be_other_charset(e.head.fields)) return refuse_request(415, "a charset other than UTF-8");
     if (text.empty()) return e.claims_mcp ? forward_without_body() : pass_request();
     read_http_body(text, e.claims_mcp, parser, body);
@@ -237,7 +294,12 @@ void HttpGate::State::pass_request() {
     HttpExchange& e = exchange;
     e.request = e.body.done() ? HttpExchange::Request::complete : HttpExchange::Request::passing;
     counts.foreign_bytes += e.head_bytes.size() + e.raw.size();
-    to_server.append(e.head_bytes).append(e.raw);
+    if (judge.enforcing() && asks_for_other_protocol(e.head.fields)) {
+        append_without_upgrade(to_server, e.head_bytes, e.head);
+    } else {
+        to_server.append(e.head_bytes);
+    }
+    to_server.append(e.raw);
     e.forget_bodies();
     e.sent = server_wanted = true;
     ++passed;

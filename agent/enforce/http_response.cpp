@@ -170,7 +170,8 @@ void HttpGate::State::response_too_long() {
 void HttpGate::State::response_complete() {
     HttpExchange& e = exchange;
     e.response = HttpExchange::Response::complete;
-    if (e.answer.status >= 400) forget_unanswered(Unanswered::failed);
+    // A redirected call comes again.
+    if (e.answer.status >= 300) forget_unanswered(Unanswered::failed);
     const bool keeps = e.answer.keep_alive && e.head.keep_alive && e.answer.framing.kind != BodyFraming::Kind::until_close;
     if (!keeps) close();
     if (!keeps || e.request == HttpExchange::Request::complete) finish_exchange();
