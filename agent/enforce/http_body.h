@@ -17,9 +17,13 @@
 
 namespace callgate {
 
+enum class Guess : unsigned char { no, yes, more };  // more: it depends on what follows
 // Whether a body that begins so may be JSON text, in UTF-8 or, as some servers find out by themselves, UTF-16 or -32.
-enum class JsonGuess : unsigned char { no, yes, more };  // more: nothing but white space so far
-JsonGuess guess_json(std::string_view start);
+Guess guess_json(std::string_view start);
+// Whether a body that begins so is a request, to a server whose handler left the body unread and which goes on there
+// (Python's http.server does, and splits the line at whatever is white space).
+//   "POST /mcp HTTP/1.1\r\n…"  ->  yes     "POST /mc"  ->  more     "post /mcp HTTP/1.1", "{\"a\"", "\nPOST /mcp HTTP/1.1"  ->  no
+Guess guess_request(std::string_view start);
 
 struct HttpBody {
     bool is_mcp = false;
@@ -28,13 +32,7 @@ struct HttpBody {
     BatchProblem problem;                    // why not
     const Message* only = nullptr;           // the message, parsed, where there is no array; until the parser's next
 };
-// What the fields of the request say of its body.
-enum class McpClaim : unsigned char {
-    none,
-    likely,   // it wants to be answered as MCP is: a message of JSON-RPC 2.0 is taken for MCP whatever its method
-    certain,  // it has a field of MCP
-};
-// `parser` is scratch.
-void read_http_body(std::string_view text, McpClaim claim, MessageParser& parser, HttpBody& body);
+// `claims_mcp`: the request's fields say that it is MCP. `parser` is scratch.
+void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parser, HttpBody& body);
 
 }  // namespace callgate

@@ -1,7 +1,6 @@
 // The connection: what it carries, and when it is over.
 #include "enforce/http_gate.h"
 
-#include "audit/safe_text.h"
 #include "base/clock.h"
 #include "enforce/http_gate_state.h"
 
@@ -11,8 +10,9 @@ namespace {
 // Calls whose answers may still be fetched over another connection, in one session; those of more streams are forgotten.
 constexpr size_t kResumableMax = 1024;
 
-std::string loosest_path_of(const Policy& policy) {
-    return policy.match().path.empty() ? std::string() : loosest_path(policy.match().path);
+std::string restricting_path(const Policy& policy) {
+    const std::string path = loosest_path(policy.match().path);
+    return path == "/" ? std::string() : path;
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ HttpGate::State::State(HttpGate& owner, HttpGateOptions given, HttpSessions& tab
       to_server(server_out),
       to_client(client_out),
       judge(options.policy, counters),
-      policy_path(loosest_path_of(*options.policy)),
+      policy_path(restricting_path(*options.policy)),
       sse(options.frame_bytes_max) {}
 
 HttpGate::HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable& counters, AuditLog& audit,
@@ -123,6 +123,11 @@ const FrameCounts& HttpGate::counts() const { return state_->counts; }
 uint64_t HttpGate::requests_passed() const { return state_->passed; }
 bool HttpGate::send_event(std::string_view json) { return state_->send_event(json); }
 
+void HttpGate::close_stream() {
+    state_->cut("its session was given up");
+    if (on_output) on_output();
+}
+
 void HttpGate::State::take_client_and_keep_rest(std::string_view bytes) {
     if (waiting.empty()) {
         waiting.assign(bytes.substr(take_client(bytes)));
@@ -156,35 +161,6 @@ void HttpGate::State::finish_exchange() {
     set_session(nullptr);
     if (session && session->stream == &gate) sessions.end(session, "its stream ended");
     exchange.forget_bodies();
-}
-
-void HttpGate::State::start_tunnel(std::string_view reason) {
-    write_event("http_tunnel", {{"state", "\"observed\""}}, reason);
-    open_tunnel(reason);
-}
-
-void HttpGate::State::open_tunnel(std::string_view reason) {
-    finish_exchange();
-    passage = Passage::tunnel;
-    passage_reason = reason;
-    server_wanted = true;
-    counts.foreign_bytes += waiting.size();
-    to_server.append(std::exchange(waiting, {}));
-}
-
-void HttpGate::State::become_blind(std::string_view reason) {
-    const bool kills = options.policy->on_blind() == OnBlind::kill;
-    write_event("session_blind", {{"state", "\"blind\""}, {"killed", kills ? "true" : "false"}}, reason);
-    passage = Passage::blind;
-    passage_reason = reason;
-}
-
-void HttpGate::State::write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
-                                  std::string_view reason) {
-    std::string text;
-    append_json_text(text, reason);
-    members.emplace_back("reason", std::move(text));
-    audit.event(type, audit_session_of(exchange.session.get()), members);
 }
 
 }  // namespace callgate

@@ -8,6 +8,11 @@
 #include "http/emit.h"
 
 namespace callgate {
+namespace {
+
+constexpr std::string_view kEventEnd = "\n\n";
+
+}  // namespace
 
 // The head of a response to a judged request names a session, or ends one.
 void HttpGate::State::session_of_response() {
@@ -31,7 +36,8 @@ void HttpGate::State::session_of_response() {
         return;
     }
     if (e.session->path != path) return;
-    if (e.answer.status == 404) sessions.end(e.session, "the server does not know it any more");
+    // To other methods a server answers so where it only has no route for them.
+    if (e.answer.status == 404 && e.has_messages) sessions.end(e.session, "the server does not know it any more");
     if (is_good && e.head.is("DELETE")) sessions.end(e.session, "its client ended it");
 }
 
@@ -110,12 +116,15 @@ bool HttpGate::State::match(const Message& response, PendingRequest& request, Me
 // What has no answer and gets none in this exchange.
 void HttpGate::State::forget_unanswered(Unanswered how) {
     HttpExchange& e = exchange;
+    const bool is_one_of_several = body.is_array;
     for (const std::string& id : e.waiting_ids) {
         PendingRequest request;
         if (!e.session->pending.take(id, e.pending_place(), request)) continue;
         if (how == Unanswered::given_back) judge.give_back(request);
         if (how != Unanswered::failed) continue;
-        // The server refused it in HTTP, not in JSON-RPC.
+        // The server refused it in HTTP, not in JSON-RPC. Whether it had done some of it by then, only 3xx and 4xx tell, and
+        // only of one message.
+        if (e.answer.status >= 500 || is_one_of_several) request.charged.clear();
         Message response;
         response.kind = MessageKind::response;
         response.is_error = true;
@@ -157,18 +166,27 @@ void HttpGate::State::events(std::string_view payload) {
     sse.feed(payload, event_handler);
 }
 
-// An event that the stream's end cut short: a careful client drops it, and a careless one must not see a hidden tool.
 void HttpGate::State::finish_events() {
-    const std::string rest(sse.rest());
-    if (!rest.empty()) {
-        event_handler.at_end = true;
-        event_handler.replaced = false;
-        sse.feed("\n\n", event_handler);
-        event_handler.at_end = false;
-        if (!event_handler.replaced) emit_events(rest);
+    if (std::exchange(inside_event, false) && !events_waiting.empty()) {
+        emit_events(kEventEnd);
+        emit_events(std::exchange(events_waiting, {}));
     }
+    finish_last_event();
     sse.clear();
+    if (closing) return;
     if (exchange.chunks_out) append_last_chunk(to_client);
+}
+
+// An event that the stream's end cut short: a careful client drops it, and a careless one must not see a hidden tool.
+void HttpGate::State::finish_last_event() {
+    const std::string rest(sse.rest());
+    if (rest.empty()) return;
+    if (rest.size() + kEventEnd.size() > options.frame_bytes_max) return event_handler.oversize(rest);
+    event_handler.at_end = true;
+    event_handler.replaced = false;
+    sse.feed(kEventEnd, event_handler);
+    event_handler.at_end = false;
+    if (!event_handler.replaced) emit_events(rest);
 }
 
 void HttpGate::State::emit_events(std::string_view bytes) {

@@ -7,11 +7,14 @@
 #include "http/emit.h"
 #include "http/inflate.h"
 #include "http/media_type.h"
+#include "http/target_path.h"
 
 namespace callgate {
 namespace {
 
-constexpr std::string_view kBlank = " \t\v\f";
+constexpr std::string_view kHiddenRequest = "a body that begins like a request";
+// White space before JSON; after more of it the body is taken for JSON unseen.
+constexpr size_t kWhiteSpaceBytes = 1024;
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -19,40 +22,11 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-// A first line that some HTTP server may take for a request, be it malformed. Other protocols begin with a word, too.
-bool may_be_request_line(std::string_view line) {
-    const std::string text = lower(line.substr(0, kHttpTargetBytesMax));
-    if (text.find("http/") != text.npos) return true;
-    const size_t space = text.find_first_of(kBlank);
-    const size_t target = space == text.npos ? text.npos : text.find_first_not_of(kBlank, space);
-    if (target == text.npos) return false;
-    return text[target] == '/' || text[target] == '*' || text.compare(target, 4, "http") == 0;
-}
-
-std::string_view first_line(std::string_view bytes) {
-    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
-    return bytes.substr(0, bytes.find_first_of(std::string_view("\r\n\0", 3)));
-}
-
-bool has_whole_line(std::string_view bytes) {
-    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
-    return bytes.find('\n') != bytes.npos;
-}
-
-// `*/*` is not enough: that is every download.
-bool names_events(const Fields& fields) {
-    return std::any_of(fields.all().begin(), fields.all().end(), [](const Field& field) {
+bool asks_for_events(const RequestHead& head) {
+    const auto& fields = head.fields.all();
+    return std::any_of(fields.begin(), fields.end(), [](const Field& field) {
         return field.known == KnownField::accept && lower(field.value).find("text/event-stream") != std::string::npos;
     });
-}
-
-bool asks_for_events(const RequestHead& head) { return head.is("GET") && names_events(head.fields); }
-
-// A client of Streamable HTTP must accept both kinds of answer.
-McpClaim claim_of(const RequestHead& head) {
-    if (head.has_mcp_field()) return McpClaim::certain;
-    const bool accepts_both = names_events(head.fields) && accepts(head.fields, "application/json");
-    return head.is("POST") && accepts_both ? McpClaim::likely : McpClaim::none;
 }
 
 bool is_json_type(const Fields& fields) {
@@ -66,7 +40,38 @@ bool may_be_other_charset(const Fields& fields) {
     return type ? !type->is_utf8() : lower(value).find("charset") != std::string::npos;
 }
 
+// What is no JSON in ASCII may be some in another charset.
+bool may_hide_json(const Fields& fields) {
+    const auto type = parse_content_type(fields.find(KnownField::content_type).value);
+    return type ? !type->is_ascii_superset() : may_be_other_charset(fields);
+}
+
+// Upgrade to anything but a WebSocket, which is reported: after it the server might take messages that nobody can read.
+bool asks_for_other_protocol(const Fields& fields) {
+    const auto& all = fields.all();
+    return std::any_of(all.begin(), all.end(), [](const Field& field) {
+        return field.known == KnownField::upgrade && !equal_ignoring_case(field.value, "websocket");
+    });
+}
+
+// The head as it came, but that it asks for no other protocol.
+void append_without_upgrade(std::string& out, std::string_view head_bytes, const RequestHead& head) {
+    out.append(head_bytes.substr(0, head_bytes.find('\n') + 1));
+    for (const Field& field : head.fields.all()) {
+        const bool is_dropped = field.known == KnownField::upgrade || field.known == KnownField::http2_settings ||
+                                field.known == KnownField::connection;
+        if (!is_dropped) out.append(field.name).append(": ").append(field.value).append("\r\n");
+    }
+    out.append(head.keep_alive ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n");
+}
+
 }  // namespace
+
+// Where every path is governed, `Accept: */*` is not enough: that is every download. Where one is, a stream on it must be
+// readable, for it says where its messages go.
+bool HttpGate::State::may_get_events(const RequestHead& head) const {
+    return head.is("GET") && (!policy_path.empty() || asks_for_events(head));
+}
 
 size_t HttpGate::State::take_client(std::string_view bytes) {
     size_t used = 0;
@@ -88,8 +93,7 @@ size_t HttpGate::State::take_client(std::string_view bytes) {
         }
     }
     if (passage == Passage::tunnel) {
-        counts.foreign_bytes += bytes.size() - used;
-        to_server.append(bytes.substr(used));
+        take_tunnelled_client(bytes.substr(used));
         return bytes.size();
     }
     return closing ? bytes.size() : used;
@@ -101,19 +105,18 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
         case HeadFramer::Found::complete:
             break;
         case HeadFramer::Found::more:
-            if (first_message && has_whole_line(bytes) && !may_be_request_line(first_line(bytes))) start_tunnel("not HTTP");
+            if (is_whole_line(bytes) && is_other_protocol(bytes)) start_watched_tunnel();
             return 0;
         case HeadFramer::Found::refused:
-            refuse_head(request_framer.problem(), bytes);
+            refuse_head(request_framer.problem(), bytes.substr(0, request_framer.problem().offset + 1));
             return 0;
         case HeadFramer::Found::not_http:
         case HeadFramer::Found::tls:
         case HeadFramer::Found::http2:
             if (!first_message) {
-                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes);
+                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes.substr(0, request_framer.begin() + 1));
             } else if (found == HeadFramer::Found::not_http) {
-                start_tunnel("not HTTP");
-                tunnel_is_watched = judge.enforcing();
+                start_watched_tunnel();
             } else {
                 become_blind(found == HeadFramer::Found::tls ? "TLS" : "HTTP/2");
             }
@@ -126,7 +129,7 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
     const HttpProblem problem = exchange.head.parse(exchange.head_bytes);
     if (!problem.ok()) {
         exchange.in_hand = false;
-        refuse_head({problem.refusal, begin + problem.offset}, bytes);
+        refuse_head({problem.refusal, begin + problem.offset}, bytes.substr(0, end));
         return 0;
     }
     first_message = false;
@@ -138,8 +141,13 @@ void HttpGate::State::request_begun() {
     HttpExchange& e = exchange;
     const Fields& fields = e.head.fields;
     e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
-    e.governed = governs_path(policy_path, e.head.path) || sessions.find_by_target(*facts, origin_target(e.head)) != nullptr;
-    if (!e.governed) return pass_request();
+    // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them.
+    if (e.head.is("CONNECT")) return refuse_request(501, "CONNECT, which is for proxies");
+    e.governed = may_reach(e.head.path, policy_path) || sessions.takes_messages_at(*facts, e.head.path);
+    if (!e.governed) {
+        const bool may_be_left_unread = judge.enforcing() && e.has_length_body() && !e.body.done();
+        return may_be_left_unread ? ask_for_body() : pass_request();
+    }
     e.claims_mcp = e.head.has_mcp_field();
     if (has_repeated_mcp_field(fields)) {
         e.refuse_status = 400;
@@ -147,7 +155,7 @@ void HttpGate::State::request_begun() {
     }
     if (e.body.done()) {
         if (e.refuse_status != 0) return body_complete();
-        return e.claims_mcp || asks_for_events(e.head) ? forward_without_body() : pass_request();
+        return e.claims_mcp || may_get_events(e.head) ? forward_without_body() : pass_request();
     }
     hold_body();
 }
@@ -165,17 +173,24 @@ void HttpGate::State::hold_body() {
         e.refuse_status = 400;
         e.refuse_reason = "Content-Type occurs twice";
     }
+    if (e.refuse_status == 0 && may_hide_json(fields)) {
+        e.refuse_status = 415;
+        e.refuse_reason = "a charset other than UTF-8";
+    }
     if (e.refuse_status != 0) {
         // What is refused anyway need not be sent first.
-        if (e.head.expect_continue) return refuse_request(e.refuse_status, e.refuse_reason);
+        if (e.head.expect_continue || !judge.enforcing()) return refuse_request(e.refuse_status, e.refuse_reason);
         e.request = HttpExchange::Request::discarding;
     } else if (e.claims_mcp || coding != ContentCoding::identity || is_json_type(fields)) {
         e.request = HttpExchange::Request::collecting;
     }
-    if (is_over_limit()) return;
-    if (!e.head.expect_continue) return;
+    if (!is_over_limit()) ask_for_body();
+}
+
+void HttpGate::State::ask_for_body() {
+    if (!exchange.head.expect_continue) return;
     append_continue(to_client);
-    e.continue_sent = true;
+    exchange.continue_sent = true;
 }
 
 // Refuses what is too long to be judged, or to be read to its end only to be refused.
@@ -210,28 +225,44 @@ size_t HttpGate::State::take_body(std::string_view bytes) {
     }
     if (piece.step == BodyReader::Step::refused) {
         refuse_body(e.body.problem());
-    } else if (e.body.done()) {
-        body_complete();
-    } else if (!is_over_limit() && e.request == HttpExchange::Request::deciding) {
-        decide_body();
+        return raw.size();
     }
+    if (e.request == HttpExchange::Request::deciding) decide_body();
+    const bool goes_on = e.in_hand && e.request != HttpExchange::Request::complete && !is_over_limit();
+    if (goes_on && e.body.done()) body_complete();
     return raw.size();
+}
+
+// The server may leave the body unread, and go on reading where it begins.
+Guess HttpGate::State::guess_hidden_request() const {
+    return judge.enforcing() && exchange.has_length_body() ? guess_request(exchange.raw) : Guess::no;
 }
 
 void HttpGate::State::decide_body() {
     const std::string_view text = exchange.content();
-    switch (guess_json(text)) {
-        case JsonGuess::no:
-            return pass_request();
-        case JsonGuess::more:
-            // White space without end is looked at again only when it is over.
-            if (text.size() <= kReadBytes) return;
+    switch (guess_hidden_request()) {
+        case Guess::yes:
+            exchange.refuse_status = 400;
+            exchange.refuse_reason = kHiddenRequest;
+            exchange.request = HttpExchange::Request::discarding;
+            return;
+        case Guess::more:
+            return;
+        case Guess::no:
             break;
-        case JsonGuess::yes:
+    }
+    if (!exchange.governed) return pass_request();
+    switch (guess_json(text)) {
+        case Guess::no:
+            return pass_request();
+        case Guess::more:
+            // White space without end is looked at again only when it is over.
+            if (text.size() <= kWhiteSpaceBytes) return;
+            break;
+        case Guess::yes:
             break;
     }
     exchange.request = HttpExchange::Request::collecting;
-    is_over_limit();
 }
 
 void HttpGate::State::body_complete() {
@@ -242,6 +273,8 @@ void HttpGate::State::body_complete() {
         return;
     }
     if (e.refuse_status != 0) return refuse_request(e.refuse_status, e.refuse_reason);
+    if (guess_hidden_request() == Guess::yes) return refuse_request(400, kHiddenRequest);
+    if (!e.governed) return pass_request();
     const ContentCoding coding = content_coding(e.head.fields);
     if (coding != ContentCoding::identity && !e.raw.empty()) {
         Result<std::string> text = inflate_bounded(coding, e.content(), options.frame_bytes_max);
@@ -250,10 +283,10 @@ void HttpGate::State::body_complete() {
         e.body_decoded = true;
     }
     const std::string_view text = e.content();
-    if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != JsonGuess::yes) return pass_request();
+    if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != Guess::yes) return pass_request();
     if (may_be_other_charset(e.head.fields)) return refuse_request(415, "a charset other than UTF-8");
     if (text.empty()) return e.claims_mcp ? forward_without_body() : pass_request();
-    read_http_body(text, claim_of(e.head), parser, body);
+    read_http_body(text, e.claims_mcp, parser, body);
     body.is_mcp ? judge_body(text) : pass_request();
 }
 
@@ -261,7 +294,12 @@ void HttpGate::State::pass_request() {
     HttpExchange& e = exchange;
     e.request = e.body.done() ? HttpExchange::Request::complete : HttpExchange::Request::passing;
     counts.foreign_bytes += e.head_bytes.size() + e.raw.size();
-    to_server.append(e.head_bytes).append(e.raw);
+    if (judge.enforcing() && asks_for_other_protocol(e.head.fields)) {
+        append_without_upgrade(to_server, e.head_bytes, e.head);
+    } else {
+        to_server.append(e.head_bytes);
+    }
+    to_server.append(e.raw);
     e.forget_bodies();
     e.sent = server_wanted = true;
     ++passed;
@@ -279,13 +317,10 @@ void HttpGate::State::forward_without_body() {
     ++passed;
 }
 
-void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view bytes) {
-    if (first_message && !may_be_request_line(first_line(bytes)) && problem.refusal != HttpRefusal::leading_whitespace) {
-        start_tunnel("not HTTP");
-        tunnel_is_watched = judge.enforcing();
-        return;
-    }
-    record_refusal(status_of(problem.refusal), name(problem.refusal), bytes.size());
+// `read`: all that decided it, so that the answer does not depend on what has come behind it.
+void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view read) {
+    if (problem.refusal != HttpRefusal::leading_whitespace && is_other_protocol(read)) return start_watched_tunnel();
+    record_refusal(status_of(problem.refusal), name(problem.refusal), read.size());
     if (!judge.enforcing()) return start_tunnel("malformed HTTP");
     answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));
     close();

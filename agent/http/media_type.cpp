@@ -9,6 +9,7 @@ namespace callgate {
 namespace {
 
 constexpr int kWeightOne = 1000;
+constexpr std::string_view kCharset = "charset";
 
 // A parameter, its value without quotes where they hold no backslash.
 struct Parameter {
@@ -118,6 +119,15 @@ bool ContentType::is_utf8() const {
     return charset.empty() || equal_ignoring_case(charset, "utf-8") || equal_ignoring_case(charset, "utf8");
 }
 
+bool ContentType::is_ascii_superset() const {
+    constexpr std::string_view kFamilies[] = {"iso-8859-", "windows-125", "koi8-", "euc-"};
+    constexpr std::string_view kNames[] = {"us-ascii", "ascii", "latin1", "shift_jis", "gb2312", "gbk", "gb18030", "big5"};
+    const auto is_name = [&](std::string_view known) { return equal_ignoring_case(charset, known); };
+    const auto is_family = [&](std::string_view known) { return equal_ignoring_case(charset.substr(0, known.size()), known); };
+    return is_utf8() || std::any_of(std::begin(kNames), std::end(kNames), is_name) ||
+           std::any_of(std::begin(kFamilies), std::end(kFamilies), is_family);
+}
+
 std::optional<ContentType> parse_content_type(std::string_view value) {
     ContentType found;
     if (!take_type(value, found.type, found.subtype)) return {};
@@ -125,7 +135,9 @@ std::optional<ContentType> parse_content_type(std::string_view value) {
     while (!value.empty()) {
         Parameter parameter;
         if (!take_parameter(value, parameter)) return {};
-        if (!equal_ignoring_case(parameter.name, "charset")) continue;
+        // Readers of e-mail put "charset*" (RFC 2231) together.
+        if (equal_ignoring_case(parameter.name.substr(0, kCharset.size() + 1), "charset*")) return {};
+        if (!equal_ignoring_case(parameter.name, kCharset)) continue;
         if (std::exchange(has_charset, true) || !is_token(parameter.value)) return {};
         found.charset = parameter.value;
     }

@@ -22,8 +22,11 @@ struct ContentType {
     bool is_event_stream() const { return is("text/event-stream"); }
     // No charset, utf-8 or utf8. Not us-ascii: readers of that replace what is above 0x7f.
     bool is_utf8() const;
+    // Bytes below 0x80 mean to its readers what they mean in ASCII: no UTF-16, no UTF-7, no EBCDIC, nor any name that is
+    // not known here.
+    bool is_ascii_superset() const;
 };
-// Nothing where it is no media type, a parameter is malformed, or charset stands there twice.
+// Nothing where it is no media type, a parameter is malformed, or charset stands there twice or in pieces ("charset*0").
 std::optional<ContentType> parse_content_type(std::string_view value);
 
 // Whether an Accept value lets `type` ("application/json") through: the most specific range that matches decides, q=0
