@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "control/server.h"
+#include "lifecycle/http_table.h"
+#include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
 
 namespace callgate {
@@ -30,6 +32,7 @@ struct App {
     std::unique_ptr<Ring> ring;
     std::unique_ptr<AuditLog> audit;
     std::unique_ptr<SessionTable> sessions;
+    std::unique_ptr<HttpTable> http;
     std::unique_ptr<Watcher> watcher;
     std::unique_ptr<ControlServer> control;
     Fd signals;
@@ -100,6 +103,13 @@ void raise_descriptor_limit() {
 
 json status_json(App& app) {
     json status = app.sessions->figures_json();
+    FrameCounts counts = app.sessions->counts();
+    counts += app.http->counts();
+    status["frames"] = counts_json(counts);
+    status["sessions"]["enforced"] = status["sessions"]["enforced"].get<size_t>() + app.http->sessions();
+    status["sessions"]["total"] = status["sessions"]["total"].get<uint64_t>() + app.http->sessions_opened();
+    status["http"] = app.http->figures_json();
+    status["listeners"] = app.http->listeners_json();
     Watcher::Figures figures = app.watcher->figures();
     auto kernel = [&](cg_counter which) { return figures.kernel[which]; };
     status["version"] = CALLGATE_VERSION;
@@ -107,11 +117,19 @@ json status_json(App& app) {
     status["started"] = app.started_ns / 1'000'000'000;
     status["config"] = app.options.config_directory;
     status["scope"] = {{"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
-    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()}};
-    status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},  {"holds", kernel(CG_COUNT_READ_SENT)},
-                        {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"events_seen", kernel(CG_COUNT_EXEC_SEEN) + kernel(CG_COUNT_READ_SEEN) + kernel(CG_COUNT_EXPIRED_SEEN)},
-                        {"events_sent", kernel(CG_COUNT_EXEC_SENT) + kernel(CG_COUNT_READ_SENT) + kernel(CG_COUNT_EXPIRED_SENT)},
+    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()},
+                           {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
+    uint64_t seen = 0, sent = 0;
+    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
+        seen += kernel(each);
+    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
+        sent += kernel(each);
+    status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},     {"holds", kernel(CG_COUNT_READ_SENT)},
+                        {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
+                        {"listen_expired", kernel(CG_COUNT_LISTEN_EXPIRED)}, {"events_seen", seen},
+                        {"events_sent", sent},
                         {"events_lost", kernel(CG_COUNT_RING_FULL)},  {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},
+                        {"listeners_full", kernel(CG_COUNT_LISTENERS_FULL)},
                         {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},  {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
     status["takeover"] = {{"count", figures.taken},   {"failed", figures.failed},         {"released", figures.released},
                           {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
@@ -122,6 +140,12 @@ json status_json(App& app) {
     status["problems"] = json::array();
     for (const PolicyProblem& problem : app.problems) status["problems"].push_back(problem.text());
     return status;
+}
+
+json sessions_json(App& app) {
+    json list = app.sessions->sessions_json();
+    for (json& each : app.http->sessions_json()) list.push_back(std::move(each));
+    return list;
 }
 
 // Control requests come on their own thread; sessions belong to the loop's.
@@ -139,11 +163,36 @@ json on_loop(App& app, std::function<json()> ask) {
 Status start_control(App& app) {
     auto handler = [&app](const json& request) -> json {
         std::string verb = request.value("verb", "");
-        if (verb == "sessions") return on_loop(app, [&app] { return app.sessions->sessions_json(); });
+        if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
         return on_loop(app, [&app] { return status_json(app); });
     };
     app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions"}, handler));
     return {};
+}
+
+// Everything is passed on to the loop, in order.
+ListenWatch::Events listener_events(App& app) {
+    Ring& ring = *app.ring;
+    HttpTable& http = *app.http;
+    ListenWatch::Events events;
+    events.space.opened = [&](std::shared_ptr<NetworkNamespace> space) {
+        ring.post([&http, space = std::move(space)] { http.open_space(space); });
+    };
+    events.space.closed = [&](uint32_t netns) { ring.post([&http, netns] { http.close_space(netns); }); };
+    events.undecided = [&](Listener listener) { ring.post([&http, listener] { http.add_undecided(listener); }); };
+    events.governed = [&](GovernedListener governed) {
+        ring.post([&http, governed = std::move(governed)] { http.add(governed); });
+    };
+    events.let_go = [&](uint64_t cookie) { ring.post([&http, cookie] { http.let_go(cookie); }); };
+    events.gone = [&](uint64_t cookie) { ring.post([&http, cookie] { http.remove(cookie); }); };
+    events.blind = [&app, &ring](BlindListener found) {
+        ring.post([&app, found = std::move(found)] {
+            const GovernedListener& governed = found.governed;
+            app.sessions->add_blind({found.id, governed.server, {}, governed.policy, found.reason, found.killed,
+                                     text_of(governed.listener.address)});
+        });
+    };
+    return events;
 }
 
 Status start_watcher(App& app) {
@@ -163,8 +212,10 @@ Status start_watcher(App& app) {
         ring.post([&sessions, shared] { sessions.add_blind(std::move(*shared)); });
     };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
+    events.listeners = listener_events(app);
     app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));
     sessions.use_watcher(app.watcher.get());
+    app.http->use_watcher(app.watcher.get());
     return {};
 }
 
@@ -189,12 +240,18 @@ class SignalReader : public Completion {
   private:
     void stop() {
         sd_notify(0, "STOPPING=1");
-        app_.watcher->stop_taking();
         auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
-        app_.sessions->hand_back_all(patience, [this] { app_.ring->stop(); });
+        app_.watcher->stop_taking([this, patience] {
+            app_.ring->post([this, patience] { app_.http->drain(patience, [this] { one_is_done(); }); });
+        });
+        app_.sessions->hand_back_all(patience, [this] { one_is_done(); });
+    }
+    void one_is_done() {
+        if (++done_ == 2) app_.ring->stop();
     }
     App& app_;
     bool stopping_ = false;
+    int done_ = 0;  // of the two tables
 };
 
 Status block_signals(App& app) {
@@ -214,6 +271,7 @@ Status start(App& app) {
     app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret"));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
+    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.config);
     TRY_VOID(start_watcher(app));
     return start_control(app);
 }
@@ -250,6 +308,7 @@ int run_agent(const RunOptions& options) {
     app.loop_has_ended = true;
     app.control.reset();
     app.watcher->stop();
+    app.http.reset();  // its sessions end; it uses the watcher's maps
     app.audit->event("agent_stop", nullptr, {});
     app.watcher.reset();
     app.sessions.reset();

@@ -17,6 +17,7 @@
 #include "maps.bpf.h"
 #include "emit.bpf.h"
 #include "scope.bpf.h"
+#include "hold.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -49,10 +50,15 @@ char LICENSE[] SEC("license") = "GPL";
 #define argument_4(regs) ((regs)->regs[3])
 #endif
 
-const volatile __u64 hold_ns_max = 10000000;
-
-/* False until the agent is ready to answer, and again before it goes. Writer: agent. */
-bool hold_enabled = false;
+/* Channels that are watched. Writers: exec hook (pending), agent (watch, delete). Reader: read hook.
+ * Full: counted as channels_full, the new server is not seen. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, CG_CHANNELS_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct cg_channel_key);
+    __type(value, struct cg_channel);
+} channels SEC(".maps");
 
 /* The channel behind a descriptor of the current process; CG_KIND_NONE where it is neither pipe nor AF_UNIX stream. */
 static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
@@ -103,19 +109,8 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
     event.tgid = tgid;
     event.tid = (__u32)bpf_get_current_pid_tgid();
     event.cpu = bpf_get_smp_processor_id();
-    emit(&event, CG_COUNT_EXEC_SEEN, CG_COUNT_EXEC_SENT);
+    emit(&event, sizeof(event), CG_COUNT_EXEC_SEEN, CG_COUNT_EXEC_SENT);
     return 0;
-}
-
-struct wait {
-    __u32 tid;
-    __u64 deadline_ns;
-};
-
-static long wait_step(__u32 index, struct wait* wait) {
-    struct cg_hold* hold = bpf_map_lookup_elem(&holds, &wait->tid);
-    if (!hold || *(volatile __u64*)&hold->state != CG_HOLDING) return 1;
-    return bpf_ktime_get_ns() >= wait->deadline_ns;
 }
 
 /* Tells the agent and waits for its answer, not longer than hold_ns_max. The wait ends in one of three ways: the
@@ -128,16 +123,13 @@ static __noinline int hold_here(struct cg_event* event) {
         count(CG_COUNT_HOLDS_FULL);
         return 0;
     }
-    if (!emit(event, CG_COUNT_READ_SEEN, CG_COUNT_READ_SENT)) {
+    if (!emit(event, sizeof(*event), CG_COUNT_READ_SEEN, CG_COUNT_READ_SENT)) {
         bpf_map_delete_elem(&holds, &tid);
         return 0;
     }
-    struct wait wait = {.tid = tid, .deadline_ns = event->hold.since_ns + hold_ns_max};
-    bpf_loop(1 << 22, wait_step, &wait, 0);
-    struct cg_hold* now = bpf_map_lookup_elem(&holds, &tid);
-    if (now && __sync_val_compare_and_swap(&now->state, CG_HOLDING, CG_EXPIRED) == CG_HOLDING) {
+    if (wait_for_answer(tid, event->hold.since_ns)) {
         event->kind = CG_EVENT_EXPIRED;
-        emit(event, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXPIRED_SENT);
+        emit(event, sizeof(*event), CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXPIRED_SENT);
     }
     return 0;
 }

@@ -8,9 +8,9 @@ static __always_inline void count(__u32 which) {
 }
 
 /* The one way out: counts what was seen and what was sent, so that nothing is lost silently. */
-static __always_inline bool emit(const struct cg_event* event, __u32 seen, __u32 sent) {
+static __always_inline bool emit(void* event, __u32 bytes, __u32 seen, __u32 sent) {
     count(seen);
-    if (bpf_ringbuf_output(&events, (void*)event, sizeof(*event), BPF_RB_FORCE_WAKEUP)) {
+    if (bpf_ringbuf_output(&events, event, bytes, BPF_RB_FORCE_WAKEUP)) {
         count(CG_COUNT_RING_FULL);
         return false;
     }

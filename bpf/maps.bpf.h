@@ -2,17 +2,9 @@
 #ifndef CALLGATE_MAPS_BPF_H
 #define CALLGATE_MAPS_BPF_H
 
-/* Channels that are watched. Writers: exec hook (pending), agent (watch, delete). Reader: read hook.
- * Full: counted as channels_full, the new server is not seen. */
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, CG_CHANNELS_MAX);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct cg_channel_key);
-    __type(value, struct cg_channel);
-} channels SEC(".maps");
+/* The maps that every object of bpf/ shares: channel.bpf.o makes them, the others use the same ones. */
 
-/* Threads that wait. Writer: read hook (insert), agent (release, delete). Full: counted, not held. */
+/* Threads that wait. Writer: read and listen hooks (insert), agent (release, delete). Full: counted, not held. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, CG_HOLDS_MAX);

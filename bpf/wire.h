@@ -22,6 +22,11 @@
 #define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16
 #define CG_SCOPE_USERS_MAX 64
+#define CG_LISTENERS_MAX 16384     /* listening sockets in scope; full: counted, the listener is reported blind */
+#define CG_STEERED_MAX 16384       /* addresses that are steered */
+#define CG_EXEMPT_MAX 131072       /* connections of the agent to servers at once */
+#define CG_CONNECTING_MAX 16384    /* connections being made to a steered port; full: the peer stays an address */
+#define CG_PEERS_MAX 65536         /* connections made and not accepted yet; least recently used ones go */
 
 /* A pipe or AF_UNIX stream socket: its inode. pipefs and sockfs number theirs from one counter. */
 struct cg_channel_key {
@@ -69,6 +74,8 @@ enum cg_event_kind {
     CG_EVENT_EXEC = 1,    /* a process runs a program with a pipe or socket on 0 and on 1 */
     CG_EVENT_READ = 2,    /* a thread is held after a read */
     CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
+    CG_EVENT_LISTEN = 4,  /* listen(2) was called; from here on the record is a cg_listen_event */
+    CG_EVENT_LISTENER_GONE = 5,
 };
 
 struct cg_event {
@@ -83,6 +90,68 @@ struct cg_event {
     struct cg_hold hold;          /* read and expired only */
 };
 
+/* A TCP address in one network namespace. Key of `steered`. */
+struct cg_address {
+    __u32 netns;   /* inode number of the namespace */
+    __u16 family;  /* AF_INET or AF_INET6; IPv4-mapped addresses are AF_INET */
+    __u16 port;    /* host byte order */
+    __u8 bytes[16]; /* network byte order; IPv4: the first four */
+};
+
+enum cg_listener_flags {
+    CG_LISTENER_DUAL = 1,    /* [::] that takes IPv4 too */
+    CG_LISTENER_HELD = 2,    /* event: the thread waits in listen() */
+    CG_LISTENER_STEERED = 4, /* counted in `steered`, with the IPv4 wildcard where it is dual */
+};
+
+/* Value of `listeners`, keyed by socket cookie: sockets in scope that listen. */
+struct cg_listener {
+    struct cg_address address;
+    __u32 flags; /* enum cg_listener_flags */
+    __u32 tgid;
+};
+
+/* Value of `steered`: how many steered listeners have this address. */
+struct cg_steered {
+    __u32 listeners;
+    __u32 padding;
+};
+
+struct cg_listen_event {
+    __u32 kind; /* enum cg_event_kind */
+    __u32 flags;
+    __u32 tgid;
+    __u32 tid;
+    __u64 cookie;
+    __u64 since_ns;
+    struct cg_address address;
+    __u32 bound_device; /* of SO_BINDTODEVICE, or 0 */
+    __u32 padding;
+};
+
+/* Key of `exempt`: a connection of the agent's own to a server, from the server's own address. */
+struct cg_exempt {
+    struct cg_address server;
+    __u16 client_port;
+    __u16 padding[3];
+};
+
+/* Key of `peers`. Without the namespace: through a veth pair the two ends are in different ones. */
+struct cg_connection {
+    __u16 family;
+    __u16 client_port;
+    __u16 server_port;
+    __u16 padding;
+    __u8 client[16];
+    __u8 server[16];
+};
+
+/* Who called connect(2). */
+struct cg_peer {
+    __u32 tgid;
+    __u32 uid;
+};
+
 /* Per-CPU counters, summed by the agent: seen = sent + ring_full for every kind (invariant I3). */
 enum cg_counter {
     CG_COUNT_EXEC_SEEN,
@@ -95,6 +164,12 @@ enum cg_counter {
     CG_COUNT_CHANNELS_FULL,
     CG_COUNT_HOLDS_FULL,
     CG_COUNT_SCOPE_FULL,
+    CG_COUNT_LISTEN_SEEN,
+    CG_COUNT_LISTEN_SENT,
+    CG_COUNT_LISTEN_EXPIRED,
+    CG_COUNT_GONE_SEEN,
+    CG_COUNT_GONE_SENT,
+    CG_COUNT_LISTENERS_FULL,
     CG_COUNT_MAX,
 };
 
@@ -102,5 +177,11 @@ CG_ASSERT(sizeof(struct cg_channel_key) == 16, "wire layout");
 CG_ASSERT(sizeof(struct cg_channel) == 32, "wire layout");
 CG_ASSERT(sizeof(struct cg_hold) == 80, "wire layout");
 CG_ASSERT(sizeof(struct cg_event) == 136, "wire layout");
+CG_ASSERT(sizeof(struct cg_address) == 24, "wire layout");
+CG_ASSERT(sizeof(struct cg_listener) == 32, "wire layout");
+CG_ASSERT(sizeof(struct cg_listen_event) == 64, "wire layout");
+CG_ASSERT(sizeof(struct cg_exempt) == 32, "wire layout");
+CG_ASSERT(sizeof(struct cg_connection) == 40, "wire layout");
+CG_ASSERT(sizeof(struct cg_peer) == 8, "wire layout");
 
 #endif

@@ -19,8 +19,9 @@
 // - bytes, queue_ns, judge_ns
 // - counters: [{"name","count","max","window_start"}]
 // - answers: id of the request's record; outcome ("ok", "tool_error", "error"), error_code, latency_ns
-// - server: {"package","package_version","command","exe","pid","uid"}
-// - peer, the client: {"pid","uid","user","exe","cgroup","parents":["comm(pid)"]}
+// - server: {"package","package_version","command","exe","pid","uid","listen"}
+// - peer, the client: {"pid","uid","user","exe","cgroup","address","parents":["comm(pid)"]}; where it is no process of this
+//   host, only its address
 // - grant, policy, policy_revision, mode
 //
 // A gap has lost (records that are missing here) and cause ("queue full", or the write's error). An event has
@@ -55,9 +56,10 @@ enum class Direction : uint8_t { client_to_server, server_to_client };
 // What does not change during a session; serialised once.
 struct SessionFacts {
     std::string session_id;
-    std::string transport;  // "stdio"
+    std::string transport;  // "stdio", "http"
     ServerIdentity server;
-    PeerIdentity peer;  // the client: whoever started the server
+    PeerIdentity peer;  // the client: whoever started the server, or made the connection; pid 0: not on this host
+    std::string listen, peer_address;  // HTTP: both ends of the connection
     std::string grant;
     std::string policy, policy_revision, mode;
 };

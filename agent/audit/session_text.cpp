@@ -9,7 +9,7 @@ std::string_view cut(std::string_view text) {
     return text.substr(0, kAuditTextBytesMax);
 }
 
-void append_server(std::string& out, const ServerIdentity& server) {
+void append_server(std::string& out, const ServerIdentity& server, std::string_view listen) {
     out += ",\"server\":{\"pid\":";
     append_number(out, server.process.pid);
     append_member(out, ",\"uid\":", int64_t{server.process.uid});
@@ -17,16 +17,23 @@ void append_server(std::string& out, const ServerIdentity& server) {
     append_member(out, ",\"package_version\":", cut(server.package.version));
     append_member(out, ",\"command\":", cut(server.command));
     append_member(out, ",\"exe\":", cut(server.process.exe));
+    append_member(out, ",\"listen\":", cut(listen));
     out += '}';
 }
 
-void append_peer(std::string& out, const PeerIdentity& peer) {
+void append_peer(std::string& out, const PeerIdentity& peer, std::string_view address) {
+    if (peer.process.pid == 0 && !address.empty()) {
+        append_member(out, ",\"peer\":{\"address\":", cut(address));
+        out += '}';
+        return;
+    }
     out += ",\"peer\":{\"pid\":";
     append_number(out, peer.process.pid);
     append_member(out, ",\"uid\":", int64_t{peer.process.uid});
     append_member(out, ",\"user\":", cut(peer.process.user));
     append_member(out, ",\"exe\":", cut(peer.process.exe));
     append_member(out, ",\"cgroup\":", cut(peer.process.cgroup));
+    append_member(out, ",\"address\":", cut(address));
     out += ",\"parents\":[";
     for (const Ancestor& parent : peer.parents) {
         if (&parent != &peer.parents.front()) out += ',';
@@ -40,8 +47,8 @@ void append_peer(std::string& out, const PeerIdentity& peer) {
 AuditSession::AuditSession(const SessionFacts& facts) {
     append_member(name_members_, ",\"session\":", cut(facts.session_id));
     append_member(name_members_, ",\"transport\":", cut(facts.transport));
-    append_server(fact_members_, facts.server);
-    append_peer(fact_members_, facts.peer);
+    append_server(fact_members_, facts.server, facts.listen);
+    append_peer(fact_members_, facts.peer, facts.peer_address);
     append_member(fact_members_, ",\"grant\":", cut(facts.grant));
     append_member(fact_members_, ",\"policy\":", cut(facts.policy));
     append_member(fact_members_, ",\"policy_revision\":", cut(facts.policy_revision));

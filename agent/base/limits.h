@@ -1,5 +1,6 @@
 // Every bound of the agent, with its reason (invariant I6). What happens when one is reached is said beside it.
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,6 +34,39 @@ inline constexpr int kWideChannelBytes = 1 << 20;
 inline constexpr size_t kReadBytes = size_t{64} << 10;
 // Sessions at once; the next server is left alone and reported blind ("session table full").
 inline constexpr size_t kSessionsMax = 65536;
+
+// --- http -------------------------------------------------------------------------------------------------------
+// A head, request or status line included. Node's limit is 16 KiB, Go's 1 MiB; longer ones get 431.
+inline constexpr size_t kHttpHeadBytesMax = size_t{64} << 10;
+// Field lines of one head; more get 431. Servers allow 100 (Python, Java) to 2000 (Node).
+inline constexpr size_t kHttpFieldsMax = 256;
+// A method; longer ones get 501. The longest that is registered has 17 letters (UPDATEREDIRECTREF).
+inline constexpr size_t kHttpMethodBytesMax = 32;
+// A request target; longer ones get 414. RFC 9112 §3 asks for 8000 at least.
+inline constexpr size_t kHttpTargetBytesMax = size_t{16} << 10;
+// Empty lines before a request line (some clients send one after a body); more is refused.
+inline constexpr size_t kHttpBlankLinesMax = 4;
+// Content-Length or the size of one chunk: every reader's integers hold it exactly, JavaScript's too.
+inline constexpr uint64_t kHttpBodyLengthMax = (uint64_t{1} << 53) - 1;
+// Digits of a chunk size, leading zeros too (kHttpBodyLengthMax has 14).
+inline constexpr size_t kHttpChunkDigitsMax = 16;
+// Between a chunk's size and the end of its line: only an extension can make it long.
+inline constexpr size_t kHttpChunkLineBytesMax = 1024;
+// All trailer lines of a chunked body.
+inline constexpr size_t kHttpTrailerBytesMax = size_t{8} << 10;
+
+// A connection that has been closed on our side waits this long for the client's side; then it is cut.
+inline constexpr std::chrono::milliseconds kHttpLinger{2000};
+// Connections of HTTP clients at once, each with four descriptors; one more is reset and counted.
+inline constexpr size_t kHttpConnectionsMax = 65536;
+// Sessions over HTTP at once, each some kilobytes; one more ends the one that was unused longest.
+inline constexpr size_t kHttpSessionsMax = 8192;
+// A session over HTTP has no end of its own where its client just goes away; used later, it is a new one.
+inline constexpr int64_t kHttpSessionIdleSeconds = 3600;
+// Messages of one array: each is judged, and a denied array is answered message by message. More is refused.
+inline constexpr size_t kBatchMessagesMax = 1024;
+// Bytes not yet written to an HTTP+SSE stream beyond which answers of ours no longer go there, but to who asked.
+inline constexpr size_t kHttpStreamBytesMax = size_t{1} << 20;
 
 // --- audit ------------------------------------------------------------------------------------------------------
 // Bytes queued for the writer thread; overflow is counted and recorded as a gap.

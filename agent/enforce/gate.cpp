@@ -5,30 +5,14 @@
 
 namespace callgate {
 
-FrameCounts& FrameCounts::operator+=(const FrameCounts& other) {
-    in += other.in;
-    forwarded += other.forwarded;
-    denied += other.denied;
-    refused += other.refused;
-    held += other.held;
-    blank += other.blank;
-    server_in += other.server_in;
-    server_forwarded += other.server_forwarded;
-    lists_filtered += other.lists_filtered;
-    foreign_bytes += other.foreign_bytes;
-    client_bytes += other.client_bytes;
-    server_bytes += other.server_bytes;
-    return *this;
-}
-
 Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox& to_server, Outbox& to_client)
     : options_(std::move(options)),
-      counters_(counters),
       audit_(audit),
       to_server_(to_server),
       to_client_(to_client),
       caller_{options_.grant, options_.session_id, options_.policy->name()},
-      enforcing_(options_.policy->mode() == Mode::enforce),
+      judge_(options_.policy, counters),
+      enforcing_(judge_.enforcing()),
       opening_(options_.start, options_.certain, options_.frame_bytes_max),
       client_framer_(options_.frame_bytes_max),
       server_framer_(size_t{1} << 40) {}
@@ -80,7 +64,7 @@ void Gate::client_line(std::string_view line) {
 void Gate::client_message(std::string_view line, const Message& message) {
     if (message.has_meta_protocol_version) modern_ = true;
     int64_t start = mark_ns_;
-    const Verdict& verdict = judge(message);
+    const Verdict& verdict = judge_.judge(message, caller_, pending_);
     mark_ns_ = monotonic_ns();
     judge_ns_ = mark_ns_ - start;
     bool asked = message.kind != MessageKind::response;
@@ -89,48 +73,12 @@ void Gate::client_message(std::string_view line, const Message& message) {
         write_record(message, line.size(), Decision::denied, &verdict);
         return deny(message, verdict);
     }
-    Decision decision = !asked ? Decision::passed
-                        : verdict.action == Action::deny ? Decision::would_deny
-                                                         : Decision::allowed;
-    forward(line, message, verdict_, write_record(message, line.size(), decision, asked ? &verdict : nullptr));
-}
-
-const Verdict& Gate::judge(const Message& message) {
-    verdict_.action = Action::allow;
-    verdict_.code = 0;
-    verdict_.rule = verdict_.reason = {};
-    verdict_.retry_after_ms.reset();
-    verdict_.charged.clear();
-    if (message.kind == MessageKind::response || options_.policy->mode() == Mode::observe) return verdict_;
-    if (message.kind == MessageKind::request && pending_.full()) {
-        verdict_.action = Action::deny;
-        verdict_.code = kCodeOverLimit;
-        verdict_.rule = "(too many requests in flight)";
-        verdict_.reason = "Too many requests are waiting for an answer.";
-        verdict_.retry_after_ms = 1000;
-        return verdict_;
-    }
-    if (message.method == "tools/call") {
-        options_.policy->judge_tool(message.name, caller_, realtime_ns(), counters_, verdict_);
-    } else {
-        verdict_ = options_.policy->judge_method(message.method);
-    }
-    return verdict_;
+    Decision decision = CallJudge::decision_of_forwarded(message, verdict);
+    forward(line, message, verdict, write_record(message, line.size(), decision, asked ? &verdict : nullptr));
 }
 
 void Gate::deny(const Message& message, const Verdict& verdict) {
-    if (message.kind != MessageKind::request) return;  // a notification gets no answer
-    Denial denial;
-    denial.code = verdict.code;
-    denial.reason = verdict.reason;
-    denial.rule = verdict.rule;
-    denial.tool = message.name;
-    denial.retry_after_ms = verdict.retry_after_ms;
-    if (message.method == "tools/call" && options_.policy->deny_as() == DenyAs::result) {
-        append_denied_result(answers(), message.id_token, denial, modern_);
-    } else {
-        append_denied_error(answers(), message.id_token, denial);
-    }
+    if (message.kind == MessageKind::request) judge_.append_denial(answers(), message, verdict, modern_);
 }
 
 void Gate::refuse(std::string_view line, const Message& message, Refusal refusal) {
@@ -154,16 +102,10 @@ void Gate::client_oversize(std::string_view head) {
     write_record(message, head.size(), Decision::refused, nullptr);
 }
 
-void Gate::forward(std::string_view line, const Message& message, Verdict& verdict, const RecordId& record) {
+void Gate::forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record) {
     ++counts_.forwarded;
     if (message.kind == MessageKind::request) {
-        PendingRequest request;
-        request.record = record;
-        if (message.method != "tools/call") request.method = message.method;
-        request.tool = message.name;
-        request.forwarded_ns = mark_ns_;
-        request.charged = verdict.charged;
-        pending_.add(message.id_key, std::move(request));
+        pending_.add(message.id_key, CallJudge::pending_request(message, record, verdict, mark_ns_));
     }
     send(client_framer_, line, to_server_);
 }

@@ -13,6 +13,8 @@
 
 #include "audit/log.h"
 #include "base/outbox.h"
+#include "enforce/call_judge.h"
+#include "enforce/frame_counts.h"
 #include "enforce/opening.h"
 #include "enforce/pending.h"
 #include "frame/line_framer.h"
@@ -20,17 +22,6 @@
 #include "policy/policy.h"
 
 namespace callgate {
-
-struct FrameCounts {
-    uint64_t in = 0, forwarded = 0, denied = 0, refused = 0, held = 0;  // client to server
-    uint64_t blank = 0;             // empty lines, dropped
-    uint64_t server_in = 0, server_forwarded = 0;
-    uint64_t lists_filtered = 0;
-    uint64_t foreign_bytes = 0;     // passed while the stream was not MCP
-    uint64_t client_bytes = 0, server_bytes = 0;
-    FrameCounts& operator+=(const FrameCounts& other);
-    bool conserved() const { return in == forwarded + denied + refused + held && server_in == server_forwarded; }
-};
 
 struct GateOptions {
     std::shared_ptr<const Policy> policy;
@@ -84,8 +75,7 @@ class Gate {
     void client_message(std::string_view line, const Message& message);
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
-    void forward(std::string_view line, const Message& message, Verdict& verdict, const RecordId& record);
-    const Verdict& judge(const Message& message);
+    void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
     void server_line(std::string_view line);
@@ -97,11 +87,11 @@ class Gate {
     std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_.text(); }
 
     GateOptions options_;
-    CounterTable& counters_;
     AuditLog& audit_;
     Outbox& to_server_;
     Outbox& to_client_;
     Caller caller_;
+    CallJudge judge_;
     bool enforcing_;
     Opening opening_;
     MessageParser client_parser_, server_parser_;
@@ -109,7 +99,6 @@ class Gate {
     ClientLines client_lines_{*this};
     ServerLines server_lines_{*this};
     PendingTable pending_;
-    Verdict verdict_;
     FrameCounts counts_;
     std::string judge_from_opening_;
     std::string answers_waiting_;

@@ -1,7 +1,6 @@
 // The server's direction: everything passes but hidden tools; answers are matched to what they answer.
 #include "base/clock.h"
 #include "enforce/gate.h"
-#include "jsonrpc/tools_list.h"
 
 namespace callgate {
 namespace {
@@ -93,20 +92,13 @@ void Gate::server_line(std::string_view line) {
 // Finds the request that this answers. One that failed has not used up its limits.
 bool Gate::match_request(const Message& response, PendingRequest& request, MessageRecord& record) {
     if (response.id_key.empty() || !pending_.take(response.id_key, request)) return false;
-    record.request_record_id = request.record.view();
-    record.request_method = request.method_name();
-    record.request_tool = request.tool;
-    record.latency_ns = monotonic_ns() - request.forwarded_ns;
-    if (response.is_error || response.is_tool_error) counters_.roll_back(request.charged);
+    judge_.match(response, request, record);
     return true;
 }
 
 // True if `line` was a list with hidden tools in it, and has been sent without them.
 bool Gate::send_filtered(std::string_view line) {
-    if (!enforcing_ || !options_.policy->hides_any()) return false;
-    size_t before = to_client_.size();
-    filter_tools_list(line, [&](std::string_view tool) { return options_.policy->is_hidden(tool); }, to_client_.text());
-    if (to_client_.size() == before) return false;
+    if (!judge_.append_filtered(line, to_client_.text())) return false;
     ++counts_.lists_filtered;
     return true;
 }

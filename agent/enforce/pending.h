@@ -1,6 +1,7 @@
 // PendingTable: the client's requests that the server has not answered yet, by normalised id.
 //
-// A duplicate id in flight is kept beside the first (servers execute both, PROTOCOL); the oldest is answered first.
+// A duplicate id in flight is kept beside the first (servers execute both, PROTOCOL); the oldest is answered first. Which
+// of the two an answer is for cannot be known: both are marked, and what they were charged is not given back.
 #pragma once
 #include <string>
 #include <string_view>
@@ -18,6 +19,8 @@ struct PendingRequest {
     std::string tool;
     int64_t forwarded_ns = 0;  // monotonic
     std::vector<CounterUse> charged;
+    uint64_t exchange = 0;   // HTTP: of the response that its answer is expected in; 0: none in particular
+    bool shares_id = false;  // with another one that was in flight at the same time
     std::string_view method_name() const { return method.empty() ? std::string_view("tools/call") : method; }
 };
 
@@ -27,6 +30,8 @@ class PendingTable {
     void add(std::string_view id_key, PendingRequest request);
     // Moves the oldest request with this id into `out`; false where there is none.
     bool take(std::string_view id_key, PendingRequest& out);
+    // The same among the requests of one exchange.
+    bool take(std::string_view id_key, uint64_t exchange, PendingRequest& out);
     size_t size() const { return requests_.size(); }
 
   private:
@@ -34,6 +39,8 @@ class PendingTable {
         using is_transparent = void;
         size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
+    template <typename Fits>
+    bool take_oldest(std::string_view id_key, const Fits& fits, PendingRequest& out);
     std::unordered_multimap<std::string, PendingRequest, Hash, std::equal_to<>> requests_;
 };
 

@@ -135,6 +135,18 @@ void Ring::write(int fd, bool is_socket, std::string_view bytes, Completion* com
     entry->user_data = reinterpret_cast<uint64_t>(completion);
 }
 
+void Ring::accept(int listener, Completion* completion) {
+    io_uring_sqe* entry = next_entry();
+    io_uring_prep_accept(entry, listener, nullptr, nullptr, SOCK_CLOEXEC);
+    entry->user_data = reinterpret_cast<uint64_t>(completion);
+}
+
+void Ring::connect(int fd, const sockaddr* address, socklen_t length, Completion* completion) {
+    io_uring_sqe* entry = next_entry();
+    io_uring_prep_connect(entry, fd, address, length);
+    entry->user_data = reinterpret_cast<uint64_t>(completion);
+}
+
 void Ring::poll_hangup(int fd, Completion* completion) {
     io_uring_sqe* entry = next_entry();
     io_uring_prep_poll_add(entry, fd, 0);

@@ -5,6 +5,7 @@
 // take it from a shared pool when data arrives, so an idle connection holds none.
 #pragma once
 #include <liburing.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -43,6 +44,9 @@ class Ring {
     // Into memory of the caller's, valid until the operation has ended; the completion is told no bytes.
     void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion);
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion);
+    void accept(int listener, Completion* completion);         // one connection; its result is the descriptor
+    // `address` must stay until the operation is submitted.
+    void connect(int fd, const sockaddr* address, socklen_t length, Completion* completion);
     void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
     void poll_readable(int fd, Completion* completion);        // POLLIN, once
     void cancel(Completion* completion);                       // every operation of it; each still completes

@@ -188,18 +188,18 @@ class MessageBuilder {
     bool id_is_valid_ = false;
 };
 
-const Message& MessageParser::parse(std::string_view line) {
+const Message& MessageParser::parse(std::string_view text, JsonText kind) {
     std::vector<std::string_view> keys = std::move(message_.argument_keys);
     keys.clear();
     message_ = Message{};
     message_.argument_keys = std::move(keys);
-    if (line.size() > kFrameBytesMax) {
+    if (text.size() > kFrameBytesMax) {
         message_.refusal = Refusal::too_long;
         message_.refusal_offset = static_cast<uint32_t>(kFrameBytesMax);
         return message_;
     }
-    keys_.reset(line.data());
-    Scanner scanner(line);
+    keys_.reset(text.data());
+    Scanner scanner(text, kind);
     Reader reader(scanner, keys_);
     reader.read();
     MessageBuilder(reader, scanner, message_, scratch_).build();

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "jsonrpc/keys.h"
 #include "jsonrpc/refusal.h"
+#include "jsonrpc/scanner.h"
 
 namespace callgate {
 
@@ -57,11 +58,11 @@ struct Message {
     std::string_view result;         // raw bytes
 };
 
-// Reads one line. `line` may end with LF or CR LF. Bytes of a client: policy = strict.
+// Reads one line, or one document. `text` may end with LF or CR LF. Bytes of a client: policy = strict.
 // For server→client lines use the same parser: an invalid message there means "not ours, pass through".
 class MessageParser {
   public:
-    const Message& parse(std::string_view line);
+    const Message& parse(std::string_view text, JsonText kind = JsonText::line);
 
   private:
     Message message_;

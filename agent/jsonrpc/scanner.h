@@ -14,10 +14,15 @@
 
 namespace callgate {
 
+// Where the text comes from. On a line a CR is no white space: some readers end the line there. A document, such as the
+// body of an HTTP request, has its length from elsewhere, so a CR between tokens means the same to all of them.
+enum class JsonText : uint8_t { line, document };
+
 class Scanner {
   public:
     // `line` may end with LF or CR LF, which are not part of what is read.
-    explicit Scanner(std::string_view line) : begin_(line.data()), end_(begin_ + line.size()) {
+    explicit Scanner(std::string_view line, JsonText text = JsonText::line)
+        : begin_(line.data()), end_(begin_ + line.size()), is_line_(text == JsonText::line) {
         if (begin_ != end_ && end_[-1] == '\n') {
             terminated_ = true;
             --end_;
@@ -30,7 +35,7 @@ class Scanner {
     const char* space(const char* p) {
         while (p < end_ && static_cast<unsigned char>(*p) <= ' ') {
             if (*p == '\r') {
-                note(Refusal::carriage_return, p);
+                if (is_line_) note(Refusal::carriage_return, p);
             } else if (*p != ' ' && *p != '\t' && *p != '\n') {
                 break;
             }
@@ -85,6 +90,7 @@ class Scanner {
     Refusal refusal_ = Refusal::none;
     bool broken_ = false;
     bool terminated_ = false;
+    bool is_line_;
 };
 
 }  // namespace callgate

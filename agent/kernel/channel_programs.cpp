@@ -5,38 +5,28 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdarg>
-
 #include "base/limits.h"
 #include "channel.skel.h"
+#include "kernel/libbpf_error.h"
+#include "kernel/scope_programs.h"
 
 namespace callgate {
-namespace {
-
-// libbpf's last complaint, so that a refused program is explained by the verifier's own words.
-thread_local std::string last_complaint;
-
-int remember_complaint(libbpf_print_level level, const char* format, va_list arguments) {
-    if (level != LIBBPF_WARN) return 0;
-    char line[1024];
-    int length = vsnprintf(line, sizeof(line), format, arguments);
-    if (last_complaint.size() < 8192) last_complaint += line;
-    return length;
-}
-
-Error libbpf_error(const char* call, int code) {
-    Error error = Error::system(call, "channel.bpf.o", -code);
-    if (!last_complaint.empty()) error.where += " (" + last_complaint.substr(0, 2000) + ")";
-    return error;
-}
-
-}  // namespace
-
 struct ChannelPrograms::State {
     channel_bpf* skeleton = nullptr;
     ring_buffer* ring = nullptr;
     OnEvent on_event;
+    std::function<void(const cg_listen_event&)> on_listen;
     int channels = -1, holds = -1, counters = -1;
+
+    // Every record begins with its kind.
+    void hand_out(const void* data, size_t bytes) {
+        uint32_t kind = bytes >= sizeof(kind) ? *static_cast<const uint32_t*>(data) : 0;
+        if (kind < CG_EVENT_LISTEN) {
+            if (bytes >= sizeof(cg_event)) on_event(*static_cast<const cg_event*>(data));
+        } else if (bytes >= sizeof(cg_listen_event) && on_listen) {
+            on_listen(*static_cast<const cg_listen_event*>(data));
+        }
+    }
 
     ~State() {
         if (ring) ring_buffer__free(ring);
@@ -48,28 +38,20 @@ ChannelPrograms::ChannelPrograms() : state_(std::make_unique<State>()) {}
 ChannelPrograms::~ChannelPrograms() = default;
 
 Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& scope, OnEvent on_event) {
-    if (scope.cgroups.size() > CG_SCOPE_CGROUPS_MAX)
-        return Error::invalid("scope", "more than " + std::to_string(CG_SCOPE_CGROUPS_MAX) + " cgroups");
-    if (scope.users.size() > CG_SCOPE_USERS_MAX)
-        return Error::invalid("scope", "more than " + std::to_string(CG_SCOPE_USERS_MAX) + " users");
-    last_complaint.clear();
-    libbpf_set_print(remember_complaint);
+    constexpr char kObject[] = "channel.bpf.o";
+    TRY_VOID(check_scope(scope));
+    collect_complaints();
     std::unique_ptr<ChannelPrograms> programs(new ChannelPrograms());
     State& state = *programs->state_;
     state.on_event = std::move(on_event);
     state.skeleton = channel_bpf__open();
-    if (!state.skeleton) return libbpf_error("open", -errno);
+    if (!state.skeleton) return libbpf_error("open", kObject, -errno);
 
-    auto* rodata = state.skeleton->rodata;
-    rodata->agent_tgid = getpid();
-    rodata->hold_ns_max = kHoldNanoseconds;
-    rodata->scope_by_tree = !scope.trees.empty();
-    rodata->scope_cgroup_count = scope.cgroups.size();
-    rodata->scope_user_count = scope.users.size();
-    for (size_t i = 0; i < scope.users.size(); ++i) rodata->scope_users[i] = scope.users[i];
+    write_scope(*state.skeleton->rodata, scope);
+    state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
     bpf_program__set_autoload(state.skeleton->progs.on_fork, !scope.trees.empty());
     bpf_program__set_autoload(state.skeleton->progs.on_exit, !scope.trees.empty());
-    if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", error);
+    if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
 
     state.channels = bpf_map__fd(state.skeleton->maps.channels);
     state.holds = bpf_map__fd(state.skeleton->maps.holds);
@@ -85,13 +67,12 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.ring = ring_buffer__new(
         bpf_map__fd(state.skeleton->maps.events),
         [](void* context, void* data, size_t bytes) {
-            if (bytes >= sizeof(cg_event))
-                static_cast<State*>(context)->on_event(*static_cast<const cg_event*>(data));
+            static_cast<State*>(context)->hand_out(data, bytes);
             return 0;
         },
         &state, nullptr);
     if (!state.ring) return Error::system("ring_buffer__new", "events", errno);
-    if (int error = channel_bpf__attach(state.skeleton)) return libbpf_error("attach", error);
+    if (int error = channel_bpf__attach(state.skeleton)) return libbpf_error("attach", kObject, error);
 
     // Forks are followed from here on; what the trees hold already is added now. A process that is forked meanwhile
     // is found by one of the two.
@@ -135,6 +116,16 @@ std::optional<cg_hold> ChannelPrograms::hold_of(pid_t tid) const {
 void ChannelPrograms::release(pid_t tid) {
     uint32_t key = tid;
     bpf_map_delete_elem(state_->holds, &key);  // an absent entry ends the wait as well
+}
+
+ChannelPrograms::SharedMaps ChannelPrograms::shared_maps() const {
+    auto& maps = state_->skeleton->maps;
+    return {bpf_map__fd(maps.holds), bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
+            bpf_map__fd(maps.events), bpf_map__fd(maps.counters)};
+}
+
+void ChannelPrograms::on_listen(std::function<void(const cg_listen_event&)> on_event) {
+    state_->on_listen = std::move(on_event);
 }
 
 KernelCounters ChannelPrograms::counters() const {

@@ -43,6 +43,13 @@ class ChannelPrograms {
 
     KernelCounters counters() const;
 
+    // For the other BPF objects (listen_programs.h), which share these and send their events here.
+    struct SharedMaps {
+        int holds, scope_pids, scope_cgroups, events, counters;
+    };
+    SharedMaps shared_maps() const;
+    void on_listen(std::function<void(const cg_listen_event&)> on_event);
+
   private:
     ChannelPrograms();
     struct State;

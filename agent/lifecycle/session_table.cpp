@@ -1,6 +1,6 @@
 #include "lifecycle/session_table.h"
 
-#include "base/clock.h"
+#include "lifecycle/session_json.h"
 
 namespace callgate {
 namespace {
@@ -11,52 +11,6 @@ using namespace std::chrono_literals;
 // Blind servers that `sessions` lists; older ones are in the audit log.
 constexpr size_t kBlindKept = 256;
 
-std::string utc_now() {
-    int64_t now = realtime_ns();
-    time_t seconds = now / 1'000'000'000;
-    tm parts;
-    gmtime_r(&seconds, &parts);
-    char text[32];
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
-
-std::string_view name(Mode mode) {
-    switch (mode) {
-        case Mode::enforce: return "enforce";
-        case Mode::shadow: return "shadow";
-        case Mode::observe: return "observe";
-    }
-    return "";
-}
-
-// JSON text of a string that may hold anything.
-std::string json_text(std::string_view text) {
-    return json(std::string(text)).dump(-1, ' ', true, json::error_handler_t::replace);
-}
-
-json server_json(const ServerIdentity& server) {
-    return {{"pid", server.process.pid},       {"package", server.package.name}, {"package_version", server.package.version},
-            {"command", server.command},       {"exe", server.process.exe},      {"uid", server.process.uid}};
-}
-
-json peer_json(const PeerIdentity& peer) {
-    return {{"pid", peer.process.pid}, {"uid", peer.process.uid}, {"user", peer.process.user}, {"exe", peer.process.exe}};
-}
-
-json counts_json(const FrameCounts& counts) {
-    return {{"in", counts.in},           {"forwarded", counts.forwarded}, {"denied", counts.denied},
-            {"refused", counts.refused}, {"held", counts.held},           {"dropped_blank", counts.blank},
-            {"server_in", counts.server_in}, {"server_forwarded", counts.server_forwarded},
-            {"lists_filtered", counts.lists_filtered}, {"foreign_bytes", counts.foreign_bytes},
-            {"client_bytes", counts.client_bytes}, {"server_bytes", counts.server_bytes}};
-}
-
-// What identifies a caller where no grant is configured: POLICY, "the default grant is (uid, client executable)".
-std::string default_grant(const PeerIdentity& client) {
-    return "uid:" + std::to_string(client.process.uid) + " exe:" + client.process.exe;
-}
-
 SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy) {
     SessionFacts facts;
     facts.session_id = id;
@@ -66,7 +20,7 @@ SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const
     facts.grant = default_grant(client);
     facts.policy = policy.name();
     facts.policy_revision = policy.revision();
-    facts.mode = name(policy.mode());
+    facts.mode = mode_name(policy.mode());
     return facts;
 }
 
@@ -115,12 +69,18 @@ void SessionTable::add(TakenServer taken) {
 
 void SessionTable::add_blind(BlindServer blind) {
     ++blind_total_;
-    auto session = audit_.describe(facts_of(blind.session_id, blind.server, blind.client, *blind.policy));
+    SessionFacts facts = facts_of(blind.session_id, blind.server, blind.client, *blind.policy);
+    if (!blind.listen.empty()) {
+        facts.transport = "http";
+        facts.listen = blind.listen;
+        facts.grant.clear();
+    }
+    auto session = audit_.describe(facts);
     audit_.event("session_blind", session, {{"state", "\"blind\""}, {"reason", json_text(blind.reason)},
                                             {"killed", blind.killed ? "true" : "false"}});
     blind_.push_back({{"session", blind.session_id}, {"state", "blind"}, {"reason", blind.reason},
                       {"killed", blind.killed}, {"server", server_json(blind.server)}, {"peer", peer_json(blind.client)},
-                      {"policy", blind.policy->name()}, {"started", utc_now()}});
+                      {"policy", blind.policy->name()}, {"started", utc_now()}, {"listen", blind.listen}});
     if (blind_.size() > kBlindKept) blind_.pop_front();
 }
 
@@ -213,7 +173,7 @@ void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::functi
 
 json SessionTable::entry_json(const Entry& entry) {
     return {{"session", entry.id}, {"state", "enforced"}, {"reason", entry.remark}, {"server", server_json(entry.server)},
-            {"peer", peer_json(entry.client)}, {"policy", entry.policy->name()}, {"mode", name(entry.policy->mode())},
+            {"peer", peer_json(entry.client)}, {"policy", entry.policy->name()}, {"mode", mode_name(entry.policy->mode())},
             {"frames", counts_json(entry.relay->counts())}, {"started", entry.started}};
 }
 
@@ -224,11 +184,15 @@ json SessionTable::sessions_json() const {
     return list;
 }
 
-json SessionTable::figures_json() const {
+FrameCounts SessionTable::counts() const {
     FrameCounts counts = ended_counts_;
     for (const auto& [id, entry] : entries_) counts += entry.relay->counts();
+    return counts;
+}
+
+json SessionTable::figures_json() const {
     return {{"sessions", {{"enforced", entries_.size()}, {"observed", 0}, {"blind", blind_total_}, {"total", total_}}},
-            {"frames", counts_json(counts)}, {"counters", counters_.size()}};
+            {"counters", counters_.size()}};
 }
 
 }  // namespace callgate

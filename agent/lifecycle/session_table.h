@@ -28,9 +28,11 @@ class SessionTable {
     // Hands every session back to its server, and calls `done` when none is left.
     void hand_back_all(std::chrono::milliseconds patience, std::function<void()> done);
 
+    CounterTable& counters() { return counters_; }  // of every session of the agent, over HTTP too
     nlohmann::json sessions_json() const;
     // The members of `status` that sessions know: sessions, frames.
     nlohmann::json figures_json() const;
+    FrameCounts counts() const;
 
   private:
     struct Entry {

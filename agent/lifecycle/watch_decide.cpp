@@ -33,6 +33,7 @@ std::deque<Watcher::State::Work>& Watcher::State::work() {
 void Watcher::State::listen() {
     std::lock_guard lock(hearing);
     programs->poll();
+    listeners->steer_overdue();
 }
 
 void Watcher::State::on_event(const cg_event& event) {
@@ -67,6 +68,7 @@ void Watcher::State::on_event(const cg_event& event) {
 
 void Watcher::State::turn_once() {
     listen();
+    listeners->work();
     std::deque<Work>& mine = work();
     for (;;) {
         // What is held goes first.
@@ -80,17 +82,14 @@ void Watcher::State::turn_once() {
             return;
         }
         listen();
+        listeners->work();  // who listens is waiting for it
     }
 }
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
     ++identified;
     PolicyStore::Match match = options.policies->find(server, [this] { listen(); });
-    if (!match.policy && options.deny_unnamed) {
-        static const auto no_policy = Policy::deny_everything(
-            "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
-        match.policy = no_policy;
-    }
+    if (!match.policy) match.policy = for_unnamed;
     return match;
 }
 
@@ -273,7 +272,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
 std::string Watcher::State::new_id() { return std::string(ids.next(realtime_ns() / 1'000'000).view()); }
 
 void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason) {
-    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false};
+    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false, {}};
     if (auto peer = identify_peer(parent_of(pid))) blind.client = std::move(*peer);
     if (match.policy->on_blind() == OnBlind::kill) {
         if (auto pidfd = open_pidfd(pid))
@@ -308,7 +307,10 @@ void Watcher::State::scan() {
         StdioChannels channels;
     };
     std::vector<Running> running;
+    listeners->scan();
     for (pid_t pid : processes_in_scope(options.scope)) {
+        listen();
+        listeners->work();
         auto server = identify_server(pid);
         if (!server) continue;
         auto channels = standard_channels(pid);

@@ -46,6 +46,8 @@ struct Watcher::State {
     Options options;
     Events events;
     std::unique_ptr<ChannelPrograms> programs;
+    std::unique_ptr<ListenWatch> listeners;
+    std::shared_ptr<const Policy> for_unnamed;  // null where such servers are left alone
     TakeoverHelp help;
     Fd wake;
     // One half of the processors each; see Watcher::run().

@@ -28,6 +28,12 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         if (!half.nudge) return Error::system("eventfd", "", errno);
     }
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
+    if (state.options.deny_unnamed)
+        state.for_unnamed = Policy::deny_everything(
+            "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
+    ListenWatch::Options listening{state.options.scope, [&state](ServerIdentity& server) { return state.find_policy(server); },
+                                   state.for_unnamed};
+    state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
     state.help.while_waiting = [&state](bool paused) {
         state.listen();
         if (paused) state.disturb_other_half();
@@ -79,6 +85,8 @@ void Watcher::run() {
             if (half == 0) {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);
+                // Where no policy can name a server, nobody is made to wait.
+                state.listeners->enable_holds(state.for_unnamed || !state.options.policies->policies().empty());
                 state.scan();
                 scanned.set_value();
             }
@@ -93,12 +101,12 @@ thread_local int Watcher::State::own_half = 0;
 
 void Watcher::State::watch() {
     while (!stopping) {
-        bool other_is_due = false;
+        bool soon = listeners->is_impatient();
         {
             std::lock_guard lock(hearing);
-            other_is_due = !halves[1 - own_half].programs_started.empty();
+            soon |= !halves[1 - own_half].programs_started.empty();
         }
-        wait(other_is_due ? kPatience : std::chrono::seconds(1), wake.get());
+        wait(soon ? kPatience : std::chrono::seconds(1), wake.get());
         listen();
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
@@ -157,11 +165,17 @@ std::optional<cg_event> Watcher::State::next_program() {
     return std::nullopt;
 }
 
-void Watcher::stop_taking() {
-    state_->post([state = state_.get()] {
+void Watcher::stop_taking(std::function<void()> done) {
+    state_->post([state = state_.get(), done = std::move(done)] {
         state->taking = false;
         state->programs->enable_holds(false);
+        state->listeners->release_all();
+        done();
     });
+}
+
+std::optional<cg_peer> Watcher::take_peer(const SocketAddress& client, const SocketAddress& server) const {
+    return state_->listeners->take_peer(client, server);
 }
 
 void Watcher::stop() {

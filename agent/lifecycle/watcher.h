@@ -16,6 +16,7 @@
 
 #include "enforce/opening.h"
 #include "kernel/channel_programs.h"
+#include "lifecycle/listen_watch.h"
 #include "policy/store.h"
 #include "session/identity.h"
 #include "takeover/takeover.h"
@@ -40,6 +41,7 @@ struct BlindServer {
     std::shared_ptr<const Policy> policy;
     std::string reason;
     bool killed = false;
+    std::string listen;  // of a listener that is not governed, or was not at once; empty for a server on stdio
 };
 
 // What a hand-back needs of a session; the descriptors stay the session's.
@@ -55,6 +57,7 @@ class Watcher {
         std::function<void(std::string session_id, std::string bytes)> late_bytes;
         std::function<void(BlindServer)> blind;
         std::function<void(std::string session_id)> superseded;
+        ListenWatch::Events listeners;
     };
     struct Options {
         Scope scope;
@@ -68,14 +71,18 @@ class Watcher {
 
     // Starts the thread; returns when what runs already has been looked at and taken over.
     void run();
-    // No new servers from here on; what is held is let go. Hand-backs still work.
-    void stop_taking();
+    // No new servers from here on; what is held is let go, and no connection is steered any more when `done` is called,
+    // on the watcher's thread. Hand-backs still work.
+    void stop_taking(std::function<void()> done);
     void stop();  // ends the thread
 
     // From any thread.
     void hand_back(HandBackJob job);
     // `released_alive`: the server goes on without us, and stays watched.
     void session_ended(std::string session_id, bool released_alive);
+
+    // Who made a steered connection; once.
+    std::optional<cg_peer> take_peer(const SocketAddress& client, const SocketAddress& server) const;
 
     struct Figures {
         KernelCounters kernel;

@@ -13,8 +13,8 @@ constexpr std::array<Word, 12> kPolicyKeys = {"version", "default",     "hide", 
 constexpr std::array<Word, 5> kPolicyLater = {"methods", "call_methods", "aliases", "approvals",
                                               "approval_timeout"};
 
-constexpr std::array<Word, 4> kServerKeys = {"package", "command", "exe_sha256", "user"};
-constexpr std::array<Word, 4> kServerLater = {"image", "listen", "path", "unit"};
+constexpr std::array<Word, 6> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path"};
+constexpr std::array<Word, 2> kServerLater = {"image", "unit"};
 
 constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
 

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "policy/glob.h"
+#include "policy/listen_address.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 
@@ -15,6 +16,8 @@ using Kind = JsonValue::Kind;
 
 constexpr size_t kCommandBytesMax = 4096;
 constexpr size_t kUserBytesMax = 256;
+constexpr size_t kListenBytesMax = 64;
+constexpr size_t kPathBytesMax = 1024;
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> kDefaults = {{{"allow", true}, {"deny", false}}};
 constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes = {
@@ -58,12 +61,29 @@ void load_version(const ObjectReader& reader) {
     }
 }
 
+void check_listener(const ObjectReader& reader, const ServerMatch& match) {
+    if (!match.listen.empty() && !ListenAddress::parse(match.listen)) {
+        reader.problem("listen", "expected ADDRESS:PORT with a numeric address, such as \"127.0.0.1:3000\", "
+                                 "\"[::1]:3000\" or, for every address, \":3000\"");
+    }
+    if (match.path.empty()) return;
+    if (match.path.front() != '/' || match.path.find_first_of("?#%\\") != match.path.npos) {
+        reader.problem("path", "expected the path of a request as it is before any escaping, such as \"/mcp\"");
+    }
+    ServerMatch other = match;
+    other.path.clear();
+    if (other.empty()) reader.problem("path", "names no server; add \"listen\", \"package\" or another member");
+}
+
 void load_server(const JsonValue& value, const std::string& path, ServerMatch& match, ProblemList& problems) {
     const ObjectReader reader(value, path, known::kServer, problems);
     match.package = reader.word("package", kNameBytesMax).value_or("");
     match.command = reader.word("command", kCommandBytesMax).value_or("");
     match.user = reader.word("user", kUserBytesMax).value_or("");
+    match.listen = reader.word("listen", kListenBytesMax).value_or("");
+    match.path = reader.word("path", kPathBytesMax).value_or("");
     match.exe_sha256 = reader.word("exe_sha256", kNameBytesMax).value_or("");
+    check_listener(reader, match);
     if (std::string problem = glob_problem(match.command); !match.command.empty() && !problem.empty()) {
         reader.problem("command", std::move(problem));
     }

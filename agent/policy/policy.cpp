@@ -29,6 +29,18 @@ std::string name_of(std::string_view file) {
 
 }  // namespace
 
+std::string_view mode_name(Mode mode) {
+    switch (mode) {
+        case Mode::enforce:
+            return "enforce";
+        case Mode::shadow:
+            return "shadow";
+        case Mode::observe:
+            return "observe";
+    }
+    return "";
+}
+
 Policy::Policy() : compiled_(std::make_unique<CompiledPolicy>()) {}
 Policy::~Policy() = default;
 

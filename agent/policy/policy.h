@@ -31,7 +31,10 @@ struct ServerMatch {
     std::string command;     // glob (fnmatch(3), no flags) over the whole command line
     std::string exe_sha256;  // 64 hex digits
     std::string user;        // name or number
-    int specificity() const;  // how many members are given; exe_sha256 > package > command > user break ties of count
+    std::string listen;      // ADDRESS:PORT or :PORT, see listen_address.h; never matches a stdio server
+    std::string path;        // only requests for it are governed; never matches a stdio server
+    // How many members are given; exe_sha256 > package > listen > path > command > user break ties of count.
+    int specificity() const;
     bool empty() const;
     // True where identity alone says "this is that server" (package or exe_sha256 given); false where it is a
     // pattern that may also fit programs that are no MCP servers.
@@ -41,6 +44,7 @@ struct ServerMatch {
 struct CompiledPolicy;
 
 enum class Mode : uint8_t { enforce, shadow, observe };
+std::string_view mode_name(Mode mode);  // as in a policy file
 enum class OnBlind : uint8_t { allow, kill };
 enum class DenyAs : uint8_t { result, error };
 

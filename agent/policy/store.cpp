@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "policy/glob.h"
+#include "policy/listen_address.h"
 
 namespace callgate {
 namespace {
@@ -63,9 +64,19 @@ Result<std::string> read_policy_file(const std::string& path) {
     }
 }
 
+// A policy that says where a server listens, or what is asked of it there, governs no server on stdio.
+bool matches_where_it_listens(const ServerMatch& match, const ServerIdentity& server) {
+    if (match.listen.empty()) return match.path.empty() || !server.listens.empty();
+    const std::optional<ListenAddress> wanted = ListenAddress::parse(match.listen);
+    return std::any_of(server.listens.begin(), server.listens.end(), [&](const std::string& text) {
+        const std::optional<ListenAddress> listener = ListenAddress::parse(text);
+        return wanted && listener && wanted->covers(*listener);
+    });
+}
+
 // Everything but exe_sha256, which costs a read of the whole program and so is asked for last.
 bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server) {
-    if (match.empty()) return false;
+    if (match.empty() || !matches_where_it_listens(match, server)) return false;
     if (!match.package.empty() && match.package != server.package.name) return false;
     if (!match.command.empty() && !glob_match(match.command, server.command)) return false;
     return match.user.empty() || match.user == server.process.user ||
@@ -85,8 +96,10 @@ bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_
     return match.exe_sha256 == server.exe_sha256;
 }
 
-std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
-                                           std::string& names) {
+}  // namespace
+
+std::shared_ptr<const Policy> PolicyStore::deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
+                                                        std::string& names) {
     Mode mode = Mode::observe;  // becomes the strictest of the tied policies
     for (const auto& policy : tied) {
         if (!names.empty()) names += ", ";
@@ -97,8 +110,6 @@ std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<con
         "(policy tie)", "(policy tie)",
         "Several policies name this server equally well; nothing is allowed until one does.", mode);
 }
-
-}  // namespace
 
 Result<PolicyStore> PolicyStore::load(const std::string& directory) {
     const std::vector<std::string> names = TRY(list_files(directory));

@@ -26,6 +26,9 @@ class PolicyStore {
     };
     // exe_sha256 is asked for (and computed) only if some policy names one.
     Match find(ServerIdentity& server, const std::function<void()>& while_hashing = {}) const;
+    // Denies everything, under the strictest of their modes; `names` receives whose they are.
+    static std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
+                                                      std::string& names);
     const std::vector<std::shared_ptr<const Policy>>& policies() const { return policies_; }
     const std::vector<PolicyProblem>& problems() const { return problems_; }
 

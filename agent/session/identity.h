@@ -44,6 +44,8 @@ struct ServerIdentity {
     std::string command;  // argv joined with one space: what "command" globs match
     Package package;
     std::string exe_sha256;  // lower-case hex; filled only by exe_sha256_of()
+    // Where it listens, "127.0.0.1:3000"; filled by who saw it listen. Empty for a server on stdio.
+    std::vector<std::string> listens;
 };
 
 // One step of the chain from a process to init.

@@ -12,55 +12,13 @@
 #include <string>
 #include <vector>
 
+// json_pieces.h or http_pieces.h: kPieces, what the mutations put in.
+#include CALLGATE_FUZZ_PIECES
 #include "property.h"
 
 namespace {
 
 constexpr size_t kSeedBytesMax = 8192;
-
-// Pieces that a byte-wise mutation would hardly ever make.
-const std::string kPieces[] = {"\n",
-                               "\r\n",
-                               "\r",
-                               std::string(1, '\0'),
-                               "\\u0000",
-                               "\\ud800",
-                               "\\udc00",
-                               "\\u0069",
-                               "\\u017f",
-                               "\xc5\xbf",
-                               "\xe2\x84\xaa",
-                               "\xff",
-                               "\xef\xbb\xbf",
-                               "\"",
-                               "\\",
-                               "{",
-                               "}",
-                               "[",
-                               "]",
-                               ",",
-                               ":",
-                               "null",
-                               "true",
-                               "-0",
-                               "1e5",
-                               "0.5",
-                               "9007199254740992",
-                               "\"id\":",
-                               "\"ID\":",
-                               "\"method\":",
-                               "\"m\\u0065thod\":",
-                               "\"params\":{",
-                               "\"name\":\"x\"",
-                               "\"arguments\":{}",
-                               "\"result\":",
-                               "\"tools\":[",
-                               "{\"name\":\"a\"}",
-                               "\"cacheScope\":\"public\"",
-                               "[[[[[[[[[[[[[[[[",
-                               "]]]]]]]]]]]]]]]]",
-                               " ",
-                               "\t"};
 
 std::string read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);

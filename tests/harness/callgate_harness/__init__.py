@@ -36,6 +36,12 @@ from pathlib import Path
 from .agent import *  # noqa: F401,F403
 from .base import *  # noqa: F401,F403
 from .checks import *  # noqa: F401,F403
+from .conformance import *  # noqa: F401,F403
+from .events import *  # noqa: F401,F403
+from .http_connection import *  # noqa: F401,F403
+from .http_servers import *  # noqa: F401,F403
+from .mcp_http import *  # noqa: F401,F403
+from .network import *  # noqa: F401,F403
 from .policies import *  # noqa: F401,F403
 from .processes import *  # noqa: F401,F403
 from .sdk_client import *  # noqa: F401,F403

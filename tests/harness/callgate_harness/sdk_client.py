@@ -33,12 +33,11 @@ class JsonLines:
         return json.loads(line)
 
 
-class SdkClient:
-    """The real TypeScript SDK (v1, or v2 in one of its modes), running a script of steps; see node/client.mjs."""
+class _ScriptedClient:
+    """A program of node/ that runs a script of steps and says what came of each."""
 
-    def __init__(self, command, steps, *, sdk="v1", mode="legacy", env=None, stderr=None):
-        spec = {"sdk": sdk, "mode": mode, "command": command[0], "args": list(command[1:]), "steps": steps, "env": env or {}}
-        self.process = subprocess.Popen([NODE, str(NODE_DIRECTORY / "client.mjs"), json.dumps(spec)],
+    def __init__(self, program, spec, stderr):
+        self.process = subprocess.Popen([NODE, str(NODE_DIRECTORY / program), json.dumps(spec)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         self._lines = JsonLines(self.process.stdout)
 
@@ -72,6 +71,21 @@ class SdkClient:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+class SdkClient(_ScriptedClient):
+    """The real TypeScript SDK over stdio (v1, or v2 in one of its modes); see node/client.mjs."""
+
+    def __init__(self, command, steps, *, sdk="v1", mode="legacy", env=None, stderr=None):
+        super().__init__("client.mjs", {"sdk": sdk, "mode": mode, "command": command[0], "args": list(command[1:]),
+                                        "steps": steps, "env": env or {}}, stderr)
+
+
+class SdkHttpClient(_ScriptedClient):
+    """The same over HTTP, or over the older HTTP+SSE; see node/http_client.mjs."""
+
+    def __init__(self, url, steps, *, sdk="v1", mode="legacy", transport="http", stderr=None):
+        super().__init__("http_client.mjs", {"sdk": sdk, "mode": mode, "transport": transport, "url": url, "steps": steps}, stderr)
 
 
 def inspector(command, *options):

@@ -124,6 +124,24 @@ TEST_F(LogTest, AnAllowedCall) {
     EXPECT_EQ(line.dump().find("secret value"), std::string::npos);
 }
 
+TEST_F(LogTest, BothEndsOfAConnection) {
+    SessionFacts http = facts();
+    http.transport = "http";
+    http.listen = "127.0.0.1:3000";
+    http.peer_address = "127.0.0.1:40112";
+    log_->event("here", log_->describe(http), {});
+    http.peer = {};
+    http.peer_address = "192.0.2.7:5";
+    log_->event("elsewhere", log_->describe(http), {});
+    const std::vector<Json> all = lines();
+    ASSERT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[0]["transport"], "http");
+    EXPECT_EQ(all[0]["server"]["listen"], "127.0.0.1:3000");
+    EXPECT_EQ(all[0]["peer"]["address"], "127.0.0.1:40112");
+    EXPECT_EQ(all[0]["peer"]["pid"], 9);
+    EXPECT_EQ(all[1]["peer"], (Json{{"address", "192.0.2.7:5"}}));
+}
+
 TEST_F(LogTest, DeniedRefusedAndAnswered) {
     const auto session = log_->describe(facts());
     const Message message = call();

@@ -179,6 +179,16 @@ TEST_F(GateTest, ACallerCannotTakeACallBack) {
     EXPECT_FALSE(may_call_once("3"));
 }
 
+TEST_F(GateTest, AnErrorGivesNothingBackWhereItMayMeanAnotherCall) {
+    use();
+    ASSERT_TRUE(may_call_once("1"));
+    client(R"({"jsonrpc":"2.0","id":1,"method":"no/such"})" "\n");  // the same id, to fail on purpose
+    server(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"x"}})" "\n");
+    EXPECT_FALSE(may_call_once("2"));
+    server(result_line("1"));
+    EXPECT_FALSE(may_call_once("3"));
+}
+
 TEST_F(GateTest, OverTheLimitSaysWhenToRetry) {
     use();
     ASSERT_TRUE(may_call_once("1"));

@@ -39,6 +39,36 @@ TEST(Pending, OfTwoWithOneIdTheOldestFirst) {
     EXPECT_EQ(table.size(), 0u);
 }
 
+TEST(Pending, OfOneExchange) {
+    PendingTable table;
+    PendingRequest first = request("a", 1), second = request("b", 2);
+    first.exchange = 1;
+    second.exchange = 2;
+    table.add("i:1", first);
+    table.add("i:1", second);
+    PendingRequest out;
+    EXPECT_FALSE(table.take("i:1", 3, out));
+    ASSERT_TRUE(table.take("i:1", 2, out));
+    EXPECT_EQ(out.tool, "b");
+    EXPECT_FALSE(out.shares_id);
+    EXPECT_FALSE(table.take("i:1", 2, out));
+    EXPECT_EQ(table.size(), 1u);
+}
+
+TEST(Pending, OnesWithOneIdAreMarkedUntilTheyAreGone) {
+    PendingTable table;
+    PendingRequest out;
+    table.add("i:1", request("a", 1));
+    table.add("i:1", request("b", 2));
+    ASSERT_TRUE(table.take("i:1", out));
+    EXPECT_TRUE(out.shares_id);
+    ASSERT_TRUE(table.take("i:1", out));
+    EXPECT_TRUE(out.shares_id);
+    table.add("i:1", request("c", 3));
+    ASSERT_TRUE(table.take("i:1", out));
+    EXPECT_FALSE(out.shares_id);
+}
+
 TEST(Pending, IsFullAtItsLimit) {
     PendingTable table;
     for (size_t i = 0; i < kPendingMax; ++i) {

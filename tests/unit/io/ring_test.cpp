@@ -1,5 +1,7 @@
 #include "io/ring.h"
 
+#include <netinet/in.h>
+
 #include <thread>
 
 #include "ring_world.h"
@@ -92,6 +94,33 @@ TEST(Ring, BuffersAreUsedAgain) {
         return false;
     }}));
     EXPECT_EQ(reading.text, std::string(200, 'x'));
+}
+
+TEST(Ring, AcceptsAndConnects) {
+    RingWorld world;
+    Fd listener = Fd::adopt(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(at);
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&at), length), 0);
+    ASSERT_EQ(listen(listener.get(), 4), 0);
+    ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &length), 0);
+    Fd client = Fd::adopt(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), refused = Fd::adopt(socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in nowhere = at;
+    nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    Recorder accepting, connecting, failing;
+    world.ring->accept(listener.get(), &accepting);
+    world.ring->connect(client.get(), reinterpret_cast<sockaddr*>(&at), length, &connecting);
+    world.ring->connect(refused.get(), reinterpret_cast<sockaddr*>(&nowhere), length, &failing);
+    EXPECT_TRUE(world.run({[&] { return accepting.times && connecting.times && failing.times; }}));
+    EXPECT_EQ(connecting.last, 0);
+    EXPECT_EQ(failing.last, -ECONNREFUSED);
+    Fd accepted = Fd::adopt(accepting.last);
+    ASSERT_TRUE(accepted.valid());
+    EXPECT_TRUE(fcntl(accepted.get(), F_GETFD) & FD_CLOEXEC);
+    EXPECT_EQ(write(accepted.get(), "x", 1), 1);
+    EXPECT_EQ(drain(client), "x");
 }
 
 }  // namespace

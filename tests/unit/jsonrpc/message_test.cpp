@@ -225,6 +225,16 @@ TEST_F(MessageTest, ALineOverTheLargestFrameIsNotRead) {
     EXPECT_EQ(parser_.parse(line).refusal, Refusal::too_long);
 }
 
+TEST_F(MessageTest, ADocumentMayHaveAnyLineEndsBetweenItsTokens) {
+    const std::string pretty = "{\r\n  \"id\": 1,\r  \"method\": \"ping\"\n}\r\n\r\n";
+    const Message& message = parser_.parse(pretty, JsonText::document);
+    EXPECT_EQ(message.kind, MessageKind::request);
+    EXPECT_EQ(message.method, "ping");
+    EXPECT_EQ(refusal(pretty), Refusal::carriage_return);
+    EXPECT_EQ(parser_.parse("{\"id\":1,\"method\":\"a\rb\"}", JsonText::document).refusal, Refusal::carriage_return);
+    EXPECT_EQ(parser_.parse("{\"id\":1,\"method\":\"a\nb\"}", JsonText::document).refusal, Refusal::not_json);
+}
+
 TEST_F(MessageTest, AParserIsReusable) {
     parse(R"({"id":1,"method":"tools/call","params":{"name":"a\u0062","arguments":{"x":1}}})");
     const Message& m = parse(R"({"method":"y"})");

@@ -52,7 +52,7 @@ TEST(Loader, EveryKey) {
     std::vector<PolicyProblem> problems;
     const auto policy = Policy::load(R"({
         "$schema": "policy.schema.json", "$comment": "c", "description": "d", "version": "1", "default": "allow",
-        "server": {"package": "p", "command": "node *", "user": "1000",
+        "server": {"package": "p", "command": "node *", "user": "1000", "listen": "[::1]:3000", "path": "/mcp",
                    "exe_sha256": "ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789"},
         "mode": "shadow", "on_blind": "kill", "deny_as": "error", "hide": ["a", "glob:b*", "*"],
         "all_tools": {"limits": [{"counter": "c", "window": 90, "max": 0, "scope": "server"}]},
@@ -69,6 +69,8 @@ TEST(Loader, EveryKey) {
     EXPECT_EQ(policy->match().package, "p");
     EXPECT_EQ(policy->match().command, "node *");
     EXPECT_EQ(policy->match().user, "1000");
+    EXPECT_EQ(policy->match().listen, "[::1]:3000");
+    EXPECT_EQ(policy->match().path, "/mcp");
     EXPECT_EQ(policy->match().exe_sha256.substr(0, 8), "abcdef01");
     EXPECT_EQ(policy->mode(), Mode::shadow);
     EXPECT_EQ(policy->on_blind(), OnBlind::kill);
@@ -137,7 +139,7 @@ TEST(Loader, TheRestOfTheLanguageIsRefusedByName) {
         EXPECT_EQ(problem_with('"' + std::string(key) + "\":{}"),
                   '/' + std::string(key) + ": \"" + key + "\" " + later);
     }
-    for (const char* key : {"image", "listen", "path", "unit"}) {
+    for (const char* key : {"image", "unit"}) {
         EXPECT_THAT(problem_with("\"server\":{\"" + std::string(key) + "\":\"v\"}"), HasSubstr(later));
     }
     EXPECT_EQ(problem_with_tool(R"({"rules":[]})"), "/tools/x/rules: \"rules\" " + later);
@@ -200,6 +202,17 @@ TEST(Loader, ServersAreChecked) {
     EXPECT_THAT(problem_with(R"("server":{"command":"a["})"), HasSubstr("open bracket"));
     EXPECT_THAT(problem_with(R"("server":{"package":""})"), HasSubstr("is empty"));
     EXPECT_THAT(problem_with(R"("server":"x")"), HasSubstr("/server: expected an object, found a string"));
+    for (const char* listen : {"3000", "localhost:3000", "127.0.0.1", "::1:3000", "[::1]", "127.0.0.1:0", ":65536", ":x"}) {
+        EXPECT_THAT(problem_with("\"server\":{\"listen\":\"" + std::string(listen) + "\"}"),
+                    HasSubstr("/server/listen: expected ADDRESS:PORT"))
+            << listen;
+    }
+    for (const char* path : {"mcp", "/mcp?x", "/a#b", "/%6dcp"}) {
+        EXPECT_THAT(problem_with("\"server\":{\"package\":\"p\",\"path\":\"" + std::string(path) + "\"}"),
+                    HasSubstr("/server/path: expected the path of a request"))
+            << path;
+    }
+    EXPECT_THAT(problem_with(R"("server":{"path":"/mcp"})"), HasSubstr("/server/path: names no server"));
 }
 
 TEST(Loader, TextsAreBounded) {

@@ -148,6 +148,32 @@ TEST_F(Store, UserIsANameOrANumber) {
     EXPECT_EQ(governing(), "");
 }
 
+TEST_F(Store, WhereItListens) {
+    write_policy("a", R"("package":"some-server","listen":"127.0.0.1:3000")");
+    EXPECT_EQ(governing(), "");  // on stdio
+    server_.listens = {"[::1]:4000", "0.0.0.0:3000"};
+    EXPECT_EQ(governing(), "a");
+    server_.listens = {"127.0.0.1:3001"};
+    EXPECT_EQ(governing(), "");
+    write_policy("a", R"("listen":":3001")");
+    EXPECT_EQ(governing(), "a");
+}
+
+TEST_F(Store, APathIsForServersThatListen) {
+    write_policy("a", R"("package":"some-server","path":"/mcp")");
+    write_policy("b", R"("package":"some-server")");
+    EXPECT_EQ(governing(), "b");
+    server_.listens = {"127.0.0.1:3001"};
+    EXPECT_EQ(governing(), "a");
+}
+
+TEST_F(Store, WithoutThemBothTransportsAreGoverned) {
+    write_policy("a", R"("package":"some-server")");
+    EXPECT_EQ(governing(), "a");
+    server_.listens = {"127.0.0.1:3001"};
+    EXPECT_EQ(governing(), "a");
+}
+
 TEST_F(Store, TheMostSpecificWins) {
     write_policy("user", R"("user":"ada")");
     write_policy("command", R"("command":"node*")");

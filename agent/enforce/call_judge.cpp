@@ -1,0 +1,82 @@
+#include "enforce/call_judge.h"
+
+#include "base/clock.h"
+#include "jsonrpc/answer.h"
+#include "jsonrpc/tools_list.h"
+
+namespace callgate {
+
+const Verdict& CallJudge::judge(const Message& message, const Caller& caller, const PendingTable& pending) {
+    verdict_.action = Action::allow;
+    verdict_.code = 0;
+    verdict_.rule = verdict_.reason = {};
+    verdict_.retry_after_ms.reset();
+    verdict_.charged.clear();
+    if (message.kind == MessageKind::response || policy_->mode() == Mode::observe) return verdict_;
+    if (message.kind == MessageKind::request && pending.full()) {
+        verdict_.action = Action::deny;
+        verdict_.code = kCodeOverLimit;
+        verdict_.rule = "(too many requests in flight)";
+        verdict_.reason = "Too many requests are waiting for an answer.";
+        verdict_.retry_after_ms = 1000;
+        return verdict_;
+    }
+    if (message.method == "tools/call") {
+        policy_->judge_tool(message.name, caller, realtime_ns(), counters_, verdict_);
+    } else {
+        verdict_ = policy_->judge_method(message.method);
+    }
+    return verdict_;
+}
+
+Decision CallJudge::decision_of_forwarded(const Message& message, const Verdict& verdict) {
+    if (message.kind == MessageKind::response) return Decision::passed;
+    return verdict.action == Action::deny ? Decision::would_deny : Decision::allowed;
+}
+
+void CallJudge::append_denial(std::string& out, const Message& request, const Verdict& verdict, bool modern) const {
+    if (request.kind != MessageKind::request) return;
+    Denial denial;
+    denial.code = verdict.code;
+    denial.reason = verdict.reason;
+    denial.rule = verdict.rule;
+    denial.tool = request.name;
+    denial.retry_after_ms = verdict.retry_after_ms;
+    if (request.method == "tools/call" && policy_->deny_as() == DenyAs::result) {
+        append_denied_result(out, request.id_token, denial, modern);
+    } else {
+        append_denied_error(out, request.id_token, denial);
+    }
+}
+
+PendingRequest CallJudge::pending_request(const Message& request, const RecordId& record, const Verdict& verdict,
+                                          int64_t forwarded_ns) {
+    PendingRequest pending;
+    pending.record = record;
+    if (request.method != "tools/call") pending.method = request.method;
+    pending.tool = request.name;
+    pending.forwarded_ns = forwarded_ns;
+    pending.charged = verdict.charged;
+    return pending;
+}
+
+void CallJudge::match(const Message& response, const PendingRequest& request, MessageRecord& record) {
+    record.request_record_id = request.record.view();
+    record.request_method = request.method_name();
+    record.request_tool = request.tool;
+    record.latency_ns = monotonic_ns() - request.forwarded_ns;
+    if (response.is_error || response.is_tool_error) give_back(request);
+}
+
+void CallJudge::give_back(const PendingRequest& request) {
+    if (!request.shares_id) counters_.roll_back(request.charged);
+}
+
+bool CallJudge::append_filtered(std::string_view response, std::string& out) const {
+    if (!enforcing_ || !policy_->hides_any()) return false;
+    const size_t before = out.size();
+    filter_tools_list(response, [&](std::string_view tool) { return policy_->is_hidden(tool); }, out);
+    return out.size() != before;
+}
+
+}  // namespace callgate

@@ -1,0 +1,54 @@
+// CallJudge: what every gate does with one message, whatever transport it came over: ask the policy, say how a denial is
+// answered, and match the server's answers to what was asked.
+//
+//   judge(tools/call "rm")          ->  denied, "(default deny)"
+//   append_denial(out, …)           ->  {"jsonrpc":"2.0","id":7,"result":{…"isError":true…}}\n
+//   match(response to a call that was charged, an error)  ->  the record says what it answers; the charge is given back
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "audit/log.h"
+#include "enforce/pending.h"
+#include "jsonrpc/message.h"
+#include "policy/policy.h"
+
+namespace callgate {
+
+class CallJudge {
+  public:
+    CallJudge(std::shared_ptr<const Policy> policy, CounterTable& counters)
+        : policy_(std::move(policy)), counters_(counters), enforcing_(policy_->mode() == Mode::enforce) {}
+
+    const Policy& policy() const { return *policy_; }
+    bool enforcing() const { return enforcing_; }
+
+    // What the policy says of a client's message, and charges for it. Valid until the next call.
+    const Verdict& judge(const Message& message, const Caller& caller, const PendingTable& pending);
+    // How the record calls a message that goes on.
+    static Decision decision_of_forwarded(const Message& message, const Verdict& verdict);
+    // The answer to a denied request; one line. Nothing for a notification.
+    void append_denial(std::string& out, const Message& request, const Verdict& verdict, bool modern) const;
+    // What is remembered of a request that goes on.
+    static PendingRequest pending_request(const Message& request, const RecordId& record, const Verdict& verdict,
+                                          int64_t forwarded_ns);
+
+    // `request` was taken from its table and `response` answers it: completes the record, and gives back what a call
+    // that failed was charged. Never at the caller's word: only where it is certain which call the server means.
+    void match(const Message& response, const PendingRequest& request, MessageRecord& record);
+    void give_back(const PendingRequest& request);
+    // Of a call that was judged and then not forwarded.
+    void give_back(std::span<const CounterUse> charged) { counters_.roll_back(charged); }
+    // Appends a list without its hidden tools; false where nothing is to be hidden in it, and then nothing is appended.
+    bool append_filtered(std::string_view response, std::string& out) const;
+
+  private:
+    std::shared_ptr<const Policy> policy_;
+    CounterTable& counters_;
+    bool enforcing_;
+    Verdict verdict_;
+};
+
+}  // namespace callgate

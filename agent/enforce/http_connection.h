@@ -1,0 +1,93 @@
+// HttpConnection: one connection of a client to a governed server, on the ring: two sockets, and one gate between them.
+//
+//   client ─► client_source ─► gate ─► server_sink ─► server
+//   client ◄─ client_sink  ◄─ gate ◄─ server_source ◄─ server
+//
+// The server is connected to as soon as the client is accepted, as it would be without the agent: it may be one that
+// speaks first, and its own time limits begin to run. Back-pressure: neither side is read while more than
+// kOutputBytesHigh waits for the one it would be written to, nor the client while the gate does not want it. An end is
+// passed on as an end, a reset as a reset.
+//
+// Without a gate (the listener turned out to be nobody's business) both directions pass as they are.
+// All members belong to the loop's thread.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "enforce/http_gate.h"
+#include "io/stream.h"
+#include "kernel/network_namespace.h"
+
+namespace callgate {
+
+class HttpConnection {
+  public:
+    struct Ends {
+        Fd client;                // accepted
+        UpstreamSocket upstream;  // not connected yet; without a socket the server cannot be reached
+        SocketAddress server;     // what the client asked for
+    };
+    // `ended`: both sockets are closed or being closed; destroy once idle().
+    using Ended = std::function<void(HttpConnection&)>;
+
+    HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOptions> options, HttpSessions& sessions,
+                   CounterTable& counters, AuditLog& audit, Ended ended);
+
+    void start();
+    // From now on: close as soon as no exchange is in hand. One that has just begun is given time to ask for something.
+    void drain();
+    void close();  // at once
+    bool ended() const { return ended_already_; }
+    bool idle() const;
+    // Null where both directions pass.
+    const HttpGate* gate() const { return gate_ ? &*gate_ : nullptr; }
+
+  private:
+    class Connecting : public Completion {
+      public:
+        explicit Connecting(HttpConnection& owner) : owner_(owner) {}
+        void complete(int result, std::string_view) override { owner_.connected(result); }
+
+      private:
+        HttpConnection& owner_;
+    };
+    enum class Server { none, connecting, connected, over };
+
+    void connected(int result);
+    void client_bytes(std::string_view bytes);
+    void server_bytes(std::string_view bytes);
+    void client_ended();
+    void server_ended();
+    void server_gone();
+    void pump();
+    void pump_once();
+    void choose_readers();
+    void obey_gate();
+    void close_client_gently();
+    void reset();
+    void end_if_over();
+    bool is_quiet() const;
+
+    Ring& ring_;
+    SocketAddress server_;
+    Exemption exemption_;
+    Ended ended_;
+    OnBlind on_blind_ = OnBlind::allow;
+    Connecting connecting_{*this};
+    Source client_source_, server_source_;
+    Sink server_sink_, client_sink_;
+    std::optional<HttpGate> gate_;
+    Server state_ = Server::none;
+    bool pumping_ = false, pump_again_ = false;
+    bool connect_in_flight_ = false;
+    bool client_spoke_ = false;
+    bool draining_ = false, drain_is_old_ = false;
+    bool half_open_tunnel_ = false;  // the server has said all it wants to; the gate is past
+    bool lingering_ = false;  // everything is said: only the client's end is waited for
+    bool server_reset_ = false;
+    bool ended_already_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace callgate

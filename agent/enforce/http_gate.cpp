@@ -1,0 +1,190 @@
+// The connection: what it carries, and when it is over.
+#include "enforce/http_gate.h"
+
+#include "audit/safe_text.h"
+#include "base/clock.h"
+#include "enforce/http_gate_state.h"
+
+namespace callgate {
+namespace {
+
+// Calls whose answers may still be fetched over another connection, in one session; those of more streams are forgotten.
+constexpr size_t kResumableMax = 1024;
+
+std::string loosest_path_of(const Policy& policy) {
+    return policy.match().path.empty() ? std::string() : loosest_path(policy.match().path);
+}
+
+}  // namespace
+
+HttpGate::State::State(HttpGate& owner, HttpGateOptions given, HttpSessions& table, CounterTable& counters, AuditLog& log,
+                       std::string& server_out, std::string& client_out)
+    : gate(owner),
+      options(std::move(given)),
+      facts(std::make_shared<const HttpFacts>(std::move(options.facts))),
+      sessions(table),
+      audit(log),
+      to_server(server_out),
+      to_client(client_out),
+      judge(options.policy, counters),
+      policy_path(loosest_path_of(*options.policy)),
+      sse(options.frame_bytes_max) {}
+
+HttpGate::HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable& counters, AuditLog& audit,
+                   std::string& to_server, std::string& to_client)
+    : state_(std::make_unique<State>(*this, std::move(options), sessions, counters, audit, to_server, to_client)) {}
+
+HttpGate::~HttpGate() { state_->finish_exchange(); }
+
+void HttpGate::client_bytes(std::string_view bytes) {
+    State& s = *state_;
+    s.counts.client_bytes += bytes.size();
+    s.read_ns = realtime_ns();
+    if (s.closing) return;
+    s.take_client_and_keep_rest(bytes);
+}
+
+void HttpGate::client_end() {
+    State& s = *state_;
+    s.client_ended = true;
+    s.read_ns = realtime_ns();
+    s.client_end_in_request();
+}
+
+void HttpGate::server_bytes(std::string_view bytes) {
+    State& s = *state_;
+    s.counts.server_bytes += bytes.size();
+    s.read_ns = realtime_ns();
+    while (!bytes.empty() && !s.closing) bytes = s.take_server(bytes);
+    s.resume_client();
+}
+
+void HttpGate::server_end() {
+    State& s = *state_;
+    s.server_ended = true;
+    s.read_ns = realtime_ns();
+    if (s.closing) return;
+    if (s.passage == State::Passage::http && s.exchange.in_hand && s.exchange.sent) s.server_ended_in_exchange();
+    s.to_client.append(std::exchange(s.tunnel_head, {}));
+    s.close();
+}
+
+void HttpGate::server_failed() {
+    State& s = *state_;
+    if (s.closing) return;
+    if (s.exchange.in_hand && s.exchange.sent) {
+        s.forget_unanswered(State::Unanswered::given_back);
+        s.answer_bad_gateway("the server cannot be reached");
+    }
+    s.close();
+}
+
+bool HttpGate::wants_client() const {
+    const State& s = *state_;
+    if (s.closing || s.passage == State::Passage::blind) return false;
+    if (s.to_server.size() >= kOutputBytesHigh || s.to_client.size() >= kOutputBytesHigh) return false;
+    const bool must_wait = s.exchange.in_hand && s.exchange.request == HttpExchange::Request::complete;
+    return !must_wait || s.waiting.size() < kReadBytes;
+}
+
+bool HttpGate::wants_server() const { return state_->server_wanted; }
+bool HttpGate::close_client() const { return state_->closing; }
+
+bool HttpGate::ends_server() const {
+    const State& s = *state_;
+    if (!s.client_ended || !s.server_wanted || s.passage == State::Passage::blind) return false;
+    if (s.passage == State::Passage::tunnel || !s.exchange.in_hand) return s.waiting.empty();
+    const bool is_held = s.exchange.request != HttpExchange::Request::complete &&
+                         s.exchange.request != HttpExchange::Request::passing;
+    return s.waiting.empty() && !is_held;
+}
+
+bool HttpGate::is_quiet() const {
+    const State& s = *state_;
+    return s.closing || (s.passage == State::Passage::http && !s.exchange.in_hand && s.waiting.empty());
+}
+
+std::string_view HttpGate::blind_reason() const {
+    return state_->passage == State::Passage::blind ? state_->passage_reason : std::string_view();
+}
+
+std::string_view HttpGate::tunnel_reason() const {
+    return state_->passage == State::Passage::tunnel ? state_->passage_reason : std::string_view();
+}
+
+void HttpGate::pass_blind() {
+    State& s = *state_;
+    if (s.passage != State::Passage::blind) return;
+    s.to_client.append(std::exchange(s.blind_held, {}));
+    s.open_tunnel(s.passage_reason);
+}
+
+const FrameCounts& HttpGate::counts() const { return state_->counts; }
+uint64_t HttpGate::requests_passed() const { return state_->passed; }
+bool HttpGate::send_event(std::string_view json) { return state_->send_event(json); }
+
+void HttpGate::State::take_client_and_keep_rest(std::string_view bytes) {
+    if (waiting.empty()) {
+        waiting.assign(bytes.substr(take_client(bytes)));
+        return;
+    }
+    std::string input = std::exchange(waiting, {});
+    input.append(bytes);
+    input.erase(0, take_client(input));
+    waiting = std::move(input);
+}
+
+void HttpGate::State::resume_client() {
+    if (closing || exchange.in_hand) return;
+    if (!waiting.empty()) take_client_and_keep_rest({});
+    if (client_ended) client_end_in_request();
+}
+
+void HttpGate::State::finish_exchange() {
+    if (!exchange.in_hand) return;
+    exchange.in_hand = false;
+    const bool may_come_elsewhere =
+        exchange.session && (exchange.session->kind == HttpSessionKind::stream ||
+                             (exchange.is_resumable && exchange.session->pending.size() < kResumableMax));
+    if (may_come_elsewhere) {
+        exchange.waiting_ids.clear();
+    } else {
+        forget_unanswered(Unanswered::stay_charged);
+    }
+    if (exchange.opens_session) sessions.end(exchange.session, "its initialize had no answer");
+    const HttpSessions::Pointer session = exchange.session;
+    set_session(nullptr);
+    if (session && session->stream == &gate) sessions.end(session, "its stream ended");
+    exchange.forget_bodies();
+}
+
+void HttpGate::State::start_tunnel(std::string_view reason) {
+    write_event("http_tunnel", {{"state", "\"observed\""}}, reason);
+    open_tunnel(reason);
+}
+
+void HttpGate::State::open_tunnel(std::string_view reason) {
+    finish_exchange();
+    passage = Passage::tunnel;
+    passage_reason = reason;
+    server_wanted = true;
+    counts.foreign_bytes += waiting.size();
+    to_server.append(std::exchange(waiting, {}));
+}
+
+void HttpGate::State::become_blind(std::string_view reason) {
+    const bool kills = options.policy->on_blind() == OnBlind::kill;
+    write_event("session_blind", {{"state", "\"blind\""}, {"killed", kills ? "true" : "false"}}, reason);
+    passage = Passage::blind;
+    passage_reason = reason;
+}
+
+void HttpGate::State::write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
+                                  std::string_view reason) {
+    std::string text;
+    append_json_text(text, reason);
+    members.emplace_back("reason", std::move(text));
+    audit.event(type, audit_session_of(exchange.session.get()), members);
+}
+
+}  // namespace callgate

@@ -1,0 +1,86 @@
+// HttpGate: what happens to the bytes of one HTTP/1.1 connection between a client and an MCP server. It judges every
+// message of the client, and says what goes on to whom. No I/O: bytes in, bytes out, counts and audit records on the
+// side.
+//
+//   client_bytes("POST /mcp … {…tools/call \"rm\"…}")   ->  to_server: nothing; to_client: "HTTP/1.1 200 OK … {denial}"
+//
+// Invariants
+// - A message reaches the server only inside one canonical request whose body is the bytes that were judged (I2).
+//   What is not MCP passes byte for byte. What two HTTP parsers could read differently reaches nobody: 400.
+// - counts().in = forwarded + denied + refused + held, once no exchange is in hand (I3).
+// - One exchange at a time, answers in the order of the requests; an answer of ours never splits one of the server's.
+//
+// The owner reads the client while wants_client(), connects to the server at the first wants_server(), writes what is
+// in to_server and to_client, and closes as close_client() and ends_server() say.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "audit/log.h"
+#include "base/limits.h"
+#include "enforce/frame_counts.h"
+#include "enforce/http_facts.h"
+#include "policy/policy.h"
+
+namespace callgate {
+
+class HttpSessions;
+
+struct HttpGateOptions {
+    std::shared_ptr<const Policy> policy;
+    HttpFacts facts;
+    size_t frame_bytes_max = kFrameBytesDefault;  // longest body that is judged
+};
+
+class HttpGate {
+  public:
+    // `to_server`, `to_client`: what is to be written; the owner takes from their front. All references outlive the gate.
+    HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable& counters, AuditLog& audit,
+             std::string& to_server, std::string& to_client);
+    ~HttpGate();
+    HttpGate(const HttpGate&) = delete;
+    HttpGate& operator=(const HttpGate&) = delete;
+
+    void client_bytes(std::string_view bytes);
+    void client_end();     // it has shut down its sending side; it may still wait for its answer
+    void server_bytes(std::string_view bytes);
+    void server_end();     // the server closed: ends a response without a length, or breaks one
+    void server_failed();  // could not connect: the request in hand is answered with 502
+
+    // False while enough is waiting already: pipelined requests behind the one in hand, or output that is not written.
+    bool wants_client() const;
+    // From the first byte for the server on: connect.
+    bool wants_server() const;
+    // Once to_client is written: close both. Stays true. The client may still be sending, and a close with bytes unread
+    // would take our answer away from it: shut down, read on for a moment and drop what comes, then close.
+    bool close_client() const;
+    // Once to_server is written: the client will send nothing more, shut down the sending side to the server.
+    bool ends_server() const;
+    // Between two exchanges: may be closed without anyone losing anything.
+    bool is_quiet() const;
+
+    // Not empty: these bytes cannot be read ("TLS", "HTTP/2"). Nothing of them was passed. The owner does what the
+    // policy's on_blind says: pass_blind(), or close. The audit event has been written.
+    std::string_view blind_reason() const;
+    void pass_blind();
+    // Not empty: both directions pass untouched from here on ("not HTTP", "WebSocket", …).
+    std::string_view tunnel_reason() const;
+
+    const FrameCounts& counts() const;
+    // Requests that went to the server on this connection, MCP or not.
+    uint64_t requests_passed() const;
+
+    // An answer for a call that came over another connection of the same session (HTTP+SSE): as an event, between two
+    // events of the server. Calls on_output. False where there is no such stream, or its client does not read it.
+    bool send_event(std::string_view json);
+    // Set by the owner: to_client got bytes from outside.
+    std::function<void()> on_output;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace callgate

@@ -1,0 +1,169 @@
+// HttpGate::State: what the parts of the HTTP gate share. One function belongs to one file:
+//   http_gate.cpp      the connection: what it carries, when it ends
+//   http_request.cpp   bytes of the client into requests; what of them is held, passed, refused
+//   http_judge.cpp     one complete body: session, verdicts, the canonical request or our answer
+//   http_answer.cpp    the bytes of our answers
+//   http_response.cpp  bytes of the server into responses
+//   http_messages.cpp  JSON-RPC in responses: answers matched, hidden tools cut, the event that opens a session
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "enforce/call_judge.h"
+#include "enforce/http_body.h"
+#include "enforce/http_exchange.h"
+#include "enforce/http_gate.h"
+#include "http/head_framer.h"
+#include "http/sse_reader.h"
+
+namespace callgate {
+
+struct HttpGate::State {
+    State(HttpGate& owner, HttpGateOptions given, HttpSessions& table, CounterTable& counters, AuditLog& log,
+          std::string& server_out, std::string& client_out);
+
+    // --- the connection
+    void take_client_and_keep_rest(std::string_view bytes);
+    void resume_client();  // requests that waited behind the one that is answered now
+    void close() { closing = true; }
+    void finish_exchange();
+    void start_tunnel(std::string_view reason);
+    void open_tunnel(std::string_view reason);
+    void become_blind(std::string_view reason);
+    void write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
+                     std::string_view reason);
+
+    // --- the client's direction: each takes what it can and says how much
+    size_t take_client(std::string_view bytes);
+    size_t take_head(std::string_view bytes);
+    size_t take_body(std::string_view bytes);
+    void request_begun();
+    void hold_body();
+    void decide_body();
+    void body_complete();
+    bool is_over_limit();
+    void pass_request();          // as it came
+    void forward_without_body();  // canonical
+    void client_end_in_request();
+    // What two readers could read differently, or nobody here can read.
+    void refuse_head(const HttpProblem& problem, std::string_view bytes);
+    void refuse_body(const HttpProblem& problem);
+    void refuse_request(int status, std::string_view reason);
+
+    // --- judging
+    struct Outcome {
+        Verdict verdict;
+        std::string reason;             // what verdict.reason points to
+        std::string_view disagreement;  // of fields and body
+        bool is_malformed = false;
+    };
+    void judge_body(std::string_view text);
+    const Message& message_of(size_t i);
+    bool judge_message(const Message& message, size_t i);
+    void choose_session(const Message& first);
+    void set_session(HttpSessions::Pointer session);
+    void forward_messages(std::string_view text);
+    void answer_messages();
+    void refuse_array(std::string_view text);
+    void count_refusal();
+    void record_refusal(int status, std::string_view reason, size_t bytes);
+    RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
+    const std::shared_ptr<const AuditSession>& audit_session_of(const HttpSession* session);
+    template <typename Add>
+    void count(const Add& add) {
+        add(counts);
+        if (exchange.session) add(exchange.session->counts);
+    }
+
+    // --- our answers
+    void answer(int status, std::string_view content_type, std::string_view content);
+    void answer_json(int status, const std::vector<std::string>& answers, bool as_array);
+    void answer_accepted();
+    void answer_refusal(int status, std::string_view reason);
+    void answer_bad_gateway(std::string_view why);
+    bool send_on_stream(const std::vector<std::string>& answers);
+    bool send_event(std::string_view json);
+    bool send_events(std::string_view bytes);
+
+    // --- the server's direction
+    std::string_view take_server(std::string_view bytes);
+    std::string_view take_response_head(std::string_view bytes);
+    std::string_view take_response_body(std::string_view bytes);
+    void take_tunnelled(std::string_view bytes);
+    void unasked_bytes(std::string_view bytes);
+    void response_begun();
+    void response_body_complete();
+    void response_too_long();
+    void response_complete();
+    void upgrade();
+    void bad_response(std::string_view why, std::string_view held);
+    void server_ended_in_exchange();
+    bool must_filter() const { return judge.enforcing() && options.policy->hides_any(); }
+
+    // --- messages of the server
+    void session_of_response();
+    void deliver_json();
+    // True where `changed` is to be sent instead of `json`.
+    bool examine(std::string_view json, std::string& changed);
+    bool examine_message(std::string_view json, std::string& changed);
+    bool match(const Message& response, PendingRequest& request, MessageRecord& record);
+    enum class Unanswered : uint8_t { stay_charged, given_back, failed };
+    void forget_unanswered(Unanswered how);
+    void begin_events();
+    void events(std::string_view payload);
+    void finish_events();
+    void emit_events(std::string_view bytes);
+    void endpoint_event(std::string_view reference);
+
+    struct EventHandler final : SseReader::Handler {
+        explicit EventHandler(State& owner) : state(owner) {}
+        void event(const SseEvent& event) override;
+        void other(std::string_view raw) override;
+        void oversize(std::string_view piece) override;
+        void oversize_end() override;
+        State& state;
+        bool at_end = false;    // of the stream: an event that was never ended is looked at all the same
+        bool replaced = false;  // … and was not passed as it came
+    };
+
+    HttpGate& gate;
+    HttpGateOptions options;
+    HttpSessions::Facts facts;
+    HttpSessions& sessions;
+    AuditLog& audit;
+    std::string& to_server;
+    std::string& to_client;
+    CallJudge judge;
+    std::string policy_path;
+
+    enum class Passage : uint8_t { http, tunnel, blind };
+    Passage passage = Passage::http;
+    std::string_view passage_reason;
+    std::string blind_held;                // of the server, while it is blind
+    bool tunnel_is_watched = false;        // a server that answers in HTTP was spoken to in HTTP
+    std::string tunnel_head;               // its first bytes, until that is known
+    bool closing = false;
+    bool client_ended = false, server_ended = false;
+    bool server_wanted = false;
+    bool first_message = true;  // no request of this connection has been read yet
+
+    std::string waiting;  // the client's bytes that nothing has taken yet
+    HeadFramer request_framer{HeadFramer::Side::request}, response_framer{HeadFramer::Side::response};
+    HttpExchange exchange;
+    std::string response_waiting;  // the server's bytes of a head that is not complete
+    SseReader sse;
+    EventHandler event_handler{*this};
+    bool inside_event = false;      // of the server, too long to be held: part of it has been sent
+    std::string events_waiting;     // of ours, for its end
+
+    MessageParser parser, server_parser;
+    HttpBody body;
+    std::vector<Outcome> outcomes;
+    FrameCounts counts;
+    uint64_t passed = 0;
+    std::string audit_id;  // session that audit_session describes, as it is used over this connection
+    std::shared_ptr<const AuditSession> audit_session;
+    int64_t read_ns = 0, queue_ns = 0, judge_ns = 0;
+};
+
+}  // namespace callgate

@@ -1,0 +1,226 @@
+// JSON-RPC in responses, whole or as events: answers are matched to what they answer, hidden tools cut out of lists, and
+// sessions get their names.
+#include <algorithm>
+
+#include "base/clock.h"
+#include "enforce/http_gate_state.h"
+#include "enforce/http_target.h"
+#include "http/emit.h"
+
+namespace callgate {
+
+// The head of a response to a judged request names a session, or ends one.
+void HttpGate::State::session_of_response() {
+    HttpExchange& e = exchange;
+    const FieldLookup given = e.answer.fields.find(KnownField::mcp_session_id);
+    const bool has_name = given.one() && !given.value.empty() && given.value.size() <= kNameBytesMax;
+    const bool is_good = e.answer.status >= 200 && e.answer.status < 300;
+    const std::string path = loosest_path(e.head.path);
+    if (std::exchange(e.opens_session, false)) {
+        if (!is_good) return sessions.end(e.session, "its initialize failed");
+        if (!has_name) return sessions.name_by_peer(e.session, {});
+        return sessions.name_by_header(e.session, given.value, path);
+    }
+    const bool is_known = e.session && e.session->kind == HttpSessionKind::header;
+    if (!is_known) {
+        // A session that is older than we are: the server vouches for the name that the client gave.
+        const bool is_vouched_for = is_good && has_name && e.head.fields.find(KnownField::mcp_session_id).is(given.value);
+        if (is_vouched_for && !sessions.find_by_header(*facts, given.value)) {
+            sessions.name_by_header(sessions.open(facts, options.policy, {}), given.value, path);
+        }
+        return;
+    }
+    if (e.session->path != path) return;
+    if (e.answer.status == 404) sessions.end(e.session, "the server does not know it any more");
+    if (is_good && e.head.is("DELETE")) sessions.end(e.session, "its client ended it");
+}
+
+// A whole response body; unchanged, it goes on with the bytes and the framing that it came with.
+void HttpGate::State::deliver_json() {
+    HttpExchange& e = exchange;
+    std::string changed;
+    if (!examine(e.answer_content(), changed)) {
+        to_client.append(e.answer_bytes).append(e.answer_raw);
+    } else {
+        ResponseRewrite rewrite;
+        rewrite.framing = {BodyFraming::Kind::length, changed.size()};
+        rewrite.body_changed = true;
+        rewrite.keep_alive =
+            e.answer.keep_alive && e.head.keep_alive && e.answer.framing.kind != BodyFraming::Kind::until_close;
+        append_response_head(to_client, e.answer, rewrite);
+        to_client.append(changed);
+    }
+    e.answer_begun = true;
+}
+
+bool HttpGate::State::examine(std::string_view json, std::string& changed) {
+    if (!is_batch(json)) return examine_message(json, changed);
+    std::vector<std::string_view> elements;
+    if (!split_batch(json, kJsonMembersMax, elements).ok()) return false;
+    const char* copied = json.data();
+    std::string out;
+    for (const std::string_view element : elements) {
+        std::string other;
+        if (!examine_message(element, other)) continue;
+        out.append(copied, element.data()).append(other);
+        copied = element.data() + element.size();
+    }
+    if (copied == json.data()) return false;
+    changed = out.append(copied, json.data() + json.size());
+    return true;
+}
+
+bool HttpGate::State::examine_message(std::string_view json, std::string& changed) {
+    const Message& message = server_parser.parse(json, JsonText::document);
+    if (message.kind == MessageKind::invalid) return false;  // not a message, or none that is ours to read
+    if (!exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
+    count([](FrameCounts& books) { ++books.server_in, ++books.server_forwarded; });
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &message;
+    record.bytes = json.size();
+    record.decision = Decision::passed;
+    record.read_ns = read_ns;
+    PendingRequest request;
+    const bool is_known = message.kind == MessageKind::response && match(message, request, record);
+    audit.message(audit_session_of(exchange.session.get()), record);
+    // A response to an unknown id may answer what was asked before we were there.
+    const bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
+    if (!may_be_list || !judge.append_filtered(json, changed)) return false;
+    count([](FrameCounts& books) { ++books.lists_filtered; });
+    return true;
+}
+
+bool HttpGate::State::match(const Message& response, PendingRequest& request, MessageRecord& record) {
+    HttpExchange& e = exchange;
+    if (response.id_key.empty()) return false;
+    PendingTable& pending = e.session->pending;
+    if (pending.take(response.id_key, e.pending_place(), request)) {
+        const auto waits = std::find(e.waiting_ids.begin(), e.waiting_ids.end(), response.id_key);
+        if (waits != e.waiting_ids.end()) e.waiting_ids.erase(waits);
+    } else if (!e.has_messages && e.session->kind == HttpSessionKind::header && pending.take(response.id_key, request)) {
+        request.shares_id = true;  // a resumed stream: which exchange it began in is not known
+    } else {
+        return false;
+    }
+    judge.match(response, request, record);
+    return true;
+}
+
+// What has no answer and gets none in this exchange.
+void HttpGate::State::forget_unanswered(Unanswered how) {
+    HttpExchange& e = exchange;
+    for (const std::string& id : e.waiting_ids) {
+        PendingRequest request;
+        if (!e.session->pending.take(id, e.pending_place(), request)) continue;
+        if (how == Unanswered::given_back) judge.give_back(request);
+        if (how != Unanswered::failed) continue;
+        // The server refused it in HTTP, not in JSON-RPC.
+        Message response;
+        response.kind = MessageKind::response;
+        response.is_error = true;
+        response.error_code = e.answer.status;
+        count([](FrameCounts& books) { ++books.server_in, ++books.server_forwarded; });
+        MessageRecord record;
+        record.direction = Direction::server_to_client;
+        record.message = &response;
+        record.decision = Decision::passed;
+        record.read_ns = read_ns;
+        judge.match(response, request, record);
+        audit.message(audit_session_of(e.session.get()), record);
+    }
+    e.waiting_ids.clear();
+}
+
+void HttpGate::State::begin_events() {
+    HttpExchange& e = exchange;
+    sse.clear();
+    inside_event = false;
+    events_waiting.clear();
+    const BodyFraming::Kind came = e.answer.framing.kind;
+    e.chunks_out = e.head.minor_version > 0 && came != BodyFraming::Kind::until_close;
+    const bool as_it_came = came == (e.chunks_out ? BodyFraming::Kind::chunked : BodyFraming::Kind::until_close);
+    if (as_it_came) {
+        to_client.append(e.answer_bytes);
+    } else {
+        ResponseRewrite rewrite;
+        rewrite.framing.kind = e.chunks_out ? BodyFraming::Kind::chunked : BodyFraming::Kind::until_close;
+        rewrite.body_changed = true;
+        rewrite.keep_alive = e.answer.keep_alive && e.head.keep_alive;
+        append_response_head(to_client, e.answer, rewrite);
+        if (!e.chunks_out) e.answer.keep_alive = false;
+    }
+    e.answer_begun = true;
+}
+
+void HttpGate::State::events(std::string_view payload) {
+    sse.feed(payload, event_handler);
+}
+
+// An event that the stream's end cut short: a careful client drops it, and a careless one must not see a hidden tool.
+void HttpGate::State::finish_events() {
+    const std::string rest(sse.rest());
+    if (!rest.empty()) {
+        event_handler.at_end = true;
+        event_handler.replaced = false;
+        sse.feed("\n\n", event_handler);
+        event_handler.at_end = false;
+        if (!event_handler.replaced) emit_events(rest);
+    }
+    sse.clear();
+    if (exchange.chunks_out) append_last_chunk(to_client);
+}
+
+void HttpGate::State::emit_events(std::string_view bytes) {
+    exchange.chunks_out ? append_chunk(to_client, bytes) : static_cast<void>(to_client.append(bytes));
+}
+
+// HTTP+SSE: from here on the server takes the messages of this stream's session at that target.
+void HttpGate::State::endpoint_event(std::string_view reference) {
+    const HttpExchange& e = exchange;
+    const bool has_session = e.session && e.session->kind != HttpSessionKind::peer;
+    if (has_session || e.has_messages || !e.head.is("GET") || e.head.fields.has(KnownField::mcp_session_id)) return;
+    const std::string target = resolve_target(origin_target(e.head), reference);
+    if (target.size() > kHttpTargetBytesMax) return;
+    set_session(sessions.open_stream(facts, options.policy, target, gate));
+}
+
+bool HttpGate::State::send_event(std::string_view json) {
+    std::string event;
+    append_sse_message(event, json);
+    return send_events(event);
+}
+
+void HttpGate::State::EventHandler::event(const SseEvent& event) {
+    if (state.closing) return;
+    if (event.id && !event.id->empty()) state.exchange.is_resumable = true;
+    if (event.name == "endpoint" && !at_end) state.endpoint_event(event.data);
+    std::string changed;
+    if (!event.data.empty() && state.examine(event.data, changed)) {
+        std::string out;
+        append_sse_with_data(out, event, changed);
+        state.emit_events(out);
+        replaced = true;
+    } else if (!at_end) {
+        state.emit_events(event.raw);
+    }
+}
+
+void HttpGate::State::EventHandler::other(std::string_view raw) {
+    if (!state.closing && !at_end) state.emit_events(raw);
+}
+
+// It cannot be looked into: where a list could be in it that hides a tool, the stream ends here.
+void HttpGate::State::EventHandler::oversize(std::string_view piece) {
+    if (state.closing) return;
+    if (state.must_filter()) return state.close();
+    state.inside_event = true;
+    state.emit_events(piece);
+}
+
+void HttpGate::State::EventHandler::oversize_end() {
+    state.inside_event = false;
+    if (!state.closing) state.emit_events(std::exchange(state.events_waiting, {}));
+}
+
+}  // namespace callgate

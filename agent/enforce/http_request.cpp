@@ -1,0 +1,326 @@
+// The client's direction: bytes into requests, and what of them is held, passed on, refused.
+#include <algorithm>
+
+#include "enforce/http_gate_state.h"
+#include "enforce/http_target.h"
+#include "enforce/mcp_fields.h"
+#include "http/emit.h"
+#include "http/inflate.h"
+#include "http/media_type.h"
+
+namespace callgate {
+namespace {
+
+constexpr std::string_view kBlank = " \t\v\f";
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return out;
+}
+
+// A first line that some HTTP server may take for a request, be it malformed. Other protocols begin with a word, too.
+bool may_be_request_line(std::string_view line) {
+    const std::string text = lower(line.substr(0, kHttpTargetBytesMax));
+    if (text.find("http/") != text.npos) return true;
+    const size_t space = text.find_first_of(kBlank);
+    const size_t target = space == text.npos ? text.npos : text.find_first_not_of(kBlank, space);
+    if (target == text.npos) return false;
+    return text[target] == '/' || text[target] == '*' || text.compare(target, 4, "http") == 0;
+}
+
+std::string_view first_line(std::string_view bytes) {
+    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
+    return bytes.substr(0, bytes.find_first_of(std::string_view("\r\n\0", 3)));
+}
+
+bool has_whole_line(std::string_view bytes) {
+    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
+    return bytes.find('\n') != bytes.npos;
+}
+
+// `*/*` is not enough: that is every download.
+bool asks_for_events(const RequestHead& head) {
+    if (!head.is("GET")) return false;
+    const auto& fields = head.fields.all();
+    return std::any_of(fields.begin(), fields.end(), [](const Field& field) {
+        return field.known == KnownField::accept && lower(field.value).find("text/event-stream") != std::string::npos;
+    });
+}
+
+bool is_json_type(const Fields& fields) {
+    const auto type = parse_content_type(fields.find(KnownField::content_type).value);
+    return type && type->is_json();
+}
+
+bool may_be_other_charset(const Fields& fields) {
+    const std::string_view value = fields.find(KnownField::content_type).value;
+    const auto type = parse_content_type(value);
+    return type ? !type->is_utf8() : lower(value).find("charset") != std::string::npos;
+}
+
+}  // namespace
+
+size_t HttpGate::State::take_client(std::string_view bytes) {
+    size_t used = 0;
+    while (passage == Passage::http && !closing) {
+        const std::string_view rest = bytes.substr(used);
+        if (!exchange.in_hand) {
+            const size_t took = take_head(rest);
+            if (took == 0) break;
+            used += took;
+        } else if (exchange.request == HttpExchange::Request::complete) {
+            // Nobody can say where the response ends: what is asked now cannot be answered.
+            if (exchange.response == HttpExchange::Response::untracked && !rest.empty()) close();
+            break;
+        } else {
+            const size_t took = take_body(rest);
+            used += took;
+            const bool goes_on = !exchange.in_hand || exchange.request == HttpExchange::Request::complete;
+            if (took == 0 && !goes_on) break;
+        }
+    }
+    if (passage == Passage::tunnel) {
+        counts.foreign_bytes += bytes.size() - used;
+        to_server.append(bytes.substr(used));
+        return bytes.size();
+    }
+    return closing ? bytes.size() : used;
+}
+
+size_t HttpGate::State::take_head(std::string_view bytes) {
+    const HeadFramer::Found found = request_framer.scan(bytes);
+    switch (found) {
+        case HeadFramer::Found::complete:
+            break;
+        case HeadFramer::Found::more:
+            if (first_message && has_whole_line(bytes) && !may_be_request_line(first_line(bytes))) start_tunnel("not HTTP");
+            return 0;
+        case HeadFramer::Found::refused:
+            refuse_head(request_framer.problem(), bytes);
+            return 0;
+        case HeadFramer::Found::not_http:
+        case HeadFramer::Found::tls:
+        case HeadFramer::Found::http2:
+            if (!first_message) {
+                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes);
+            } else if (found == HeadFramer::Found::not_http) {
+                start_tunnel("not HTTP");
+                tunnel_is_watched = judge.enforcing();
+            } else {
+                become_blind(found == HeadFramer::Found::tls ? "TLS" : "HTTP/2");
+            }
+            return 0;
+    }
+    const size_t begin = request_framer.begin(), end = request_framer.end();
+    request_framer.reset();
+    exchange.begin(sessions.next_exchange());
+    exchange.head_bytes.assign(bytes.substr(begin, end - begin));
+    const HttpProblem problem = exchange.head.parse(exchange.head_bytes);
+    if (!problem.ok()) {
+        exchange.in_hand = false;
+        refuse_head({problem.refusal, begin + problem.offset}, bytes);
+        return 0;
+    }
+    first_message = false;
+    request_begun();
+    return end;
+}
+
+void HttpGate::State::request_begun() {
+    HttpExchange& e = exchange;
+    const Fields& fields = e.head.fields;
+    e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
+    e.governed = governs_path(policy_path, e.head.path) || sessions.find_by_target(*facts, origin_target(e.head)) != nullptr;
+    if (!e.governed) return pass_request();
+    e.claims_mcp = e.head.has_mcp_field();
+    if (has_repeated_mcp_field(fields)) {
+        e.refuse_status = 400;
+        e.refuse_reason = "a field of MCP occurs twice";
+    }
+    if (e.body.done()) {
+        if (e.refuse_status != 0) return body_complete();
+        return e.claims_mcp || asks_for_events(e.head) ? forward_without_body() : pass_request();
+    }
+    hold_body();
+}
+
+// A body that the policy may have to do with: no byte of it, nor of its head, goes on before that is known.
+void HttpGate::State::hold_body() {
+    HttpExchange& e = exchange;
+    const Fields& fields = e.head.fields;
+    const ContentCoding coding = content_coding(fields);
+    if (e.refuse_status == 0 && coding == ContentCoding::other) {
+        e.refuse_status = 415;
+        e.refuse_reason = "a Content-Encoding that cannot be read here";
+    }
+    if (e.refuse_status == 0 && fields.find(KnownField::content_type).many()) {
+        e.refuse_status = 400;
+        e.refuse_reason = "Content-Type occurs twice";
+    }
+    if (e.refuse_status != 0) {
+        // What is refused anyway need not be sent first.
+        if (e.head.expect_continue) return refuse_request(e.refuse_status, e.refuse_reason);
+        e.request = HttpExchange::Request::discarding;
+    } else if (e.claims_mcp || coding != ContentCoding::identity || is_json_type(fields)) {
+        e.request = HttpExchange::Request::collecting;
+    }
+    if (is_over_limit()) return;
+    if (!e.head.expect_continue) return;
+    append_continue(to_client);
+    e.continue_sent = true;
+}
+
+// Refuses what is too long to be judged, or to be read to its end only to be refused.
+bool HttpGate::State::is_over_limit() {
+    HttpExchange& e = exchange;
+    const bool is_held = e.request == HttpExchange::Request::collecting || e.request == HttpExchange::Request::discarding;
+    if (!is_held) return false;
+    const bool is_announced = e.has_length_body() && e.head.framing.length > options.frame_bytes_max;
+    if (!is_announced && e.body.raw_bytes() <= options.frame_bytes_max) return false;
+    refuse_request(e.refuse_status != 0 ? e.refuse_status : 413,
+                   e.refuse_status != 0 ? e.refuse_reason : "longer than a message may be");
+    return true;
+}
+
+size_t HttpGate::State::take_body(std::string_view bytes) {
+    HttpExchange& e = exchange;
+    const BodyReader::Piece piece = e.body.next(bytes);
+    const std::string_view raw = bytes.substr(0, piece.raw_bytes);
+    switch (e.request) {
+        case HttpExchange::Request::passing:
+            counts.foreign_bytes += raw.size();
+            to_server.append(raw);
+            break;
+        case HttpExchange::Request::deciding:
+        case HttpExchange::Request::collecting:
+            e.raw.append(raw);
+            if (!e.has_length_body()) e.text.append(piece.payload);
+            break;
+        case HttpExchange::Request::discarding:
+        case HttpExchange::Request::complete:
+            break;
+    }
+    if (piece.step == BodyReader::Step::refused) {
+        refuse_body(e.body.problem());
+    } else if (e.body.done()) {
+        body_complete();
+    } else if (!is_over_limit() && e.request == HttpExchange::Request::deciding) {
+        decide_body();
+    }
+    return raw.size();
+}
+
+void HttpGate::State::decide_body() {
+    const std::string_view text = exchange.content();
+    switch (guess_json(text)) {
+        case JsonGuess::no:
+            return pass_request();
+        case JsonGuess::more:
+            // White space without end is looked at again only when it is over.
+            if (text.size() <= kReadBytes) return;
+            break;
+        case JsonGuess::yes:
+            break;
+    }
+    exchange.request = HttpExchange::Request::collecting;
+    is_over_limit();
+}
+
+void HttpGate::State::body_complete() {
+    HttpExchange& e = exchange;
+    const HttpExchange::Request was = std::exchange(e.request, HttpExchange::Request::complete);
+    if (was == HttpExchange::Request::passing) {
+        if (e.response == HttpExchange::Response::complete) finish_exchange();
+        return;
+    }
+    if (e.refuse_status != 0) return refuse_request(e.refuse_status, e.refuse_reason);
+    const ContentCoding coding = content_coding(e.head.fields);
+    if (coding != ContentCoding::identity && !e.raw.empty()) {
+        Result<std::string> text = inflate_bounded(coding, e.content(), options.frame_bytes_max);
+        if (!text.ok()) return refuse_request(415, "a compressed body that cannot be read, or is too long");
+        e.text = std::move(text).value();
+        e.body_decoded = true;
+    }
+    const std::string_view text = e.content();
+    if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != JsonGuess::yes) return pass_request();
+    if (may_be_other_charset(e.head.fields)) return refuse_request(415, "a charset other than UTF-8");
+    if (text.empty()) return e.claims_mcp ? forward_without_body() : pass_request();
+    read_http_body(text, e.claims_mcp, parser, body);
+    body.is_mcp ? judge_body(text) : pass_request();
+}
+
+void HttpGate::State::pass_request() {
+    HttpExchange& e = exchange;
+    e.request = e.body.done() ? HttpExchange::Request::complete : HttpExchange::Request::passing;
+    counts.foreign_bytes += e.head_bytes.size() + e.raw.size();
+    to_server.append(e.head_bytes).append(e.raw);
+    e.forget_bodies();
+    e.sent = server_wanted = true;
+    ++passed;
+}
+
+void HttpGate::State::forward_without_body() {
+    HttpExchange& e = exchange;
+    const FieldLookup header = e.head.fields.find(KnownField::mcp_session_id);
+    if (header.one()) set_session(sessions.find_by_header(*facts, header.value));
+    RequestRewrite rewrite;
+    if (e.head.framing.kind != BodyFraming::Kind::none) rewrite.content_length = 0;
+    append_request_head(to_server, e.head, rewrite);
+    e.request = HttpExchange::Request::complete;
+    e.canonical = e.sent = server_wanted = true;
+    ++passed;
+}
+
+void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view bytes) {
+    if (first_message && !may_be_request_line(first_line(bytes)) && problem.refusal != HttpRefusal::leading_whitespace) {
+        start_tunnel("not HTTP");
+        tunnel_is_watched = judge.enforcing();
+        return;
+    }
+    record_refusal(status_of(problem.refusal), name(problem.refusal), bytes.size());
+    if (!judge.enforcing()) return start_tunnel("malformed HTTP");
+    answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));
+    close();
+}
+
+void HttpGate::State::refuse_body(const HttpProblem& problem) {
+    HttpExchange& e = exchange;
+    if (e.request == HttpExchange::Request::passing && judge.enforcing()) {
+        // The server has the first part of it, and gets no more.
+        record_refusal(status_of(problem.refusal), name(problem.refusal), e.body.raw_bytes());
+        if (!e.answer_begun) answer_refusal(status_of(problem.refusal), name(problem.refusal));
+        return close();
+    }
+    refuse_request(status_of(problem.refusal), name(problem.refusal));
+}
+
+void HttpGate::State::refuse_request(int status, std::string_view reason) {
+    HttpExchange& e = exchange;
+    record_refusal(status, reason, e.head_bytes.size() + e.body.raw_bytes());
+    const bool is_broken = e.body.problem().refusal != HttpRefusal::none;
+    if (!judge.enforcing()) {
+        if (!e.sent) pass_request();
+        if (is_broken) start_tunnel("malformed HTTP");
+        return;
+    }
+    const bool keeps = e.request == HttpExchange::Request::complete && e.head.keep_alive;
+    answer_refusal(status, reason);
+    if (!keeps) close();
+    finish_exchange();
+}
+
+void HttpGate::State::client_end_in_request() {
+    if (closing || passage != Passage::http) return;
+    if (exchange.in_hand) {
+        const bool is_held = exchange.request != HttpExchange::Request::complete &&
+                             exchange.request != HttpExchange::Request::passing;
+        if (is_held) refuse_request(400, name(HttpRefusal::incomplete));
+    } else if (request_framer.is_empty()) {
+        close();
+    } else {
+        refuse_head({HttpRefusal::incomplete, waiting.size()}, waiting);
+    }
+}
+
+}  // namespace callgate

@@ -1,0 +1,106 @@
+// HttpSessions: the sessions of HTTP clients, each of which may use many connections, one after the other or at once.
+//
+// A session is opened
+// - by an initialize: known by the Mcp-Session-Id of the server's response, where that has one (Streamable HTTP);
+// - by the `endpoint` event of a GET stream: known by the target that the event names (HTTP+SSE);
+// - else by who asks: local user and program, or remote host, and the clientInfo name of revision 2026-07-28.
+//
+//   POST initialize -> response with Mcp-Session-Id: 1f  ->  session_start; every request with that header belongs to it
+//   DELETE with Mcp-Session-Id: 1f -> 200                ->  session_end, with its counts
+//
+// Only a server makes the first two: a header that no server gave means nothing, so that nobody gets fresh counters by
+// making one up. Bounded: where kHttpSessionsMax are open, the one unused longest ends. One thread.
+#pragma once
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "audit/log.h"
+#include "enforce/frame_counts.h"
+#include "enforce/http_facts.h"
+#include "enforce/pending.h"
+#include "policy/policy.h"
+
+namespace callgate {
+
+class HttpGate;
+
+enum class HttpSessionKind : uint8_t { unnamed, header, stream, peer };
+
+struct HttpSession {
+    std::string id;  // in audit records and counters; never what the server or the client says
+    HttpSessionKind kind = HttpSessionKind::unnamed;
+    std::shared_ptr<const HttpFacts> facts;  // of the connection that opened it
+    std::shared_ptr<const Policy> policy;
+    std::string client_name;  // clientInfo, as the client says
+    std::string path;         // of the requests of a session that a header names; only there may the server end it
+    int64_t opened_ns = 0;    // realtime
+    int64_t used_ns = 0;      // monotonic
+    size_t exchanges = 0;     // requests of it in hand, event streams among them: while there are any it is not idle
+    FrameCounts counts;
+    PendingTable pending;        // forwarded and not answered
+    HttpGate* stream = nullptr;  // HTTP+SSE: where its answers go, while that is open
+    bool ended = false;
+
+    // What places it in its table; for HttpSessions only.
+    std::string key;
+    std::shared_ptr<const AuditSession> audit_session;
+    std::list<std::shared_ptr<HttpSession>>::iterator place;
+};
+
+class HttpSessions {
+  public:
+    explicit HttpSessions(AuditLog& audit) : audit_(audit) {}
+    ~HttpSessions() { end_all("the agent stops"); }
+    HttpSessions(const HttpSessions&) = delete;
+    HttpSessions& operator=(const HttpSessions&) = delete;
+
+    using Facts = std::shared_ptr<const HttpFacts>;
+    using PolicyPointer = std::shared_ptr<const Policy>;
+    using Pointer = std::shared_ptr<HttpSession>;
+
+    // --- for the gates --------------------------------------------------------------------------------------------
+    // A session without a name yet: an initialize is on its way. Name it or end it.
+    Pointer open(const Facts& facts, PolicyPointer policy, std::string_view client_name);
+    // The server has given the session a name. Ends an older session of that name.
+    void name_by_header(const Pointer& session, std::string_view header, std::string_view path);
+    // The server has given it none: it is the session of this peer from now on.
+    void name_by_peer(const Pointer& session, std::string_view client_name);
+    Pointer find_by_header(const HttpFacts& facts, std::string_view header);
+    // Opens one where there is none.
+    Pointer by_peer(const Facts& facts, const PolicyPointer& policy, std::string_view client_name);
+    // HTTP+SSE: `gate` streams, and its server takes this session's messages at `target`.
+    Pointer open_stream(const Facts& facts, PolicyPointer policy, std::string_view target, HttpGate& gate);
+    Pointer find_by_target(const HttpFacts& facts, std::string_view target);
+    void end(const Pointer& session, std::string_view reason);
+    // Numbers exchanges, from 1: an id in flight in one of them is not the same id in flight in another.
+    uint64_t next_exchange() { return ++exchanges_; }
+
+    // --- for the owner --------------------------------------------------------------------------------------------
+    // Ends what has not been used for kHttpSessionIdleSeconds. Call it now and then.
+    void end_idle(int64_t now_monotonic_ns);
+    void end_all(std::string_view reason);
+    size_t size() const { return sessions_.size(); }
+    uint64_t opened() const { return opened_; }
+    const std::list<Pointer>& sessions() const { return sessions_; }  // unused longest first
+
+  private:
+    struct Hash {
+        using is_transparent = void;
+        size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    void give_key(const Pointer& session, HttpSessionKind kind, std::string key, std::string_view replaced);
+    Pointer find(const std::string& key);
+    void make_room();
+
+    AuditLog& audit_;
+    RecordIdMaker ids_;
+    std::list<Pointer> sessions_;
+    std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> by_key_;
+    uint64_t opened_ = 0, exchanges_ = 0;
+};
+
+}  // namespace callgate

@@ -1,0 +1,40 @@
+// The agent's side of bpf/listen.bpf.c: hears of listeners that come and go, and knows who connected.
+//
+// A process that calls listen(2) waits in there, at most kHoldNanoseconds, until ChannelPrograms::release(tid): its
+// socket cannot be reached before. Events come from ChannelPrograms::poll(), in the kernel's order with the others.
+// take_peer() may be called from any thread, everything else from the take-over threads, one at a time.
+#pragma once
+#include "kernel/channel_programs.h"
+#include "kernel/socket_address.h"
+
+namespace callgate {
+
+class ListenPrograms {
+  public:
+    // Descriptors of the maps that steering needs; valid while this object lives.
+    struct Maps {
+        int steered = -1, exempt = -1, steered_ports = -1;
+    };
+
+    // Loads and attaches, sharing the maps of `channels`, which must live longer.
+    static Result<std::unique_ptr<ListenPrograms>> start(ChannelPrograms& channels, const Scope& scope,
+                                                         std::function<void(const cg_listen_event&)> on_event);
+    ~ListenPrograms();
+
+    void enable_holds(bool enabled);
+    // A listener that was there before, so that its end is noticed.
+    Status add(uint64_t cookie, const cg_listener& listener);
+    // Whether its end lets its address go in the kernel. False: it has gone already.
+    bool update(uint64_t cookie, const cg_listener& listener);
+
+    // Who made this connection; once. Nothing: a remote client, or one that connected before its port was steered.
+    std::optional<cg_peer> take_peer(const SocketAddress& client, const SocketAddress& server) const;
+    Maps maps() const;
+
+  private:
+    ListenPrograms();
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace callgate

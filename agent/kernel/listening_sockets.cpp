@@ -1,0 +1,82 @@
+#include "kernel/listening_sockets.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "kernel/proc.h"
+
+namespace callgate {
+namespace {
+
+int option(int fd, int level, int name) {
+    int value = 0;
+    socklen_t length = sizeof(value);
+    return getsockopt(fd, level, name, &value, &length) ? 0 : value;
+}
+
+Fd namespace_of_socket(int fd) { return Fd::adopt(ioctl(fd, SIOCGSKNS)); }
+
+uint64_t cookie_of(int fd) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof(cookie);
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) ? 0 : cookie;
+}
+
+// Calls `each` with a copy of every IPv4 or IPv6 stream socket of a process.
+template <typename Each>
+void for_each_stream_socket(pid_t pid, Each each) {
+    auto pidfd = open_pidfd(pid);
+    if (!pidfd) return;
+    for (const ProcessDescriptor& descriptor : all_channels(pid)) {
+        if (descriptor.kind == ChannelKind::pipe) continue;
+        auto copy = fetch_descriptor(*pidfd, descriptor.number);
+        if (!copy) continue;
+        int family = option(copy->get(), SOL_SOCKET, SO_DOMAIN);
+        if (family != AF_INET && family != AF_INET6) continue;
+        if (option(copy->get(), SOL_SOCKET, SO_TYPE) == SOCK_STREAM) each(std::move(*copy));
+    }
+}
+
+}  // namespace
+
+uint32_t namespace_inode(const Fd& netns) {
+    struct stat status;
+    return fstat(netns.get(), &status) ? 0 : static_cast<uint32_t>(status.st_ino);
+}
+
+std::vector<ListeningSocket> listening_sockets(pid_t pid) {
+    std::vector<ListeningSocket> found;
+    for_each_stream_socket(pid, [&](Fd copy) {
+        int fd = copy.get();
+        if (!option(fd, SOL_SOCKET, SO_ACCEPTCONN)) return;
+        auto address = SocketAddress::local_of(fd);
+        if (!address) return;
+        ListeningSocket socket;
+        socket.cookie = cookie_of(fd);
+        socket.address = address->in_namespace(namespace_inode(namespace_of_socket(fd)));
+        socket.dual = address->family() == AF_INET6 && is_any(socket.address) && !option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+        socket.bound_device = static_cast<uint32_t>(option(fd, SOL_SOCKET, SO_BINDTOIFINDEX));
+        socket.socket = std::move(copy);
+        found.push_back(std::move(socket));
+    });
+    return found;
+}
+
+Result<Fd> open_namespace(pid_t pid, pid_t tid, uint32_t inode, uint64_t cookie) {
+    std::string path = proc_path(pid, "task/") + std::to_string(tid) + "/ns/net";
+    Fd netns = Fd::adopt(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (netns && namespace_inode(netns) == inode) return netns;
+    netns.reset();
+    // Nothing here may wait for the socket's lock: its owner may be held inside listen(2).
+    for_each_stream_socket(pid, [&](Fd copy) {
+        if (!netns && cookie_of(copy.get()) == cookie) netns = namespace_of_socket(copy.get());
+    });
+    if (netns && namespace_inode(netns) == inode) return netns;
+    if (!open_pidfd(pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(pid), "has ended"};
+    return Error::invalid("network namespace " + std::to_string(inode), "cannot be opened through process " + std::to_string(pid));
+}
+
+}  // namespace callgate

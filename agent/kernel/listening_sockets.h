@@ -1,0 +1,27 @@
+// The listening TCP sockets of a process, found through its descriptors: what listened before the agent was there, and
+// the port of a socket that was never bound.
+#pragma once
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "kernel/socket_address.h"
+
+namespace callgate {
+
+struct ListeningSocket {
+    uint64_t cookie = 0;  // SO_COOKIE: never used twice while the host is up
+    cg_address address{};
+    bool dual = false;  // [::] that takes IPv4 too
+    uint32_t bound_device = 0;
+    Fd socket;  // a copy: while it is held, the socket goes on listening
+};
+
+std::vector<ListeningSocket> listening_sockets(pid_t pid);
+// The inode number of a namespace behind an open descriptor; 0 where it is none.
+uint32_t namespace_inode(const Fd& netns);
+// The network namespace of a thread, if it is the one that is asked for; else that of the socket with this cookie (made
+// before the thread went elsewhere).
+Result<Fd> open_namespace(pid_t pid, pid_t tid, uint32_t inode, uint64_t cookie);
+
+}  // namespace callgate

@@ -1,0 +1,42 @@
+// NamespaceSockets: makes TCP sockets in another network namespace.
+//
+// setns(2) moves one thread, so this is one: it lives in the namespace and keeps a few sockets ready, so that a
+// connection need not wait for it. take() may be called from any thread.
+#pragma once
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace callgate {
+
+class NamespaceSockets {
+  public:
+    // Returns when the thread is in the namespace.
+    explicit NamespaceSockets(const Fd& netns);
+    ~NamespaceSockets();
+    // A new IPv4 or IPv6 stream socket; waits for the thread only where none is ready.
+    Result<Fd> take(int family);
+
+  private:
+    static constexpr size_t kReady = 32;
+    struct Shelf {
+        std::vector<Fd> ready;
+        int error = 0;      // why none can be made
+        bool used = false;  // nothing is made in advance for a family that nobody asks for
+    };
+    void run(int netns);
+    Shelf& shelf(int family);
+
+    std::mutex mutex_;
+    std::condition_variable wanted_, made_;
+    Shelf shelves_[2];
+    int entered_ = -1;  // -1: not yet; else errno of setns
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace callgate

@@ -1,0 +1,147 @@
+#include "kernel/network_namespace.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <optional>
+
+#include "kernel/libbpf_error.h"
+#include "kernel/listening_sockets.h"
+#include "kernel/namespace_sockets.h"
+#include "steer.skel.h"
+
+namespace callgate {
+namespace {
+
+// Connections that wait for the agent's loop; the kernel limits it further (net.core.somaxconn).
+constexpr int kBacklog = 65535;
+
+Status attach(steer_bpf* skeleton, const Fd& netns) {
+    skeleton->links.steer = bpf_program__attach_netns(skeleton->progs.steer, netns.get());
+    if (!skeleton->links.steer) return libbpf_error("attach", "steer.bpf.o", -errno);
+    return {};
+}
+
+}  // namespace
+
+Exemption& Exemption::operator=(Exemption&& other) noexcept {
+    if (this != &other) {
+        end();
+        map_ = std::exchange(other.map_, -1);
+        key_ = other.key_;
+    }
+    return *this;
+}
+
+void Exemption::end() {
+    if (map_ >= 0) bpf_map_delete_elem(std::exchange(map_, -1), &key_);
+}
+
+struct NetworkNamespace::State {
+    uint32_t inode = 0;
+    ListenPrograms::Maps maps;
+    steer_bpf* skeleton = nullptr;
+    std::unique_ptr<NamespaceSockets> sockets;
+    struct Listener {
+        Fd socket;
+        SocketAddress address;
+    };
+    Listener four, six;
+
+    ~State() {
+        if (skeleton) steer_bpf__destroy(skeleton);
+    }
+
+    Result<Listener> listen_on_loopback(int family) {
+        Listener listener;
+        listener.socket = TRY(sockets->take(family));
+        cg_address loopback{};
+        loopback.family = static_cast<uint16_t>(family);
+        if (family == AF_INET) {
+            loopback.bytes[0] = 127;
+            loopback.bytes[3] = 1;
+        } else {
+            loopback.bytes[15] = 1;
+            int one = 1;
+            setsockopt(listener.socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+        }
+        SocketAddress at = SocketAddress::of(loopback);
+        if (bind(listener.socket.get(), at.raw(), at.raw_length())) return Error::system("bind", at.text(), errno);
+        if (listen(listener.socket.get(), kBacklog)) return Error::system("listen", at.text(), errno);
+        auto bound = SocketAddress::local_of(listener.socket.get());
+        if (!bound) return Error::system("getsockname", at.text(), errno);
+        listener.address = *bound;
+        return listener;
+    }
+
+    Status load() {
+        collect_complaints();
+        skeleton = steer_bpf__open();
+        if (!skeleton) return libbpf_error("open", "steer.bpf.o", -errno);
+        skeleton->rodata->netns = inode;
+        int error = bpf_map__reuse_fd(skeleton->maps.steered, maps.steered);
+        if (!error) error = bpf_map__reuse_fd(skeleton->maps.exempt, maps.exempt);
+        if (!error) error = steer_bpf__load(skeleton);
+        if (error) return libbpf_error("load", "steer.bpf.o", error);
+        return {};
+    }
+
+    Status serve(int family, Listener& listener) {
+        listener = TRY(listen_on_loopback(family));
+        uint32_t index = family == AF_INET ? 0 : 1;
+        uint64_t fd = listener.socket.get();
+        if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.agent_listeners), &index, &fd, BPF_ANY))
+            return Error::system("bpf_map_update_elem", "agent_listeners", errno);
+        return {};
+    }
+};
+
+NetworkNamespace::NetworkNamespace() : state_(std::make_unique<State>()) {}
+NetworkNamespace::~NetworkNamespace() = default;
+
+Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::open(Fd netns, const ListenPrograms::Maps& maps) {
+    std::shared_ptr<NetworkNamespace> space(new NetworkNamespace());
+    State& state = *space->state_;
+    state.inode = namespace_inode(netns);
+    state.maps = maps;
+    state.sockets = std::make_unique<NamespaceSockets>(netns);
+    TRY_VOID(state.load());
+    TRY_VOID(state.serve(AF_INET, state.four));
+    (void)state.serve(AF_INET6, state.six);  // many containers have none
+    TRY_VOID(attach(state.skeleton, netns));
+    return space;
+}
+
+uint32_t NetworkNamespace::inode() const { return state_->inode; }
+
+int NetworkNamespace::listener(int family) const {
+    return (family == AF_INET ? state_->four : state_->six).socket.get();
+}
+
+bool NetworkNamespace::is_ours(const SocketAddress& local) const {
+    const SocketAddress& own = (local.family() == AF_INET ? state_->four : state_->six).address;
+    return local.in_namespace(0) == own.in_namespace(0);
+}
+
+Result<UpstreamSocket> NetworkNamespace::upstream_socket(const SocketAddress& server) {
+    UpstreamSocket upstream;
+    upstream.socket = TRY(state_->sockets->take(server.family()));
+    int fd = upstream.socket.get(), one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    SocketAddress own = server.with_port(0);
+    if (bind(fd, own.raw(), own.raw_length())) return Error::system("bind", own.text(), errno);
+    auto bound = SocketAddress::local_of(fd);
+    if (!bound) return Error::system("getsockname", own.text(), errno);
+    cg_exempt key{};
+    key.server = server.in_namespace(state_->inode);
+    key.client_port = bound->port();
+    uint8_t present = 1;
+    if (bpf_map_update_elem(state_->maps.exempt, &key, &present, BPF_ANY))
+        return Error::system("bpf_map_update_elem", "exempt", errno);
+    upstream.exemption = Exemption(state_->maps.exempt, key);
+    return upstream;
+}
+
+}  // namespace callgate

@@ -1,0 +1,64 @@
+// NetworkNamespace: one network namespace in which servers are governed: the agent's own listeners there, the sk_lookup
+// program that gives them the connections of steered addresses, and the sockets by which the agent reaches the servers.
+//
+// A thread that has gone into the namespace (setns(2) is per thread) makes every socket. The server sees its own address
+// as its client's: 127.0.0.1 for a server on 127.0.0.1, 10.0.0.2 for one that is asked as 10.0.0.2.
+//
+//   auto space = TRY(NetworkNamespace::open(netns, maps));
+//   accept(space->listener(AF_INET))         the client's connection; getsockname() is the address that it asked for
+//   space->upstream_socket(that address)     connect() it there: it passes the steering
+//
+// While it lives the namespace stays alive too, so it goes with the last governed listener. upstream_socket() and
+// is_ours() may be called from any thread.
+#pragma once
+#include <memory>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "kernel/listen_programs.h"
+#include "kernel/socket_address.h"
+
+namespace callgate {
+
+// A connection of the agent's that steering lets pass. Ends before the socket is closed: the port is then still ours.
+class Exemption {
+  public:
+    Exemption() = default;
+    Exemption(int map, const cg_exempt& key) : map_(map), key_(key) {}
+    Exemption(Exemption&& other) noexcept : map_(std::exchange(other.map_, -1)), key_(other.key_) {}
+    Exemption& operator=(Exemption&& other) noexcept;
+    ~Exemption() { end(); }
+    void end();
+
+  private:
+    int map_ = -1;
+    cg_exempt key_{};
+};
+
+struct UpstreamSocket {
+    Fd socket;  // bound, not connected yet
+    Exemption exemption;
+};
+
+class NetworkNamespace {
+  public:
+    // `maps` must stay valid while it lives.
+    static Result<std::shared_ptr<NetworkNamespace>> open(Fd netns, const ListenPrograms::Maps& maps);
+    ~NetworkNamespace();
+    NetworkNamespace(const NetworkNamespace&) = delete;
+    NetworkNamespace& operator=(const NetworkNamespace&) = delete;
+
+    uint32_t inode() const;
+    // -1 where the namespace does not have that family.
+    int listener(int family) const;
+    // The agent's listener itself was asked for: such a connection was not steered.
+    bool is_ours(const SocketAddress& local) const;
+    Result<UpstreamSocket> upstream_socket(const SocketAddress& server);
+
+  private:
+    NetworkNamespace();
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace callgate

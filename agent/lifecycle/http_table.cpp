@@ -1,0 +1,301 @@
+#include "lifecycle/http_table.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "lifecycle/session_json.h"
+
+namespace callgate {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long accepting pauses when the agent has no descriptor left.
+constexpr auto kAcceptPause = 10ms;
+// How often it is looked for sessions that nobody uses any more.
+constexpr auto kIdleInterval = 10s;
+// For how long connections are still placed that came while their listener was steered undecided, and then let go.
+constexpr auto kLetGoKept = 5s;
+
+// POLICY: "the default grant is (uid, client executable)"; of a client elsewhere only its host is known.
+std::string grant_of(const HttpFacts& facts) {
+    return facts.peer_is_local() ? default_grant(facts.peer) : "host:" + facts.peer_host();
+}
+
+}  // namespace
+
+// Accepts one connection after the other from one of the agent's listeners.
+class HttpTable::Acceptor : public Completion {
+  public:
+    Acceptor(HttpTable& owner, std::shared_ptr<NetworkNamespace> space, int listener)
+        : owner_(owner), space_(std::move(space)), listener_(listener) {
+        arm();
+    }
+    uint32_t netns() const { return space_->inode(); }
+    void stop() {
+        open_ = false;
+        if (armed_) owner_.ring_.cancel(this);
+    }
+    // Only after stop(): what waits in the kernel's queue.
+    void take_queued() {
+        for (pollfd waiting{listener_, POLLIN, 0}; ::poll(&waiting, 1, 0) == 1;) {
+            Fd client = Fd::adopt(accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
+            if (!client) break;
+            owner_.accepted(std::move(client), space_);
+        }
+    }
+    bool over() const { return !open_ && !armed_; }
+    void complete(int result, std::string_view) override {
+        armed_ = false;
+        if (result >= 0) owner_.accepted(Fd::adopt(result), space_);
+        if (!open_) return owner_.sweep();
+        if (result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -ENOBUFS) {
+            return owner_.ring_.after(kAcceptPause, [this, alive = std::weak_ptr<bool>(alive_)] {
+                if (!alive.expired() && open_) arm();
+            });
+        }
+        arm();
+    }
+
+  private:
+    void arm() {
+        armed_ = true;
+        owner_.ring_.accept(listener_, this);
+    }
+    HttpTable& owner_;
+    std::shared_ptr<NetworkNamespace> space_;
+    int listener_;
+    bool open_ = true, armed_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const Config& config)
+    : ring_(ring), audit_(audit), counters_(counters), config_(config), sessions_(audit) {
+    end_idle_sessions();
+}
+
+HttpTable::~HttpTable() = default;
+
+void HttpTable::end_idle_sessions() {
+    sessions_.end_idle(monotonic_ns());
+    ring_.after(kIdleInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) end_idle_sessions();
+    });
+}
+
+void HttpTable::open_space(std::shared_ptr<NetworkNamespace> space) {
+    for (int family : {AF_INET, AF_INET6})
+        if (int listener = space->listener(family); listener >= 0)
+            acceptors_.push_back(std::make_unique<Acceptor>(*this, space, listener));
+}
+
+void HttpTable::close_space(uint32_t netns) {
+    for (auto& acceptor : acceptors_)
+        if (acceptor->netns() == netns) acceptor->stop();
+    take_queued(netns);
+    sweep();
+}
+
+void HttpTable::take_queued(uint32_t netns) {
+    for (auto& acceptor : acceptors_)
+        if (acceptor->netns() == netns) acceptor->take_queued();
+}
+
+HttpTable::Entry& HttpTable::entry_of(const Listener& listener) {
+    auto [found, fresh] = entries_.try_emplace(listener.cookie);
+    if (!fresh) return found->second;
+    found->second.governed.listener = listener;
+    for (const cg_address& address : listener.addresses()) by_address_[address].push_back(listener.cookie);
+    return found->second;
+}
+
+void HttpTable::add_undecided(Listener listener) { entry_of(listener); }
+
+void HttpTable::add(GovernedListener governed) {
+    Entry& entry = entry_of(governed.listener);
+    entry.decision = Decision::governed;
+    entry.governed = std::move(governed);
+    entry.id = ids_.next(realtime_ns() / 1'000'000).view();
+    entry.started = utc_now();
+    HttpFacts facts;
+    facts.server = entry.governed.server;
+    facts.listen = text_of(entry.governed.listener.address);
+    entry.audit_session = audit_.describe(facts.session_facts(entry.id, *entry.governed.policy));
+    audit_.event("listener_start", entry.audit_session,
+                 {{"state", "\"enforced\""}, {"adopted", entry.governed.adopted ? "true" : "false"}});
+    place_parked();
+}
+
+void HttpTable::let_go(uint64_t cookie) {
+    auto found = entries_.find(cookie);
+    if (found == entries_.end()) return;
+    found->second.decision = Decision::let_go;
+    place_parked();
+    ring_.after(kLetGoKept, [this, cookie, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) remove(cookie);
+    });
+}
+
+void HttpTable::remove(uint64_t cookie) {
+    auto found = entries_.find(cookie);
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    for (const cg_address& address : entry.governed.listener.addresses()) {
+        auto at = by_address_.find(address);
+        std::erase(at->second, cookie);
+        if (at->second.empty()) by_address_.erase(at);
+    }
+    if (entry.decision == Decision::governed)
+        audit_.event("listener_end", entry.audit_session, {{"connections", std::to_string(entry.connections)}});
+    entries_.erase(found);
+    place_parked();
+}
+
+HttpTable::Found HttpTable::find(const cg_address& address) {
+    Found found;
+    std::vector<std::shared_ptr<const Policy>> policies;
+    for (const cg_address& key : {address, any_address(address)}) {
+        auto at = by_address_.find(key);
+        if (at == by_address_.end()) continue;
+        for (uint64_t cookie : at->second) {
+            Entry& entry = entries_.at(cookie);
+            // Whoever governs decides; whoever waits for a decision waits; only then is it nobody's business.
+            if (!found.entry || entry.decision == Decision::governed ||
+                (entry.decision == Decision::undecided && found.entry->decision == Decision::let_go))
+                if (!found.entry || found.entry->decision != Decision::governed) found.entry = &entry;
+            if (entry.decision == Decision::governed &&
+                std::find(policies.begin(), policies.end(), entry.governed.policy) == policies.end())
+                policies.push_back(entry.governed.policy);
+        }
+        if (found.entry) break;
+    }
+    if (policies.size() == 1) found.policy = policies[0];
+    if (policies.size() > 1) {
+        std::string names;
+        found.policy = PolicyStore::deny_for_tie(policies, names);
+    }
+    return found;
+}
+
+void HttpTable::reset(Fd client, uint64_t& counter) {
+    ++counter;
+    linger at_once{1, 0};
+    setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+void HttpTable::accepted(Fd client, const std::shared_ptr<NetworkNamespace>& space) {
+    auto local = SocketAddress::local_of(client.get()), remote = SocketAddress::remote_of(client.get());
+    if (!local || !remote) return;  // it has gone already
+    if (space->is_ours(*local)) return reset(std::move(client), not_steered_);
+    if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(client), full_);
+    place({std::move(client), space, *local, *remote});
+}
+
+void HttpTable::place(Parked arrival) {
+    Found found = find(arrival.local.in_namespace(arrival.space->inode()));
+    if (!found.entry) return reset(std::move(arrival.client), nobody_);  // the listener has just gone
+    if (found.entry->decision == Decision::undecided) return parked_.push_back(std::move(arrival));
+    join(std::move(arrival), found);
+}
+
+void HttpTable::place_parked() {
+    std::vector<Parked> waiting;
+    waiting.swap(parked_);
+    for (Parked& each : waiting) place(std::move(each));
+}
+
+std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, const Found& found) {
+    if (!found.policy) return std::nullopt;
+    HttpGateOptions options;
+    options.policy = found.policy;
+    options.frame_bytes_max = config_.frame_bytes_max;
+    HttpFacts& facts = options.facts;
+    const Listener& listener = found.entry->governed.listener;
+    facts.server = found.entry->governed.server;
+    facts.peer = peers_.identify(watcher_ ? watcher_->take_peer(arrival.remote, arrival.local) : std::nullopt);
+    facts.peer_address = arrival.remote.text();
+    facts.grant = grant_of(facts);
+    facts.listen = text_of(listener.address);
+    facts.listener = std::to_string(listener.address.netns) + " " + facts.listen;
+    return options;
+}
+
+void HttpTable::join(Parked arrival, const Found& found) {
+    HttpConnection::Ends ends;
+    ends.client = std::move(arrival.client);
+    ends.server = arrival.local;
+    // Without a socket the connection answers by itself.
+    if (auto upstream = arrival.space->upstream_socket(arrival.local)) ends.upstream = std::move(*upstream);
+    auto connection = std::make_unique<HttpConnection>(ring_, std::move(ends), gate_options(arrival, found), sessions_,
+                                                       counters_, audit_,
+                                                       [this](HttpConnection& over) { connection_ended(over); });
+    ++connections_total_;
+    ++found.entry->connections;
+    HttpConnection* raw = connection.get();
+    connections_.emplace(raw, std::move(connection));
+    raw->start();
+    if (draining_ && !raw->ended()) raw->drain();
+}
+
+void HttpTable::connection_ended(HttpConnection& connection) {
+    auto found = connections_.find(&connection);
+    if (const HttpGate* gate = connection.gate()) {
+        ended_counts_ += gate->counts();
+        passed_requests_ += gate->requests_passed();
+        if (!gate->tunnel_reason().empty()) ++tunnels_;
+        if (!gate->blind_reason().empty()) ++blind_;
+    }
+    buried_.push_back(std::move(found->second));
+    connections_.erase(found);
+    if (buried_.size() == 1)
+        ring_.after(1ms, [this, alive = std::weak_ptr<bool>(alive_)] {
+            if (!alive.expired()) sweep();
+        });
+}
+
+void HttpTable::sweep() {
+    std::erase_if(buried_, [](const auto& connection) { return connection->idle(); });
+    std::erase_if(acceptors_, [](const auto& acceptor) { return acceptor->over(); });
+    if (!buried_.empty())
+        ring_.after(1ms, [this, alive = std::weak_ptr<bool>(alive_)] {
+            if (!alive.expired()) sweep();
+        });
+    finish_if_empty();
+}
+
+void HttpTable::finish_if_empty() {
+    if (!all_done_ || !connections_.empty() || !buried_.empty() || !acceptors_.empty()) return;
+    std::exchange(all_done_, nullptr)();
+}
+
+void HttpTable::drain(std::chrono::milliseconds patience, std::function<void()> done) {
+    draining_ = true;
+    all_done_ = std::move(done);
+    for (auto& acceptor : acceptors_) acceptor->stop();
+    for (auto& acceptor : acceptors_) acceptor->take_queued();
+    for (Parked& each : parked_) reset(std::move(each.client), nobody_);
+    parked_.clear();
+    auto each = [this](auto what) {
+        std::vector<HttpConnection*> now;
+        for (auto& [raw, connection] : connections_) now.push_back(raw);
+        for (HttpConnection* connection : now)
+            if (connections_.count(connection)) what(*connection);
+    };
+    each([](HttpConnection& connection) { connection.drain(); });
+    ring_.after(patience, [this, each, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) each([](HttpConnection& connection) { connection.close(); });
+    });
+    sweep();
+}
+
+FrameCounts HttpTable::counts() const {
+    FrameCounts sum = ended_counts_;
+    for (const auto& [raw, connection] : connections_)
+        if (connection->gate()) sum += connection->gate()->counts();
+    return sum;
+}
+
+}  // namespace callgate

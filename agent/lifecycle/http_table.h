@@ -1,0 +1,105 @@
+// HttpTable: every governed listener of the host and every HTTP connection to one, on the loop's thread.
+//
+// The watcher says which listeners there are and in which network namespaces; the table accepts what is steered there,
+// finds the listener that was asked for, and joins the client to it through a gate. Where several governed listeners
+// share an address under different policies nobody can say which of them a connection reaches: it is denied everything.
+#pragma once
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <vector>
+
+#include "audit/record_id.h"
+#include "enforce/http_connection.h"
+#include "enforce/http_sessions.h"
+#include "lifecycle/config.h"
+#include "lifecycle/http_peers.h"
+#include "lifecycle/watcher.h"
+
+namespace callgate {
+
+class HttpTable {
+  public:
+    HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const Config& config);
+    ~HttpTable();
+    HttpTable(const HttpTable&) = delete;
+    HttpTable& operator=(const HttpTable&) = delete;
+    void use_watcher(const Watcher* watcher) { watcher_ = watcher; }
+
+    // What the watcher says (ListenWatch::Events).
+    void open_space(std::shared_ptr<NetworkNamespace> space);
+    void close_space(uint32_t netns);
+    void add_undecided(Listener listener);
+    void add(GovernedListener governed);
+    void let_go(uint64_t cookie);
+    void remove(uint64_t cookie);
+
+    // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
+    // connection is left. What is not over after `patience` is cut.
+    void drain(std::chrono::milliseconds patience, std::function<void()> done);
+
+    nlohmann::json listeners_json() const;
+    nlohmann::json sessions_json() const;
+    nlohmann::json figures_json() const;  // member "http" of `status`
+    FrameCounts counts() const;           // of all connections
+    size_t sessions() const { return sessions_.size(); }
+    uint64_t sessions_opened() const { return sessions_.opened(); }
+
+  private:
+    class Acceptor;
+    enum class Decision { undecided, governed, let_go };
+    struct Entry {
+        Decision decision = Decision::undecided;
+        GovernedListener governed;
+        std::string id, started;
+        std::shared_ptr<const AuditSession> audit_session;
+        uint64_t connections = 0;
+    };
+    // A client that waits for the decision on its listener.
+    struct Parked {
+        Fd client;
+        std::shared_ptr<NetworkNamespace> space;
+        SocketAddress local, remote;
+    };
+    struct Found {
+        Entry* entry = nullptr;
+        std::shared_ptr<const Policy> policy;  // the listener's, or the one for a tie
+    };
+
+    void accepted(Fd client, const std::shared_ptr<NetworkNamespace>& space);
+    void place(Parked arrival);
+    void place_parked();
+    Found find(const cg_address& address);
+    Entry& entry_of(const Listener& listener);
+    void join(Parked arrival, const Found& found);
+    std::optional<HttpGateOptions> gate_options(const Parked& arrival, const Found& found);
+    void reset(Fd client, uint64_t& counter);
+    void take_queued(uint32_t netns);
+    void connection_ended(HttpConnection& connection);
+    void sweep();
+    void finish_if_empty();
+    void end_idle_sessions();
+
+    Ring& ring_;
+    AuditLog& audit_;
+    CounterTable& counters_;
+    const Config& config_;
+    const Watcher* watcher_ = nullptr;
+    HttpPeers peers_;
+    HttpSessions sessions_;
+    RecordIdMaker ids_;
+    std::unordered_map<uint64_t, Entry> entries_;
+    std::unordered_map<cg_address, std::vector<uint64_t>, AddressHash> by_address_;
+    std::vector<std::unique_ptr<Acceptor>> acceptors_;
+    std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
+    std::vector<std::unique_ptr<HttpConnection>> buried_;
+    std::vector<Parked> parked_;
+    FrameCounts ended_counts_;
+    uint64_t connections_total_ = 0, tunnels_ = 0, blind_ = 0, passed_requests_ = 0;
+    uint64_t not_steered_ = 0, nobody_ = 0, full_ = 0;
+    bool draining_ = false;
+    std::function<void()> all_done_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace callgate

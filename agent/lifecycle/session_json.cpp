@@ -1,0 +1,45 @@
+#include "lifecycle/session_json.h"
+
+#include "base/clock.h"
+
+namespace callgate {
+
+using nlohmann::json;
+
+std::string utc_now() { return utc_text(realtime_ns()); }
+
+std::string utc_text(int64_t realtime) {
+    time_t seconds = realtime / 1'000'000'000;
+    tm parts;
+    gmtime_r(&seconds, &parts);
+    char text[32];
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+std::string json_text(std::string_view text) {
+    return json(std::string(text)).dump(-1, ' ', true, json::error_handler_t::replace);
+}
+
+json server_json(const ServerIdentity& server) {
+    return {{"pid", server.process.pid},       {"package", server.package.name}, {"package_version", server.package.version},
+            {"command", server.command},       {"exe", server.process.exe},      {"uid", server.process.uid}};
+}
+
+json peer_json(const PeerIdentity& peer) {
+    return {{"pid", peer.process.pid}, {"uid", peer.process.uid}, {"user", peer.process.user}, {"exe", peer.process.exe}};
+}
+
+json counts_json(const FrameCounts& counts) {
+    return {{"in", counts.in},           {"forwarded", counts.forwarded}, {"denied", counts.denied},
+            {"refused", counts.refused}, {"held", counts.held},           {"dropped_blank", counts.blank},
+            {"server_in", counts.server_in}, {"server_forwarded", counts.server_forwarded},
+            {"lists_filtered", counts.lists_filtered}, {"foreign_bytes", counts.foreign_bytes},
+            {"client_bytes", counts.client_bytes}, {"server_bytes", counts.server_bytes}};
+}
+
+std::string default_grant(const PeerIdentity& client) {
+    return "uid:" + std::to_string(client.process.uid) + " exe:" + client.process.exe;
+}
+
+}  // namespace callgate

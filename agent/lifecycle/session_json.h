@@ -1,0 +1,21 @@
+// What the audit log and the CLI are told of sessions, as JSON.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "enforce/gate.h"
+#include "session/identity.h"
+
+namespace callgate {
+
+std::string utc_now();
+std::string utc_text(int64_t realtime);  // nanoseconds -> "2026-11-21T11:34:16Z"
+// JSON text of a string that may hold anything.
+std::string json_text(std::string_view text);
+nlohmann::json server_json(const ServerIdentity& server);
+nlohmann::json peer_json(const PeerIdentity& peer);
+nlohmann::json counts_json(const FrameCounts& counts);
+// What identifies a caller where no grant is configured: POLICY, "the default grant is (uid, client executable)".
+std::string default_grant(const PeerIdentity& client);
+
+}  // namespace callgate

@@ -1,0 +1,171 @@
+"""The agent and the servers come and go while clients call: nothing is lost, nothing is answered twice, nothing stays."""
+import signal
+
+from governed_http import *  # noqa: F403
+from governed_http import (CPP_HTTP, PYTHON, PYTHON_HTTP, REUSE_PORT, SERVERS, HttpConnection, HttpEndToEnd, HttpSpec, bpf_alive, contextlib,
+                           descendants, free_port, json, main, os, policy, wait_for)
+from traffic import Traffic, raw_post
+
+DENIED_CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}).encode()
+
+
+class TestTheAgent(HttpEndToEnd):
+    def test_start_and_stop_in_the_middle_of_traffic(self):
+        for spec in (CPP_HTTP, REUSE_PORT, PYTHON_HTTP):
+            with self.case(server=spec.name):
+                server = self.server(spec)
+                with Traffic(server) as traffic:
+                    for _ in range(2):
+                        traffic.advance("calls without the agent")
+                        agent = self.agent({"example": policy(spec.match, denied="delete_note")})
+                        traffic.advance("calls with the agent")
+                        # New connections are governed from here on, and nothing denied is executed on them.
+                        before = sum(caller.executed for caller in traffic.callers if not caller.keep_alive)
+                        traffic.advance("governed calls")
+                        self.assertEqual(sum(c.executed for c in traffic.callers if not c.keep_alive), before)
+                        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+                        self.stop_agent(agent)
+                        self.assertEqual(raw_post(server, DENIED_CALL).json()["result"]["content"][0]["text"], "done")
+                    traffic.advance("calls without the agent again")
+                traffic.check()
+                self.assertGreater(traffic.total("denied"), 0)
+                self.assertGreater(traffic.total("executed"), 0)
+
+    def test_established_connections_are_governed_or_closed_or_said_to_be_blind(self):
+        """Keep-alive connections from before the agent: at their next request they are taken over, or closed between two
+        requests; where neither can be done, the agent says so."""
+        server = self.server(PYTHON_HTTP)
+        clients = [self.mcp(server) for _ in range(10)]
+        for client in clients:
+            self.assert_result(client.call("delete_note"))
+        agent = self.agent({"example": policy(PYTHON_HTTP.match, denied="delete_note")})
+        passed = 0
+        for client in clients:
+            try:
+                answer = client.call("delete_note")
+            except (EOFError, ConnectionError):
+                client.reconnect()
+                answer = client.call("delete_note")
+            if "_meta" in answer["result"]:
+                self.assert_denied(answer)
+            else:
+                passed += 1
+        if passed:
+            blind = agent.wait_audit("session_blind")
+            self.assertTrue(all(record["reason"] for record in blind))
+            self.assertGreaterEqual(sum(record.get("connections", 1) for record in blind), passed)
+
+    def test_a_stop_lets_an_exchange_finish(self):
+        server = self.server(PYTHON_HTTP)
+        agent = self.agent({"allow": policy(PYTHON_HTTP.match)})
+        client = self.mcp(server)
+        client.connection.send(client.encode(client.call_message("sleep", {"ms": 1500}, identifier="slow")))
+        self.assert_judged(agent, "tools/call")
+        self.stop_agent(agent)
+        response = client.connection.read_response("POST")
+        self.assertEqual((response.json()["id"], response.json()["result"]["content"][0]["text"]), ("slow", "slept"))
+
+    def test_nothing_to_do(self):
+        agent = self.agent({"p": policy(PYTHON_HTTP.match)})
+        self.assertEqual(agent.sessions(), [])
+        self.stop_agent(agent)
+
+    def test_a_killed_agent_leaves_the_server_reachable(self):
+        """What steers connections goes with the agent's last descriptor."""
+        server = self.server(CPP_HTTP)
+        agent = self.agent({"example": policy(CPP_HTTP.match, denied="delete_note")})
+        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+        agent.process.kill()
+        agent.process.wait()
+        self.assertEqual(raw_post(server, DENIED_CALL).json()["result"]["content"][0]["text"], "done")
+        wait_for(lambda: not [1 for kind, i in agent.bpf if i in bpf_alive(kind)], "BPF objects gone", seconds=10, interval=0.05)
+
+
+class TestTheServers(HttpEndToEnd):
+    def test_restarts_under_load(self):
+        """A server that is killed and started again on its port: denied from its first request on, each time."""
+        for spec in (CPP_HTTP, PYTHON_HTTP):
+            with self.case(server=spec.name):
+                server = self.server(spec)
+                with Traffic(server) as traffic:
+                    traffic.advance("calls without the agent")
+                    agent = self.agent({"example": policy(spec.match, denied="delete_note")})
+                    for caller in traffic.callers:  # the connections of before are not what this test is about
+                        caller.keep_alive = False
+                    traffic.advance("calls with the agent")
+                    executed = traffic.total("executed")
+                    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+                        server.stop(number)
+                        server.start()
+                        traffic.advance(f"calls after {number}")
+                    self.assertEqual(traffic.total("executed"), executed)
+                traffic.check()
+                self.assertEqual(agent.status()["kernel"]["hold_expired"], 0)
+                self.stop_agent(agent)
+
+    def test_two_processes_on_one_port(self):
+        server = self.server(REUSE_PORT)
+        agent = self.agent({"example": policy(REUSE_PORT.match, denied="delete_note")})
+
+        def answering():
+            return {self.mcp(server, initialize=False).call("process")["result"]["content"][0]["text"] for _ in range(40)}
+        both = answering()
+        self.assertEqual(both, {str(pid) for pid in (server.pid, *descendants(server.pid))})
+        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+        child = descendants(server.pid)[0]
+        os.kill(child, signal.SIGKILL)
+        wait_for(lambda: answering() == {str(server.pid)}, "the other process being alone")
+        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+        server.kill()
+        with self.assertRaises(ConnectionRefusedError):
+            HttpConnection(server.host, server.port)
+        self.stop_agent(agent)
+
+    def test_a_listener_that_children_share(self):
+        """The parent listens, its children accept; the listener lives as long as any of them."""
+        script = ("import os, signal, sys\n"
+                  "sys.argv[:] = ['server.py', '--port', sys.argv[1]]\n"
+                  f"sys.path.insert(0, {str(SERVERS / 'python_http')!r})\n"
+                  "import server\n"
+                  "serve = server.Server.serve_forever\n"
+                  "server.Server.serve_forever = lambda self: serve(self) if os.fork() == 0 or os.fork() == 0 else signal.pause()\n"
+                  "server.main()\n")
+        spec = HttpSpec("prefork", (PYTHON, "-c", script, "{port}", "prefork-server"), {"command": "*prefork-server*"}, ("echo", {"text": "a"}),
+                        ("delete_note", {}), ("write_note", {}))
+        server = self.server(spec)
+        self.assertEqual(raw_post(server, DENIED_CALL).json()["result"]["content"][0]["text"], "done")
+        self.agent({"example": policy(spec.match, denied="delete_note")})
+        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+        children = wait_for(lambda: len(found := descendants(server.pid)) == 2 and found, "two children")
+        try:
+            server.process.kill()
+            server.process.wait()
+            self.assert_denial(raw_post(server, DENIED_CALL), 1)
+            os.kill(children[0], signal.SIGKILL)
+            self.assert_denial(raw_post(server, DENIED_CALL), 1)
+        finally:
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+
+        def refused():
+            with contextlib.suppress(ConnectionRefusedError), HttpConnection(server.host, server.port):
+                return False
+            return True
+        wait_for(refused, "the port being closed")
+
+    def test_the_next_program_on_the_port_is_not_governed(self):
+        port = free_port()
+        agent = self.agent({"example": policy(CPP_HTTP.match, default="deny")})
+        for _ in range(5):
+            server = self.server(CPP_HTTP, port=port)
+            self.assert_denial(raw_post(server, DENIED_CALL), 1)
+            server.kill()
+            other = self.server(PYTHON_HTTP, port=port)  # which no policy names
+            self.assertEqual(raw_post(other, DENIED_CALL).json()["result"]["content"][0]["text"], "done")
+            other.kill()
+        self.assertEqual(agent.sessions(), [])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""What is not MCP on a governed port passes byte for byte, both ways: files, uploads, tunnels, other protocols."""
+import hashlib
+import re
+import threading
+
+from governed_http import *  # noqa: F403
+from governed_http import (CPP_HTTP, PYTHON_HTTP, HttpConnection, HttpEndToEnd, free_port, json, listening, main, make_request, policy,
+                           time, wait_for)
+
+MIB = 1 << 20
+DATE = re.compile(rb"\r\nDate: [^\r]*\r\n")
+UPLOAD = 50 * MIB
+
+
+def raw(server, data, seconds=20):
+    """Every byte that answers `data` on one connection; the client says that it has finished."""
+    with HttpConnection(server.host, server.port, seconds=seconds) as connection:
+        connection.send(data)
+        connection.end()
+        return DATE.sub(b"\r\nDate: D\r\n", connection.read_rest())
+
+
+class Beside(HttpEndToEnd):
+    def governed(self, spec=PYTHON_HTTP, **options):
+        """A server, and a function that starts an agent under which no call is allowed."""
+        return self.server(spec, **options), lambda: self.agent({"deny": policy(spec.match, default="deny")})
+
+    def assert_governed(self, server):
+        self.assert_denied(self.mcp(server).call("delete_note"), rule="(default deny)")
+
+
+class TestHttp(Beside):
+    def test_byte_for_byte(self):
+        """Answers of every framing, and requests that no client would write so, come out as they went in."""
+        server, govern = self.governed()
+        odd = (b"GET /raw HTTP/1.1\r\nhOsT:   test  \r\nX-A:\t1\r\nx-a: 2\r\nAccept-Encoding: gzip;q=0.5, br\r\nX-Empty:\r\n"
+               b"Connection: x-a\r\n\r\n")
+        requests = [make_request("GET", path) for path in ("/health", "/file?bytes=100000", "/chunked?bytes=100000", "/gzip?bytes=100000",
+                                                           "/until-close?bytes=100000", "/no/such/page", "/raw")]
+        requests += [odd, make_request("HEAD", "/file?bytes=100"), make_request("POST", "/raw", [("Content-Type", "text/plain")], b"text"),
+                     make_request("POST", "/raw", [("Transfer-Encoding", "chunked")]) + b"4\r\ntext\r\n0\r\n\r\n",
+                     make_request("POST", "/raw", [("Content-Type", "application/json")], b'{"method":"eth_call","id":1}'),
+                     make_request("POST", "/raw", [("Content-Type", "application/json")], b'[1, 2, {"a": "b"}]'),
+                     make_request("POST", "/raw", [("Content-Type", "application/json")],
+                                  b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}'),
+                     make_request("PUT", "/raw", [("Content-Type", "image/png")], bytes(range(256)) * 40)]
+        requests.append(b"".join(requests[:4]))
+        direct = [raw(server, data) for data in requests]
+        self.assertIn(odd, direct[7])
+        govern()
+        for data, expected in zip(requests, direct):
+            with self.subTest(request=data[:60]):
+                self.assertEqual(raw(server, data), expected)
+        self.assert_governed(server)
+
+    def test_a_large_upload(self):
+        """50 MB with a length and in chunks, without growing the agent."""
+        server, govern = self.governed()
+        piece = hashlib.sha256(b"upload").digest() * (MIB // 32)
+        expected = {"bytes": UPLOAD, "sha256": hashlib.sha256(piece * 50).hexdigest()}
+
+        def upload(chunked):
+            connection = self.connect(server, seconds=60)
+            length = [("Transfer-Encoding", "chunked")] if chunked else [("Content-Length", str(UPLOAD))]
+            connection.send(make_request("POST", "/upload", length))
+            for _ in range(50):
+                connection.send(b"100000\r\n%s\r\n" % piece if chunked else piece)
+            if chunked:
+                connection.send(b"0\r\n\r\n")
+            return connection.read_response("POST").json()
+        for chunked in (False, True):
+            self.assertEqual(upload(chunked), expected)
+        agent = govern()
+        before = agent.resident_bytes()
+        for chunked in (False, True):
+            with watched(agent) as highest:
+                self.assertEqual(upload(chunked), expected)
+            self.assertLess(highest() - before, 16 * MIB)
+        self.assert_governed(server)
+
+    def test_a_large_download_by_a_slow_client(self):
+        """The server is made to wait; the agent does not keep what the client has not read."""
+        server, govern = self.governed()
+        size = 100 * MIB
+
+        def download(slowly):
+            connection = self.connect(server)
+            connection.send(make_request("GET", f"/file?bytes={size}"))
+            digest, received = hashlib.sha256(), 0
+            head = connection.read_head()
+            pause = time.monotonic() + (1 if slowly else 0)
+            while time.monotonic() < pause:
+                slowly()
+            while received < size:
+                data = connection._exactly(min(MIB, size - received))
+                digest.update(data)
+                received += len(data)
+            return head.status, digest.hexdigest()
+        direct = download(None)
+        agent = govern()
+        before = agent.resident_bytes()
+
+        def check():
+            self.assertLess(agent.resident_bytes() - before, 16 * MIB)
+        self.assertEqual(download(check), direct)
+        self.assert_governed(server)
+
+
+class watched:
+    """The highest resident size of an agent while something happens."""
+
+    def __init__(self, agent):
+        self.agent, self.highest, self.stop = agent, 0, threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.stop.wait(0.005):
+            self.highest = max(self.highest, self.agent.resident_bytes())
+
+    def __enter__(self):
+        self.thread.start()
+        return lambda: self.highest
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
+class TestTunnels(Beside):
+    def exchange(self, server, opening):
+        """An upgrade or CONNECT, then bytes both ways, big and small, that look like anything; then the end."""
+        connection = self.connect(server)
+        connection.send(opening)
+        head = connection.read_head()
+        echoed = []
+        for data in (b"\x81\x05hello", b"POST /mcp HTTP/1.1\r\n\r\n", bytes(range(256)) * 4096, b'{"jsonrpc":"2.0"}'):
+            connection.send(data)
+            echoed.append(connection._exactly(len(data)))
+        connection.end()
+        return (head.status, [(n, v) for n, v in head.fields if n != "Date"]), echoed, connection.read_rest()
+
+    def test_websocket_and_connect(self):
+        server, govern = self.governed()
+        openings = {
+            "websocket": make_request("GET", "/websocket", [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+                                                            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]),
+            "connect": b"CONNECT test:443 HTTP/1.1\r\nHost: test:443\r\n\r\n"}
+        direct = {name: self.exchange(server, opening) for name, opening in openings.items()}
+        self.assertEqual([answer[0][0] for answer in direct.values()], [101, 200])
+        agent = govern()
+        for name, opening in openings.items():
+            with self.subTest(tunnel=name):
+                self.assertEqual(self.exchange(server, opening), direct[name])
+        self.assert_governed(server)
+        # What has become a tunnel is said to be one.
+        self.assertGreaterEqual(agent.status()["http"]["tunnels"], 2)
+
+
+class TestOtherProtocols(Beside):
+    def test_a_server_that_speaks_first(self):
+        """Another listener of the same program, of a protocol in which the client waits for a greeting."""
+        port = free_port()
+        server, govern = self.governed(PYTHON_HTTP.with_options("--greeter", str(port)))
+
+        def greeted():
+            with HttpConnection("127.0.0.1", port, seconds=5) as connection:
+                greeting = connection._until(b"\r\n")
+                connection.send(b"hello\r\n")
+                answer = connection._until(b"\r\n")
+                connection.end()
+                return greeting, answer, connection.read_rest()
+        wait_for(lambda: port in listening(server.pid), "the greeter")
+        direct = greeted()
+        self.assertEqual(direct, (b"220 greetings\r\n", b"HELLO\r\n", b""))
+        govern()
+        self.assertEqual(greeted(), direct)
+        self.assert_governed(server)
+
+    def test_bytes_that_are_no_http(self):
+        server, govern = self.governed(CPP_HTTP, logged=True)
+        inputs = [b"\0\x01\x02" * 1000, b"{\"a\":1}\n" * 100, b"\xff\xfe\xfd"]
+        for data in inputs:
+            with HttpConnection(server.host, server.port) as connection:
+                connection.send(data)
+                wait_for(lambda: server.received().endswith(data), "the bytes at the server")
+        before = len(server.received())
+        govern()
+        for data in inputs:
+            with HttpConnection(server.host, server.port) as connection:
+                connection.send(data)
+                wait_for(lambda: server.received()[before:].endswith(data), "the bytes at the server")
+        self.assertEqual(server.received()[before:], b"".join(inputs))
+        self.assert_governed(server)
+
+    def test_what_cannot_be_read(self):
+        """TLS and HTTP/2: blind, with the reason; on_blind decides whether it passes."""
+        hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03" + b"h" * 100
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+        for on_blind in ("allow", "kill"):
+            with self.case(on_blind=on_blind):
+                server = self.server(CPP_HTTP, logged=True)
+                agent = self.agent({"p": policy(CPP_HTTP.match, default="deny", on_blind=on_blind)})
+                for number, data in enumerate((hello, preface), 1):
+                    before = len(server.received())
+                    with HttpConnection(server.host, server.port, seconds=5) as connection:
+                        connection.send(data)
+                        if on_blind == "allow":
+                            wait_for(lambda: server.received()[before:] == data, "the bytes at the server")
+                        else:
+                            self.assertEqual(connection.read_rest(), b"")
+                            self.assertEqual(server.received()[before:], b"")
+                    events = agent.wait_audit("session_blind", count=number)
+                    self.assertIn(("TLS", "HTTP/2")[number - 1], events[-1]["reason"])
+                self.assert_governed(server)
+                self.stop_agent(agent)
+
+
+class TestPolicies(Beside):
+    def test_a_path_limits_what_is_governed(self):
+        server = self.server(PYTHON_HTTP)
+        message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}).encode()
+        elsewhere = make_request("POST", "/raw", [("Content-Type", "application/json")], message)
+        direct = raw(server, elsewhere)
+        self.agent({"deny": policy({**PYTHON_HTTP.match, "path": "/mcp"}, default="deny")})
+        self.assertEqual(raw(server, elsewhere), direct)
+        self.assert_governed(server)
+        with HttpConnection(server.host, server.port) as connection:
+            for target in ("/mcp?x=/raw", "/raw/../mcp", "/%6d%63p", "/./mcp"):
+                with self.subTest(target=target):
+                    connection.send(make_request("POST", target, [("Content-Type", "application/json")], message))
+                    self.assertIn(b"(default deny)", connection.read_response("POST").body)
+
+    def test_a_listener_that_no_policy_names_is_not_touched(self):
+        """Of two servers of one program, the policy names one by its address."""
+        first, second = self.server(PYTHON_HTTP), self.server(PYTHON_HTTP)
+        agent = self.agent({"deny": policy({"listen": f"127.0.0.1:{first.port}"}, default="deny")})
+        self.assert_governed(first)
+        self.assert_result(self.mcp(second).call("delete_note"))
+        self.assertEqual(len(agent.audit("message", method="tools/call")), 1)
+
+
+if __name__ == "__main__":
+    main()
