@@ -1,7 +1,6 @@
 // The connection: what it carries, and when it is over.
 #include "enforce/http_gate.h"
 
-#include "audit/safe_text.h"
 #include "base/clock.h"
 #include "enforce/http_gate_state.h"
 
@@ -156,35 +155,6 @@ void HttpGate::State::finish_exchange() {
     set_session(nullptr);
     if (session && session->stream == &gate) sessions.end(session, "its stream ended");
     exchange.forget_bodies();
-}
-
-void HttpGate::State::start_tunnel(std::string_view reason) {
-    write_event("http_tunnel", {{"state", "\"observed\""}}, reason);
-    open_tunnel(reason);
-}
-
-void HttpGate::State::open_tunnel(std::string_view reason) {
-    finish_exchange();
-    passage = Passage::tunnel;
-    passage_reason = reason;
-    server_wanted = true;
-    counts.foreign_bytes += waiting.size();
-    to_server.append(std::exchange(waiting, {}));
-}
-
-void HttpGate::State::become_blind(std::string_view reason) {
-    const bool kills = options.policy->on_blind() == OnBlind::kill;
-    write_event("session_blind", {{"state", "\"blind\""}, {"killed", kills ? "true" : "false"}}, reason);
-    passage = Passage::blind;
-    passage_reason = reason;
-}
-
-void HttpGate::State::write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
-                                  std::string_view reason) {
-    std::string text;
-    append_json_text(text, reason);
-    members.emplace_back("reason", std::move(text));
-    audit.event(type, audit_session_of(exchange.session.get()), members);
 }
 
 }  // namespace callgate

@@ -1,6 +1,7 @@
 // HttpGate::State: what the parts of the HTTP gate share. One function belongs to one file:
 //   http_gate.cpp      the connection: what it carries, when it ends
 //   http_request.cpp   bytes of the client into requests; what of them is held, passed, refused
+//   http_tunnel.cpp    what is not HTTP
 //   http_judge.cpp     one complete body: session, verdicts, the canonical request or our answer
 //   http_answer.cpp    the bytes of our answers
 //   http_response.cpp  bytes of the server into responses
@@ -27,9 +28,16 @@ struct HttpGate::State {
     void resume_client();  // requests that waited behind the one that is answered now
     void close() { closing = true; }
     void finish_exchange();
+    // --- what is not HTTP
+    bool is_other_protocol(std::string_view read) const;
+    static bool is_whole_line(std::string_view read);
     void start_tunnel(std::string_view reason);
+    void start_watched_tunnel();
     void open_tunnel(std::string_view reason);
     void become_blind(std::string_view reason);
+    void take_tunnelled_client(std::string_view bytes);
+    void take_tunnelled_server(std::string_view bytes);
+    void cut(std::string_view reason);
     void write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
                      std::string_view reason);
 
@@ -46,7 +54,7 @@ struct HttpGate::State {
     void forward_without_body();  // canonical
     void client_end_in_request();
     // What two readers could read differently, or nobody here can read.
-    void refuse_head(const HttpProblem& problem, std::string_view bytes);
+    void refuse_head(const HttpProblem& problem, std::string_view read);
     void refuse_body(const HttpProblem& problem);
     void refuse_request(int status, std::string_view reason);
 
@@ -89,7 +97,6 @@ struct HttpGate::State {
     std::string_view take_server(std::string_view bytes);
     std::string_view take_response_head(std::string_view bytes);
     std::string_view take_response_body(std::string_view bytes);
-    void take_tunnelled(std::string_view bytes);
     void unasked_bytes(std::string_view bytes);
     void response_begun();
     void response_body_complete();
@@ -139,9 +146,10 @@ struct HttpGate::State {
     enum class Passage : uint8_t { http, tunnel, blind };
     Passage passage = Passage::http;
     std::string_view passage_reason;
-    std::string blind_held;                // of the server, while it is blind
-    bool tunnel_is_watched = false;        // a server that answers in HTTP was spoken to in HTTP
-    std::string tunnel_head;               // its first bytes, until that is known
+    std::string blind_held;           // of the server, while it is blind
+    bool tunnel_is_watched = false;   // until the server has said something: it must not be HTTP
+    size_t tunnel_version_bytes = 0;  // of "HTTP/1." at the end of what the client has sent
+    std::string tunnel_head;          // the server's first bytes, until it is known what they are
     bool closing = false;
     bool client_ended = false, server_ended = false;
     bool server_wanted = false;

@@ -11,32 +11,10 @@
 namespace callgate {
 namespace {
 
-constexpr std::string_view kBlank = " \t\v\f";
-
 std::string lower(std::string_view text) {
     std::string out(text);
     for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     return out;
-}
-
-// A first line that some HTTP server may take for a request, be it malformed. Other protocols begin with a word, too.
-bool may_be_request_line(std::string_view line) {
-    const std::string text = lower(line.substr(0, kHttpTargetBytesMax));
-    if (text.find("http/") != text.npos) return true;
-    const size_t space = text.find_first_of(kBlank);
-    const size_t target = space == text.npos ? text.npos : text.find_first_not_of(kBlank, space);
-    if (target == text.npos) return false;
-    return text[target] == '/' || text[target] == '*' || text.compare(target, 4, "http") == 0;
-}
-
-std::string_view first_line(std::string_view bytes) {
-    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
-    return bytes.substr(0, bytes.find_first_of(std::string_view("\r\n\0", 3)));
-}
-
-bool has_whole_line(std::string_view bytes) {
-    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
-    return bytes.find('\n') != bytes.npos;
 }
 
 // `*/*` is not enough: that is every download.
@@ -81,8 +59,7 @@ size_t HttpGate::State::take_client(std::string_view bytes) {
         }
     }
     if (passage == Passage::tunnel) {
-        counts.foreign_bytes += bytes.size() - used;
-        to_server.append(bytes.substr(used));
+        take_tunnelled_client(bytes.substr(used));
         return bytes.size();
     }
     return closing ? bytes.size() : used;
@@ -94,19 +71,18 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
         case HeadFramer::Found::complete:
             break;
         case HeadFramer::Found::more:
-            if (first_message && has_whole_line(bytes) && !may_be_request_line(first_line(bytes))) start_tunnel("not HTTP");
+            if (is_whole_line(bytes) && is_other_protocol(bytes)) start_watched_tunnel();
             return 0;
         case HeadFramer::Found::refused:
-            refuse_head(request_framer.problem(), bytes);
+            refuse_head(request_framer.problem(), bytes.substr(0, request_framer.problem().offset + 1));
             return 0;
         case HeadFramer::Found::not_http:
         case HeadFramer::Found::tls:
         case HeadFramer::Found::http2:
             if (!first_message) {
-                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes);
+                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes.substr(0, request_framer.begin() + 1));
             } else if (found == HeadFramer::Found::not_http) {
-                start_tunnel("not HTTP");
-                tunnel_is_watched = judge.enforcing();
+                start_watched_tunnel();
             } else {
                 become_blind(found == HeadFramer::Found::tls ? "TLS" : "HTTP/2");
             }
@@ -119,7 +95,7 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
     const HttpProblem problem = exchange.head.parse(exchange.head_bytes);
     if (!problem.ok()) {
         exchange.in_hand = false;
-        refuse_head({problem.refusal, begin + problem.offset}, bytes);
+        refuse_head({problem.refusal, begin + problem.offset}, bytes.substr(0, end));
         return 0;
     }
     first_message = false;
@@ -131,6 +107,8 @@ void HttpGate::State::request_begun() {
     HttpExchange& e = exchange;
     const Fields& fields = e.head.fields;
     e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
+    // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them.
+    if (e.head.is("CONNECT")) return refuse_request(501, "CONNECT, which is for proxies");
     e.governed = governs_path(policy_path, e.head.path) || sessions.find_by_target(*facts, origin_target(e.head)) != nullptr;
     if (!e.governed) return pass_request();
     e.claims_mcp = e.head.has_mcp_field();
@@ -272,13 +250,10 @@ void HttpGate::State::forward_without_body() {
     ++passed;
 }
 
-void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view bytes) {
-    if (first_message && !may_be_request_line(first_line(bytes)) && problem.refusal != HttpRefusal::leading_whitespace) {
-        start_tunnel("not HTTP");
-        tunnel_is_watched = judge.enforcing();
-        return;
-    }
-    record_refusal(status_of(problem.refusal), name(problem.refusal), bytes.size());
+// `read`: all that decided it, so that the answer does not depend on what has come behind it.
+void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view read) {
+    if (problem.refusal != HttpRefusal::leading_whitespace && is_other_protocol(read)) return start_watched_tunnel();
+    record_refusal(status_of(problem.refusal), name(problem.refusal), read.size());
     if (!judge.enforcing()) return start_tunnel("malformed HTTP");
     answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));
     close();

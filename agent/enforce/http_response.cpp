@@ -7,8 +7,6 @@
 namespace callgate {
 namespace {
 
-constexpr std::string_view kHttp = "HTTP/1.";
-
 bool is_event_stream(const Fields& fields) {
     const std::string_view value = fields.find(KnownField::content_type).value;
     constexpr std::string_view kEvents = "text/event-stream";
@@ -27,7 +25,7 @@ std::string_view HttpGate::State::take_server(std::string_view bytes) {
     HttpExchange& e = exchange;
     switch (passage) {
         case Passage::tunnel:
-            take_tunnelled(bytes);
+            take_tunnelled_server(bytes);
             return {};
         case Passage::blind:
             blind_held.append(bytes);
@@ -56,22 +54,6 @@ std::string_view HttpGate::State::take_server(std::string_view bytes) {
     return {};
 }
 
-// An HTTP server that skips what is no HTTP, and answers what comes after it, was not meant by "another protocol".
-void HttpGate::State::take_tunnelled(std::string_view bytes) {
-    if (!tunnel_is_watched) {
-        to_client.append(bytes);
-        return;
-    }
-    tunnel_head.append(bytes);
-    if (tunnel_head.starts_with(kHttp)) {
-        write_event("http_cut", {}, "the server took for HTTP what is none");
-        return close();
-    }
-    if (kHttp.starts_with(tunnel_head)) return;
-    tunnel_is_watched = false;
-    to_client.append(std::exchange(tunnel_head, {}));
-}
-
 // A response nobody asked for would be taken for the answer to the next request.
 void HttpGate::State::unasked_bytes(std::string_view bytes) {
     const bool server_speaks_first = first_message && !exchange.in_hand && waiting.empty() && bytes.front() != 'H';
@@ -80,8 +62,7 @@ void HttpGate::State::unasked_bytes(std::string_view bytes) {
         to_client.append(bytes);
         return;
     }
-    write_event("http_cut", {}, "the server sent what nobody asked for");
-    close();
+    cut("the server sent what nobody asked for");
 }
 
 std::string_view HttpGate::State::take_response_head(std::string_view bytes) {

@@ -1,39 +1,8 @@
-// Exchanges on one connection: what comes in, what must go out, and what is in the books. Each is played in pieces of
-// several sizes, and must come out the same.
-#include "http_fixture.h"
+// The ordinary exchanges of HttpExchanges, and the test that plays every row of every table.
+#include "http_exchange_table.h"
 
 namespace callgate {
 namespace {
-
-struct Case {
-    const char* name;
-    std::vector<Step> steps;
-    std::string to_server, to_client;
-    uint64_t forwarded = 0, denied = 0, refused = 0;
-    std::vector<std::string> audit = {};  // messages only
-    bool closes = false;
-    std::string policy = kHttpPolicy;
-};
-
-const std::string kDenied1 =
-    R"({"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"[POLICY DENIED] No."}],"isError":true,"_meta":{"io.callgate/decision":{"code":-31403,"rule":"/tools/bad/action","tool":"bad"}}}})";
-const std::string kNotification = R"({"jsonrpc":"2.0","method":"notifications/initialized"})";
-const std::string kBadNotification = R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"bad"}})";
-const std::string kOk1 = call_json("1", "ok"), kBad1 = call_json("1", "bad");
-const std::string kDone1 = response(result_json("1"));
-const std::string kHealth = "GET /health HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
-
-std::string answer(std::string_view body, std::string_view more = "", std::string_view status = "200 OK") {
-    return response(body, more, status);
-}
-std::string text_answer(std::string_view status, std::string_view body, bool closes = true) {
-    return "HTTP/1.1 " + std::string(status) + "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
-           (closes ? "\r\nConnection: close" : "") + "\r\n\r\n" + std::string(body);
-}
-std::string chunked(std::string_view start_line, std::string_view body) {
-    return std::string(start_line) + "\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
-           chunk(body.substr(0, 5)) + chunk(body.substr(5)) + kLastChunk;
-}
 
 std::vector<Case> cases() {
     const std::string close_post = post(kOk1, "Connection: close\r\n"), close_canonical =
@@ -48,10 +17,6 @@ std::vector<Case> cases() {
     const std::string mixed = "[" + call_json("1", "bad") + "," + call_json("\"x\"", "ok") + "," + kNotification + "]";
     const std::string ten = "POST /mcp HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(kBad1.size()) + "\r\n\r\n" + kBad1;
     const std::string expecting = post(kOk1, "Expect: 100-continue\r\n");
-    const std::string tunnelled = std::string("\x01\x02 binary\n\0\xff", 12);
-    const std::string websocket = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    const std::string switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    const std::string connect = "CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n";
     const std::string filtered = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"ok"}]}})";
     const std::string unfiltered = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"secret"},{"name":"ok"}]}})";
     return {
@@ -111,13 +76,6 @@ std::vector<Case> cases() {
         {"EarlyRefusalOfAnUpload", {client(upload.substr(0, upload.size() - 5)), server("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")},
          upload.substr(0, upload.size() - 5), "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 0, 0, 0, {}, true},
         {"HalfClosed", {client(kHealth), client_end(), server(response("up"))}, kHealth, response("up"), 0, 0, 0, {}, true},
-        {"NotHttp", {client(tunnelled), server("\x03hi"), client("more"), server("there")}, tunnelled + "more", "\x03hithere"},
-        {"TextProtocol", {client("PING\r\n"), server("+PONG\r\n")}, "PING\r\n", "+PONG\r\n"},
-        {"ServerSpeaksFirst", {server("220 ready\r\n"), client("EHLO b\r\n")}, "EHLO b\r\n", "220 ready\r\n"},
-        {"WebSocket", {client(websocket), server(switching + "\x81\x01" "a"), client(post(kBad1))}, websocket + post(kBad1), switching + "\x81\x01" "a"},
-        {"Connect", {client(connect), server("HTTP/1.1 200 OK\r\n\r\n"), client("\x16\x03")}, connect + "\x16\x03", "HTTP/1.1 200 OK\r\n\r\n"},
-        {"ConnectRefused", {client(connect + post(kBad1)), server("HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")}, connect,
-         "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n" + answer(kDenied1), 0, 1, 0, {"c2s request tools/call bad deny /tools/bad/action"}},
         // --- arrays
         {"ArrayWhole", {client(post(two)), server(response("[" + result_json("2") + "," + error_json("1") + "]"))}, canonical(two),
          response("[" + result_json("2") + "," + error_json("1") + "]"), 2, 0, 0,
@@ -168,33 +126,38 @@ std::vector<Case> cases() {
     };
 }
 
-class HttpExchanges : public ::testing::TestWithParam<Case> {};
-
 TEST_P(HttpExchanges, InPiecesOfAnySize) {
     const Case& wanted = GetParam();
-    for (size_t piece : {size_t{0}, size_t{1}, size_t{3}, size_t{7}}) {
+    for (const size_t piece : {size_t{0}, size_t{1}, size_t{3}, size_t{7}}) {
         SCOPED_TRACE("pieces of " + std::to_string(piece));
         HttpWorld world(wanted.policy);
-        HttpWire wire(world);
+        HttpWire wire(world, local_facts(), wanted.frame_bytes_max);
         for (const Step& step : wanted.steps) wire.play(step, piece);
         EXPECT_EQ(wire.to_server, wanted.to_server);
         EXPECT_EQ(wire.to_client, wanted.to_client);
         EXPECT_EQ(wire.gate->close_client(), wanted.closes);
+        EXPECT_EQ(wire.gate->tunnel_reason(), wanted.tunnel);
+        EXPECT_EQ(wire.gate->blind_reason(), wanted.blind);
+        EXPECT_EQ(wire.gate->wants_server(), !wanted.to_server.empty() || !wanted.tunnel.empty());
         const FrameCounts counts = wire.gate->counts();
         EXPECT_EQ(counts.forwarded, wanted.forwarded);
         EXPECT_EQ(counts.denied, wanted.denied);
         EXPECT_EQ(counts.refused, wanted.refused);
         expect_conserved(counts);
         wire.gate.reset();
-        std::vector<std::string> messages;
-        for (const std::string& record : world.audit())
+        std::vector<std::string> messages, events;
+        for (const std::string& record : world.audit()) {
             if (record.starts_with("c2s") || record.starts_with("s2c")) messages.push_back(record);
+            else if (!record.starts_with("session_") || record.starts_with("session_blind")) events.push_back(record);
+        }
         EXPECT_EQ(messages, wanted.audit);
+        EXPECT_EQ(events, wanted.events);
+        EXPECT_TRUE(world.sessions_conserved());
+        if (HasFailure()) return;
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, HttpExchanges, ::testing::ValuesIn(cases()),
-                         [](const auto& one) { return std::string(one.param.name); });
+INSTANTIATE_TEST_SUITE_P(Ordinary, HttpExchanges, ::testing::ValuesIn(cases()), name_of_case);
 
 }  // namespace
 }  // namespace callgate

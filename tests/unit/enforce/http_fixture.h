@@ -101,6 +101,13 @@ class HttpWorld {
         return out;
     }
 
+    // After audit(): every session that ended had its books in balance.
+    bool sessions_conserved() const {
+        return std::all_of(records.begin(), records.end(), [](const nlohmann::json& record) {
+            return record["type"] != "session_end" || record["conserved"] == true;
+        });
+    }
+
     std::shared_ptr<const Policy> policy;
     std::vector<nlohmann::json> records;
 
