@@ -1,6 +1,7 @@
 """What a request says of its body beside it: fields that must agree with it, encodings, types, and targets that must not hide it."""
 import base64
 import gzip
+import zlib
 
 from governed_http import *  # noqa: F403
 from governed_http import MODERN_HTTP, PYTHON_HTTP, HttpEndToEnd, comparable, json, main, make_request, policy
@@ -35,8 +36,9 @@ class TestHeaders(HttpEndToEnd):
                 message = client.call_message("echo", {"text": mark}, identifier=50 + number)
                 response = self.post(client, message, **changed)
                 self.assertEqual(response.status, 400, response.body)
-                answer = json.loads(response.body)
-                self.assertEqual((answer["error"]["code"], answer.get("id", 50 + number)), (-32020, 50 + number))
+                if all(isinstance(value, str) for value in changed.values()):  # a field that is there twice is refused unread
+                    answer = json.loads(response.body)
+                    self.assertEqual((answer["error"]["code"], answer.get("id", 50 + number)), (-32020, 50 + number))
                 self.assert_not_received(server, mark.encode())
                 client.reconnect()
         agent.wait_audit("message", direction="c2s", decision="refuse", count=6)
@@ -70,26 +72,60 @@ class TestHeaders(HttpEndToEnd):
 
 
 class TestEncodings(HttpEndToEnd):
+    FIELDS = [("Accept", "application/json, text/event-stream"), ("MCP-Protocol-Version", "2025-11-25")]
+
+    @staticmethod
+    def text(tool):
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {"text": "a"}}}).encode()
+
     def test_what_cannot_be_read_is_refused(self):
         server = self.server(PYTHON_HTTP, logged=True)
         agent = self.agent({"deny": policy(PYTHON_HTTP.match, denied="delete_note")})
-        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}})
-        cases = {"gzip": ("application/json", "gzip", gzip.compress(text.encode())),
-                 "br": ("application/json", "br", b"\x0b\x80" + text.encode() + b"\x03"),
-                 "unknown coding": ("application/json", "aes128gcm", text.encode()),
-                 "utf-16": ("application/json; charset=utf-16le", None, text.encode("utf-16-le")),
-                 "latin-1": ("application/json; charset=latin1", None, text.encode())}
+        text = self.text("delete_note")
+        packed = gzip.compress(text)
+        cases = {"br": ("application/json", "br", b"\x0b\x80" + text + b"\x03"),
+                 "unknown coding": ("application/json", "aes128gcm", text),
+                 "two codings": ("application/json", "gzip, br", packed),
+                 "not gzip": ("application/json", "gzip", text),
+                 "half of it": ("application/json", "gzip", packed[:-9]),
+                 "more after it": ("application/json", "gzip", packed + text),
+                 "utf-16": ("application/json; charset=utf-16le", None, text.decode().encode("utf-16-le")),
+                 "latin-1": ("application/json; charset=latin1", None, text)}
         for name, (kind, coding, body) in cases.items():
             with self.subTest(case=name):
                 client = self.mcp(server)
-                fields = [("Content-Type", kind), ("Accept", "application/json, text/event-stream"),
-                          ("MCP-Protocol-Version", "2025-11-25"), *([("Content-Encoding", coding)] if coding else [])]
+                fields = [("Content-Type", kind), *self.FIELDS, *([("Content-Encoding", coding)] if coding else [])]
                 before = len(server.received())
                 response = client.connection.request("POST", "/mcp", fields, body)
                 self.assertIn(response.status, (400, 415), response.body)
                 self.assertEqual(server.received()[before:], b"")
                 client.close()
         self.assertGreaterEqual(agent.status()["frames"]["refused"], len(cases))
+
+    def test_what_can_be_unpacked_is_judged(self):
+        """The server gets what was judged, unpacked."""
+        server = self.server(PYTHON_HTTP, logged=True)
+        ways = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}
+        for coding, pack in ways.items():
+            fields = [("Content-Type", "application/json"), *self.FIELDS, ("Content-Encoding", coding)]
+            self.assertEqual(self.connect(server).request("POST", "/mcp", fields, pack(self.text("echo"))).status, 400)
+        agent = self.agent({"deny": policy(PYTHON_HTTP.match, denied="delete_note")}, config={"frame_bytes_max": 1 << 20})
+        for coding, pack in ways.items():
+            with self.subTest(coding=coding):
+                fields = [("Content-Type", "application/json"), *self.FIELDS, ("Content-Encoding", coding)]
+                before = len(server.received())
+                connection = self.connect(server)
+                self.assert_denial(connection.request("POST", "/mcp", fields, pack(self.text("delete_note"))), 1)
+                self.assertEqual(server.received()[before:], b"")
+                response = connection.request("POST", "/mcp", fields, pack(self.text("echo")))
+                self.assertEqual(response.json()["result"]["content"][0]["text"], "a")
+                got = server.received()[before:]
+                self.assertTrue(got.endswith(b"\r\n\r\n" + self.text("echo")), got)
+                self.assertNotIn(b"content-encoding", got.lower())
+                bomb = pack(b'{"a":"' + b"x" * (64 << 20) + b'"}')
+                self.assertLess(len(bomb), 1 << 17)
+                self.assertIn(self.connect(server).request("POST", "/mcp", fields, bomb).status, (400, 413))
+        self.assertLess(agent.resident_bytes(), 128 << 20)
 
     def test_the_content_type_does_not_hide_a_message(self):
         """The server of this test does not look at it, and others do not either."""

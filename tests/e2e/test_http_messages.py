@@ -21,7 +21,7 @@ class TestIdentity(HttpEndToEnd):
             message = client.message("initialize", {"protocolVersion": version, "capabilities": {},
                                                     "clientInfo": {"name": "harness", "version": "1.0.0"}}, identifier=0)
             responses.append(client.post(message))
-            client.session = responses[0].field("Mcp-Session-Id")
+            client.session, client.initialized = responses[0].field("Mcp-Session-Id"), True
             responses.append(client.notify("notifications/initialized"))
         responses.append(client.post(client.message("tools/list", identifier="caf\u00e9 \" b")))
         responses.append(client.post(client.call_message(*server.spec.allowed, identifier=9007199254740991)))

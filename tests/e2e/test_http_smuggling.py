@@ -127,7 +127,7 @@ class TestCorpus(Smuggling):
                 self.assertEqual(case["bytes"][:len(got)], got)
                 self.assertLessEqual(len(got), case["offset"])
                 self.assertIn(b"HTTP/1.1 %d " % case["status"], answer[answer.rfind(b"HTTP/1.1 "):])
-        self.assertGreaterEqual(agent.status()["http"]["refused_requests"], len(refused))
+        self.assertGreaterEqual(agent.status()["frames"]["refused"], len(refused))
 
     def test_what_is_accepted_is_delivered(self):
         """A stream that is good and no MCP is read by the server as it was sent."""

@@ -20,6 +20,7 @@ class McpHttp:
         self.host, self.port = host or server.host, server.port
         self.path, self.version, self.accept, self.source = path or server.path, version, accept, source
         self.session = None
+        self.initialized = False
         self.next_id = 1
         self.connection = self.connect()
 
@@ -54,7 +55,7 @@ class McpHttp:
         fields = [("Content-Type", "application/json"), ("Accept", self.accept)]
         if self.session:
             fields.append(("Mcp-Session-Id", self.session))
-        if self.session or self.modern:
+        if self.modern or self.initialized and self.version >= "2025-06-18":
             fields.append(("MCP-Protocol-Version", self.version))
         if self.modern and isinstance(message, dict):
             fields.append(("Mcp-Method", message["method"]))
@@ -101,6 +102,7 @@ class McpHttp:
         if response.status != 200:
             raise AssertionError(f"initialize: {response.status} {response.body!r}")
         self.session = response.field("Mcp-Session-Id")
+        self.initialized = True
         status = self.notify("notifications/initialized").status
         if status != 202:
             raise AssertionError(f"notifications/initialized: {status}")

@@ -3,8 +3,9 @@
 //   http_server PORT [--bind ADDRESS] [--processes N] [--tick MS] [--log FILE]
 //
 // POST to any path is MCP, answered as JSON, without sessions. GET /mcp is a stream of numbered events, one each --tick MS
-// (405 without it), from the one after Last-Event-ID on. GET of another path answers "ok". --processes N: so many processes,
-// each with its own SO_REUSEPORT listener. --bind takes an IPv4 or IPv6 address; "::" serves both.
+// (405 without it), from the one after Last-Event-ID on. GET /bytes/N answers so many bytes, GET of another path "ok".
+// --processes N: so many processes, each with its own SO_REUSEPORT listener. --bind takes an IPv4 or IPv6 address; "::"
+// serves both.
 // --log FILE appends every byte that it reads, before looking at it: what is not in FILE was never delivered.
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ struct Options {
 
 struct Connection {
     std::string in, out;
+    size_t sent = 0;  // of `out`
     bool streaming = false;
     long next_tick = 0;
     bool waits_for_writing = false;
@@ -145,6 +147,9 @@ void serve(Connection& connection, const Options& options) {
         } else if (head.starts_with("GET /mcp ")) {
             if (options.tick_ms) begin_stream(connection, head);
             else connection.out += response("405 Method Not Allowed", "text/plain", "no stream\n");
+        } else if (head.starts_with("GET /bytes/")) {
+            const size_t count = std::strtoul(std::string(head.substr(11, 20)).c_str(), nullptr, 10);
+            connection.out += response("200 OK", "application/octet-stream", std::string(count, 'b'));
         } else {
             connection.out += response("200 OK", "text/plain", "ok\n");
         }
@@ -161,12 +166,13 @@ void watch(int fd, uint32_t events, int operation) {
 
 // False when the connection is broken.
 bool flush(int fd, Connection& connection) {
-    while (!connection.out.empty()) {
-        const ssize_t put = ::send(fd, connection.out.data(), connection.out.size(), MSG_NOSIGNAL);
+    while (connection.sent < connection.out.size()) {
+        const ssize_t put = ::send(fd, connection.out.data() + connection.sent, connection.out.size() - connection.sent, MSG_NOSIGNAL);
         if (put < 0 && errno == EAGAIN) break;
         if (put < 0) return false;
-        connection.out.erase(0, static_cast<size_t>(put));
+        connection.sent += static_cast<size_t>(put);
     }
+    if (connection.sent == connection.out.size()) connection.out.clear(), connection.sent = 0;
     if (connection.waits_for_writing == connection.out.empty()) {
         connection.waits_for_writing = !connection.out.empty();
         watch(fd, connection.waits_for_writing ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
