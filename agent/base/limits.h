@@ -63,6 +63,9 @@ inline constexpr size_t kHttpConnectionsMax = 65536;
 inline constexpr size_t kHttpSessionsMax = 8192;
 // A session over HTTP has no end of its own where its client just goes away; used later, it is a new one.
 inline constexpr int64_t kHttpSessionIdleSeconds = 3600;
+// Paths that HTTP+SSE servers take messages at. One more makes that be forgotten which no open stream has had for longest;
+// where all of them have streams, kHttpSessionsMax is the bound.
+inline constexpr size_t kHttpStreamPathsMax = 1024;
 // Messages of one array: each is judged, and a denied array is answered message by message. More is refused.
 inline constexpr size_t kBatchMessagesMax = 1024;
 // Bytes not yet written to an HTTP+SSE stream beyond which answers of ours no longer go there, but to who asked.

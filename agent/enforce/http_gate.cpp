@@ -10,8 +10,9 @@ namespace {
 // Calls whose answers may still be fetched over another connection, in one session; those of more streams are forgotten.
 constexpr size_t kResumableMax = 1024;
 
-std::string loosest_path_of(const Policy& policy) {
-    return policy.match().path.empty() ? std::string() : loosest_path(policy.match().path);
+std::string restricting_path(const Policy& policy) {
+    const std::string path = loosest_path(policy.match().path);
+    return path == "/" ? std::string() : path;
 }
 
 }  // namespace
@@ -26,7 +27,7 @@ HttpGate::State::State(HttpGate& owner, HttpGateOptions given, HttpSessions& tab
       to_server(server_out),
       to_client(client_out),
       judge(options.policy, counters),
-      policy_path(loosest_path_of(*options.policy)),
+      policy_path(restricting_path(*options.policy)),
       sse(options.frame_bytes_max) {}
 
 HttpGate::HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable& counters, AuditLog& audit,
@@ -121,6 +122,11 @@ void HttpGate::pass_blind() {
 const FrameCounts& HttpGate::counts() const { return state_->counts; }
 uint64_t HttpGate::requests_passed() const { return state_->passed; }
 bool HttpGate::send_event(std::string_view json) { return state_->send_event(json); }
+
+void HttpGate::close_stream() {
+    state_->cut("its session was given up");
+    if (on_output) on_output();
+}
 
 void HttpGate::State::take_client_and_keep_rest(std::string_view bytes) {
     if (waiting.empty()) {

@@ -75,7 +75,9 @@ class HttpGate {
     // An answer for a call that came over another connection of the same session (HTTP+SSE): as an event, between two
     // events of the server. Calls on_output. False where there is no such stream, or its client does not read it.
     bool send_event(std::string_view json);
-    // Set by the owner: to_client got bytes from outside.
+    // The session of the stream is over: so is the connection. Calls on_output.
+    void close_stream();
+    // Set by the owner: to_client got bytes from outside, or close_client() has changed.
     std::function<void()> on_output;
 
   private:

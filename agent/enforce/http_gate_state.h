@@ -46,6 +46,7 @@ struct HttpGate::State {
     size_t take_head(std::string_view bytes);
     size_t take_body(std::string_view bytes);
     void request_begun();
+    bool may_get_events(const RequestHead& head) const;
     void hold_body();
     void decide_body();
     void body_complete();
@@ -119,6 +120,7 @@ struct HttpGate::State {
     void begin_events();
     void events(std::string_view payload);
     void finish_events();
+    void finish_last_event();
     void emit_events(std::string_view bytes);
     void endpoint_event(std::string_view reference);
 
@@ -141,7 +143,7 @@ struct HttpGate::State {
     std::string& to_server;
     std::string& to_client;
     CallJudge judge;
-    std::string policy_path;
+    std::string policy_path;  // "" where every path is governed
 
     enum class Passage : uint8_t { http, tunnel, blind };
     Passage passage = Passage::http;

@@ -8,6 +8,11 @@
 #include "http/emit.h"
 
 namespace callgate {
+namespace {
+
+constexpr std::string_view kEventEnd = "\n\n";
+
+}  // namespace
 
 // The head of a response to a judged request names a session, or ends one.
 void HttpGate::State::session_of_response() {
@@ -157,18 +162,27 @@ void HttpGate::State::events(std::string_view payload) {
     sse.feed(payload, event_handler);
 }
 
-// An event that the stream's end cut short: a careful client drops it, and a careless one must not see a hidden tool.
 void HttpGate::State::finish_events() {
-    const std::string rest(sse.rest());
-    if (!rest.empty()) {
-        event_handler.at_end = true;
-        event_handler.replaced = false;
-        sse.feed("\n\n", event_handler);
-        event_handler.at_end = false;
-        if (!event_handler.replaced) emit_events(rest);
+    if (std::exchange(inside_event, false) && !events_waiting.empty()) {
+        emit_events(kEventEnd);
+        emit_events(std::exchange(events_waiting, {}));
     }
+    finish_last_event();
     sse.clear();
+    if (closing) return;
     if (exchange.chunks_out) append_last_chunk(to_client);
+}
+
+// An event that the stream's end cut short: a careful client drops it, and a careless one must not see a hidden tool.
+void HttpGate::State::finish_last_event() {
+    const std::string rest(sse.rest());
+    if (rest.empty()) return;
+    if (rest.size() + kEventEnd.size() > options.frame_bytes_max) return event_handler.oversize(rest);
+    event_handler.at_end = true;
+    event_handler.replaced = false;
+    sse.feed(kEventEnd, event_handler);
+    event_handler.at_end = false;
+    if (!event_handler.replaced) emit_events(rest);
 }
 
 void HttpGate::State::emit_events(std::string_view bytes) {

@@ -7,6 +7,7 @@
 #include "http/emit.h"
 #include "http/inflate.h"
 #include "http/media_type.h"
+#include "http/target_path.h"
 
 namespace callgate {
 namespace {
@@ -17,9 +18,7 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-// `*/*` is not enough: that is every download.
 bool asks_for_events(const RequestHead& head) {
-    if (!head.is("GET")) return false;
     const auto& fields = head.fields.all();
     return std::any_of(fields.begin(), fields.end(), [](const Field& field) {
         return field.known == KnownField::accept && lower(field.value).find("text/event-stream") != std::string::npos;
@@ -38,6 +37,12 @@ bool may_be_other_charset(const Fields& fields) {
 }
 
 }  // namespace
+
+// Where every path is governed, `Accept: */*` is not enough: that is every download. Where one is, a stream on it must be
+// readable, for it says where its messages go.
+bool HttpGate::State::may_get_events(const RequestHead& head) const {
+    return head.is("GET") && (!policy_path.empty() || asks_for_events(head));
+}
 
 size_t HttpGate::State::take_client(std::string_view bytes) {
     size_t used = 0;
@@ -109,7 +114,7 @@ void HttpGate::State::request_begun() {
     e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
     // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them.
     if (e.head.is("CONNECT")) return refuse_request(501, "CONNECT, which is for proxies");
-    e.governed = governs_path(policy_path, e.head.path) || sessions.find_by_target(*facts, origin_target(e.head)) != nullptr;
+    e.governed = may_reach(e.head.path, policy_path) || sessions.takes_messages_at(*facts, e.head.path);
     if (!e.governed) return pass_request();
     e.claims_mcp = e.head.has_mcp_field();
     if (has_repeated_mcp_field(fields)) {
@@ -118,7 +123,7 @@ void HttpGate::State::request_begun() {
     }
     if (e.body.done()) {
         if (e.refuse_status != 0) return body_complete();
-        return e.claims_mcp || asks_for_events(e.head) ? forward_without_body() : pass_request();
+        return e.claims_mcp || may_get_events(e.head) ? forward_without_body() : pass_request();
     }
     hold_body();
 }

@@ -105,8 +105,10 @@ void HttpGate::State::response_begun() {
     if (e.answer_body.done() || !(has_events || e.has_messages)) {
         e.response = HttpExchange::Response::passing;
     } else if (is_encoded) {
-        // It was asked to send it as it is. A list in there could not be filtered.
-        if (must_filter() && (has_events || is_json(fields))) return answer_bad_gateway("it is compressed");
+        // It was asked to send it as it is. A list in there could not be filtered, nor be seen where messages go.
+        const bool hides_list = must_filter() && (has_events || is_json(fields));
+        const bool hides_target = judge.enforcing() && has_events && !policy_path.empty();
+        if (hides_list || hides_target) return answer_bad_gateway("it is compressed");
         e.response = HttpExchange::Response::passing;
     } else {
         e.response = has_events ? HttpExchange::Response::events : HttpExchange::Response::collecting;

@@ -5,6 +5,8 @@
 #include "audit/safe_text.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "enforce/http_gate.h"
+#include "http/target_path.h"
 
 namespace callgate {
 namespace {
@@ -30,6 +32,10 @@ std::string key_of(const HttpFacts& facts, HttpSessionKind kind, std::string_vie
     std::string key = facts.listener_key();
     key.append("\n").append(name(kind)).append("\n").append(value);
     return key;
+}
+
+std::string path_key(const HttpFacts& facts, std::string_view path) {
+    return std::string(facts.listener_key()).append("\n").append(path);
 }
 
 std::string peer_key(const HttpFacts& facts, std::string_view client_name) {
@@ -88,6 +94,8 @@ HttpSessions::Pointer HttpSessions::open_stream(const Facts& facts, PolicyPointe
                                                 HttpGate& gate) {
     Pointer session = open(facts, std::move(policy), {});
     session->stream = &gate;
+    session->path = loosest_path(target.substr(0, target.find('?')));
+    add_stream_path(path_key(*facts, session->path));
     give_key(session, HttpSessionKind::stream, key_of(*facts, HttpSessionKind::stream, target),
              "the server gave its target to a new stream");
     return session;
@@ -95,6 +103,14 @@ HttpSessions::Pointer HttpSessions::open_stream(const Facts& facts, PolicyPointe
 
 HttpSessions::Pointer HttpSessions::find_by_target(const HttpFacts& facts, std::string_view target) {
     return find(key_of(facts, HttpSessionKind::stream, target));
+}
+
+bool HttpSessions::takes_messages_at(const HttpFacts& facts, std::string_view path) const {
+    if (stream_paths_.empty()) return false;
+    const std::vector<std::string> readings = path_readings(path);
+    return std::any_of(readings.begin(), readings.end(), [&](const std::string& reading) {
+        return stream_paths_.contains(path_key(facts, reading));
+    });
 }
 
 void HttpSessions::end(const Pointer& session, std::string_view reason) {
@@ -105,6 +121,10 @@ void HttpSessions::end(const Pointer& session, std::string_view reason) {
     sessions_.erase(kept->place);
     const auto known = by_key_.find(kept->key);
     if (known != by_key_.end() && known->second == kept) by_key_.erase(known);
+    if (kept->kind == HttpSessionKind::stream) {
+        StreamPath& path = stream_paths_[path_key(*kept->facts, kept->path)];
+        if (--path.streams == 0) path.left_ns = monotonic_ns();
+    }
     audit_.event("session_end", kept->audit_session,
                  {{"reason", json_string(reason)},
                   {"known_by", json_string(name(kept->kind))},
@@ -133,6 +153,17 @@ void HttpSessions::give_key(const Pointer& session, HttpSessionKind kind, std::s
     if (older && older != session) end(older, replaced);
 }
 
+void HttpSessions::add_stream_path(std::string key) {
+    ++stream_paths_[std::move(key)].streams;
+    if (stream_paths_.size() <= kHttpStreamPathsMax) return;
+    auto oldest = stream_paths_.end();
+    for (auto each = stream_paths_.begin(); each != stream_paths_.end(); ++each) {
+        if (each->second.streams > 0) continue;
+        if (oldest == stream_paths_.end() || each->second.left_ns < oldest->second.left_ns) oldest = each;
+    }
+    if (oldest != stream_paths_.end()) stream_paths_.erase(oldest);
+}
+
 // The one that is found has been used.
 HttpSessions::Pointer HttpSessions::find(const std::string& key) {
     const auto known = by_key_.find(key);
@@ -145,7 +176,11 @@ HttpSessions::Pointer HttpSessions::find(const std::string& key) {
 void HttpSessions::make_room() {
     if (sessions_.size() < kHttpSessionsMax) return;
     const auto idle = std::find_if(sessions_.begin(), sessions_.end(), [](const Pointer& session) { return session->exchanges == 0; });
-    end(idle != sessions_.end() ? *idle : sessions_.front(), "too many sessions: it was unused longest");
+    const Pointer given_up = idle != sessions_.end() ? *idle : sessions_.front();
+    HttpGate* const stream = given_up->stream;
+    end(given_up, "too many sessions: it was unused longest");
+    // Its server must forget it too: where its messages go would not be known any more.
+    if (stream != nullptr) stream->close_stream();
 }
 
 }  // namespace callgate

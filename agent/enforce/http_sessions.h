@@ -9,7 +9,7 @@
 //   DELETE with Mcp-Session-Id: 1f -> 200                ->  session_end, with its counts
 //
 // Only a server makes the first two: a header that no server gave means nothing, so that nobody gets fresh counters by
-// making one up. Bounded: where kHttpSessionsMax are open, the one unused longest ends. One thread.
+// making one up. Bounded: where kHttpSessionsMax are open, the one unused longest ends, with its stream. One thread.
 #pragma once
 #include <cstdint>
 #include <list>
@@ -36,7 +36,7 @@ struct HttpSession {
     std::shared_ptr<const HttpFacts> facts;  // of the connection that opened it
     std::shared_ptr<const Policy> policy;
     std::string client_name;  // clientInfo, as the client says
-    std::string path;         // of the requests of a session that a header names; only there may the server end it
+    std::string path;         // where its requests go. header: only there may the server end it
     int64_t opened_ns = 0;    // realtime
     int64_t used_ns = 0;      // monotonic
     size_t exchanges = 0;     // requests of it in hand, event streams among them: while there are any it is not idle
@@ -75,6 +75,8 @@ class HttpSessions {
     // HTTP+SSE: `gate` streams, and its server takes this session's messages at `target`.
     Pointer open_stream(const Facts& facts, PolicyPointer policy, std::string_view target, HttpGate& gate);
     Pointer find_by_target(const HttpFacts& facts, std::string_view target);
+    // Some server may take `path` for where the messages of a stream go, or lately went, whatever the query says.
+    bool takes_messages_at(const HttpFacts& facts, std::string_view path) const;
     void end(const Pointer& session, std::string_view reason);
     // Numbers exchanges, from 1: an id in flight in one of them is not the same id in flight in another.
     uint64_t next_exchange() { return ++exchanges_; }
@@ -95,11 +97,18 @@ class HttpSessions {
     void give_key(const Pointer& session, HttpSessionKind kind, std::string key, std::string_view replaced);
     Pointer find(const std::string& key);
     void make_room();
+    void add_stream_path(std::string key);
 
     AuditLog& audit_;
     RecordIdMaker ids_;
     std::list<Pointer> sessions_;
     std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> by_key_;
+    // Where messages of streams go. Kept for a while after the last stream: its server hears of the end after us.
+    struct StreamPath {
+        size_t streams = 0;
+        int64_t left_ns = 0;  // monotonic; since when there are none
+    };
+    std::unordered_map<std::string, StreamPath, Hash, std::equal_to<>> stream_paths_;
     uint64_t opened_ = 0, exchanges_ = 0;
 };
 

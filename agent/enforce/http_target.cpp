@@ -20,12 +20,6 @@ std::string after_authority(std::string_view text) {
 
 }  // namespace
 
-bool governs_path(std::string_view policy_path, std::string_view request_path) {
-    if (policy_path.empty() || policy_path == "/") return true;
-    const std::string path = loosest_path(request_path);
-    return path.starts_with(policy_path) && (path.size() == policy_path.size() || path[policy_path.size()] == '/');
-}
-
 std::string origin_target(const RequestHead& head) {
     std::string target(head.path);
     if (head.query.data() != nullptr) target.append("?").append(head.query);

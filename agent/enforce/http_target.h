@@ -1,4 +1,4 @@
-// Request targets: which ones a policy's `path` governs, and which one an HTTP+SSE server's `endpoint` event means.
+// Request targets: which one an HTTP+SSE server's `endpoint` event means.
 #pragma once
 #include <string>
 #include <string_view>
@@ -6,10 +6,6 @@
 #include "http/request_head.h"
 
 namespace callgate {
-
-// `policy_path` as loosest_path() makes it, "" where a policy has none and governs every path.
-//   "/mcp" governs "/mcp", "/MCP/", "/%6dcp", "/mcp/x"; not "/mcpx", "/"
-bool governs_path(std::string_view policy_path, std::string_view request_path);
 
 // Path and query, without scheme and authority.
 std::string origin_target(const RequestHead& head);

@@ -1,20 +1,28 @@
-// Paths as the most generous server would understand them, to be compared with a policy's `path`. A policy that is
-// restricted to one path must compare so, else `/%6dcp` goes past it and reaches the same handler.
+// Paths as some server would understand them, to be compared with a policy's `path`. Servers differ in what they decode
+// and resolve, and in which order; a policy that is restricted to one path must count with all of them, else a request
+// for `/%6dcp` or `/mcp/..` goes past it and reaches the same handler.
 //
-//   may_reach("/%6dcp", "/mcp")  true     may_reach("/mcp/other", "/mcp")  false
+//   may_reach("/%6dcp", "/mcp")  true      may_reach("/mcp/../x", "/mcp")  true (a server that mounts "/mcp", unresolved)
+//   may_reach("/mcp/x", "/mcp")  true      may_reach("/mcpx", "/mcp")  false
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace callgate {
 
-// Percent-encoding decoded (twice), '\' taken for '/', ";parameters" of a segment dropped, empty and dot segments
-// resolved, ASCII letters in lower case, no slash at the end.
+// The most generous reading: percent-encoding decoded (twice), '\' taken for '/', ";parameters" of a segment dropped, empty
+// and dot segments resolved, ASCII letters in lower case, no slash at the end.
 //   "/mcp" "/MCP/" "//mcp" "/%6dcp" "/x/../mcp" "/mcp;a=b"  ->  "/mcp"         "" "/" "//"  ->  "/"
 std::string loosest_path(std::string_view path);
 
-// Whether some server takes `path` for `wanted`. Two slashes at the start have two readings: an empty segment, and (to
-// readers of URL references, such as WHATWG's) a host name that comes before the path.
+// All readings, each in the spelling of loosest_path(): decoded not at all, once or twice, dot segments resolved before or
+// after either or never, and, where it begins with two slashes, what is left of it for readers of URL references (such as
+// WHATWG's), to which a host name comes first. At most 28, some of them alike.
+//   "/a/%2e%2e/mcp"  ->  "/a/%2e%2e/mcp", "/a/../mcp", "/mcp"          "//evil/mcp"  ->  "/evil/mcp", "/mcp"
+std::vector<std::string> path_readings(std::string_view path);
+
+// Whether some server takes `path` for `wanted` or for something below it.
 bool may_reach(std::string_view path, std::string_view wanted);
 
 }  // namespace callgate
