@@ -37,6 +37,10 @@ void Watcher::State::listen() {
 }
 
 void Watcher::State::on_event(const cg_event& event) {
+    if (event.kind == CG_EVENT_EXEC) {
+        if (taking) leave_to_other_half(event);
+        return;
+    }
     Work next{event, {}, std::nullopt};
     if (event.kind == CG_EVENT_READ) {
         auto tid = static_cast<pid_t>(event.tid);
@@ -62,26 +66,20 @@ void Watcher::State::on_event(const cg_event& event) {
     if (taking) work().push_back(std::move(next));
 }
 
-// While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
-void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
-    while (!held.try_lock()) {
-        pollfd waiting{programs->ring_fd(), POLLIN, 0};
-        ::poll(&waiting, 1, 1);
-        listen();
-    }
-}
-
 void Watcher::State::turn_once() {
     listen();
     listeners->work();
     std::deque<Work>& mine = work();
-    while (!mine.empty()) {
-        Work next = std::move(mine.front());
-        mine.pop_front();
-        switch (next.event.kind) {
-            case CG_EVENT_EXEC: on_exec(next.event); break;
-            case CG_EVENT_READ: on_read(std::move(next)); break;
-            case CG_EVENT_EXPIRED: on_expired(next.event); break;
+    for (;;) {
+        // What is held goes first.
+        if (!mine.empty()) {
+            Work next = std::move(mine.front());
+            mine.pop_front();
+            next.event.kind == CG_EVENT_EXPIRED ? on_expired(next.event) : on_read(std::move(next));
+        } else if (auto started = next_program()) {
+            if (taking) on_exec(*started);
+        } else {
+            return;
         }
         listen();
         listeners->work();  // who listens is waiting for it
@@ -90,7 +88,7 @@ void Watcher::State::turn_once() {
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
     ++identified;
-    PolicyStore::Match match = options.policies->find(server, help.while_waiting);
+    PolicyStore::Match match = options.policies->find(server, [this] { listen(); });
     if (!match.policy) match.policy = for_unnamed;
     return match;
 }

@@ -1,5 +1,7 @@
 // The watcher's own state and decisions; see watcher.h. Everything here belongs to its thread, but the counters.
 #pragma once
+#include <sched.h>
+
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -10,7 +12,7 @@
 
 namespace callgate {
 
-// The last take-overs' durations, from the server's read (or start of its program) to running again.
+// The last take-overs' durations, from the server's read (or the decision to stop it) to running again.
 class Durations {
   public:
     void add(int64_t nanoseconds);
@@ -48,8 +50,20 @@ struct Watcher::State {
     std::shared_ptr<const Policy> for_unnamed;  // null where such servers are left alone
     TakeoverHelp help;
     Fd wake;
-    static constexpr int kThreads = 2;
-    std::thread threads[kThreads];
+    // One half of the processors each; see Watcher::run().
+    struct Half {
+        std::thread thread;
+        cpu_set_t processors;
+        Fd nudge;  // readable when a program has been put into `programs_started`
+        struct Started {
+            cg_event event;
+            int64_t heard_ns;
+        };
+        std::deque<Started> programs_started;  // guarded by `hearing`
+    };
+    static constexpr int kHalves = 2;
+    Half halves[kHalves];
+    static thread_local int own_half;  // of the calling thread
     std::mutex turn;     // held by the thread that works; guards everything below that has no lock of its own
     std::mutex hearing;  // held by the thread that takes events in: `caught`, and the order of events
     std::atomic<bool> stopping{false};
@@ -83,6 +97,12 @@ struct Watcher::State {
 
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
+    void watch();   // what each thread does until the stop
+    void wait(std::chrono::milliseconds limit, int commands_fd = -1);
+    void nudge(int half);
+    void leave_to_other_half(const cg_event& event);
+    void disturb_other_half();
+    std::optional<cg_event> next_program();
     void turn_once();  // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);

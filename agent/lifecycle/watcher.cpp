@@ -23,6 +23,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.events = std::move(events);
     state.wake = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!state.wake) return Error::system("eventfd", "", errno);
+    for (State::Half& half : state.halves) {
+        half.nudge = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (!half.nudge) return Error::system("eventfd", "", errno);
+    }
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
     if (state.options.deny_unnamed)
         state.for_unnamed = Policy::deny_everything(
@@ -30,7 +34,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     ListenWatch::Options listening{state.options.scope, [&state](ServerIdentity& server) { return state.find_policy(server); },
                                    state.for_unnamed};
     state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
-    state.help.while_waiting = [&state] { state.listen(); };
+    state.help.while_waiting = [&state](bool paused) {
+        state.listen();
+        if (paused) state.disturb_other_half();
+    };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
         state.listen();
         std::lock_guard lock(state.hearing);
@@ -54,6 +61,10 @@ cpu_set_t every_second_processor(int first) {
     return half;
 }
 
+// How long a program that has started waits for the half that it was left to. After that its processor is taken to be
+// occupied, by a held thread for instance.
+constexpr std::chrono::milliseconds kPatience{1};
+
 }  // namespace
 
 // A held thread keeps its processor busy and cannot be preempted there, and a real-time thread that wakes goes to the
@@ -62,12 +73,15 @@ cpu_set_t every_second_processor(int first) {
 void Watcher::run() {
     State& state = *state_;
     std::promise<void> scanned;
-    for (int half = 0; half < State::kThreads; ++half) {
-        state.threads[half] = std::thread([&state, &scanned, half] {
+    for (int half = 0; half < State::kHalves; ++half) state.halves[half].processors = every_second_processor(half);
+    for (int half = 0; half < State::kHalves; ++half) {
+        std::thread& thread = state.halves[half].thread;
+        thread = std::thread([&state, &scanned, half] {
             sched_param priority{1};
             (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
-            cpu_set_t processors = every_second_processor(half);
+            const cpu_set_t& processors = state.halves[half].processors;
             (void)pthread_setaffinity_np(pthread_self(), sizeof(processors), &processors);
+            State::own_half = half;
             if (half == 0) {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);
@@ -76,20 +90,79 @@ void Watcher::run() {
                 state.scan();
                 scanned.set_value();
             }
-            while (!state.stopping) {
-                pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
-                ::poll(waiting, 2, state.listeners->is_impatient() ? 1 : 1000);
-                state.listen();
-                std::unique_lock turn(state.turn, std::defer_lock);
-                state.take_turn(turn);
-                state.turn_once();
-                state.run_commands();
-            }
-            state.post([] {});  // the other thread may have slept through the end
+            state.watch();
         });
-        pthread_setname_np(state.threads[half].native_handle(), "callgate-watch");
+        pthread_setname_np(thread.native_handle(), "callgate-watch");
     }
     scanned.get_future().wait();
+}
+
+thread_local int Watcher::State::own_half = 0;
+
+void Watcher::State::watch() {
+    while (!stopping) {
+        bool soon = listeners->is_impatient();
+        {
+            std::lock_guard lock(hearing);
+            soon |= !halves[1 - own_half].programs_started.empty();
+        }
+        wait(soon ? kPatience : std::chrono::seconds(1), wake.get());
+        listen();
+        std::unique_lock held(turn, std::defer_lock);
+        take_turn(held);
+        turn_once();
+        run_commands();
+    }
+    post([] {});  // the other thread may have slept through the end
+}
+
+// For an event, a nudge, or a command where `commands_fd` is given.
+void Watcher::State::wait(std::chrono::milliseconds limit, int commands_fd) {
+    int nudge = halves[own_half].nudge.get();
+    pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {nudge, POLLIN, 0}, {commands_fd, POLLIN, 0}};
+    ::poll(waiting, 3, static_cast<int>(limit.count()));
+    uint64_t count = 0;
+    if (waiting[1].revents) (void)!::read(nudge, &count, sizeof(count));
+}
+
+// While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
+void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
+    while (!held.try_lock()) {
+        wait(std::chrono::milliseconds(1));
+        listen();
+    }
+}
+
+void Watcher::State::nudge(int half) {
+    uint64_t one = 1;
+    (void)!::write(halves[half].nudge.get(), &one, sizeof(one));
+}
+
+// A program that has just started still has to reach its first instruction before it can be stopped. A thread of ours
+// that waited for that on the same processor would keep it from it, so the half on other processors takes it over.
+void Watcher::State::leave_to_other_half(const cg_event& event) {
+    int half = event.cpu < CPU_SETSIZE && CPU_ISSET(event.cpu, &halves[0].processors) ? 1 : 0;
+    halves[half].programs_started.push_back({event, monotonic_ns()});
+    nudge(half);
+}
+
+// A thread that does not get its turn on a busy processor is chosen sooner where the scheduler has to choose more often:
+// each short run of our other thread there makes it do so.
+void Watcher::State::disturb_other_half() { nudge(1 - own_half); }
+
+// The next program for this half, or one that the other half has not got to.
+std::optional<cg_event> Watcher::State::next_program() {
+    std::lock_guard lock(hearing);
+    for (int half : {own_half, 1 - own_half}) {
+        auto& started = halves[half].programs_started;
+        if (started.empty()) continue;
+        std::chrono::nanoseconds waited(monotonic_ns() - started.front().heard_ns);
+        if (half != own_half && waited < kPatience) continue;
+        cg_event event = started.front().event;
+        started.pop_front();
+        return event;
+    }
+    return std::nullopt;
 }
 
 void Watcher::stop_taking(std::function<void()> done) {
@@ -106,10 +179,10 @@ std::optional<cg_peer> Watcher::take_peer(const SocketAddress& client, const Soc
 }
 
 void Watcher::stop() {
-    if (!state_->threads[0].joinable()) return;
+    if (!state_->halves[0].thread.joinable()) return;
     state_->stopping = true;
     state_->post([] {});
-    for (std::thread& thread : state_->threads) thread.join();
+    for (State::Half& half : state_->halves) half.thread.join();
     state_->programs->enable_holds(false);
 }
 
