@@ -162,6 +162,7 @@ static __always_inline void on_connected(const struct sock* sk, int state) {
     bpf_map_delete_elem(&connecting, &socket);
     if (state != TCP_ESTABLISHED) return;
     struct cg_connection key = {};
+    key.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
     __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
     key.family = read_address(&sk->__sk_common.skc_v6_daddr, &sk->__sk_common.skc_daddr, family, key.server);
     read_address(&sk->__sk_common.skc_v6_rcv_saddr, &sk->__sk_common.skc_rcv_saddr, family, key.client);

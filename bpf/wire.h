@@ -136,8 +136,10 @@ struct cg_exempt {
     __u16 padding[3];
 };
 
-/* Key of `peers`. Without the namespace: through a veth pair the two ends are in different ones. */
+/* Key of `peers`: a connection, as its client sees it. Of another namespace than the listener's it is none of a local
+ * client: every container has a 127.0.0.1, and many have the same other addresses. */
 struct cg_connection {
+    __u32 netns; /* of the client */
     __u16 family;
     __u16 client_port;
     __u16 server_port;
@@ -181,7 +183,7 @@ CG_ASSERT(sizeof(struct cg_address) == 24, "wire layout");
 CG_ASSERT(sizeof(struct cg_listener) == 32, "wire layout");
 CG_ASSERT(sizeof(struct cg_listen_event) == 64, "wire layout");
 CG_ASSERT(sizeof(struct cg_exempt) == 32, "wire layout");
-CG_ASSERT(sizeof(struct cg_connection) == 40, "wire layout");
+CG_ASSERT(sizeof(struct cg_connection) == 44, "wire layout");
 CG_ASSERT(sizeof(struct cg_peer) == 8, "wire layout");
 
 #endif

@@ -212,9 +212,13 @@ void HttpGate::State::bad_response(std::string_view why, std::string_view held) 
 void HttpGate::State::server_ended_in_exchange() {
     HttpExchange& e = exchange;
     switch (e.response) {
-        case HttpExchange::Response::waiting:
-            response_waiting.clear();
+        case HttpExchange::Response::waiting: {
+            const bool has_begun = !std::exchange(response_waiting, {}).empty();
+            // A server may close a connection that is idle just when the next request is on its way. The client knows what
+            // to do then; an error of ours it would take for an answer.
+            if (!has_begun && passed > 1) return close();
             return answer_bad_gateway("it closed the connection");
+        }
         case HttpExchange::Response::collecting:
             if (!e.answer_body.finish()) return answer_bad_gateway("it closed the connection before the end");
             return response_body_complete();

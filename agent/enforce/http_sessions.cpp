@@ -11,6 +11,8 @@
 namespace callgate {
 namespace {
 
+constexpr std::string_view kListenerGone = "its server has gone";
+
 std::string json_string(std::string_view text) {
     std::string out;
     append_json_text(out, text);
@@ -132,11 +134,25 @@ void HttpSessions::end(const Pointer& session, std::string_view reason) {
                   {"conserved", kept->counts.conserved() ? "true" : "false"}});
 }
 
+void HttpSessions::end_of_listener(std::string_view listener_key) {
+    for (auto each = sessions_.begin(); each != sessions_.end();) {
+        const Pointer session = *each++;
+        if (session->facts->listener_key() != listener_key) continue;
+        session->orphaned = true;
+        if (session->exchanges == 0) end(session, kListenerGone);
+    }
+}
+
 void HttpSessions::end_idle(int64_t now_monotonic_ns) {
     const int64_t before = now_monotonic_ns - kHttpSessionIdleSeconds * 1'000'000'000;
-    for (auto each = sessions_.begin(); each != sessions_.end() && (*each)->used_ns < before;) {
+    for (auto each = sessions_.begin(); each != sessions_.end();) {
         const Pointer session = *each++;
-        if (session->exchanges == 0) end(session, "idle");
+        if (session->exchanges != 0) continue;
+        if (session->orphaned) {
+            end(session, kListenerGone);
+        } else if (session->used_ns < before) {
+            end(session, "idle");
+        }
     }
 }
 

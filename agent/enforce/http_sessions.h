@@ -40,6 +40,7 @@ struct HttpSession {
     int64_t opened_ns = 0;    // realtime
     int64_t used_ns = 0;      // monotonic
     size_t exchanges = 0;     // requests of it in hand, event streams among them: while there are any it is not idle
+    bool orphaned = false;    // its listener has gone: it ends when nothing is in hand
     FrameCounts counts;
     PendingTable pending;        // forwarded and not answered
     HttpGate* stream = nullptr;  // HTTP+SSE: where its answers go, while that is open
@@ -82,7 +83,9 @@ class HttpSessions {
     uint64_t next_exchange() { return ++exchanges_; }
 
     // --- for the owner --------------------------------------------------------------------------------------------
-    // Ends what has not been used for kHttpSessionIdleSeconds. Call it now and then.
+    // The listener with this key (HttpFacts) has gone: its sessions end, those with a request in hand by end_idle().
+    void end_of_listener(std::string_view listener_key);
+    // Ends what has not been used for kHttpSessionIdleSeconds, or has lost its listener. Call it now and then.
     void end_idle(int64_t now_monotonic_ns);
     void end_all(std::string_view reason);
     size_t size() const { return sessions_.size(); }

@@ -64,8 +64,10 @@ bool ListenPrograms::update(uint64_t cookie, const cg_listener& listener) {
     return bpf_map_update_elem(state_->listeners, &cookie, &listener, BPF_EXIST) == 0;
 }
 
-std::optional<cg_peer> ListenPrograms::take_peer(const SocketAddress& client, const SocketAddress& server) const {
+std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAddress& client,
+                                                 const SocketAddress& server) const {
     cg_connection key{};
+    key.netns = netns;
     key.family = static_cast<uint16_t>(client.family());
     key.client_port = client.port();
     key.server_port = server.port();

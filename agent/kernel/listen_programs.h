@@ -27,8 +27,9 @@ class ListenPrograms {
     // Whether its end lets its address go in the kernel. False: it has gone already.
     bool update(uint64_t cookie, const cg_listener& listener);
 
-    // Who made this connection; once. Nothing: a remote client, or one that connected before its port was steered.
-    std::optional<cg_peer> take_peer(const SocketAddress& client, const SocketAddress& server) const;
+    // Who made this connection, seen from the listener's network namespace; once. Nothing: a client elsewhere (in another
+    // namespace too), or one that connected before its port was steered.
+    std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const;
     Maps maps() const;
 
   private:

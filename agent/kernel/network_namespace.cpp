@@ -57,6 +57,7 @@ struct NetworkNamespace::State {
     Result<Listener> listen_on_loopback(int family) {
         Listener listener;
         listener.socket = TRY(sockets->take(family));
+        int one = 1;
         cg_address loopback{};
         loopback.family = static_cast<uint16_t>(family);
         if (family == AF_INET) {
@@ -64,9 +65,11 @@ struct NetworkNamespace::State {
             loopback.bytes[3] = 1;
         } else {
             loopback.bytes[15] = 1;
-            int one = 1;
             setsockopt(listener.socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
         }
+        // Connections that it accepts have the server's port, and inherit this: a server that starts again may bind its
+        // port while they end, as it may while its own do.
+        for (int reuse : {SO_REUSEADDR, SO_REUSEPORT}) setsockopt(listener.socket.get(), SOL_SOCKET, reuse, &one, sizeof(one));
         SocketAddress at = SocketAddress::of(loopback);
         if (bind(listener.socket.get(), at.raw(), at.raw_length())) return Error::system("bind", at.text(), errno);
         if (listen(listener.socket.get(), kBacklog)) return Error::system("listen", at.text(), errno);

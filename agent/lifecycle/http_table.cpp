@@ -25,6 +25,8 @@ std::string grant_of(const HttpFacts& facts) {
     return facts.peer_is_local() ? default_grant(facts.peer) : "host:" + facts.peer_host();
 }
 
+std::string listener_key(const cg_address& address) { return std::to_string(address.netns) + " " + text_of(address); }
+
 }  // namespace
 
 // Accepts one connection after the other from one of the agent's listeners.
@@ -150,7 +152,9 @@ void HttpTable::remove(uint64_t cookie) {
     }
     if (entry.decision == Decision::governed)
         audit_.event("listener_end", entry.audit_session, {{"connections", std::to_string(entry.connections)}});
+    const cg_address address = entry.governed.listener.address;
     entries_.erase(found);
+    if (!by_address_.count(address)) sessions_.end_of_listener(listener_key(address));
     place_parked();
 }
 
@@ -215,11 +219,11 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
     HttpFacts& facts = options.facts;
     const Listener& listener = found.entry->governed.listener;
     facts.server = found.entry->governed.server;
-    facts.peer = peers_.identify(watcher_ ? watcher_->take_peer(arrival.remote, arrival.local) : std::nullopt);
+    if (watcher_) facts.peer = peers_.identify(watcher_->take_peer(arrival.space->inode(), arrival.remote, arrival.local));
     facts.peer_address = arrival.remote.text();
     facts.grant = grant_of(facts);
     facts.listen = text_of(listener.address);
-    facts.listener = std::to_string(listener.address.netns) + " " + facts.listen;
+    facts.listener = listener_key(listener.address);
     return options;
 }
 

@@ -45,7 +45,8 @@ json HttpTable::sessions_json() const {
 }
 
 json HttpTable::figures_json() const {
-    uint64_t passed = passed_requests_, tunnels = tunnels_, blind = blind_;
+    uint64_t passed = passed_requests_, tunnels = tunnels_, blind = blind_, listeners = 0;
+    for (const auto& [cookie, entry] : entries_) listeners += entry.decision == Decision::governed;
     for (const auto& [raw, connection] : connections_) {
         const HttpGate* gate = connection->gate();
         if (!gate) continue;
@@ -53,7 +54,7 @@ json HttpTable::figures_json() const {
         if (!gate->tunnel_reason().empty()) ++tunnels;
         if (!gate->blind_reason().empty()) ++blind;
     }
-    return {{"listeners", by_address_.size()},
+    return {{"listeners", listeners},
             {"connections", connections_.size()},
             {"connections_total", connections_total_},
             {"waiting", parked_.size()},

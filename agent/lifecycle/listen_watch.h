@@ -63,8 +63,8 @@ class ListenWatch {
     // Every listener goes on without us, from here on.
     void release_all();
 
-    std::optional<cg_peer> take_peer(const SocketAddress& client, const SocketAddress& server) const {
-        return programs_->take_peer(client, server);
+    std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const {
+        return programs_->take_peer(netns, client, server);
     }
 
   private:

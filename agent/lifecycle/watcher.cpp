@@ -174,8 +174,8 @@ void Watcher::stop_taking(std::function<void()> done) {
     });
 }
 
-std::optional<cg_peer> Watcher::take_peer(const SocketAddress& client, const SocketAddress& server) const {
-    return state_->listeners->take_peer(client, server);
+std::optional<cg_peer> Watcher::take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const {
+    return state_->listeners->take_peer(netns, client, server);
 }
 
 void Watcher::stop() {

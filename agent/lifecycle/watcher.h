@@ -82,7 +82,7 @@ class Watcher {
     void session_ended(std::string session_id, bool released_alive);
 
     // Who made a steered connection; once.
-    std::optional<cg_peer> take_peer(const SocketAddress& client, const SocketAddress& server) const;
+    std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const;
 
     struct Figures {
         KernelCounters kernel;

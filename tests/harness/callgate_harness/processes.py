@@ -82,5 +82,9 @@ def bpf_ids(pid):
 
 
 def bpf_alive(kind):
-    listing = subprocess.run(["bpftool", "-j", kind, "show"], check=True, capture_output=True, text=True).stdout
-    return {entry["id"] for entry in json.loads(listing or "[]")}
+    """Ids of all there are. bpftool fails where one goes while it looks, so it is asked again."""
+    for _ in range(20):
+        done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True)
+        if done.returncode == 0:
+            return {entry["id"] for entry in json.loads(done.stdout or "[]")}
+    raise AssertionError(f"bpftool {kind} show: {done.stdout}{done.stderr}")

@@ -126,11 +126,12 @@ TEST(ListenPrograms, KnowsWhoConnects) {
         Fd accepted = world.accept_steered(family);
         ASSERT_TRUE(accepted.valid());
         auto from = SocketAddress::remote_of(accepted.get()), to = SocketAddress::local_of(accepted.get());
-        auto peer = world.programs->take_peer(*from, *to);
+        EXPECT_FALSE(world.programs->take_peer(world.space->inode() + 1, *from, *to)) << "of another namespace";
+        auto peer = world.programs->take_peer(world.space->inode(), *from, *to);
         ASSERT_TRUE(peer) << from->text() << " -> " << to->text();
         EXPECT_EQ(pid_t(peer->tgid), client.pid());
         EXPECT_EQ(peer->uid, 65534u);
-        EXPECT_FALSE(world.programs->take_peer(*from, *to)) << "given out once";
+        EXPECT_FALSE(world.programs->take_peer(world.space->inode(), *from, *to)) << "given out once";
     }
 }
 

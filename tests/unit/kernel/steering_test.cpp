@@ -181,7 +181,7 @@ TEST(Steering, AnotherNetworkNamespace) {
     Fd accepted = world.accept_steered(AF_INET);
     ASSERT_TRUE(accepted.valid());
     auto to = SocketAddress::local_of(accepted.get()), from = SocketAddress::remote_of(accepted.get());
-    auto peer = world.programs->take_peer(*from, *to);
+    auto peer = world.programs->take_peer(world.space->inode(), *from, *to);
     ASSERT_TRUE(peer);
     EXPECT_EQ(pid_t(peer->tgid), other.pid());
     auto upstream = world.space->upstream_socket(*to);
