@@ -12,13 +12,10 @@ std::vector<Case> cases() {
     const std::string chunked_upload = "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("hello") + kLastChunk;
     const std::string other_json = post(R"({"user":"ada","id":4})", "", "/api");
     const std::string pretty = "{\r\n  \"jsonrpc\": \"2.0\",\r\n  \"id\": 1,\n\t\"method\": \"ping\"\r\n}\r\n";
-    const std::string list = R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})";
     const std::string two = "[" + call_json("1", "ok") + ", " + call_json("2", "ok") + "]";
     const std::string mixed = "[" + call_json("1", "bad") + "," + call_json("\"x\"", "ok") + "," + kNotification + "]";
     const std::string ten = "POST /mcp HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(kBad1.size()) + "\r\n\r\n" + kBad1;
     const std::string expecting = post(kOk1, "Expect: 100-continue\r\n");
-    const std::string filtered = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"ok"}]}})";
-    const std::string unfiltered = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"secret"},{"name":"ok"}]}})";
     return {
         {"AllowedCall", {client(post(kOk1)), server(kDone1)}, canonical(kOk1), kDone1, 1, 0, 0,
          {"c2s request tools/call ok allow", "s2c response tools/call ok pass ok"}},
@@ -87,16 +84,6 @@ std::vector<Case> cases() {
                    "c2s notification notifications/initialized deny (batch)"}},
         {"ArrayOfDeniedNotifications", {client(post("[" + kBadNotification + "]"))}, "", "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", 0, 1, 0,
          {"c2s notification tools/call bad deny /tools/bad/action"}},
-        // --- lists
-        {"ListIsFiltered", {client(post(list)), server(response(unfiltered, "ETag: \"x\"\r\nX-More: 1\r\n"))}, canonical(list),
-         response(filtered, "X-More: 1\r\n"), 1, 0, 0, {"c2s request tools/list allow", "s2c response tools/list pass ok"}},
-        {"ChunkedListIsFiltered", {client(post(list)), server("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(unfiltered.substr(0, 50)) + chunk(unfiltered.substr(50)) + kLastChunk)},
-         canonical(list), response(filtered), 1, 0, 0, {"c2s request tools/list allow", "s2c response tools/list pass ok"}},
-        {"ListUntilCloseIsFiltered", {client(post(list)), server("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + unfiltered), server_end()},
-         canonical(list), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(filtered.size()) + "\r\nConnection: close\r\n\r\n" + filtered,
-         1, 0, 0, {"c2s request tools/list allow", "s2c response tools/list pass ok"}, true},
-        {"ListInAnArrayIsFiltered", {client(post("[" + list + "]")), server(response("[ " + unfiltered + " ]"))}, canonical("[" + list + "]"),
-         response("[ " + filtered + " ]"), 1, 0, 0, {"c2s request tools/list allow", "s2c response tools/list pass ok"}},
         // --- the server fails
         {"CannotConnect", {client(post(kOk1)), server_failed()}, canonical(kOk1),
          text_answer("502 Bad Gateway", "callgate has no answer of the server to pass on: the server cannot be reached\n"), 1, 0, 0,
