@@ -4,8 +4,8 @@ import contextlib
 import subprocess
 
 from governed_http import *  # noqa: F403
-from governed_http import (CPP_HTTP, LIMITED, PYTHON_HTTP, HttpEndToEnd, NetworkPair, free_port, json, main, make_request, os, policy,
-                           wait_for)
+from governed_http import (CPP_HTTP, LIMITED, PYTHON, PYTHON_HTTP, HttpEndToEnd, NetworkPair, free_port, json, main, make_request, os,
+                           policy, wait_for)
 from traffic import raw_post
 
 DENIED_CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}).encode()
@@ -85,7 +85,7 @@ class TestNamespaces(Addresses):
                             agent = self.agent(rules)
                         self.assertEqual(self.reach(server, hosts, pair.client), dict.fromkeys(hosts, True))
                         record = self.assert_judged(agent, "tools/call", "deny", count=len(hosts))[-1]
-                        self.assertNotIn("pid", record["peer"])  # nobody of this host, as far as the server's host can know
+                        self.assertEqual(record["peer"]["pid"], os.getpid())  # another namespace, but the same host
                         self.assertIn(pair.ADDRESSES["client"][":" in hosts[-1]], json.dumps(record["peer"]))
                         self.stop_agent(agent)
 
@@ -149,6 +149,34 @@ class TestPeers(Addresses):
                 peer = self.assert_judged(agent, "tools/call", "deny")[0]["peer"]
                 self.assertEqual((peer["pid"], peer["uid"], peer["exe"]), (os.getpid(), os.getuid(), os.path.realpath("/proc/self/exe")))
                 self.stop_agent(agent)
+
+    def test_two_namespaces_with_the_same_addresses(self):
+        """The same four numbers at once in two namespaces: each record has its own process."""
+        pair = NetworkPair()
+        self.addCleanup(pair.remove)
+        port, source = free_port(), free_port()
+        for namespace in (pair.server, pair.client):
+            self.server(CPP_HTTP, port=port, prefix=namespace.prefix)
+        agent = self.agent({"example": policy(CPP_HTTP.match, denied="delete_note")})
+        script = ("import socket, sys\n"
+                  "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20, ('127.0.0.1', int(sys.argv[2])))\n"
+                  "print('connected', flush=True)\n"
+                  "s.sendall(sys.stdin.buffer.read())\n"
+                  "sys.stdout.buffer.write(s.recv(65536))\n")
+        request = make_request("POST", "/mcp", [("Content-Type", "application/json")], DENIED_CALL)
+        clients = []
+        for namespace in (pair.server, pair.client):
+            client = subprocess.Popen([*namespace.prefix, PYTHON, "-c", script, str(port), str(source)], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE)
+            self.addCleanup(client.wait)
+            self.addCleanup(client.kill)
+            self.assertEqual(client.stdout.readline(), b"connected\n")
+            clients.append(client)
+        for number, client in enumerate(clients, 1):
+            answer, _ = client.communicate(request, timeout=20)
+            self.assertIn(b"io.callgate/decision", answer)
+            records = self.assert_judged(agent, "tools/call", "deny", count=number)
+            self.assertEqual(records[-1]["peer"]["pid"], client.pid)
 
     def test_other_users(self):
         """Each user has limits of its own: the grant is who connected, not who the server is."""

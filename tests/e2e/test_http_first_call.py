@@ -69,7 +69,7 @@ class TestFirstCall(HttpEndToEnd):
                         self.assert_not_received(server, b"eager-mark")
                     server.kill()
                 self.assert_judged(agent, "tools/call", "deny", count=self.ROUNDS)
-                self.assertEqual(agent.status()["kernel"]["hold_expired"], 0)
+                self.assertEqual(agent.status()["kernel"]["listen_expired"], 0)
                 self.stop_agent(agent)
 
     def test_an_allowed_first_call_is_answered(self):

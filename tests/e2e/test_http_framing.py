@@ -141,7 +141,8 @@ class TestConnections(Framing):
         slow.send(post(call(1, "sleep", ms=300)))
         self.assert_judged(agent, "tools/call")
         slow.close()
-        self.assert_result(self.mcp(server).call("echo", {"text": "a"}))
+        with self.mcp(server) as client:
+            self.assert_result(client.call("echo", {"text": "a"}))
         self.assert_not_received(server, b"gone-mark")
         wait_for(lambda: not established(agent.pid, server.port), "the closed connections being gone", seconds=10)
 

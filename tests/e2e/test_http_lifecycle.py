@@ -3,7 +3,7 @@ import signal
 
 from governed_http import *  # noqa: F403
 from governed_http import (CPP_HTTP, PYTHON, PYTHON_HTTP, REUSE_PORT, SERVERS, HttpConnection, HttpEndToEnd, HttpSpec, bpf_alive, contextlib,
-                           descendants, free_port, json, main, os, policy, wait_for)
+                           descendants, free_port, json, main, os, policy, time, wait_for)
 from traffic import Traffic, raw_post
 
 DENIED_CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}).encode()
@@ -13,21 +13,22 @@ class TestTheAgent(HttpEndToEnd):
     def test_start_and_stop_in_the_middle_of_traffic(self):
         for spec in (CPP_HTTP, REUSE_PORT, PYTHON_HTTP):
             with self.case(server=spec.name):
-                server = self.server(spec)
+                server = self.server(spec, logged=True)
                 with Traffic(server) as traffic:
                     for _ in range(2):
                         traffic.advance("calls without the agent")
                         agent = self.agent({"example": policy(spec.match, denied="delete_note")})
                         traffic.advance("calls with the agent")
                         # New connections are governed from here on, and nothing denied is executed on them.
-                        before = sum(caller.executed for caller in traffic.callers if not caller.keep_alive)
+                        before = sum(caller.count("executed") for caller in traffic.callers if not caller.keep_alive)
                         traffic.advance("governed calls")
-                        self.assertEqual(sum(c.executed for c in traffic.callers if not c.keep_alive), before)
+                        self.assertEqual(sum(c.count("executed") for c in traffic.callers if not c.keep_alive), before)
                         self.assert_denial(raw_post(server, DENIED_CALL), 1)
                         self.stop_agent(agent)
                         self.assertEqual(raw_post(server, DENIED_CALL).json()["result"]["content"][0]["text"], "done")
                     traffic.advance("calls without the agent again")
                 traffic.check()
+                traffic.check_received()
                 self.assertGreater(traffic.total("denied"), 0)
                 self.assertGreater(traffic.total("executed"), 0)
 
@@ -81,12 +82,56 @@ class TestTheAgent(HttpEndToEnd):
         wait_for(lambda: not [1 for kind, i in agent.bpf if i in bpf_alive(kind)], "BPF objects gone", seconds=10, interval=0.05)
 
 
+class TestIdleConnections(HttpEndToEnd):
+    """Servers close connections that nobody uses; clients live with that, but not with answers that say so."""
+    SPEC = PYTHON_HTTP.with_options("--idle", "0.2", name="python-idle")
+
+    def test_it_ends_for_the_client_too(self):
+        server = self.server(self.SPEC)
+
+        def closed():
+            client = self.mcp(server)
+            self.assert_result(client.call("echo", {"text": "a"}))
+            client.connection.wait_closed()
+        closed()
+        agent = self.agent({"example": policy(self.SPEC.match, denied="delete_note")})
+        closed()
+        client = self.mcp(server)
+        self.assert_denied(client.call("delete_note"))
+        client.connection.wait_closed()
+        self.stop_agent(agent)
+
+    def test_a_call_at_the_very_moment(self):
+        """It is answered, or its connection ends; the next connection serves."""
+        server = self.server(self.SPEC)
+
+        def calls():
+            answered = ended = 0
+            for step in range(60):
+                with self.mcp(server, initialize=False) as client:
+                    self.assert_result(client.call("echo", {"text": "first"}))
+                    time.sleep(0.185 + 0.0005 * step)  # not to wait: around the server's own time
+                    try:
+                        response = client.post(client.call_message("echo", {"text": "second"}, identifier=step))
+                    except (ConnectionError, EOFError):
+                        ended += 1
+                    else:
+                        self.assertEqual(response.status, 200, response)
+                        self.assertEqual(response.json()["id"], step)
+                        answered += 1
+            return answered, ended
+        calls()
+        agent = self.agent({"allow": policy(self.SPEC.match)})
+        print("answered, ended:", calls())
+        self.assert_judged(agent, "tools/call", count=60)
+
+
 class TestTheServers(HttpEndToEnd):
     def test_restarts_under_load(self):
         """A server that is killed and started again on its port: denied from its first request on, each time."""
         for spec in (CPP_HTTP, PYTHON_HTTP):
             with self.case(server=spec.name):
-                server = self.server(spec)
+                server = self.server(spec, logged=True)
                 with Traffic(server) as traffic:
                     traffic.advance("calls without the agent")
                     agent = self.agent({"example": policy(spec.match, denied="delete_note")})
@@ -100,7 +145,8 @@ class TestTheServers(HttpEndToEnd):
                         traffic.advance(f"calls after {number}")
                     self.assertEqual(traffic.total("executed"), executed)
                 traffic.check()
-                self.assertEqual(agent.status()["kernel"]["hold_expired"], 0)
+                traffic.check_received()
+                self.assertEqual(agent.status()["kernel"]["listen_expired"], 0)
                 self.stop_agent(agent)
 
     def test_two_processes_on_one_port(self):
@@ -108,7 +154,11 @@ class TestTheServers(HttpEndToEnd):
         agent = self.agent({"example": policy(REUSE_PORT.match, denied="delete_note")})
 
         def answering():
-            return {self.mcp(server, initialize=False).call("process")["result"]["content"][0]["text"] for _ in range(40)}
+            found = set()
+            for _ in range(40):
+                with contextlib.suppress(ConnectionError, EOFError):  # to a process that is just ending
+                    found.add(self.mcp(server, initialize=False).call("process")["result"]["content"][0]["text"])
+            return found
         both = answering()
         self.assertEqual(both, {str(pid) for pid in (server.pid, *descendants(server.pid))})
         self.assert_denial(raw_post(server, DENIED_CALL), 1)

@@ -95,6 +95,9 @@ def smuggled():
     yield "behind a good one", post(b"Host: a", b"Content-Length: %d" % len(harmless), body=harmless) + inner
     yield "behind a bad one", post(b"Host: a", b"Content-Length: x", body=b"") + inner
     yield "behind a HEAD", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + inner
+    for name, before in (("a word", b"hello"), ("a method alone", b"GET"), ("a NUL", b"\0"), ("an object", b"{}"), ("an answer", b"HTTP/1.1 200 OK"),
+                         ("a line of another protocol", b"EHLO mail.example")):
+        yield f"behind {name}", before + b"\r\n\r\n" + inner
     yield "an upgrade to HTTP/2", post(b"Host: a", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAARAAAAA", length)
     yield "an upgrade that is not taken", post(b"Host: a", b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 0", body=inner)
 
@@ -130,20 +133,30 @@ class TestCorpus(Smuggling):
         self.assertGreaterEqual(agent.status()["frames"]["refused"], len(refused))
 
     def test_what_is_accepted_is_delivered(self):
-        """A stream that is good and no MCP is read by the server as it was sent."""
+        """A stream that is good and no MCP is read by the server as it was sent, but for empty lines before a request; one
+        that is MCP with the body that it had."""
+        def without_empty_lines(data):
+            return data.lstrip(b"\r\n").replace(b"\r\n\r\n\r\n", b"\r\n\r\n")
         server = self.server(CPP_HTTP, logged=True)
         self.govern()
+        checked = 0
         for case in corpus():
             if case["end"] != "complete" or not case["requests"] or case["requests"][0]["method"] == "CONNECT":
                 continue
-            with self.subTest(case=case["name"]):
+            checked += 1
+            is_mcp = any("jsonrpc" in request["body"] for request in case["requests"])
+            expected = case["requests"][-1]["body"].encode("latin-1") if is_mcp else without_empty_lines(case["bytes"])
+            with self.subTest(case=case["name"]), HttpConnection(server.host, server.port) as connection:
                 before = len(server.received())
-                with HttpConnection(server.host, server.port) as connection:
-                    connection.send(case["bytes"])
-                    connection.end()
-                    got = wait_for(lambda: (data := server.received()[before:]) and len(data) >= len(case["bytes"].lstrip(b"\r\n")) and data,
-                                   f"{case['name']} at the server", seconds=5)
-                self.assertEqual(got.replace(b"\r\n\r\n\r\n", b"\r\n\r\n"), case["bytes"].lstrip(b"\r\n").replace(b"\r\n\r\n\r\n", b"\r\n\r\n"))
+                connection.send(case["bytes"])
+                connection.end()
+                got = wait_for(lambda: (data := without_empty_lines(server.received()[before:])) and len(data) >= len(expected) and data,
+                               f"{case['name']} at the server", seconds=5)
+                if is_mcp:
+                    self.assertTrue(got.endswith(expected), got)
+                else:
+                    self.assertEqual(got, expected)
+        self.assertGreater(checked, 40)
 
 
 class TestDeniedCalls(Smuggling):
@@ -156,15 +169,14 @@ class TestDeniedCalls(Smuggling):
             everything(server, data, seconds=1)
             wait_for(lambda: MARK in server.received()[before:], f"{name} at the server")
         agent = self.govern()
-        before = len(server.received())
         for name, data in ways.items():
             with self.subTest(way=name):
+                before = len(server.received())
                 answer = everything(server, data)
                 self.settle(server)
                 self.assertNotIn(MARK, server.received()[before:])
                 self.assertNotIn(b'"done"', answer)
                 self.assertTrue(b"HTTP/1.1 4" in answer or b"HTTP/1.1 5" in answer or b"[POLICY DENIED]" in answer or answer == b"", answer[:300])
-                before = len(server.received())
         self.assertGreater(agent.status()["frames"]["denied"], 3)
 
     def test_no_way_past_in_pieces(self):
@@ -173,11 +185,11 @@ class TestDeniedCalls(Smuggling):
         everything(server, post(b"Host: a", b"Content-Length: %d" % len(DENIED)))
         self.assert_received(server, MARK)
         self.govern()
-        before = len(server.received())
         for name, data in smuggled():
             if len(data) > 2000:
                 continue
             with self.subTest(way=name):
+                before = len(server.received())
                 for at in range(1, len(data), 11):
                     everything(server, data, pieces=[data[:at], data[at:]])
                 everything(server, data, pieces=[data[at:at + 5] for at in range(0, len(data), 5)])

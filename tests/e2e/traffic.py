@@ -1,5 +1,7 @@
 """Clients that go on calling while the test does something to the agent or the server."""
+import collections
 import contextlib
+import re
 import threading
 import time
 
@@ -9,39 +11,47 @@ GONE = (ConnectionError, EOFError)  # a connection that was refused, reset, or c
 
 
 class Caller(threading.Thread):
-    """One client. It calls echo with a number and delete_note in turns, each until it is answered.
+    """One client. It calls echo and delete_note, each call with a mark of its own, each until it is answered.
 
     keep_alive: on one connection as long as the other side keeps it; else on a new one for each call. A call whose
     connection ended before the answer began is made again, as HTTP clients do when an idle connection turns out closed;
     `again` counts them.
     """
 
-    def __init__(self, server, keep_alive):
+    def __init__(self, server, name, keep_alive):
         super().__init__(daemon=True)
         self.server, self.keep_alive = server, keep_alive
+        self.mark = name
         self.stopping = threading.Event()
-        self.allowed = self.denied = self.executed = self.again = 0
+        self.outcomes, self.tries = [], []  # of each call, in order
+        self.again = 0
         self.failure = None
 
     @property
     def calls(self):
-        return self.allowed + self.denied + self.executed
+        return len(self.outcomes)
+
+    def count(self, outcome):
+        return self.outcomes.count(outcome)
 
     def run(self):
-        client, number = None, 0
+        client = None
         try:
             while not self.stopping.is_set():
+                number = len(self.outcomes)
+                if len(self.tries) == number:
+                    self.tries.append(0)
                 tool = "delete_note" if number % 4 == 3 else "echo"
                 try:
                     client = client or McpHttp(self.server)
-                    answer = client.call(tool, {"text": f"n{number}"}, identifier=number)
+                    self.tries[number] += 1
+                    answer = client.call(tool, {"text": f"{self.mark}-{number}."}, identifier=number)
                 except GONE:
                     self.again += 1
                     client = None
                     time.sleep(0.001)  # not to wait: to leave the server a chance to start
                     continue
-                self.check(answer, tool, number)
-                number += 1
+                self.outcomes.append(self.outcome(answer, tool, number))
                 if not self.keep_alive:
                     client.close()
                     client = None
@@ -52,27 +62,26 @@ class Caller(threading.Thread):
                 with contextlib.suppress(OSError):
                     client.close()
 
-    def check(self, answer, tool, number):
+    def outcome(self, answer, tool, number):
         text = answer["result"]["content"][0]["text"]
         if answer["id"] != number:
             raise AssertionError(f"the answer to {answer['id']}, not to {number}")
-        if tool == "echo":
-            if text != f"n{number}":
-                raise AssertionError(f"{text}, not n{number}")
-            self.allowed += 1
-        elif text.startswith("[POLICY DENIED]"):
-            self.denied += 1
-        elif text == "done":
-            self.executed += 1
-        else:
-            raise AssertionError(text)
+        if tool == "echo" and text == f"{self.mark}-{number}.":
+            return "allowed"
+        if tool == "delete_note" and text == "done":
+            return "executed"
+        if tool == "delete_note" and text.startswith("[POLICY DENIED]"):
+            return "denied"
+        raise AssertionError(f"{tool}: {text}")
 
 
 class Traffic:
     """Several callers; `advance` waits until each has made so many more calls."""
 
     def __init__(self, server, *, keep_alive=8, fresh=8):
-        self.callers = [Caller(server, True) for _ in range(keep_alive)] + [Caller(server, False) for _ in range(fresh)]
+        self.server = server
+        self.callers = ([Caller(server, f"keep{number}", True) for number in range(keep_alive)] +
+                        [Caller(server, f"fresh{number}", False) for number in range(fresh)])
 
     def __enter__(self):
         for caller in self.callers:
@@ -100,8 +109,20 @@ class Traffic:
             return all(caller.calls >= start + calls for caller, start in zip(self.callers, before))
         wait_for(advanced, what)
 
-    def total(self, what):
-        return sum(getattr(caller, what) for caller in self.callers)
+    def total(self, outcome):
+        return sum(caller.count(outcome) for caller in self.callers)
+
+    def check_received(self):
+        """Against the server's log: every call that it answered is there, none oftener than it was made, and of the denied
+        ones none but those whose first try ended without an answer."""
+        received = collections.Counter(re.findall(rb'"text": ?"((?:keep|fresh)\d+-\d+)\."', self.server.received()))
+        for caller in self.callers:
+            for number, (outcome, tries) in enumerate(zip(caller.outcomes, caller.tries)):
+                name = f"{caller.mark}-{number}"
+                seen, least = received[name.encode()], 0 if outcome == "denied" else 1
+                most = tries - 1 if outcome == "denied" else tries
+                if not least <= seen <= most:
+                    raise AssertionError(f"{name}, {outcome} after {tries} tries, reached the server {seen} times")
 
 
 def raw_post(server, body):

@@ -7,9 +7,11 @@
 import contextlib
 import dataclasses
 import os
+import random
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 from .base import MCP_SERVER, MODULES, NODE, NODE_DIRECTORY, PYTHON, SERVERS, wait_for
 from .processes import descendants, listening
@@ -61,9 +63,14 @@ HTTP_SPECS = (EVERYTHING_HTTP, MODERN_HTTP, PYTHON_HTTP, PYTHON_HTTP_SSE, REUSE_
 
 
 def free_port(host="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, and that no client is given either: who hurries to connect to one of those before its server
+    listens is sooner or later connected to itself."""
+    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(10000, first_of_clients), 1000):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class HttpServer:

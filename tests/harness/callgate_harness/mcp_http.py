@@ -10,6 +10,10 @@ META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
 BOTH_KINDS = "application/json, text/event-stream"
 
 
+class NoAnswer(ConnectionError):
+    """The agent's word for a server that closed the connection instead of answering."""
+
+
 class McpHttp:
     """An MCP session over Streamable HTTP, on one connection for posts and one for each stream.
 
@@ -78,6 +82,8 @@ class McpHttp:
         """One request; returns the message that answers it."""
         message = self.message(method, params, identifier)
         response = self.post(message)
+        if response.status == 502 and response.body.startswith(b"callgate has no answer of the server"):
+            raise NoAnswer(response.body.decode())
         if response.status != 200:
             raise AssertionError(f"{method}: {response.status} {response.body!r}")
         return self.answer_in(response, message["id"])

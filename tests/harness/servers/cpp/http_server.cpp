@@ -152,6 +152,7 @@ void serve(Connection& connection, const Options& options) {
             connection.out += response("200 OK", "application/octet-stream", std::string(count, 'b'));
         } else {
             connection.out += response("200 OK", "text/plain", "ok\n");
+            if (head.starts_with("HEAD ")) connection.out.resize(connection.out.size() - 3);
         }
         connection.in.erase(0, end + 4 + length);
     }
