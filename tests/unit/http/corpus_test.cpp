@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 // Longer inputs are split at their ends and at some places between: every offset would take minutes.
-constexpr size_t kEverySplit = 2048;
+constexpr size_t kEverySplit = 512;
 
 std::string bytes_of(const Json& text) {
     std::string bytes;
