@@ -162,6 +162,9 @@ Status start_watcher(App& app) {
         auto shared = std::make_shared<BlindServer>(std::move(blind));
         ring.post([&sessions, shared] { sessions.add_blind(std::move(*shared)); });
     };
+    events.joined = [&](std::string id, ServerIdentity process) {
+        ring.post([&sessions, id = std::move(id), process = std::move(process)] { sessions.joined(id, process); });
+    };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
     app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));
     sessions.use_watcher(app.watcher.get());

@@ -1,6 +1,6 @@
 // SessionTable: every session of the agent, from take-over to its end, on the loop's thread.
 //
-// Says what happened in the audit log (session_start, session_end, session_blind) and what is going on to the CLI.
+// Says what happened in the audit log (session_start, session_joined, session_end, session_blind) and what is going on to the CLI.
 #pragma once
 #include <deque>
 #include <memory>
@@ -23,6 +23,9 @@ class SessionTable {
     void add(TakenServer taken);
     void add_blind(BlindServer blind);
     void late_bytes(const std::string& id, std::string_view bytes);
+    // Another process reads the session's input, under the same policy: one session still.
+    void joined(const std::string& id, const ServerIdentity& process);
+    // Another process reads it, under another policy: a session of its own takes this one's place.
     void supersede(const std::string& id);
 
     // Hands every session back to its server, and calls `done` when none is left.
@@ -43,6 +46,7 @@ class SessionTable {
         std::string remark;
         std::unique_ptr<RelaySession> relay;
         std::string ended_because = "ended";
+        bool input_is_socket = false;
         bool handing_back = false;
         bool released = false;  // handed back: the server lives on without us
     };

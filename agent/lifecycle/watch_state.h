@@ -1,5 +1,6 @@
 // The watcher's own state and decisions; see watcher.h. Everything here belongs to its thread, but the counters.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -34,10 +35,11 @@ struct Watcher::State {
     };
     struct Session {
         std::string id;
-        pid_t pid = 0;
+        std::vector<pid_t> pids;  // processes that were given the replacement; their later forks are not listed
         cg_channel_key input{}, output{}, new_input{}, new_output{};
         ServerIdentity server;
         PolicyStore::Match match;
+        bool has(pid_t pid) const { return std::find(pids.begin(), pids.end(), pid) != pids.end(); }
     };
     using ByChannel = std::unordered_map<cg_channel_key, std::string, ChannelKeyHash>;
 
@@ -89,6 +91,11 @@ struct Watcher::State {
     void scan();
 
     PolicyStore::Match find_policy(ServerIdentity& server);
+    // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over
+    // when the program starts. Otherwise its bytes must show first that it is an MCP server at all.
+    static bool names_a_program(const Policy& policy) {
+        return policy.match().is_certain() || !policy.match().command.empty();
+    }
     // What stands between a candidate and its session.
     struct Plan {
         pid_t pid = 0;
@@ -99,6 +106,7 @@ struct Watcher::State {
     };
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
+    bool join(Session& session, pid_t pid, TakenEnds& ends);
     Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);

@@ -54,6 +54,7 @@ class Watcher {
         std::function<void(TakenServer)> taken;
         std::function<void(std::string session_id, std::string bytes)> late_bytes;
         std::function<void(BlindServer)> blind;
+        std::function<void(std::string session_id, ServerIdentity process)> joined;  // it reads the same input
         std::function<void(std::string session_id)> superseded;
     };
     struct Options {
