@@ -52,7 +52,7 @@ class SessionTable {
     };
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
-    void bury(std::unique_ptr<RelaySession> relay);
+    void bury(const std::string& id, std::unique_ptr<RelaySession> relay);
     void sweep();
     void finish_if_empty();
     static nlohmann::json entry_json(const Entry& entry);
@@ -63,7 +63,7 @@ class SessionTable {
     Watcher* watcher_ = nullptr;
     CounterTable counters_;
     std::unordered_map<std::string, Entry> entries_;
-    std::vector<std::unique_ptr<RelaySession>> buried_;
+    std::vector<std::pair<std::string, std::unique_ptr<RelaySession>>> buried_;  // with operations in flight
     std::deque<nlohmann::json> blind_;
     FrameCounts ended_counts_;
     uint64_t total_ = 0, blind_total_ = 0;

@@ -25,6 +25,7 @@ void Watcher::State::listen() {
 }
 
 void Watcher::State::on_event(const cg_event& event) {
+    if (event.kind == CG_EVENT_EXIT && !seize_exiting(event)) return;
     Work next{event, {}, std::nullopt};
     if (event.kind == CG_EVENT_READ) {
         auto tid = static_cast<pid_t>(event.tid);
@@ -47,7 +48,7 @@ void Watcher::State::on_event(const cg_event& event) {
         // A thread that cannot be stopped stays held until it is clear whether it must be killed.
         if (tracee) programs->release(tid);
     }
-    if (taking) work().push_back(std::move(next));
+    if (taking || event.kind == CG_EVENT_EXIT) work().push_back(std::move(next));
 }
 
 // While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
@@ -69,6 +70,7 @@ void Watcher::State::turn_once() {
             case CG_EVENT_EXEC: on_exec(next.event); break;
             case CG_EVENT_READ: on_read(std::move(next)); break;
             case CG_EVENT_EXPIRED: on_expired(next.event); break;
+            case CG_EVENT_EXIT: on_exiting(next.event); break;
         }
         listen();
     }

@@ -51,6 +51,7 @@ bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
         HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get()};
         if (!callgate::hand_back(pid, change, help.while_waiting)) return false;
         session.pids.push_back(pid);
+        govern(session.id, pid);
         return true;
     }
     return false;
@@ -98,6 +99,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     by_replacement[session.new_output] = session.id;
     TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
                              plan.start, names_a_program(*match.policy), plan.remark};
+    govern(session.id, plan.pid);
     sessions[session.id] = std::move(session);
     events.taken(std::move(taken_server));
 }

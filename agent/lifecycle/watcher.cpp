@@ -70,12 +70,13 @@ void Watcher::run() {
             }
             while (!state.stopping) {
                 pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
-                ::poll(waiting, 2, 1000);
+                ::poll(waiting, 2, state.some_exiting ? 1 : 1000);
                 state.listen();
                 std::unique_lock turn(state.turn, std::defer_lock);
                 state.take_turn(turn);
                 state.turn_once();
                 state.run_commands();
+                if (state.some_exiting) state.reap();
             }
             state.post([] {});  // the other thread may have slept through the end
         });
@@ -109,6 +110,10 @@ void Watcher::session_ended(std::string session_id, bool released_alive) {
     });
 }
 
+void Watcher::session_drained(std::string session_id) {
+    state_->post([state = state_.get(), id = std::move(session_id)] { state->session_drained(id); });
+}
+
 Watcher::Figures Watcher::figures() const {
     Figures figures = state_->durations.figures();
     figures.kernel = state_->programs->counters();
@@ -118,6 +123,8 @@ Watcher::Figures Watcher::figures() const {
     figures.released = state_->released;
     figures.late_reads = state_->late_reads;
     figures.expired = state_->expired;
+    figures.exits_unheld = state_->exits_unheld + figures.kernel[CG_COUNT_EXIT_UNHELD];
+    figures.exits_overdue = state_->exits_overdue;
     return figures;
 }
 
