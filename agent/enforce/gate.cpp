@@ -21,8 +21,7 @@ FrameCounts& FrameCounts::operator+=(const FrameCounts& other) {
     return *this;
 }
 
-Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, std::string& to_server,
-           std::string& to_client)
+Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox& to_server, Outbox& to_client)
     : options_(std::move(options)),
       counters_(counters),
       audit_(audit),
@@ -40,7 +39,7 @@ void Gate::client_bytes(std::string_view bytes) {
     mark_ns_ = monotonic_ns();
     if (!opening_.decided()) {
         size_t before = to_server_.size();
-        opening_.feed(bytes, to_server_, judge_from_opening_);
+        opening_.feed(bytes, to_server_.text(), judge_from_opening_);
         counts_.foreign_bytes += to_server_.size() - before;
         client_framer_.feed(judge_from_opening_, client_lines_);
         std::string().swap(judge_from_opening_);
@@ -53,7 +52,7 @@ void Gate::client_end() {
     read_ns_ = realtime_ns();
     mark_ns_ = monotonic_ns();
     if (!opening_.decided()) {
-        opening_.finish(to_server_, judge_from_opening_);
+        opening_.finish(to_server_.text(), judge_from_opening_);
         client_framer_.feed(judge_from_opening_, client_lines_);
     }
     std::string rest(client_framer_.rest());
@@ -166,11 +165,15 @@ void Gate::forward(std::string_view line, const Message& message, Verdict& verdi
         request.charged = verdict.charged;
         pending_.add(message.id_key, std::move(request));
     }
-    // Last, for `message` points into the line.
-    if (to_server_.empty() && line.size() > kReadBytes) {
-        to_server_ = client_framer_.take(line);
+    send(client_framer_, line, to_server_);
+}
+
+// A long line is handed over instead of being copied.
+void Gate::send(LineFramer& framer, std::string_view line, Outbox& to) {
+    if (line.size() > kReadBytes) {
+        to.adopt(framer.take(line));
     } else {
-        to_server_.append(line);
+        to.append(line);
     }
 }
 
@@ -190,7 +193,7 @@ RecordId Gate::write_record(const Message& message, size_t bytes, Decision decis
 void Gate::flush_unjudged() {
     if (!opening_.decided()) {
         std::string judge;
-        opening_.finish(to_server_, judge);
+        opening_.finish(to_server_.text(), judge);
         to_server_.append(judge);
     }
     to_server_.append(client_framer_.rest());
@@ -199,6 +202,5 @@ void Gate::flush_unjudged() {
     to_client_.append(answers_waiting_);
     answers_waiting_.clear();
 }
-
 
 }  // namespace callgate

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "audit/log.h"
+#include "base/outbox.h"
 #include "enforce/opening.h"
 #include "enforce/pending.h"
 #include "frame/line_framer.h"
@@ -42,12 +43,15 @@ struct GateOptions {
 
 class Gate {
   public:
-    Gate(GateOptions options, CounterTable& counters, AuditLog& audit, std::string& to_server, std::string& to_client);
+    Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox& to_server, Outbox& to_client);
 
     void client_bytes(std::string_view bytes);
     void client_end();  // judges an unterminated last line
     void server_bytes(std::string_view bytes);
     void server_end();
+    // Where the next bytes of either side are best read to; see LineFramer::lend_room().
+    std::span<char> client_room() { return opening_.decided() ? client_framer_.lend_room() : std::span<char>(); }
+    std::span<char> server_room() { return server_line_open_ ? std::span<char>() : server_framer_.lend_room(); }
     // For hand-back: everything still held for a line's end goes on as it is.
     void flush_unjudged();
     bool client_line_open() const { return !client_framer_.rest().empty(); }
@@ -87,15 +91,16 @@ class Gate {
     void server_line(std::string_view line);
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);
+    static void send(LineFramer& framer, std::string_view line, Outbox& to);
     void pass_server_fragment();
     // Where answers to the client go: straight out, or aside while a line of the server is half sent.
-    std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_; }
+    std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_.text(); }
 
     GateOptions options_;
     CounterTable& counters_;
     AuditLog& audit_;
-    std::string& to_server_;
-    std::string& to_client_;
+    Outbox& to_server_;
+    Outbox& to_client_;
     Caller caller_;
     bool enforcing_;
     Opening opening_;

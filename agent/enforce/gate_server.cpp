@@ -57,7 +57,7 @@ void Gate::server_end() {
     server_framer_.clear();
     if (!rest.empty()) server_line(rest);
     // A line that never ended must not swallow an answer of ours.
-    if (server_line_open_ && !answers_waiting_.empty()) to_client_.push_back('\n');
+    if (server_line_open_ && !answers_waiting_.empty()) to_client_.append("\n");
     to_client_.append(answers_waiting_);
     answers_waiting_.clear();
 }
@@ -87,7 +87,7 @@ void Gate::server_line(std::string_view line) {
     // A response to an unknown id may answer what was asked before the take-over.
     bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list && send_filtered(line)) return;
-    to_client_.append(line);
+    send(server_framer_, line, to_client_);
 }
 
 // Finds the request that this answers. One that failed has not used up its limits.
@@ -105,7 +105,7 @@ bool Gate::match_request(const Message& response, PendingRequest& request, Messa
 bool Gate::send_filtered(std::string_view line) {
     if (!enforcing_ || !options_.policy->hides_any()) return false;
     size_t before = to_client_.size();
-    filter_tools_list(line, [&](std::string_view tool) { return options_.policy->is_hidden(tool); }, to_client_);
+    filter_tools_list(line, [&](std::string_view tool) { return options_.policy->is_hidden(tool); }, to_client_.text());
     if (to_client_.size() == before) return false;
     ++counts_.lists_filtered;
     return true;

@@ -39,13 +39,13 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                           gate_.client_bytes(bytes);
                           pump();
                       },
-                      [this] { client_ended(); }}),
+                      [this] { client_ended(); }, [this] { return gate_.client_room(); }}),
       server_source_(ring, std::move(ends.from_server), output_is_socket_,
                      {[this](std::string_view bytes) {
                           gate_.server_bytes(bytes);
                           pump();
                       },
-                      [this] { server_ended(); }}),
+                      [this] { server_ended(); }, [this] { return gate_.server_room(); }}),
       server_sink_(ring, std::move(ends.to_server), input_is_socket_,
                    {[this] { pump(); },
                     [this] {

@@ -1,8 +1,11 @@
 #include "frame/line_framer.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <utility>
+
+#include "base/limits.h"
 
 namespace callgate {
 namespace {
@@ -10,8 +13,11 @@ namespace {
 // Memory up to this size is kept from one partial line to the next.
 constexpr size_t kBufferBytesKept = 4096;
 
-// A line longer than this is worth making room for at once.
-constexpr size_t kLongLine = size_t{128} << 10;
+// A partial line as long as this is worth making room for at once, and lending the room.
+constexpr size_t kLongLine = kReadBytes;
+
+// Most that is lent at once; more than a pipe or socket holds brings nothing.
+constexpr size_t kLoanBytesMax = size_t{1} << 20;
 
 // Bytes up to and including the first LF; 0 where there is none.
 size_t line_length(std::string_view bytes) {
@@ -26,14 +32,51 @@ LineFramer::LineFramer(size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_ma
 }
 
 void LineFramer::feed(std::string_view chunk, Handler& handler) {
-    if (stopped_ && !deliver_pending(handler)) {
-        buffer_.append(chunk);
-        return;
-    }
+    if (!lent_.empty() && chunk.data() == lent_.data()) return feed_lent(chunk, handler);
+    part_from_loan();
+    if (stopped_ && !deliver_pending(handler)) return buffer_.append(chunk);
     if (!buffer_.empty()) complete_partial(chunk, handler);
+    deliver_or_keep(chunk, handler);
+}
+
+std::span<char> LineFramer::lend_room() {
+    lent_ = {};
+    parted_.release();
+    const size_t left = frame_bytes_max_ - std::min(buffer_.size(), frame_bytes_max_);
+    if (stopped_ || buffer_.size() < kLongLine || left == 0) return {};
+    const std::span<char> room = buffer_.room(std::min(left, kReadBytes));
+    lent_ = room.first(std::min({room.size(), left, kLoanBytesMax}));
+    return lent_;
+}
+
+// Bytes that have been read right behind the partial line. They are within the limit, for no more room was lent.
+void LineFramer::feed_lent(std::string_view fresh, Handler& handler) {
+    lent_ = {};
+    if (parted_.capacity() > 0) {
+        const Bytes memory = std::move(parted_);
+        return feed(fresh, handler);
+    }
+    const size_t length = line_length(fresh);
+    buffer_.commit(length == 0 ? fresh.size() : length);
+    if (length == 0) return;
+    const Bytes rest(fresh.substr(length));
+    end_line(handler);
+    deliver_or_keep(rest.view(), handler);
+}
+
+// The line goes on in memory of its own; what is lent stays where it is.
+void LineFramer::part_from_loan() {
+    if (lent_.empty() || parted_.capacity() > 0) return;
+    Bytes copy(buffer_.view());
+    parted_ = std::exchange(buffer_, std::move(copy));
+}
+
+// `chunk` begins a line, and nothing else is pending.
+void LineFramer::deliver_or_keep(std::string_view chunk, Handler& handler) {
     if (chunk.empty()) return;
     if (!stopped_) chunk.remove_prefix(deliver(chunk, handler));
-    if (!chunk.empty()) buffer_.assign(chunk);
+    if (chunk.size() >= kLongLine) buffer_.reserve(std::min(std::max(last_long_, chunk.size()) + kReadBytes, frame_bytes_max_));
+    buffer_.append(chunk);
 }
 
 // Hands out the whole lines at the front of `bytes`; returns how many bytes are done with.
@@ -66,12 +109,12 @@ size_t LineFramer::deliver(std::string_view bytes, Handler& handler) {
 // at most.
 bool LineFramer::deliver_pending(Handler& handler) {
     stopped_ = false;
-    delivered_ += deliver(std::string_view(buffer_).substr(delivered_), handler);
+    delivered_ += deliver(buffer_.view().substr(delivered_), handler);
     if (delivered_ == buffer_.size()) {
         release();
     } else if (!stopped_ || delivered_ > buffer_.size() / 2) {
         // At most half of it moves, or it moves for the last time before its LF comes: linear in all.
-        buffer_.erase(0, std::exchange(delivered_, 0));
+        buffer_.erase_front(std::exchange(delivered_, 0));
     }
     return !stopped_;
 }
@@ -86,37 +129,41 @@ void LineFramer::complete_partial(std::string_view& chunk, Handler& handler) {
         buffer_.append(chunk.substr(0, fits));
         chunk.remove_prefix(fits);
         skipped_bytes_ = frame_bytes_max_;
-        handler.oversize(buffer_);
+        handler.oversize(buffer_.view());
         release();
         return;
     }
-    if (buffer_.capacity() < kLongLine && buffer_.size() + wanted > kLongLine) buffer_.reserve(last_long_);
     buffer_.append(chunk.substr(0, wanted));
     chunk.remove_prefix(wanted);
-    if (length == 0) return;
+    if (length > 0) end_line(handler);
+}
+
+// buffer_ holds one whole line.
+void LineFramer::end_line(Handler& handler) {
     if (buffer_.size() > kLongLine) last_long_ = buffer_.size();
-    stopped_ = !handler.line(buffer_);
+    stopped_ = !handler.line(buffer_.view());
     release();
 }
 
 void LineFramer::release() {
     buffer_.clear();
     delivered_ = 0;
-    if (buffer_.capacity() > kBufferBytesKept) buffer_.shrink_to_fit();
+    if (buffer_.capacity() > kBufferBytesKept) buffer_.release();
 }
 
 std::string_view LineFramer::rest() const {
-    return std::string_view(buffer_).substr(delivered_);
+    return buffer_.view().substr(delivered_);
 }
 
 void LineFramer::clear() {
+    part_from_loan();
     release();
     skipped_bytes_ = 0;
     stopped_ = false;
 }
 
-std::string LineFramer::take(std::string_view line) {
-    if (line.data() != buffer_.data() || line.size() != buffer_.size()) return std::string(line);
+Bytes LineFramer::take(std::string_view line) {
+    if (line.data() != buffer_.view().data() || line.size() != buffer_.size()) return Bytes(line);
     return std::exchange(buffer_, {});
 }
 

@@ -10,9 +10,10 @@
 // A view handed to a handler is valid until the handler returns.
 #pragma once
 #include <cstddef>
-#include <functional>
-#include <string>
+#include <span>
 #include <string_view>
+
+#include "base/bytes.h"
 
 namespace callgate {
 
@@ -33,6 +34,9 @@ class LineFramer {
     explicit LineFramer(size_t frame_bytes_max);
 
     void feed(std::string_view chunk, Handler& handler);
+    // Inside a long line: memory to read its next bytes into, so that they need not be copied; else empty. What was
+    // read is then fed from there. The memory stays until that, whatever else is called meanwhile; another loan ends it.
+    std::span<char> lend_room();
     void resume(Handler& handler) { feed({}, handler); }
     // The unterminated last line (empty where there is none), for end of file and hand-back; after a stop, all that
     // has not been delivered.
@@ -40,20 +44,26 @@ class LineFramer {
     void clear();
     size_t buffered_bytes() const;
     // Inside Handler::line(): if `line` is the whole buffer, gives it away instead of having it copied; else copies.
-    // `line` is not valid after it.
-    std::string take(std::string_view line);
+    // `line` stays valid until the handler returns or what is returned goes.
+    Bytes take(std::string_view line);
     size_t reserved_bytes() const { return buffer_.capacity(); }
 
   private:
     size_t deliver(std::string_view bytes, Handler& handler);
     bool deliver_pending(Handler& handler);
     void complete_partial(std::string_view& chunk, Handler& handler);
+    void feed_lent(std::string_view fresh, Handler& handler);
+    void deliver_or_keep(std::string_view chunk, Handler& handler);
+    void part_from_loan();
+    void end_line(Handler& handler);
     void release();
 
     size_t frame_bytes_max_;
-    std::string buffer_;        // the partial line, and after a stop also the lines not yet delivered
+    Bytes buffer_;              // the partial line, and after a stop also the lines not yet delivered
+    std::span<char> lent_;      // the room behind buffer_, or behind parted_ where that holds anything
+    Bytes parted_;              // memory that is still lent while the line has gone on elsewhere
     size_t delivered_ = 0;      // of buffer_
-    size_t last_long_ = 0;      // size of the last line that came in pieces and was long: the next may be as long
+    size_t last_long_ = 0;      // size of the last long line: the next may be as long
     size_t skipped_bytes_ = 0;  // > 0: inside an oversize line
     bool stopped_ = false;      // buffer_ may hold whole lines
 };

@@ -114,6 +114,16 @@ void Ring::read(int fd, bool is_socket, Completion* completion) {
     entry->user_data = reinterpret_cast<uint64_t>(completion) | kTagRead;
 }
 
+void Ring::read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion) {
+    io_uring_sqe* entry = next_entry();
+    if (is_socket) {
+        io_uring_prep_recv(entry, fd, memory.data(), memory.size(), 0);
+    } else {
+        io_uring_prep_read(entry, fd, memory.data(), memory.size(), -1);
+    }
+    entry->user_data = reinterpret_cast<uint64_t>(completion);
+}
+
 void Ring::write(int fd, bool is_socket, std::string_view bytes, Completion* completion) {
     io_uring_sqe* entry = next_entry();
     unsigned length = static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30));

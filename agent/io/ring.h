@@ -1,8 +1,8 @@
 // Ring: the one io_uring of the agent (io_uring(7)), and the loop that runs it.
 //
 // One thread issues and reaps (IORING_SETUP_SINGLE_ISSUER, DEFER_TASKRUN where the kernel has them). An operation
-// belongs to a Completion; it may not die before its operations are done or cancelled. Reads take their memory from
-// a shared pool when data arrives, so an idle connection holds none.
+// belongs to a Completion; it may not die before its operations are done or cancelled. Reads without memory of their own
+// take it from a shared pool when data arrives, so an idle connection holds none.
 #pragma once
 #include <liburing.h>
 
@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ class Ring {
 
     // All of these queue an operation; it is submitted by the next turn of the loop.
     void read(int fd, bool is_socket, Completion* completion);
+    // Into memory of the caller's, valid until the operation has ended; the completion is told no bytes.
+    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion);
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion);
     void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
     void poll_readable(int fd, Completion* completion);        // POLLIN, once

@@ -8,12 +8,6 @@ namespace callgate {
 namespace {
 
 constexpr std::chrono::milliseconds kHangupInterval{100};
-constexpr size_t kKeepCapacity = 4096;  // of an idle buffer; more is given back
-
-void give_back(std::string& buffer) {
-    buffer.clear();
-    if (buffer.capacity() > kKeepCapacity) std::string().swap(buffer);
-}
 
 // A long message would go through a pipe of the default size in many turns, each a wake-up of both sides.
 void widen(int fd, bool is_socket) {
@@ -34,7 +28,13 @@ void Source::resume() {
     paused_ = false;
     if (!open_ || in_flight_) return;
     in_flight_ = true;
-    ring_.read(fd_.get(), is_socket_, this);
+    const std::span<char> room = events_.room ? events_.room() : std::span<char>();
+    reading_into_ = room.data();
+    if (room.empty()) {
+        ring_.read(fd_.get(), is_socket_, this);
+    } else {
+        ring_.read_into(fd_.get(), is_socket_, room, this);
+    }
 }
 
 void Source::stop() {
@@ -51,6 +51,7 @@ void Source::close() {
 
 void Source::complete(int result, std::string_view bytes) {
     in_flight_ = false;
+    if (reading_into_ && result > 0) bytes = {reading_into_, static_cast<size_t>(result)};
     if (!open_) {
         // Bytes that arrived while closing are still the connection's: nothing that was read is lost.
         if (result > 0) events_.bytes(bytes);
@@ -81,20 +82,27 @@ void Sink::watch_hangup() {
 }
 
 void Sink::flush() {
-    if (!open_) {
-        give_back(pending_);
-        return;
-    }
+    if (!open_) return pending_.clear();
     if (writing_now_) return;
     if (pending_.empty()) return end_if_done();
     writing_.swap(pending_);
-    written_ = 0;
     if (writing_.size() > kReadBytes && ours_ && !widened_) {
         widened_ = true;
         widen(fd_.get(), is_socket_);
     }
+    write_on();
+}
+
+void Sink::write_on() {
+    const std::string_view first = writing_.first();
     writing_now_ = true;
-    ring_.write(fd_.get(), is_socket_, writing_, this);
+    ring_.write(fd_.get(), is_socket_,
+                written_ < first.size() ? first.substr(written_) : writing_.second().substr(written_ - first.size()), this);
+}
+
+void Sink::forget_written() {
+    writing_.clear();
+    written_ = 0;
 }
 
 void Sink::finish() {
@@ -115,7 +123,7 @@ void Sink::end_if_done() {
 
 void Sink::close() {
     open_ = false;
-    give_back(pending_);
+    pending_.clear();
     if (writing_now_) ring_.cancel(this);
     if (watching_) ring_.cancel(&hangup_);
     if (idle()) fd_.reset();
@@ -125,25 +133,21 @@ void Sink::complete(int result, std::string_view) {
     writing_now_ = false;
     if (!open_) {
         if (idle()) fd_.reset();
-        give_back(writing_);
-        written_ = 0;
+        forget_written();
         return;
     }
     if (result == -EINTR || result == -EAGAIN) result = 0;
     if (result < 0) {
-        give_back(writing_);
-        written_ = 0;
+        forget_written();
         close();
         events_.gone();
         return;
     }
     written_ += result;
     if (written_ < writing_.size()) {
-        writing_now_ = true;
-        ring_.write(fd_.get(), is_socket_, std::string_view(writing_).substr(written_), this);
+        write_on();
     } else {
-        give_back(writing_);
-        written_ = 0;
+        forget_written();
         flush();
     }
     events_.written();

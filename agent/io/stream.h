@@ -5,10 +5,11 @@
 #pragma once
 #include <functional>
 #include <memory>
-#include <string>
+#include <span>
 #include <string_view>
 
 #include "base/fd.h"
+#include "base/outbox.h"
 #include "io/ring.h"
 
 namespace callgate {
@@ -18,6 +19,9 @@ class Source : public Completion {
     struct Events {
         std::function<void(std::string_view)> bytes;  // valid in the call
         std::function<void()> end;                     // end of file, or the connection broke
+        // Asked before each read, where given: memory to read into, valid until those bytes are handed over or another
+        // is asked for; empty: none in particular.
+        std::function<std::span<char>()> room = {};
     };
     Source(Ring& ring, Fd fd, bool is_socket, Events events);
     ~Source() override { assert(idle()); }
@@ -37,6 +41,7 @@ class Source : public Completion {
     Fd fd_;
     bool is_socket_;
     Events events_;
+    const char* reading_into_ = nullptr;  // null: the ring's own memory
     bool open_ = true, closing_ = false, paused_ = true, in_flight_ = false;
 };
 
@@ -53,7 +58,7 @@ class Sink : public Completion {
     ~Sink() override { assert(idle()); }
 
     // Bytes to be written: append to it, then flush().
-    std::string& pending() { return pending_; }
+    Outbox& pending() { return pending_; }
     void flush();
     size_t pending_bytes() const { return pending_.size() + writing_.size() - written_; }
     // Passes the end of file on after everything is written; the descriptor of a socket stays to notice a hang-up.
@@ -80,6 +85,8 @@ class Sink : public Completion {
     void hung_up(int result);
     void look_for_hangup();
     void end_if_done();
+    void write_on();
+    void forget_written();
 
     Ring& ring_;
     Fd fd_;
@@ -89,7 +96,7 @@ class Sink : public Completion {
     Events events_;
     Hangup hangup_{*this};
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
-    std::string pending_, writing_;
+    Outbox pending_, writing_;
     size_t written_ = 0;
     bool open_ = true, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false, watching_ = false;
 };

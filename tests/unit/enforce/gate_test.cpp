@@ -16,6 +16,8 @@ constexpr char kPolicy[] = R"({"version":"1","default":"deny","hide":["secret"],
     "ok":{},"bad":{"action":"deny","reason":"No."},
     "once":{"limits":[{"counter":"c","window":"day","max":1}]}}})";
 
+std::string text(const Outbox& outbox) { return std::string(outbox.first()) + std::string(outbox.second()); }
+
 class GateTest : public ::testing::Test {
   protected:
     void use(GateOptions options) {
@@ -34,22 +36,22 @@ class GateTest : public ::testing::Test {
     std::string client(std::string_view bytes) {
         to_server_.clear();
         gate_->client_bytes(bytes);
-        return to_server_;
+        return text(to_server_);
     }
     std::string server(std::string_view bytes) {
         to_client_.clear();
         gate_->server_bytes(bytes);
-        return to_client_;
+        return text(to_client_);
     }
     std::string answer(std::string_view bytes) {
         to_client_.clear();
         gate_->client_bytes(bytes);
-        return to_client_;
+        return text(to_client_);
     }
     bool may_call_once(std::string_view id) { return !client(call_line(id, "once")).empty(); }
 
     GateWorld world_;
-    std::string to_server_, to_client_;
+    Outbox to_server_, to_client_;
     std::unique_ptr<Gate> gate_;
 };
 
@@ -74,7 +76,7 @@ TEST_F(GateTest, DenialHasTheClientsIdBytes) {
         EXPECT_THAT(line, StartsWith(R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"result":)"));
         EXPECT_THAT(line, HasSubstr("[POLICY DENIED] No."));
         EXPECT_THAT(line, HasSubstr(R"("isError":true)"));
-        EXPECT_EQ(to_server_, "");
+        EXPECT_EQ(text(to_server_), "");
     }
     EXPECT_EQ(gate_->counts().denied, 4u);
     EXPECT_THAT(answer(call_line("1", "unknown")), HasSubstr("(default deny)"));
@@ -109,7 +111,7 @@ TEST_F(GateTest, WaitingDenialIsSentAtTheServersEnd) {
     answer(call_line("1", "bad"));
     to_client_.clear();
     gate_->server_end();
-    EXPECT_THAT(to_client_, HasSubstr("\"id\":1,"));
+    EXPECT_THAT(text(to_client_), HasSubstr("\"id\":1,"));
 }
 
 TEST_F(GateTest, BlankLinesAreDroppedAndCounted) {
@@ -127,7 +129,7 @@ TEST_F(GateTest, RefusalsAndTheirAnswers) {
                 HasSubstr(R"("id":9,"error":{"code":-32600)"));
     EXPECT_EQ(answer(R"({"jsonrpc":"2.0","id":9,"id":10,"method":"ping"})" "\n"), "");
     EXPECT_EQ(answer("[" + call_line("1", "ok").substr(0, 60) + "]\n"), "");
-    EXPECT_EQ(to_server_, "");
+    EXPECT_EQ(text(to_server_), "");
     EXPECT_EQ(gate_->counts().refused, 4u);
 }
 
@@ -135,7 +137,7 @@ TEST_F(GateTest, DeniedNotificationsGetNoAnswer) {
     use();
     const std::string line = R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"bad"}})" "\n";
     EXPECT_EQ(answer(line), "");
-    EXPECT_EQ(to_server_, "");
+    EXPECT_EQ(text(to_server_), "");
     EXPECT_EQ(gate_->counts().denied, 1u);
 }
 
@@ -191,7 +193,7 @@ TEST_F(GateTest, ShadowForwardsWhatItWouldDeny) {
     const std::string list = result_line("9", R"({"tools":[{"name":"secret"}]})");
     EXPECT_EQ(server(list), list);
     EXPECT_EQ(gate_->counts().denied + gate_->counts().refused, 0u);
-    EXPECT_EQ(to_client_, list);
+    EXPECT_EQ(text(to_client_), list);
     EXPECT_TRUE(gate_->counts().conserved());
     gate_.reset();
     EXPECT_THAT(world_.audit_text(), HasSubstr(R"("would_deny")"));
@@ -223,11 +225,11 @@ TEST_F(GateTest, UnterminatedLastLineIsJudged) {
     EXPECT_EQ(client(allowed), "");
     EXPECT_TRUE(gate_->client_line_open());
     gate_->client_end();
-    EXPECT_EQ(to_server_, allowed);
+    EXPECT_EQ(text(to_server_), allowed);
     EXPECT_EQ(client(denied), "");
     gate_->client_end();
-    EXPECT_EQ(to_server_, "");
-    EXPECT_THAT(to_client_, HasSubstr("POLICY DENIED"));
+    EXPECT_EQ(text(to_server_), "");
+    EXPECT_THAT(text(to_client_), HasSubstr("POLICY DENIED"));
 }
 
 TEST_F(GateTest, UnterminatedCallAfterAClaimIsJudged) {
@@ -238,8 +240,8 @@ TEST_F(GateTest, UnterminatedCallAfterAClaimIsJudged) {
     EXPECT_EQ(client(claim + denied), claim);
     to_server_.clear();
     gate_->client_end();
-    EXPECT_EQ(to_server_, "");
-    EXPECT_THAT(to_client_, HasSubstr("POLICY DENIED"));
+    EXPECT_EQ(text(to_server_), "");
+    EXPECT_THAT(text(to_client_), HasSubstr("POLICY DENIED"));
 }
 
 TEST_F(GateTest, DuplicateIdsInFlight) {
@@ -273,8 +275,8 @@ TEST_F(GateTest, HandBackPassesWhatWasHeld) {
     EXPECT_EQ(client("{\"half"), "");
     EXPECT_EQ(server("{\"other"), "");
     gate_->flush_unjudged();
-    EXPECT_EQ(to_server_, "{\"half");
-    EXPECT_EQ(to_client_, "{\"other");
+    EXPECT_EQ(text(to_server_), "{\"half");
+    EXPECT_EQ(text(to_client_), "{\"other");
 }
 
 TEST_F(GateTest, ChunksDoNotMatter) {
@@ -286,8 +288,8 @@ TEST_F(GateTest, ChunksDoNotMatter) {
         to_client_.clear();
         for (size_t at = 0; at < stream.size(); at += chunk)
             gate_->client_bytes(std::string_view(stream).substr(at, chunk));
-        if (whole.empty()) whole = to_server_ + to_client_;
-        EXPECT_EQ(to_server_ + to_client_, whole);
+        if (whole.empty()) whole = text(to_server_) + text(to_client_);
+        EXPECT_EQ(text(to_server_) + text(to_client_), whole);
         EXPECT_TRUE(gate_->counts().conserved());
     }
 }

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
 #include <vector>
+
+#include "base/limits.h"
 
 namespace callgate {
 namespace {
@@ -132,6 +135,107 @@ TEST(LineFramer, ClearForgetsEverything) {
     framer.clear();
     recorder.feed(framer, "a\n");
     EXPECT_EQ(recorder.events, (Events{"oversize 1234", "line a\n"}));
+}
+
+// Reads as a Source does: into what is lent, where anything is.
+struct Lender {
+    explicit Lender(size_t limit) : framer(limit) {}
+    void read(std::string_view bytes) {
+        while (!bytes.empty()) {
+            std::span<char> room = framer.lend_room();
+            const size_t taken = room.empty() ? std::min<size_t>(bytes.size(), kReadBytes) : std::min(room.size(), bytes.size());
+            if (room.empty()) {
+                framer.feed(bytes.substr(0, taken), recorder);
+            } else {
+                ++loans;
+                memcpy(room.data(), bytes.data(), taken);
+                framer.feed({room.data(), taken}, recorder);
+            }
+            bytes.remove_prefix(taken);
+        }
+    }
+    LineFramer framer;
+    Recorder recorder;
+    int loans = 0;
+};
+
+TEST(LineFramer, ALoanChangesNothingOfWhatIsHandedOut) {
+    const std::string line = std::string(300000, 'a') + '\n', stream = line + "short\nx\n" + line + std::string(100000, 'b');
+    const Events whole = trace(stream, stream.size(), size_t{1} << 20);
+    for (const size_t piece : {size_t{1000}, size_t{65536}, size_t{65537}, size_t{200000}, stream.size()}) {
+        Lender lender(size_t{1} << 20);
+        for (size_t at = 0; at < stream.size(); at += piece) lender.read(std::string_view(stream).substr(at, piece));
+        lender.recorder.events.push_back("rest " + std::string(lender.framer.rest()));
+        EXPECT_EQ(lender.recorder.events, whole) << piece;
+        EXPECT_GT(lender.loans, 0) << piece;
+    }
+}
+
+TEST(LineFramer, ALoanStaysWithinTheLimit) {
+    Lender lender(100000);
+    lender.read(std::string(150000, 'x') + "\nnext\n");
+    EXPECT_EQ(lender.recorder.events,
+              (Events{"oversize " + std::string(100000, 'x'), "skipped 150001", "line next\n"}));
+    EXPECT_GT(lender.loans, 0);
+}
+
+// Bytes of another source, the end of the stream, or a hand-back may come while a read into lent memory is in flight.
+TEST(LineFramer, LentMemoryOutlivesTheLineItBelongedTo) {
+    const std::string begin(100000, 'a');
+    Lender lender(size_t{1} << 20);
+    lender.read(begin);
+    std::span<char> room = lender.framer.lend_room();
+    ASSERT_FALSE(room.empty());
+    lender.framer.feed("between", lender.recorder);
+    memcpy(room.data(), "end\n", 4);
+    lender.framer.feed({room.data(), 4}, lender.recorder);
+    EXPECT_EQ(lender.recorder.events, (Events{"line " + begin + "betweenend\n"}));
+
+    lender.read(begin);
+    room = lender.framer.lend_room();
+    ASSERT_FALSE(room.empty());
+    lender.framer.clear();
+    memcpy(room.data(), "new\n", 4);
+    lender.framer.feed({room.data(), 4}, lender.recorder);
+    EXPECT_EQ(lender.recorder.events.back(), "line new\n");
+}
+
+TEST(LineFramer, AReadThatBroughtNothingEndsTheLoan) {
+    Lender lender(size_t{1} << 20);
+    lender.read(std::string(100000, 'a'));
+    ASSERT_FALSE(lender.framer.lend_room().empty());
+    ASSERT_FALSE(lender.framer.lend_room().empty());
+    lender.read("\n");
+    EXPECT_EQ(lender.recorder.events, (Events{"line " + std::string(100000, 'a') + "\n"}));
+    EXPECT_TRUE(lender.framer.lend_room().empty());
+}
+
+TEST(LineFramer, GivesALongLineAwayInsteadOfCopyingIt) {
+    struct Taker final : LineFramer::Handler {
+        explicit Taker(LineFramer& its_framer) : framer(its_framer) {}
+        bool line(std::string_view bytes) override {
+            taken = framer.take(bytes);
+            same = taken.view().data() == bytes.data();
+            return true;
+        }
+        void oversize(std::string_view) override {}
+        void skipped(size_t) override {}
+        LineFramer& framer;
+        Bytes taken;
+        bool same = false;
+    };
+    LineFramer framer(size_t{1} << 20);
+    Taker taker(framer);
+    const std::string part(100000, 'x');
+    framer.feed(part, taker);
+    std::span<char> room = framer.lend_room();
+    memcpy(room.data(), "y\nnext\n", 7);
+    framer.feed({room.data(), 2}, taker);
+    EXPECT_TRUE(taker.same);
+    EXPECT_EQ(taker.taken.view(), part + "y\n");
+    framer.feed("short\n", taker);
+    EXPECT_FALSE(taker.same);
+    EXPECT_EQ(taker.taken.view(), "short\n");
 }
 
 // A million pending lines, taken one at a time: a framer that moved the rest each time would never end.

@@ -1,5 +1,7 @@
 #include "io/stream.h"
 
+#include <array>
+
 #include "ring_world.h"
 
 namespace callgate {
@@ -72,11 +74,42 @@ TEST_P(StreamTest, PausedSourceReadsNoMore) {
                             [&] { reading->close(); return true; }, [&] { return reading->idle(); }}));
 }
 
+TEST_P(StreamTest, ReadsIntoMemoryThatIsOffered) {
+    std::array<char, 16> memory{};
+    const char* seen = nullptr;
+    Source reading(*world_.ring, std::move(ends_of_.read), is_socket(),
+                   {[&](std::string_view bytes) { seen = bytes.data(), text_ += bytes; }, [this] { ++ends_; },
+                    [&] { return text_.empty() ? std::span<char>() : std::span<char>(memory); }});
+    reading.resume();
+    EXPECT_TRUE(world_.run({[&] { return write(ends_of_.write.get(), "one", 3) == 3; }, [&] { return text_ == "one"; },
+                            [&] { EXPECT_NE(seen, memory.data()); return true; },
+                            [&] { return write(ends_of_.write.get(), "two", 3) == 3; }, [&] { return text_ == "onetwo"; },
+                            [&] { EXPECT_EQ(seen, memory.data()); return true; },
+                            [&] { reading.close(); return true; }, [&] { return reading.idle(); }}));
+}
+
+TEST_P(StreamTest, AFrameAndWhatFollowsAreWrittenInOrder) {
+    auto writing = sink(std::move(ends_of_.write));
+    const std::string frame(1 << 20, 'f');
+    std::string received;
+    EXPECT_TRUE(world_.run({[&] {
+                                writing->pending().adopt(Bytes(frame));
+                                writing->pending().append("then");
+                                writing->flush();
+                                writing->pending().append("last");
+                                return true;
+                            },
+                            [&] { received += drain(ends_of_.read); return received.size() == frame.size() + 8; },
+                            [&] { return writing->pending_bytes() == 0; }}));
+    EXPECT_EQ(received, frame + "thenlast");
+    writing->close();
+}
+
 TEST_P(StreamTest, FullChannelHoldsBytesBack) {
     auto writing = sink(std::move(ends_of_.write));
     const std::string large(1 << 20, 'x');
     std::string received;
-    EXPECT_TRUE(world_.run({[&] { writing->pending() = large; writing->flush(); writing->finish(); return true; },
+    EXPECT_TRUE(world_.run({[&] { writing->pending().append(large); writing->flush(); writing->finish(); return true; },
                             [&] { received += drain(ends_of_.read); return received.size() == large.size(); },
                             [&] { return finished_ == 1; }, [&] { return writing->pending_bytes() == 0; }}));
     EXPECT_EQ(received, large);
@@ -99,9 +132,9 @@ TEST_P(StreamTest, WritingToNobody) {
     signal(SIGPIPE, SIG_IGN);
     auto writing = sink(std::move(ends_of_.write));
     ends_of_.read.reset();
-    EXPECT_TRUE(world_.run({[&] { writing->pending() = "x"; writing->flush(); return true; }, [&] { return gone_ == 1; }}));
+    EXPECT_TRUE(world_.run({[&] { writing->pending().append("x"); writing->flush(); return true; }, [&] { return gone_ == 1; }}));
     EXPECT_EQ(writing->pending_bytes(), 0u);
-    writing->pending() = "y";
+    writing->pending().append("y");
     writing->flush();
     EXPECT_EQ(writing->pending_bytes(), 0u);
 }
@@ -109,7 +142,7 @@ TEST_P(StreamTest, WritingToNobody) {
 TEST_P(StreamTest, CloseWithAWriteInFlight) {
     auto writing = sink(std::move(ends_of_.write));
     writing->watch_hangup();
-    EXPECT_TRUE(world_.run({[&] { writing->pending().assign(4 << 20, 'x'); writing->flush(); return true; },
+    EXPECT_TRUE(world_.run({[&] { writing->pending().append(std::string(4 << 20, 'x')); writing->flush(); return true; },
                             [&] { return !writing->idle(); }, [&] { writing->close(); return true; },
                             [&] { return writing->idle(); }}));
     EXPECT_EQ(writing->fd(), -1);

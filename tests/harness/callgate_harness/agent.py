@@ -1,0 +1,119 @@
+"""The agent under test."""
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .base import ANSWER_SECONDS, BINARY, wait_for
+from .processes import bpf_ids
+
+
+class Agent:
+    """`callgate run` over one process tree, with its own configuration, audit file and control socket."""
+
+    def __init__(self, policies, *, config=None, scope=None, arguments=()):
+        self.directory = Path(tempfile.mkdtemp(prefix="callgate-e2e-"))
+        self.directory.chmod(0o755)
+        self.config_directory = self.directory / "etc"
+        (self.config_directory / "policies.d").mkdir(parents=True)
+        settings = {"state_directory": str(self.directory / "state"), **(config or {})}
+        (self.config_directory / "callgate.json").write_text(json.dumps(settings))
+        for name, document in policies.items():
+            (self.config_directory / "policies.d" / f"{name}.json").write_text(json.dumps(document, indent=2))
+        for path in self.config_directory.rglob("*.json"):
+            path.chmod(0o644)  # files that others can write are refused
+        self.audit_path = self.directory / "audit.jsonl"
+        self.control_path = self.directory / "control.sock"
+        self.log_path = self.directory / "agent.log"
+        self.scope = scope or os.getpid()
+        self.arguments = arguments
+        self.process = None
+        self.ready_line = None
+        self.bpf = set()
+        self.last_status = None
+
+    def start(self):
+        if not BINARY.exists():
+            raise AssertionError(f"{BINARY} is not there: build it first (packaging/setup)")
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(BINARY), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
+                 str(self.audit_path), "--control", str(self.control_path), *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        if not select.select([self.process.stdout], [], [], ANSWER_SECONDS)[0]:
+            raise AssertionError("the agent said nothing:\n" + self.log())
+        self.ready_line = self.process.stdout.readline().decode()
+        if not self.ready_line.startswith("callgate ready"):
+            raise AssertionError(f"the agent did not become ready: {self.ready_line!r}\n{self.log()}")
+        self.bpf = bpf_ids(self.process.pid)
+        return self
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        self.bpf |= bpf_ids(self.process.pid)
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=ANSWER_SECONDS)
+        self.process.stdout.close()
+        return code
+
+    def remove(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def command(self, *words, check=True):
+        """Runs `callgate WORDS --control SOCKET`."""
+        done = subprocess.run([str(BINARY), *words, "--control", str(self.control_path)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        if check and done.returncode != 0:
+            raise AssertionError(f"callgate {' '.join(words)}: exit code {done.returncode}\n{done.stderr}{self.log()}")
+        return done
+
+    def status(self):
+        return json.loads(self.command("status", "--json").stdout)
+
+    def sessions(self):
+        listing = json.loads(self.command("sessions", "--json").stdout)
+        return listing["sessions"] if isinstance(listing, dict) else listing
+
+    def audit(self, type=None, **fields):
+        """The records so far, or those of one type whose fields have these values."""
+        if not self.audit_path.exists():
+            return []
+        records = []
+        for line in self.audit_path.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                records.append(json.loads(line))
+        return [r for r in records if (type is None or r["type"] == type) and all(r.get(k) == v for k, v in fields.items())]
+
+    def wait_audit(self, type=None, count=1, **fields):
+        def enough():
+            records = self.audit(type, **fields)
+            return records if len(records) >= count else None
+        return wait_for(enough, f"{count} audit record(s) {type} {fields}", interval=0.02)
+
+    def resident_bytes(self):
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+
+def assert_conserved(frames, what):
+    """Client's frames in = forwarded + denied + refused + held (blank lines are counted apart); server's lines likewise."""
+    accounted = sum(frames[key] for key in ("forwarded", "denied", "refused", "held"))
+    if frames["in"] != accounted or frames["server_in"] != frames["server_forwarded"]:
+        raise AssertionError(f"{what}: frames are missing: {frames}")

@@ -1,0 +1,154 @@
+"""The test case: what it starts it ends, and the checks that end each test."""
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from .agent import Agent, assert_conserved
+from .base import BINARY, DENIED, LIMITED, wait_for
+from .processes import bpf_alive, descendants, exe_of
+from .sdk_client import SdkClient
+from .stdio_client import StdioClient
+
+
+class EndToEnd(unittest.TestCase):
+    maxDiff = None
+
+    def run(self, result=None):
+        self._agents = []
+        self._stderr = tempfile.TemporaryFile()
+        troubles = len(result.failures) + len(result.errors) if result else 0
+        outcome = super().run(result)
+        if result and len(result.failures) + len(result.errors) > troubles:
+            for agent in self._agents:
+                print(f"---- agent of {self.id()} ----\n{agent.log()[-2000:]}{json.dumps(agent.last_status)}", file=sys.stderr)
+                if agent.audit_path.exists():
+                    print("\n".join(agent.audit_path.read_text().splitlines()[-8:]), file=sys.stderr)
+            self._stderr.seek(0)
+            print(f"---- what servers and clients wrote to stderr ----\n"
+                  f"{self._stderr.read().decode(errors='replace')[-4000:]}", file=sys.stderr)
+        for agent in self._agents:
+            agent.remove()
+        self._stderr.close()
+        return outcome
+
+    @contextlib.contextmanager
+    def case(self, **parameters):
+        """A subTest at whose end its own agents and clients are gone, so that one failure does not lead to the next."""
+        with self.subTest(**parameters):
+            outside, self._cleanups = self._cleanups, []
+            try:
+                yield
+            finally:
+                inside, self._cleanups = self._cleanups, outside
+                with contextlib.ExitStack() as stack:
+                    for function, arguments, keywords in inside:
+                        stack.callback(function, *arguments, **keywords)
+
+    def agent(self, policies, **options):
+        """A started agent that is stopped, and checked, when the test ends."""
+        agent = Agent(policies, **options)
+        self._agents.append(agent)
+        agent.start()
+        self.addCleanup(self._finish, agent)
+        return agent
+
+    def client(self, command, **options):
+        client = StdioClient(command, **{"stderr": self._stderr, **options})
+        self.addCleanup(client.kill)
+        return client
+
+    def sdk_client(self, command, steps, **options):
+        client = SdkClient(command, steps, stderr=self._stderr, **options)
+        self.addCleanup(client.kill)
+        return client
+
+    def directory(self):
+        path = tempfile.mkdtemp(prefix="callgate-e2e-")
+        self.addCleanup(shutil.rmtree, path, ignore_errors=True)
+        return Path(path)
+
+    # -- checks on answers
+    def assert_result(self, answer):
+        self.assertIn("result", answer)
+        self.assertFalse(answer["result"].get("isError", False), answer)
+        return answer["result"]
+
+    def assert_denied(self, answer, *, code=DENIED, rule=None, reason=None):
+        """A tool result that says so, with the decision beside it; returns the decision."""
+        self.assertEqual(set(answer), {"jsonrpc", "id", "result"})
+        return self.assert_denied_result(answer["result"], code=code, rule=rule, reason=reason)
+
+    def assert_denied_result(self, result, *, code=DENIED, rule=None, reason=None):
+        self.assertIs(result["isError"], True)
+        text = result["content"][0]["text"]
+        self.assertTrue(text.startswith("[POLICY DENIED] "), text)
+        decision = result["_meta"]["io.callgate/decision"]
+        self.assertEqual(decision["code"], code, result)
+        if rule is not None:
+            self.assertTrue(decision["rule"] == rule or decision["rule"].startswith(rule + "/"), decision)
+        if reason is not None:
+            self.assertEqual(text, f"[POLICY DENIED] {reason}")
+        if code == LIMITED:
+            self.assertGreater(decision["retryAfterMs"], 0)
+        return decision
+
+    # -- checks on the agent
+    def assert_enforced(self, agent, pid=None):
+        """The session of server process `pid` (or the only session) is enforced; returns what `sessions` says of it."""
+        def found():
+            listed = [s for s in agent.sessions() if pid is None or s["server"]["pid"] == pid]
+            return listed or None
+        session = wait_for(found, f"a session of {pid}", seconds=10)[0]
+        self.assertEqual(session["state"], "enforced", session)
+        return session
+
+    def check_conservation(self, agent):
+        status = agent.last_status = agent.status()
+        assert_conserved(status["frames"], "status")
+        self.assertEqual(status["audit"]["lost"], 0, status)
+        kernel = status["kernel"]
+        self.assertEqual(kernel["events_seen"], kernel["events_sent"] + kernel["events_lost"], kernel)
+        self.assertEqual(kernel["events_lost"], 0, kernel)
+        return status
+
+    def stop_agent(self, agent):
+        """Conservation, SIGTERM, exit code 0, conservation per session, nothing left behind."""
+        self.check_conservation(agent)
+        self.assertEqual(agent.stop(), 0, agent.log())
+        for record in agent.audit("session_end"):
+            assert_conserved(record["frames"], f"session {record['session']}")
+            self.assertIs(record["conserved"], True)
+        identifiers = [record["id"] for record in agent.audit()]
+        self.assertEqual(len(identifiers), len(set(identifiers)), "audit ids repeat")
+        self.assertEqual(agent.audit("gap"), [])
+        self.assert_nothing_left(agent)
+
+    def assert_nothing_left(self, agent):
+        def left():
+            return [(kind, i) for kind, i in agent.bpf if i in bpf_alive(kind)]
+        # Programs and maps are freed after an RCU grace period, so a moment may pass.
+        wait_for(lambda: not left(), "BPF objects gone", seconds=10, interval=0.05)
+        self.assertFalse(agent.control_path.exists(), "the control socket is still there")
+        self.assertNotIn(str(agent.directory), Path("/proc/net/unix").read_text())
+        self.assertEqual([pid for pid in descendants(os.getpid()) if exe_of(pid) == str(BINARY)], [],
+                         "processes of the agent are still there")
+
+    def _finish(self, agent):
+        if agent.running:
+            try:
+                self.stop_agent(agent)
+            finally:
+                if agent.running:
+                    agent.process.kill()
+                    agent.process.wait()
+        if agent.process.stdout and not agent.process.stdout.closed:
+            agent.process.stdout.close()
+
+
+def main():
+    unittest.main(verbosity=2)

@@ -1,0 +1,73 @@
+"""What /proc and bpftool say of processes and of what they hold."""
+import collections
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+
+def descendants(pid):
+    """Every process below `pid`, itself left out."""
+    children = collections.defaultdict(list)
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                stat = Path("/proc", entry, "stat").read_text()
+                children[int(stat[stat.rindex(")") + 2:].split()[1])].append(int(entry))
+    found, todo = [], [pid]
+    while todo:
+        below = children[todo.pop()]
+        found += below
+        todo += below
+    return found
+
+
+def exe_of(pid):
+    """The program that a process runs; None when it is gone."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/exe")
+    return None
+
+
+def descriptors(pid, *, inodes=False):
+    """What a process can see of its own descriptors: {number: (kind, flags, epoll registrations)}. With inodes=True the
+    kind of a pipe or socket says which one."""
+    table = {}
+    for entry in os.listdir(f"/proc/{pid}/fd"):
+        link = os.readlink(f"/proc/{pid}/fd/{entry}")
+        kind = link if inodes or not link.startswith(("pipe:", "socket:")) else link.split(":")[0]
+        flags, registrations = "", []
+        for line in Path(f"/proc/{pid}/fdinfo/{entry}").read_text().splitlines():
+            words = line.split()
+            if words[0] == "flags:":
+                flags = words[1]
+            elif words[0] == "tfd:":  # "tfd: 0 events: 2019 data: … pos: 0 ino: … sdev: …"
+                registrations.append((words[1], words[3], words[5]))
+        table[int(entry)] = (kind, flags, tuple(sorted(registrations)))
+    return table
+
+
+def unread(fd):
+    """Bytes in a pipe that nobody has read; works on either end."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def bpf_ids(pid):
+    """Ids of the BPF programs, links and maps that a process holds: {("prog", 12), …}"""
+    found = set()
+    for entry in os.listdir(f"/proc/{pid}/fdinfo"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/fdinfo/{entry}").read_text().splitlines():
+                key, _, value = line.partition(":")
+                if key in ("prog_id", "link_id", "map_id"):
+                    found.add((key[:-3], int(value)))
+    return found
+
+
+def bpf_alive(kind):
+    listing = subprocess.run(["bpftool", "-j", kind, "show"], check=True, capture_output=True, text=True).stdout
+    return {entry["id"] for entry in json.loads(listing or "[]")}
