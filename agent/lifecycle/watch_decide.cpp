@@ -25,6 +25,10 @@ void Watcher::State::listen() {
 }
 
 void Watcher::State::on_event(const cg_event& event) {
+    if (event.kind == CG_EVENT_EXEC) {
+        if (taking) leave_to_other_half(event);
+        return;
+    }
     if (event.kind == CG_EVENT_EXIT && !seize_exiting(event)) return;
     Work next{event, {}, std::nullopt};
     if (event.kind == CG_EVENT_READ) {
@@ -60,17 +64,23 @@ void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
     }
 }
 
-void Watcher::State::turn_once() {
+void Watcher::State::turn_once(int half) {
     listen();
     std::deque<Work>& mine = work();
-    while (!mine.empty()) {
-        Work next = std::move(mine.front());
-        mine.pop_front();
-        switch (next.event.kind) {
-            case CG_EVENT_EXEC: on_exec(next.event); break;
-            case CG_EVENT_READ: on_read(std::move(next)); break;
-            case CG_EVENT_EXPIRED: on_expired(next.event); break;
-            case CG_EVENT_EXIT: on_exiting(next.event); break;
+    for (;;) {
+        // What is held goes first.
+        if (!mine.empty()) {
+            Work next = std::move(mine.front());
+            mine.pop_front();
+            switch (next.event.kind) {
+                case CG_EVENT_READ: on_read(std::move(next)); break;
+                case CG_EVENT_EXPIRED: on_expired(next.event); break;
+                case CG_EVENT_EXIT: on_exiting(next.event); break;
+            }
+        } else if (auto started = next_program(half)) {
+            if (taking) on_exec(*started);
+        } else {
+            return;
         }
         listen();
     }

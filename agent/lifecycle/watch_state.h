@@ -1,5 +1,7 @@
 // The watcher's own state and decisions; see watcher.h. Everything here belongs to its thread, but the counters.
 #pragma once
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -12,7 +14,7 @@
 
 namespace callgate {
 
-// The last take-overs' durations, from the server's read (or start of its program) to running again.
+// The last take-overs' durations, from the server's read (or the decision to stop it) to running again.
 class Durations {
   public:
     void add(int64_t nanoseconds);
@@ -49,8 +51,19 @@ struct Watcher::State {
     std::unique_ptr<ChannelPrograms> programs;
     TakeoverHelp help;
     Fd wake;
-    static constexpr int kThreads = 2;
-    std::thread threads[kThreads];
+    // One half of the processors each; see Watcher::run().
+    struct Half {
+        std::thread thread;
+        cpu_set_t processors;
+        Fd nudge;  // readable when a program has been put into `programs_started`
+        struct Started {
+            cg_event event;
+            int64_t heard_ns;
+        };
+        std::deque<Started> programs_started;  // guarded by `hearing`
+    };
+    static constexpr int kHalves = 2;
+    Half halves[kHalves];
     std::mutex turn;     // held by the thread that works; guards everything below that has no lock of its own
     std::mutex hearing;  // held by the thread that takes events in: `caught`, and the order of events
     std::atomic<bool> stopping{false};
@@ -90,7 +103,11 @@ struct Watcher::State {
 
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
-    void turn_once();  // listens, then works on everything that waits
+    void watch(int half);                    // what each thread does until the stop
+    void wait(int half);                     // for anything to do
+    void leave_to_other_half(const cg_event& event);
+    std::optional<cg_event> next_program(int half);
+    void turn_once(int half);  // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);
     void on_read(Work work);

@@ -23,6 +23,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.events = std::move(events);
     state.wake = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!state.wake) return Error::system("eventfd", "", errno);
+    for (State::Half& half : state.halves) {
+        half.nudge = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (!half.nudge) return Error::system("eventfd", "", errno);
+    }
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
     state.help.while_waiting = [&state] { state.listen(); };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
@@ -48,6 +52,10 @@ cpu_set_t every_second_processor(int first) {
     return half;
 }
 
+// How long a program that has started waits for the half that it was left to. After that its processor is taken to be
+// occupied, by a held thread for instance.
+constexpr int64_t kPatienceNanoseconds = 1'000'000;
+
 }  // namespace
 
 // A held thread keeps its processor busy and cannot be preempted there, and a real-time thread that wakes goes to the
@@ -56,11 +64,13 @@ cpu_set_t every_second_processor(int first) {
 void Watcher::run() {
     State& state = *state_;
     std::promise<void> scanned;
-    for (int half = 0; half < State::kThreads; ++half) {
-        state.threads[half] = std::thread([&state, &scanned, half] {
+    for (int half = 0; half < State::kHalves; ++half) state.halves[half].processors = every_second_processor(half);
+    for (int half = 0; half < State::kHalves; ++half) {
+        std::thread& thread = state.halves[half].thread;
+        thread = std::thread([&state, &scanned, half] {
             sched_param priority{1};
             (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
-            cpu_set_t processors = every_second_processor(half);
+            const cpu_set_t& processors = state.halves[half].processors;
             (void)pthread_setaffinity_np(pthread_self(), sizeof(processors), &processors);
             if (half == 0) {
                 std::lock_guard turn(state.turn);
@@ -68,21 +78,59 @@ void Watcher::run() {
                 state.scan();
                 scanned.set_value();
             }
-            while (!state.stopping) {
-                pollfd waiting[2] = {{state.programs->ring_fd(), POLLIN, 0}, {state.wake.get(), POLLIN, 0}};
-                ::poll(waiting, 2, state.some_exiting ? 1 : 1000);
-                state.listen();
-                std::unique_lock turn(state.turn, std::defer_lock);
-                state.take_turn(turn);
-                state.turn_once();
-                state.run_commands();
-                if (state.some_exiting) state.reap();
-            }
-            state.post([] {});  // the other thread may have slept through the end
+            state.watch(half);
         });
-        pthread_setname_np(state.threads[half].native_handle(), "callgate-watch");
+        pthread_setname_np(thread.native_handle(), "callgate-watch");
     }
     scanned.get_future().wait();
+}
+
+void Watcher::State::watch(int half) {
+    while (!stopping) {
+        wait(half);
+        listen();
+        std::unique_lock held(turn, std::defer_lock);
+        take_turn(held);
+        turn_once(half);
+        run_commands();
+        if (some_exiting) reap();
+    }
+    post([] {});  // the other thread may have slept through the end
+}
+
+void Watcher::State::wait(int half) {
+    bool other_is_due = false;
+    {
+        std::lock_guard lock(hearing);
+        other_is_due = !halves[1 - half].programs_started.empty();
+    }
+    pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {wake.get(), POLLIN, 0}, {halves[half].nudge.get(), POLLIN, 0}};
+    ::poll(waiting, 3, other_is_due || some_exiting ? static_cast<int>(kPatienceNanoseconds / 1'000'000) : 1000);
+    uint64_t count = 0;
+    if (waiting[2].revents) (void)!::read(halves[half].nudge.get(), &count, sizeof(count));
+}
+
+// A program that has just started still has to reach its first instruction before it can be stopped. A thread of ours
+// that waited for that on the same processor would keep it from it, so the half on other processors takes it over.
+void Watcher::State::leave_to_other_half(const cg_event& event) {
+    int half = event.cpu < CPU_SETSIZE && CPU_ISSET(event.cpu, &halves[0].processors) ? 1 : 0;
+    halves[half].programs_started.push_back({event, monotonic_ns()});
+    uint64_t one = 1;
+    (void)!::write(halves[half].nudge.get(), &one, sizeof(one));
+}
+
+// The next program for this half, or one that the other half has not got to.
+std::optional<cg_event> Watcher::State::next_program(int half) {
+    std::lock_guard lock(hearing);
+    for (int whose : {half, 1 - half}) {
+        auto& started = halves[whose].programs_started;
+        if (started.empty()) continue;
+        if (whose != half && monotonic_ns() - started.front().heard_ns < kPatienceNanoseconds) continue;
+        cg_event event = started.front().event;
+        started.pop_front();
+        return event;
+    }
+    return std::nullopt;
 }
 
 void Watcher::stop_taking() {
@@ -93,10 +141,10 @@ void Watcher::stop_taking() {
 }
 
 void Watcher::stop() {
-    if (!state_->threads[0].joinable()) return;
+    if (!state_->halves[0].thread.joinable()) return;
     state_->stopping = true;
     state_->post([] {});
-    for (std::thread& thread : state_->threads) thread.join();
+    for (State::Half& half : state_->halves) half.thread.join();
     state_->programs->enable_holds(false);
 }
 
