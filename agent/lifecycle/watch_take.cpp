@@ -48,7 +48,8 @@ bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
         };
         Fd input = fetch(session.new_input, O_RDONLY), output = fetch(session.new_output, O_WRONLY);
         if (!input || !output) continue;
-        HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get()};
+        // What the session has is in use: the original, whose mode `pid` has, is the agent's own by now.
+        HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get(), HandBack::Mode::kept};
         if (!callgate::hand_back(pid, change, help.while_waiting)) return false;
         session.pids.push_back(pid);
         govern(session.id, pid);
@@ -122,6 +123,7 @@ void Watcher::State::forget_session(const std::string& id, bool released_alive) 
     auto found = sessions.find(id);
     if (found == sessions.end()) return;
     Session& session = found->second;
+    ungovern(session);
     if (released_alive) {
         candidates[session.input] = Candidate{std::move(session.server), session.match, session.output, 0, true};
     } else {

@@ -2,7 +2,7 @@
 import signal
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, PYTHON, EndToEnd, json, main, os, policy, time, wait_for
+from governed import MCP_SERVER, PYTHON, EndToEnd, descriptors, json, main, os, policy, time, wait_for
 
 MATCH = {"command": "*shared-input*"}
 SERVER = [MCP_SERVER, "--label=shared-input"]
@@ -48,8 +48,10 @@ class TestSharedInput(EndToEnd):
                 with self.case(options=options, channel=channel):
                     client = self.client([PYTHON, "-c", FORKS_THEN_SERVES, "shared-input", *SERVER, *options], channel=channel)
                     client.initialize()
+                    seen = descriptors(client.pid)
                     agent = self.agent({"p": policy(MATCH, denied="delete_note")})
                     self.check(client)
+                    self.assertEqual(descriptors(client.pid), seen)
                     self.assertEqual(self.assert_enforced(agent)["server"]["pid"], client.pid)
                     self.assertEqual(len(agent.audit("session_start")), 1)
                     self.assertEqual(len(agent.audit("session_joined")), 1)
@@ -77,6 +79,21 @@ class TestSharedInput(EndToEnd):
                     self.assert_quick_stop(agent)
                     self.assertEqual(client.call("echo", {"text": "alone"})["result"]["content"][0]["text"], "alone")
                     self.assertEqual(client.shutdown(), 0)
+
+    def test_the_first_does_not_notice_the_second(self):
+        """It goes on without blocking in its reads: O_NONBLOCK is shared by all who have the channel."""
+        for channel in ("pipe", "socketpair"):
+            with self.case(channel=channel):
+                agent = self.agent({"p": policy(MATCH, denied="delete_note")})
+                client = self.start_two(channel, [*SERVER, "--epoll"], [MCP_SERVER, "--label=unnamed", "--late", "2000000"])
+                client.initialize()
+                first = self.assert_enforced(agent)["server"]["pid"]
+                seen = descriptors(first, inodes=True)
+                self.assertTrue(int(seen[0][1], 8) & os.O_NONBLOCK)
+                os.kill(client.pid, signal.SIGUSR1)
+                agent.wait_audit("session_joined")
+                self.assertEqual(descriptors(first, inodes=True), seen)
+                self.check(client)
 
     def test_a_second_process_under_another_policy(self):
         """It is judged by its own policy, in a session of its own; what the first did not read is said."""
