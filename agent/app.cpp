@@ -115,7 +115,7 @@ json status_json(App& app) {
                         {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},  {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
     status["takeover"] = {{"count", figures.taken},   {"failed", figures.failed},         {"released", figures.released},
                           {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
-    status["exits"] = {{"held", kernel(CG_COUNT_EXIT_SENT)}, {"unheld", figures.exits_unheld}, {"overdue", figures.exits_overdue}};
+    status["exits"] = {{"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
     status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
@@ -165,6 +165,9 @@ Status start_watcher(App& app) {
     };
     events.joined = [&](std::string id, ServerIdentity process) {
         ring.post([&sessions, id = std::move(id), process = std::move(process)] { sessions.joined(id, process); });
+    };
+    events.exiting = [&](std::string id, pid_t pid, int64_t since_ns) {
+        ring.post([&sessions, id = std::move(id), pid, since_ns]() mutable { sessions.exiting(std::move(id), pid, since_ns); });
     };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
     app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));

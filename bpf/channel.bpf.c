@@ -124,7 +124,7 @@ static long wait_step(__u32 index, struct wait* wait) {
     return bpf_ktime_get_ns() >= wait->deadline_ns;
 }
 
-/* Tells the agent and waits for its answer, not longer than hold_ns_max. The wait ends in one of three ways: the
+/* Tells the agent and waits for its answer, not longer than hold_ns_max: 1. The wait ends in one of three ways: the
  * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told. */
 static __noinline int hold_here(struct cg_event* event) {
     if (!event) return 0;
@@ -144,14 +144,13 @@ static __noinline int hold_here(struct cg_event* event) {
     struct cg_hold* now = bpf_map_lookup_elem(&holds, &tid);
     if (now && __sync_val_compare_and_swap(&now->state, CG_HOLDING, CG_EXPIRED) == CG_HOLDING) {
         if (exits) {
-            count(CG_COUNT_EXIT_UNHELD);
             bpf_map_delete_elem(&holds, &tid);
             return 0;
         }
         event->kind = CG_EVENT_EXPIRED;
         emit(event, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXPIRED_SENT);
     }
-    return 0;
+    return 1;
 }
 
 SEC("tp_btf/sys_exit")
@@ -200,6 +199,14 @@ int BPF_PROG(on_fork, struct task_struct* parent, struct task_struct* child) {
     return 0;
 }
 
+/* Somebody waits for the process by a pidfd. That becomes readable whoever traces the process, and then there would be
+ * nothing to wait for yet: Tokio, for one, takes that to be impossible. */
+static __always_inline bool is_polled(struct task_struct* task) {
+    struct pid* pid = task->thread_pid;
+    struct list_head* waiting = &pid->wait_pidfd.head;
+    return BPF_CORE_READ(waiting, next) != waiting;
+}
+
 /* The agent answers by seizing the process, which does not stop it: it closes its files and becomes a zombie, of which
  * the kernel tells the tracer first. When the agent has passed the rest of the output on it reaps it, and only then is the
  * parent told. Order in the kernel (do_exit): this hook, exit_files(), exit_notify(). */
@@ -213,11 +220,7 @@ static __always_inline void hold_exit(struct task_struct* task) {
     event.hold.tgid = event.tgid;
     event.hold.tid = event.tid;
     event.hold.since_ns = bpf_ktime_get_ns();
-    if (__sync_fetch_and_add(&exit_holds, 1) < exit_holds_max) {
-        hold_here(&event);
-    } else {
-        count(CG_COUNT_EXIT_UNHELD);
-    }
+    if (__sync_fetch_and_add(&exit_holds, 1) >= exit_holds_max || !hold_here(&event)) count(CG_COUNT_EXIT_UNHELD);
     __sync_fetch_and_add(&exit_holds, -1);
 }
 
@@ -225,12 +228,16 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct* task) {
     __u32 tgid = task->tgid;
     /* A leader may end before its process: by itself, or because another thread executes a program. */
-    bool last_thread = task->signal->live.counter == 0;
-    if (last_thread && scope_by_tree) bpf_map_delete_elem(&scope_pids, &tgid);
-    if (task->pid != task->tgid) return 0;
-    if (!last_thread && !(task->signal->flags & SIGNAL_GROUP_EXIT)) return 0;
+    bool is_leader = task->pid == task->tgid, is_last = task->signal->live.counter == 0;
+    if (is_last && scope_by_tree) bpf_map_delete_elem(&scope_pids, &tgid);
+    if (!is_last && !(is_leader && task->signal->flags & SIGNAL_GROUP_EXIT)) return 0;
     if (!bpf_map_lookup_elem(&governed, &tgid)) return 0;
     bpf_map_delete_elem(&governed, &tgid);
-    if (hold_enabled) hold_exit(task);
+    /* A leader that ended before can no longer be seized. */
+    if (hold_enabled && is_leader && !is_polled(task)) {
+        hold_exit(task);
+    } else {
+        count(CG_COUNT_EXIT_UNHELD);
+    }
     return 0;
 }

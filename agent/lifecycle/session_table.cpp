@@ -1,5 +1,7 @@
 #include "lifecycle/session_table.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 
 namespace callgate {
@@ -10,8 +12,6 @@ using namespace std::chrono_literals;
 
 // Blind servers that `sessions` lists; older ones are in the audit log.
 constexpr size_t kBlindKept = 256;
-// Until the operations of an ended session are looked at again. Its server's parent may be waiting for that.
-constexpr std::chrono::microseconds kSweepInterval{100};
 
 std::string utc_now() {
     int64_t now = realtime_ns();
@@ -80,7 +80,7 @@ SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const
 }  // namespace
 
 SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
-    : ring_(ring), audit_(audit), config_(config) {}
+    : ring_(ring), audit_(audit), config_(config), exits_(ring, [this](const std::string& id) { return delivered(id); }) {}
 
 SessionTable::~SessionTable() = default;
 
@@ -165,26 +165,28 @@ void SessionTable::ended(const std::string& id) {
                   {"frames", members.dump()},
                   {"conserved", counts.conserved() ? "true" : "false"}});
     bool released = entry.released;
-    bury(id, std::move(entry.relay));
+    bury(std::move(entry.relay));
     if (watcher_) watcher_->session_ended(id, released);
     entries_.erase(found);
     finish_if_empty();
 }
 
-void SessionTable::bury(const std::string& id, std::unique_ptr<RelaySession> relay) {
-    buried_.emplace_back(id, std::move(relay));
-    if (buried_.size() == 1) ring_.after(kSweepInterval, [this] { sweep(); });
+void SessionTable::bury(std::unique_ptr<RelaySession> relay) {
+    buried_.push_back(std::move(relay));
+    if (buried_.size() == 1) ring_.after(1ms, [this] { sweep(); });
 }
 
 void SessionTable::sweep() {
-    std::erase_if(buried_, [this](auto& each) {
-        if (!each.second->idle()) return false;
-        each.second.reset();
-        if (watcher_) watcher_->session_drained(each.first);
-        return true;
-    });
-    if (!buried_.empty()) ring_.after(kSweepInterval, [this] { sweep(); });
+    std::erase_if(buried_, [](const auto& relay) { return relay->idle(); });
+    if (!buried_.empty()) ring_.after(1ms, [this] { sweep(); });
     finish_if_empty();
+}
+
+// Of a session that has ended only the closing of its descriptors may be outstanding.
+bool SessionTable::delivered(const std::string& id) const {
+    auto found = entries_.find(id);
+    if (found != entries_.end()) return found->second.relay->output_delivered();
+    return std::all_of(buried_.begin(), buried_.end(), [](const auto& relay) { return relay->output_delivered(); });
 }
 
 void SessionTable::finish_if_empty() {

@@ -10,6 +10,7 @@
 
 #include "enforce/relay_session.h"
 #include "lifecycle/config.h"
+#include "lifecycle/server_exits.h"
 #include "lifecycle/watcher.h"
 
 namespace callgate {
@@ -27,6 +28,9 @@ class SessionTable {
     void joined(const std::string& id, const ServerIdentity& process);
     // Another process reads it, under another policy: a session of its own takes this one's place.
     void supersede(const std::string& id);
+    // One of its processes ends, and has been seized for that.
+    void exiting(std::string id, pid_t pid, int64_t since_ns) { exits_.add(std::move(id), pid, since_ns); }
+    const ServerExits& exits() const { return exits_; }
 
     // Hands every session back to its server, and calls `done` when none is left.
     void hand_back_all(std::chrono::milliseconds patience, std::function<void()> done);
@@ -52,9 +56,10 @@ class SessionTable {
     };
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
-    void bury(const std::string& id, std::unique_ptr<RelaySession> relay);
+    void bury(std::unique_ptr<RelaySession> relay);
     void sweep();
     void finish_if_empty();
+    bool delivered(const std::string& id) const;
     static nlohmann::json entry_json(const Entry& entry);
 
     Ring& ring_;
@@ -63,7 +68,8 @@ class SessionTable {
     Watcher* watcher_ = nullptr;
     CounterTable counters_;
     std::unordered_map<std::string, Entry> entries_;
-    std::vector<std::pair<std::string, std::unique_ptr<RelaySession>>> buried_;  // with operations in flight
+    std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
+    ServerExits exits_;
     std::deque<nlohmann::json> blind_;
     FrameCounts ended_counts_;
     uint64_t total_ = 0, blind_total_ = 0;

@@ -96,7 +96,6 @@ void Watcher::State::run_jobs() {
             if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
         std::string problem;
         for (pid_t pid : pids) {
-            if (exiting.count(pid)) continue;
             Status given = callgate::hand_back(pid, job.back, help.while_waiting);
             if (!given && given.error().kind != ErrorKind::gone) problem = given.error().text();
         }

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
-#include <unordered_set>
 
 #include "audit/record_id.h"
 #include "jsonrpc/classify.h"
@@ -72,8 +71,8 @@ struct Watcher::State {
     std::vector<std::function<void()>> commands;
     std::vector<HandBackJob> jobs;
     Durations durations;
-    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_unheld{0},
-        exits_overdue{0};
+    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_held{0},
+        exits_unheld{0};
 
     // Events in the order of the kernel. A held thread is asked to stop and let go as soon as its event is seen,
     // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
@@ -88,11 +87,7 @@ struct Watcher::State {
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
     std::unordered_map<std::string, Session> sessions;
     ByChannel by_original, by_replacement;
-    // Processes whose end waits until their session has passed everything on; those that have ended, and since when.
-    std::unordered_set<pid_t> governed;
-    std::unordered_map<std::string, std::vector<pid_t>> undrained;  // by session
-    std::unordered_map<pid_t, int64_t> exiting;
-    std::atomic<bool> some_exiting{false};
+    std::unordered_map<pid_t, std::string> governed;  // sessions, by the processes whose end is to be held
     MessageParser parser;
     RecordIdMaker ids;
 
@@ -114,9 +109,8 @@ struct Watcher::State {
     void on_expired(const cg_event& event);
     bool seize_exiting(const cg_event& event);
     void on_exiting(const cg_event& event);
-    void reap();
     void govern(const std::string& session_id, pid_t pid);
-    void session_drained(const std::string& session_id);
+    void ungovern(const Session& session);
     void scan();
 
     PolicyStore::Match find_policy(ServerIdentity& server);

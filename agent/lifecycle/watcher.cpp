@@ -93,7 +93,6 @@ void Watcher::State::watch(int half) {
         take_turn(held);
         turn_once(half);
         run_commands();
-        if (some_exiting) reap();
     }
     post([] {});  // the other thread may have slept through the end
 }
@@ -105,7 +104,7 @@ void Watcher::State::wait(int half) {
         other_is_due = !halves[1 - half].programs_started.empty();
     }
     pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {wake.get(), POLLIN, 0}, {halves[half].nudge.get(), POLLIN, 0}};
-    ::poll(waiting, 3, other_is_due || some_exiting ? static_cast<int>(kPatienceNanoseconds / 1'000'000) : 1000);
+    ::poll(waiting, 3, other_is_due ? static_cast<int>(kPatienceNanoseconds / 1'000'000) : 1000);
     uint64_t count = 0;
     if (waiting[2].revents) (void)!::read(halves[half].nudge.get(), &count, sizeof(count));
 }
@@ -158,10 +157,6 @@ void Watcher::session_ended(std::string session_id, bool released_alive) {
     });
 }
 
-void Watcher::session_drained(std::string session_id) {
-    state_->post([state = state_.get(), id = std::move(session_id)] { state->session_drained(id); });
-}
-
 Watcher::Figures Watcher::figures() const {
     Figures figures = state_->durations.figures();
     figures.kernel = state_->programs->counters();
@@ -171,8 +166,8 @@ Watcher::Figures Watcher::figures() const {
     figures.released = state_->released;
     figures.late_reads = state_->late_reads;
     figures.expired = state_->expired;
+    figures.exits_held = state_->exits_held;
     figures.exits_unheld = state_->exits_unheld + figures.kernel[CG_COUNT_EXIT_UNHELD];
-    figures.exits_overdue = state_->exits_overdue;
     return figures;
 }
 

@@ -56,6 +56,7 @@ class Watcher {
         std::function<void(BlindServer)> blind;
         std::function<void(std::string session_id, ServerIdentity process)> joined;  // it reads the same input
         std::function<void(std::string session_id)> superseded;
+        std::function<void(std::string session_id, pid_t pid, int64_t since_ns)> exiting;  // seized; see ServerExits
     };
     struct Options {
         Scope scope;
@@ -77,13 +78,11 @@ class Watcher {
     void hand_back(HandBackJob job);
     // `released_alive`: the server goes on without us, and stays watched.
     void session_ended(std::string session_id, bool released_alive);
-    // Later: its descriptors are closed, so whoever is at the other end has had everything.
-    void session_drained(std::string session_id);
 
     struct Figures {
         KernelCounters kernel;
         uint64_t identified = 0, taken = 0, failed = 0, released = 0, late_reads = 0, expired = 0;
-        uint64_t exits_unheld = 0, exits_overdue = 0;  // of servers whose end may have been seen before their last output
+        uint64_t exits_held = 0, exits_unheld = 0;  // unheld: may have been seen before the last of the output
         uint64_t takeover_p50_us = 0, takeover_p99_us = 0;
     };
     Figures figures() const;
