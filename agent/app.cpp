@@ -109,12 +109,13 @@ json status_json(App& app) {
     status["scope"] = {{"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
     status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()}};
     status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},  {"holds", kernel(CG_COUNT_READ_SENT)},
-                        {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"events_seen", kernel(CG_COUNT_EXEC_SEEN) + kernel(CG_COUNT_READ_SEEN) + kernel(CG_COUNT_EXPIRED_SEEN)},
-                        {"events_sent", kernel(CG_COUNT_EXEC_SENT) + kernel(CG_COUNT_READ_SENT) + kernel(CG_COUNT_EXPIRED_SENT)},
+                        {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"events_seen", kernel(CG_COUNT_EXEC_SEEN) + kernel(CG_COUNT_READ_SEEN) + kernel(CG_COUNT_EXPIRED_SEEN) + kernel(CG_COUNT_EXIT_SEEN)},
+                        {"events_sent", kernel(CG_COUNT_EXEC_SENT) + kernel(CG_COUNT_READ_SENT) + kernel(CG_COUNT_EXPIRED_SENT) + kernel(CG_COUNT_EXIT_SENT)},
                         {"events_lost", kernel(CG_COUNT_RING_FULL)},  {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},
                         {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},  {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
     status["takeover"] = {{"count", figures.taken},   {"failed", figures.failed},         {"released", figures.released},
                           {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
+    status["exits"] = {{"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
     status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
@@ -161,6 +162,12 @@ Status start_watcher(App& app) {
     events.blind = [&](BlindServer blind) {
         auto shared = std::make_shared<BlindServer>(std::move(blind));
         ring.post([&sessions, shared] { sessions.add_blind(std::move(*shared)); });
+    };
+    events.joined = [&](std::string id, ServerIdentity process) {
+        ring.post([&sessions, id = std::move(id), process = std::move(process)] { sessions.joined(id, process); });
+    };
+    events.exiting = [&](std::string id, pid_t pid, int64_t since_ns) {
+        ring.post([&sessions, id = std::move(id), pid, since_ns]() mutable { sessions.exiting(std::move(id), pid, since_ns); });
     };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
     app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));

@@ -20,6 +20,16 @@ struct {
     __type(value, struct cg_hold);
 } holds SEC(".maps");
 
+/* Processes whose exit waits for the last of their output. Writer: agent (insert, delete), exit hook (delete).
+ * Full: the agent goes without. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, CG_GOVERNED_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, __u32);
+} governed SEC(".maps");
+
 /* Processes of the scoped trees. Writers: agent (roots and what runs at start), fork and exit hooks. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);

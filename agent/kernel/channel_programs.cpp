@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdarg>
@@ -30,13 +31,20 @@ Error libbpf_error(const char* call, int code) {
     return error;
 }
 
+uint32_t processors_of_ours() {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    sched_getaffinity(0, sizeof(allowed), &allowed);
+    return CPU_COUNT(&allowed);
+}
+
 }  // namespace
 
 struct ChannelPrograms::State {
     channel_bpf* skeleton = nullptr;
     ring_buffer* ring = nullptr;
     OnEvent on_event;
-    int channels = -1, holds = -1, counters = -1;
+    int channels = -1, holds = -1, governed = -1, counters = -1;
 
     ~State() {
         if (ring) ring_buffer__free(ring);
@@ -63,16 +71,17 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     auto* rodata = state.skeleton->rodata;
     rodata->agent_tgid = getpid();
     rodata->hold_ns_max = kHoldNanoseconds;
+    rodata->exit_holds_max = processors_of_ours() / 2;
     rodata->scope_by_tree = !scope.trees.empty();
     rodata->scope_cgroup_count = scope.cgroups.size();
     rodata->scope_user_count = scope.users.size();
     for (size_t i = 0; i < scope.users.size(); ++i) rodata->scope_users[i] = scope.users[i];
     bpf_program__set_autoload(state.skeleton->progs.on_fork, !scope.trees.empty());
-    bpf_program__set_autoload(state.skeleton->progs.on_exit, !scope.trees.empty());
     if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", error);
 
     state.channels = bpf_map__fd(state.skeleton->maps.channels);
     state.holds = bpf_map__fd(state.skeleton->maps.holds);
+    state.governed = bpf_map__fd(state.skeleton->maps.governed);
     state.counters = bpf_map__fd(state.skeleton->maps.counters);
     int cgroups = bpf_map__fd(state.skeleton->maps.scope_cgroups);
     for (uint32_t i = 0; i < scope.cgroups.size(); ++i) {
@@ -123,6 +132,16 @@ std::optional<cg_channel> ChannelPrograms::find(const cg_channel_key& channel) c
     cg_channel value;
     if (bpf_map_lookup_elem(state_->channels, &channel, &value)) return std::nullopt;
     return value;
+}
+
+void ChannelPrograms::govern(pid_t pid) {
+    uint32_t key = pid, one = 1;
+    bpf_map_update_elem(state_->governed, &key, &one, BPF_ANY);
+}
+
+void ChannelPrograms::ungovern(pid_t pid) {
+    uint32_t key = pid;
+    bpf_map_delete_elem(state_->governed, &key);
 }
 
 std::optional<cg_hold> ChannelPrograms::hold_of(pid_t tid) const {

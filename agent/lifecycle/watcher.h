@@ -54,7 +54,9 @@ class Watcher {
         std::function<void(TakenServer)> taken;
         std::function<void(std::string session_id, std::string bytes)> late_bytes;
         std::function<void(BlindServer)> blind;
+        std::function<void(std::string session_id, ServerIdentity process)> joined;  // it reads the same input
         std::function<void(std::string session_id)> superseded;
+        std::function<void(std::string session_id, pid_t pid, int64_t since_ns)> exiting;  // seized; see ServerExits
     };
     struct Options {
         Scope scope;
@@ -80,6 +82,7 @@ class Watcher {
     struct Figures {
         KernelCounters kernel;
         uint64_t identified = 0, taken = 0, failed = 0, released = 0, late_reads = 0, expired = 0;
+        uint64_t exits_held = 0, exits_unheld = 0;  // unheld: may have been seen before the last of the output
         uint64_t takeover_p50_us = 0, takeover_p99_us = 0;
     };
     Figures figures() const;

@@ -69,5 +69,6 @@ def bpf_ids(pid):
 
 
 def bpf_alive(kind):
-    listing = subprocess.run(["bpftool", "-j", kind, "show"], check=True, capture_output=True, text=True).stdout
-    return {entry["id"] for entry in json.loads(listing or "[]")}
+    """The ids of a kind; None when one of them went away while they were being listed: ask again."""
+    listing = subprocess.run(["bpftool", "-j", kind, "show"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return {entry["id"] for entry in json.loads(listing.stdout or "[]")} if listing.returncode == 0 else None
