@@ -176,10 +176,8 @@ void Watcher::hand_back(HandBackJob job) {
     state_->post([state = state_.get(), job = std::move(job)]() mutable { state->jobs.push_back(std::move(job)); });
 }
 
-void Watcher::session_ended(std::string session_id, bool released_alive) {
-    state_->post([state = state_.get(), id = std::move(session_id), released_alive] {
-        state->forget_session(id, released_alive);
-    });
+void Watcher::session_ended(std::string session_id) {
+    state_->post([state = state_.get(), id = std::move(session_id)] { state->forget_session(id, false); });
 }
 
 Watcher::Figures Watcher::figures() const {
