@@ -120,9 +120,9 @@ json status_json(App& app) {
     status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()},
                            {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
     uint64_t seen = 0, sent = 0;
-    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
+    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXIT_SEEN, CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
         seen += kernel(each);
-    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
+    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_EXIT_SENT, CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
         sent += kernel(each);
     status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},     {"holds", kernel(CG_COUNT_READ_SENT)},
                         {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
@@ -133,6 +133,7 @@ json status_json(App& app) {
                         {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},  {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
     status["takeover"] = {{"count", figures.taken},   {"failed", figures.failed},         {"released", figures.released},
                           {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
+    status["exits"] = {{"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
     status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
@@ -210,6 +211,12 @@ Status start_watcher(App& app) {
     events.blind = [&](BlindServer blind) {
         auto shared = std::make_shared<BlindServer>(std::move(blind));
         ring.post([&sessions, shared] { sessions.add_blind(std::move(*shared)); });
+    };
+    events.joined = [&](std::string id, ServerIdentity process) {
+        ring.post([&sessions, id = std::move(id), process = std::move(process)] { sessions.joined(id, process); });
+    };
+    events.exiting = [&](std::string id, pid_t pid, int64_t since_ns) {
+        ring.post([&sessions, id = std::move(id), pid, since_ns]() mutable { sessions.exiting(std::move(id), pid, since_ns); });
     };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
     events.listeners = listener_events(app);

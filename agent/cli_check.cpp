@@ -1,38 +1,15 @@
 // callgate check FILE…
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <cstdio>
 
 #include "audit/safe_text.h"
-#include "base/fd.h"
-#include "base/limits.h"
 #include "cli.h"
 #include "policy/policy.h"
+#include "policy/policy_file.h"
 
 namespace callgate {
 namespace {
 
 using nlohmann::json;
-
-Result<std::string> read_policy(const std::string& path) {
-    Fd fd = Fd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    struct stat status;
-    if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path, errno);
-    if (S_ISDIR(status.st_mode))
-        return Error::invalid(path, "is a directory; name its files, as in " + path + "/*.json");
-    std::string text;
-    char bytes[65536];
-    while (text.size() <= kPolicyFileBytesMax) {
-        const ssize_t got = ::read(fd.get(), bytes, sizeof(bytes));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return Error::system("read", path, errno);
-        if (got == 0) return text;
-        text.append(bytes, static_cast<size_t>(got));
-    }
-    return Error::invalid(path, "is larger than 16 MiB, which no policy needs");
-}
 
 // "default deny, 15 tools, 3 hidden", of a file that loads.
 std::string summary(const std::string& text) {
@@ -47,21 +24,18 @@ std::string summary(const std::string& text) {
     return line;
 }
 
+// What `run` would say of the file itself, and of what is in it.
 bool check_one(const std::string& path) {
-    const Result<std::string> text = read_policy(path);
-    if (!text.ok()) {
-        print_error(text.error().text());
-        return false;
-    }
+    const PolicyFile file = read_policy_file(path);
     std::vector<PolicyProblem> problems;
-    const std::shared_ptr<const Policy> policy = Policy::load(text.value(), path, problems);
+    if (!file.problem.empty()) problems.push_back({path, 0, 0, "", file.problem});
+    std::shared_ptr<const Policy> policy;
+    if (file.text) policy = Policy::load(*file.text, path, problems);
     for (const PolicyProblem& problem : problems) printf("%s\n", terminal_text(problem.text()).c_str());
-    if (policy == nullptr) {
-        if (problems.empty()) print_error(path + ": no policy; is the file empty?");
-        return false;
-    }
-    if (problems.empty()) printf("%s: ok (%s)\n", terminal_text(path).c_str(), summary(text.value()).c_str());
-    return problems.empty();
+    if (policy == nullptr && problems.empty()) print_error(path + ": no policy; is the file empty?");
+    if (policy == nullptr || !problems.empty()) return false;
+    printf("%s: ok (%s)\n", terminal_text(path).c_str(), summary(*file.text).c_str());
+    return true;
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ void print_readable(const json& status) {
     print_line("sessions", listed(member(status, "sessions")));
     print_line("frames", frames_text(member(status, "frames")));
     print_line("takeover", listed(member(status, "takeover")));
+    print_line("exits", listed(member(status, "exits")));
     print_line("kernel", listed(member(status, "kernel")));
     print_line("audit", listed(member(status, "audit")));
     print_policies(member(status, "policies"));

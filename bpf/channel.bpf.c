@@ -4,6 +4,7 @@
 //
 //   on_exec   a program starts with a pipe or AF_UNIX stream socket on 0 and on 1: its input is marked `pending`
 //   on_read   a read of a marked channel has returned bytes: tell the agent, wait (bounded) before they reach user code
+//   on_exit   a governed process ends: its parent shall learn of it only after the last of its output (see there)
 //   on_fork,
 //   on_exit   who belongs to the scoped process trees
 //
@@ -25,6 +26,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define S_IFIFO 0010000
 #define S_IFSOCK 0140000
 #define AF_UNIX 1
+#define SIGNAL_GROUP_EXIT 0x4
 
 #if defined(__TARGET_ARCH_x86)
 #define SYS_read 0
@@ -59,6 +61,20 @@ struct {
     __type(key, struct cg_channel_key);
     __type(value, struct cg_channel);
 } channels SEC(".maps");
+
+/* Processes whose exit waits for the last of their output. Writer: agent (insert, delete), exit hook (delete).
+ * Full: the agent goes without. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, CG_GOVERNED_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, __u32);
+} governed SEC(".maps");
+
+/* Exits held at once: a held thread keeps its processor, and the agent needs one. 0 where there is only one. */
+const volatile __u32 exit_holds_max = 0;
+__u32 exit_holds = 0;
 
 /* The channel behind a descriptor of the current process; CG_KIND_NONE where it is neither pipe nor AF_UNIX stream. */
 static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
@@ -113,25 +129,30 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
     return 0;
 }
 
-/* Tells the agent and waits for its answer, not longer than hold_ns_max. The wait ends in one of three ways: the
+/* Tells the agent and waits for its answer, not longer than hold_ns_max: 1. The wait ends in one of three ways: the
  * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told. */
 static __noinline int hold_here(struct cg_event* event) {
     if (!event) return 0;
     __u32 tid = event->tid;
+    bool exits = event->kind == CG_EVENT_EXIT;
     struct cg_hold hold = event->hold;
     if (bpf_map_update_elem(&holds, &tid, &hold, BPF_ANY)) {
         count(CG_COUNT_HOLDS_FULL);
         return 0;
     }
-    if (!emit(event, sizeof(*event), CG_COUNT_READ_SEEN, CG_COUNT_READ_SENT)) {
+    if (!emit(event, sizeof(*event), exits ? CG_COUNT_EXIT_SEEN : CG_COUNT_READ_SEEN, exits ? CG_COUNT_EXIT_SENT : CG_COUNT_READ_SENT)) {
         bpf_map_delete_elem(&holds, &tid);
         return 0;
     }
     if (wait_for_answer(tid, event->hold.since_ns)) {
+        if (exits) {
+            bpf_map_delete_elem(&holds, &tid);
+            return 0;
+        }
         event->kind = CG_EVENT_EXPIRED;
         emit(event, sizeof(*event), CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXPIRED_SENT);
     }
-    return 0;
+    return 1;
 }
 
 SEC("tp_btf/sys_exit")
@@ -180,9 +201,45 @@ int BPF_PROG(on_fork, struct task_struct* parent, struct task_struct* child) {
     return 0;
 }
 
+/* Somebody waits for the process by a pidfd. That becomes readable whoever traces the process, and then there would be
+ * nothing to wait for yet: Tokio, for one, takes that to be impossible. */
+static __always_inline bool is_polled(struct task_struct* task) {
+    struct pid* pid = task->thread_pid;
+    struct list_head* waiting = &pid->wait_pidfd.head;
+    return BPF_CORE_READ(waiting, next) != waiting;
+}
+
+/* The agent answers by seizing the process, which does not stop it: it closes its files and becomes a zombie, of which
+ * the kernel tells the tracer first. When the agent has passed the rest of the output on it reaps it, and only then is the
+ * parent told. Order in the kernel (do_exit): this hook, exit_files(), exit_notify(). */
+static __always_inline void hold_exit(struct task_struct* task) {
+    struct cg_event event = {};
+    event.kind = CG_EVENT_EXIT;
+    event.tgid = task->tgid;
+    event.tid = task->pid;
+    event.cpu = bpf_get_smp_processor_id();
+    event.hold.state = CG_HOLDING;
+    event.hold.tgid = event.tgid;
+    event.hold.tid = event.tid;
+    event.hold.since_ns = bpf_ktime_get_ns();
+    if (__sync_fetch_and_add(&exit_holds, 1) >= exit_holds_max || !hold_here(&event)) count(CG_COUNT_EXIT_UNHELD);
+    __sync_fetch_and_add(&exit_holds, -1);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct* task) {
     __u32 tgid = task->tgid;
-    if (task->pid == task->tgid) bpf_map_delete_elem(&scope_pids, &tgid);
+    /* A leader may end before its process: by itself, or because another thread executes a program. */
+    bool is_leader = task->pid == task->tgid, is_last = task->signal->live.counter == 0;
+    if (is_last && scope_by_tree) bpf_map_delete_elem(&scope_pids, &tgid);
+    if (!is_last && !(is_leader && task->signal->flags & SIGNAL_GROUP_EXIT)) return 0;
+    if (!bpf_map_lookup_elem(&governed, &tgid)) return 0;
+    bpf_map_delete_elem(&governed, &tgid);
+    /* A leader that ended before can no longer be seized. */
+    if (hold_enabled && is_leader && !is_polled(task)) {
+        hold_exit(task);
+    } else {
+        count(CG_COUNT_EXIT_UNHELD);
+    }
     return 0;
 }

@@ -19,6 +19,7 @@
 #define CG_RING_BYTES (1 << 20)    /* ring buffer; full: the event is counted and nobody is held */
 #define CG_CHANNELS_MAX 65536      /* watched channels; full: counted, the server is reported blind */
 #define CG_HOLDS_MAX 4096          /* threads waiting at once */
+#define CG_GOVERNED_MAX 65536      /* processes of governed sessions; full: their exits are not held */
 #define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16
 #define CG_SCOPE_USERS_MAX 64
@@ -54,7 +55,8 @@ struct cg_channel {
 
 enum cg_hold_state { CG_HOLDING = 1, CG_RELEASED = 2, CG_EXPIRED = 3 };
 
-/* Value of `holds`, keyed by thread id: a read that has returned bytes but not yet to user code. */
+/* Value of `holds`, keyed by thread id: a read that has returned bytes but not yet to user code; or a process that ends,
+ * of which only state, ids and time are set. */
 struct cg_hold {
     __u64 state; /* enum cg_hold_state; 64 bits wide for the atomic exchange */
     __u32 tgid;
@@ -74,8 +76,9 @@ enum cg_event_kind {
     CG_EVENT_EXEC = 1,    /* a process runs a program with a pipe or socket on 0 and on 1 */
     CG_EVENT_READ = 2,    /* a thread is held after a read */
     CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
-    CG_EVENT_LISTEN = 4,  /* listen(2) was called; from here on the record is a cg_listen_event */
-    CG_EVENT_LISTENER_GONE = 5,
+    CG_EVENT_EXIT = 4,    /* a governed process ends and is held before anybody is told */
+    CG_EVENT_LISTEN = 5,  /* listen(2) was called; from here on the record is a cg_listen_event */
+    CG_EVENT_LISTENER_GONE = 6,
 };
 
 struct cg_event {
@@ -162,6 +165,9 @@ enum cg_counter {
     CG_COUNT_READ_SENT,
     CG_COUNT_EXPIRED_SEEN,
     CG_COUNT_EXPIRED_SENT,
+    CG_COUNT_EXIT_SEEN,
+    CG_COUNT_EXIT_SENT,
+    CG_COUNT_EXIT_UNHELD, /* exits of governed processes that were not held, or not long enough */
     CG_COUNT_RING_FULL,
     CG_COUNT_CHANNELS_FULL,
     CG_COUNT_HOLDS_FULL,

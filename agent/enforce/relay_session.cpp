@@ -141,6 +141,13 @@ size_t RelaySession::unread_by_server() const {
     return count;
 }
 
+bool RelaySession::output_delivered() const {
+    if (client_sink_.fd() < 0) return true;
+    if (!server_source_.open() || client_sink_.pending_bytes()) return false;
+    pollfd poll{server_source_.fd(), POLLIN, 0};
+    return ::poll(&poll, 1, 0) == 0;
+}
+
 void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<void(bool)> ready) {
     if (ended_ || quiescing_) return;
     quiescing_ = true;

@@ -39,6 +39,9 @@ class RelaySession {
     int replacement_output() const { return server_source_.fd(); }
     // Bytes the server has not read yet from its replacement.
     size_t unread_by_server() const;
+    // All that has been written to the server's output has reached the client, its end included, where it has ended.
+    // A read of this moment may still be on its way: ask twice.
+    bool output_delivered() const;
 
     void close();  // both directions at once
     bool ended() const { return ended_; }

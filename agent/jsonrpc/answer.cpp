@@ -108,10 +108,12 @@ void append_refusal(std::string& out, std::string_view id_token, Refusal refusal
     append_head(out, id_token);
     out += R"("error":{"code":)";
     out += std::to_string(code);
-    out += R"(,"message":")";
-    out += code == kParseError ? "Parse error: " : "Invalid Request: ";
-    out += name(refusal);
-    out += R"(","data":{"refused":")";
+    out += R"(,"message":)";
+    std::string text = code == kParseError ? "Parse error: " : "Invalid Request: ";
+    text += explanation(refusal);
+    text += ". Refused by callgate before it reached the server.";
+    append_json_string(out, text);
+    out += R"(,"data":{"refused":")";
     out += name(refusal);
     out += R"(","offset":)";
     out += std::to_string(offset);

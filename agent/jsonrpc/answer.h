@@ -29,7 +29,8 @@ struct Denial {
 void append_denied_result(std::string& out, std::string_view id_token, const Denial& denial, bool modern);
 // Every other method: a JSON-RPC error, data {rule, tool?, retryAfterMs?}.
 void append_denied_error(std::string& out, std::string_view id_token, const Denial& denial);
-// A refused frame (malformed): -32700 or -32600 by json_rpc_code(); data {refused: name, offset}.
+// A refused frame (malformed): -32700 or -32600 by json_rpc_code(), a sentence for the client's author, and
+// data {refused: name, offset: of the byte that was one too many}.
 void append_refusal(std::string& out, std::string_view id_token, Refusal refusal, uint32_t offset);
 // A JSON string literal with quotes; everything below 0x20, DEL, and U+2028/2029 escaped, invalid UTF-8 replaced.
 void append_json_string(std::string& out, std::string_view text);

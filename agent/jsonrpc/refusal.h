@@ -1,6 +1,8 @@
 // Why a frame is refused. name() gives the audit spelling, json_rpc_code() -32700 (not JSON) or -32600 (not a request).
 //
-//   name(Refusal::duplicate_key)  ->  "duplicate_key"        json_rpc_code(Refusal::duplicate_key)  ->  -32600
+//   name(Refusal::duplicate_key)           ->  "duplicate_key"
+//   json_rpc_code(Refusal::duplicate_key)  ->  -32600
+//   explanation(Refusal::duplicate_key)    ->  "an object has the same key twice, and …"
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -30,6 +32,8 @@ enum class Refusal : uint8_t {
     incomplete,          // unterminated last line that does not parse
 };
 std::string_view name(Refusal refusal);
+// The same for whoever wrote the client: one clause, without a capital and a full stop.
+std::string_view explanation(Refusal refusal);
 int json_rpc_code(Refusal refusal);
 
 }  // namespace callgate

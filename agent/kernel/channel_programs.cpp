@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -11,12 +12,23 @@
 #include "kernel/scope_programs.h"
 
 namespace callgate {
+namespace {
+
+uint32_t processors_of_ours() {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    sched_getaffinity(0, sizeof(allowed), &allowed);
+    return CPU_COUNT(&allowed);
+}
+
+}  // namespace
+
 struct ChannelPrograms::State {
     channel_bpf* skeleton = nullptr;
     ring_buffer* ring = nullptr;
     OnEvent on_event;
     std::function<void(const cg_listen_event&)> on_listen;
-    int channels = -1, holds = -1, counters = -1;
+    int channels = -1, holds = -1, governed = -1, counters = -1;
 
     // Every record begins with its kind.
     void hand_out(const void* data, size_t bytes) {
@@ -49,12 +61,13 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
 
     write_scope(*state.skeleton->rodata, scope);
     state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
+    state.skeleton->rodata->exit_holds_max = processors_of_ours() / 2;
     bpf_program__set_autoload(state.skeleton->progs.on_fork, !scope.trees.empty());
-    bpf_program__set_autoload(state.skeleton->progs.on_exit, !scope.trees.empty());
     if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
 
     state.channels = bpf_map__fd(state.skeleton->maps.channels);
     state.holds = bpf_map__fd(state.skeleton->maps.holds);
+    state.governed = bpf_map__fd(state.skeleton->maps.governed);
     state.counters = bpf_map__fd(state.skeleton->maps.counters);
     int cgroups = bpf_map__fd(state.skeleton->maps.scope_cgroups);
     for (uint32_t i = 0; i < scope.cgroups.size(); ++i) {
@@ -104,6 +117,16 @@ std::optional<cg_channel> ChannelPrograms::find(const cg_channel_key& channel) c
     cg_channel value;
     if (bpf_map_lookup_elem(state_->channels, &channel, &value)) return std::nullopt;
     return value;
+}
+
+void ChannelPrograms::govern(pid_t pid) {
+    uint32_t key = pid, one = 1;
+    bpf_map_update_elem(state_->governed, &key, &one, BPF_ANY);
+}
+
+void ChannelPrograms::ungovern(pid_t pid) {
+    uint32_t key = pid;
+    bpf_map_delete_elem(state_->governed, &key);
 }
 
 std::optional<cg_hold> ChannelPrograms::hold_of(pid_t tid) const {

@@ -37,6 +37,10 @@ class ChannelPrograms {
     void forget(const cg_channel_key& channel);
     std::optional<cg_channel> find(const cg_channel_key& channel) const;
 
+    // This process's exit waits for release(), at most kHoldNanoseconds; it is forgotten when it ends.
+    void govern(pid_t pid);
+    void ungovern(pid_t pid);
+
     std::optional<cg_hold> hold_of(pid_t tid) const;
     // Ends the wait: the thread goes on (into a ptrace stop, where one was asked for). Removes its entry.
     void release(pid_t tid);

@@ -1,5 +1,7 @@
 #include "lifecycle/session_table.h"
 
+#include <algorithm>
+
 #include "lifecycle/session_json.h"
 
 namespace callgate {
@@ -10,6 +12,11 @@ using namespace std::chrono_literals;
 
 // Blind servers that `sessions` lists; older ones are in the audit log.
 constexpr size_t kBlindKept = 256;
+
+// `bytes` of a socket are those of its buffers, not of the messages in them.
+void add_unread(std::string& because, size_t bytes, bool is_socket) {
+    if (bytes) because += ", " + (is_socket ? "some" : std::to_string(bytes)) + " bytes were not read by the server";
+}
 
 SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy) {
     SessionFacts facts;
@@ -27,7 +34,7 @@ SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const
 }  // namespace
 
 SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
-    : ring_(ring), audit_(audit), config_(config) {}
+    : ring_(ring), audit_(audit), config_(config), exits_(ring, [this](const std::string& id) { return delivered(id); }) {}
 
 SessionTable::~SessionTable() = default;
 
@@ -41,6 +48,7 @@ void SessionTable::add(TakenServer taken) {
     entry.client = std::move(taken.client);
     entry.new_input = taken.ends.new_input;
     entry.new_output = taken.ends.new_output;
+    entry.input_is_socket = taken.ends.input_kind == ChannelKind::unix_socket;
     entry.remark = taken.remark;
     GateOptions options;
     options.policy = taken.policy;
@@ -89,10 +97,17 @@ void SessionTable::late_bytes(const std::string& id, std::string_view bytes) {
     if (found != entries_.end() && found->second.relay) found->second.relay->late_client_bytes(bytes);
 }
 
+void SessionTable::joined(const std::string& id, const ServerIdentity& process) {
+    auto found = entries_.find(id);
+    if (found != entries_.end())
+        audit_.event("session_joined", found->second.audit_session, {{"process", server_json(process).dump(-1, ' ', true, json::error_handler_t::replace)}});
+}
+
 void SessionTable::supersede(const std::string& id) {
     auto found = entries_.find(id);
     if (found == entries_.end() || !found->second.relay) return;
     found->second.ended_because = "superseded: another process reads the same input";
+    add_unread(found->second.ended_because, found->second.relay->unread_by_server(), found->second.input_is_socket);
     found->second.relay->close();
 }
 
@@ -109,9 +124,8 @@ void SessionTable::ended(const std::string& id) {
                  {{"reason", json_text(entry.ended_because)},
                   {"frames", members.dump()},
                   {"conserved", counts.conserved() ? "true" : "false"}});
-    bool released = entry.released;
     bury(std::move(entry.relay));
-    if (watcher_) watcher_->session_ended(id, released);
+    if (watcher_) watcher_->session_ended(id);
     entries_.erase(found);
     finish_if_empty();
 }
@@ -127,6 +141,13 @@ void SessionTable::sweep() {
     finish_if_empty();
 }
 
+// Of a session that has ended only the closing of its descriptors may be outstanding.
+bool SessionTable::delivered(const std::string& id) const {
+    auto found = entries_.find(id);
+    if (found != entries_.end()) return found->second.relay->output_delivered();
+    return std::all_of(buried_.begin(), buried_.end(), [](const auto& relay) { return relay->output_delivered(); });
+}
+
 void SessionTable::finish_if_empty() {
     if (all_done_ && entries_.empty() && buried_.empty()) std::exchange(all_done_, nullptr)();
 }
@@ -140,6 +161,7 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         if (found == entries_.end()) return;
         Entry& quiet = found->second;
         HandBackJob job;
+        job.session_id = id;
         job.back.new_input = quiet.new_input;
         job.back.new_output = quiet.new_output;
         job.back.original_input = quiet.relay->original_input();
@@ -150,9 +172,8 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
             ring_.post([this, id, because, lost, problem = std::move(problem)] {
                 auto back = entries_.find(id);
                 if (back == entries_.end()) return;
-                back->second.released = problem.empty();
                 back->second.ended_because = problem.empty() ? because : std::string(because) + ", but: " + problem;
-                if (lost) back->second.ended_because += ", " + std::to_string(lost) + " bytes were not read by the server";
+                add_unread(back->second.ended_because, lost, back->second.input_is_socket);
                 back->second.relay->close();
             });
         };

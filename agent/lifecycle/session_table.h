@@ -1,6 +1,6 @@
 // SessionTable: every session of the agent, from take-over to its end, on the loop's thread.
 //
-// Says what happened in the audit log (session_start, session_end, session_blind) and what is going on to the CLI.
+// Says what happened in the audit log (session_start, session_joined, session_end, session_blind) and what is going on to the CLI.
 #pragma once
 #include <deque>
 #include <memory>
@@ -10,6 +10,7 @@
 
 #include "enforce/relay_session.h"
 #include "lifecycle/config.h"
+#include "lifecycle/server_exits.h"
 #include "lifecycle/watcher.h"
 
 namespace callgate {
@@ -23,7 +24,13 @@ class SessionTable {
     void add(TakenServer taken);
     void add_blind(BlindServer blind);
     void late_bytes(const std::string& id, std::string_view bytes);
+    // Another process reads the session's input, under the same policy: one session still.
+    void joined(const std::string& id, const ServerIdentity& process);
+    // Another process reads it, under another policy: a session of its own takes this one's place.
     void supersede(const std::string& id);
+    // One of its processes ends, and has been seized for that.
+    void exiting(std::string id, pid_t pid, int64_t since_ns) { exits_.add(std::move(id), pid, since_ns); }
+    const ServerExits& exits() const { return exits_; }
 
     // Hands every session back to its server, and calls `done` when none is left.
     void hand_back_all(std::chrono::milliseconds patience, std::function<void()> done);
@@ -45,14 +52,15 @@ class SessionTable {
         std::string remark;
         std::unique_ptr<RelaySession> relay;
         std::string ended_because = "ended";
+        bool input_is_socket = false;
         bool handing_back = false;
-        bool released = false;  // handed back: the server lives on without us
     };
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
     void bury(std::unique_ptr<RelaySession> relay);
     void sweep();
     void finish_if_empty();
+    bool delivered(const std::string& id) const;
     static nlohmann::json entry_json(const Entry& entry);
 
     Ring& ring_;
@@ -61,7 +69,8 @@ class SessionTable {
     Watcher* watcher_ = nullptr;
     CounterTable counters_;
     std::unordered_map<std::string, Entry> entries_;
-    std::vector<std::unique_ptr<RelaySession>> buried_;
+    std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
+    ServerExits exits_;
     std::deque<nlohmann::json> blind_;
     FrameCounts ended_counts_;
     uint64_t total_ = 0, blind_total_ = 0;

@@ -1,14 +1,7 @@
 // From a kernel event to a decision.
 #include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <tuple>
 
 #include "base/clock.h"
-#include "kernel/stdio_channels.h"
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
@@ -18,10 +11,6 @@ namespace {
 constexpr int kReadsWithoutVerdict = 64;
 // Bytes of a held read that are looked at.
 constexpr size_t kPeekBytes = kReadBytes;
-
-// Some part of the policy's match is about the program, not only about who runs it: then the server is taken over when
-// the program starts. Otherwise its bytes must show first that it is an MCP server at all.
-bool names_a_program(const Policy& policy) { return policy.match().is_certain() || !policy.match().command.empty(); }
 
 }  // namespace
 
@@ -41,6 +30,7 @@ void Watcher::State::on_event(const cg_event& event) {
         if (taking) leave_to_other_half(event);
         return;
     }
+    if (event.kind == CG_EVENT_EXIT && !seize_exiting(event)) return;
     Work next{event, {}, std::nullopt};
     if (event.kind == CG_EVENT_READ) {
         auto tid = static_cast<pid_t>(event.tid);
@@ -63,7 +53,7 @@ void Watcher::State::on_event(const cg_event& event) {
         // A thread that cannot be stopped stays held until it is clear whether it must be killed.
         if (tracee) programs->release(tid);
     }
-    if (taking) work().push_back(std::move(next));
+    if (taking || event.kind == CG_EVENT_EXIT) work().push_back(std::move(next));
 }
 
 void Watcher::State::turn_once() {
@@ -75,7 +65,11 @@ void Watcher::State::turn_once() {
         if (!mine.empty()) {
             Work next = std::move(mine.front());
             mine.pop_front();
-            next.event.kind == CG_EVENT_EXPIRED ? on_expired(next.event) : on_read(std::move(next));
+            switch (next.event.kind) {
+                case CG_EVENT_READ: on_read(std::move(next)); break;
+                case CG_EVENT_EXPIRED: on_expired(next.event); break;
+                case CG_EVENT_EXIT: on_exiting(next.event); break;
+            }
         } else if (auto started = next_program()) {
             if (taking) on_exec(*started);
         } else {
@@ -106,11 +100,13 @@ void Watcher::State::on_exec(const cg_event& event) {
         programs->forget(event.channel);  // a child of a governed server, on the governed channel
         return;
     }
-    if (auto known = by_original.find(event.channel); known != by_original.end() && sessions[known->second].pid == pid)
-        return;
+    auto known = by_original.find(event.channel);
+    if (known != by_original.end() && sessions[known->second].has(pid)) return;
     auto server = identify_server(pid);
     if (!server) return forget_channel(event.channel, pid);
     PolicyStore::Match match = find_policy(*server);
+    // Whatever has a governed input can read what is meant for the server.
+    if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     if (!match.policy) return forget_channel(event.channel, pid);
     if (!names_a_program(*match.policy)) {
         cg_channel mark{CG_WATCH, event.channel_kind, event.tgid, 0, event.output};
@@ -137,7 +133,7 @@ void Watcher::State::on_read(Work reading) {
     } release_at_end{*programs, tid};
 
     auto known = by_original.find(event.channel);
-    if (known != by_original.end() && sessions[known->second].pid == pid) {
+    if (known != by_original.end() && sessions[known->second].has(pid)) {
         ++late_reads;
         if (!reading.thread.tracee) return;
         auto bytes = take_back_read(std::move(reading.thread));
@@ -155,11 +151,12 @@ void Watcher::State::on_read(Work reading) {
     } else if (auto found = identify_server(pid)) {
         server = std::move(*found);
         match = find_policy(server);
-        // A fork of the candidate, under another name: what started it still says what it is.
+        // A fork of the server, under another name: what started it still says what it is.
         if (!match.policy && candidate != candidates.end()) match = candidate->second.match;
+        if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     }
     if (!match.policy) {
-        if (candidate == candidates.end() && known == by_original.end()) programs->forget(event.channel);
+        if (candidate == candidates.end()) programs->forget(event.channel);
         ++released;
         return;
     }
@@ -204,142 +201,6 @@ void Watcher::State::on_expired(const cg_event& event) {
     if (match.policy->on_blind() == OnBlind::kill) return;
     Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason};
     take(plan, {}, std::move(*server), match);
-}
-
-// Walks up to the process that started the server: the nearest ancestor that does not have the server's input itself.
-PeerIdentity Watcher::State::client_of(pid_t server, const cg_channel_key& input) {
-    pid_t pid = parent_of(server);
-    for (int step = 0; step < 16 && pid > 1; ++step) {
-        if (!(channel_of(pid, 0).channel == input)) break;
-        pid = parent_of(pid);
-    }
-    auto peer = identify_peer(pid);
-    return peer ? std::move(*peer) : PeerIdentity();
-}
-
-Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread) {
-    if (!thread.tracee) {
-        // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
-        if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
-        auto tracee = Tracee::stop(plan.pid, help.while_waiting);
-        if (!tracee) return explain_refusal(plan.pid, tracee.error());
-        thread.tracee = std::move(*tracee);
-        thread.hold = help.caught(plan.pid);
-    }
-    return take_over({plan.pid, plan.input, plan.output}, thread, help);
-}
-
-void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match) {
-    auto ends = stop_and_take(plan, thread);
-    if (!ends) {
-        candidates.erase(plan.input);
-        if (!open_pidfd(plan.pid)) return programs->forget(plan.input);
-        if (ends.error().kind == ErrorKind::gone) return;
-        ++failed;
-        bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
-        std::string reason = ran_out ? "the hold ran out: its first bytes were read before they could be judged"
-                                     : ends.error().text();
-        report_blind(plan.pid, server, match, reason);
-        thread = {};
-        if (!ran_out || match.policy->on_blind() == OnBlind::kill) return programs->forget(plan.input);
-        Plan late = plan;
-        late.start = Opening::Start::midway;
-        late.remark = reason;
-        return take(late, {}, std::move(server), match);
-    }
-    durations.add(monotonic_ns() - plan.since_ns);
-    ++taken;
-    if (auto old = by_original.find(plan.input); old != by_original.end()) {
-        std::string superseded = old->second;
-        forget_session(superseded, false);
-        events.superseded(superseded);
-    }
-    candidates.erase(plan.input);
-    PeerIdentity client = client_of(plan.pid, plan.input);
-    Session session{new_id(), plan.pid, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
-    // The original stays watched: a thread that was reading it during the swap is caught there.
-    cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
-    (void)programs->watch(plan.input, mark);
-    by_original[session.input] = session.id;
-    by_replacement[session.new_input] = session.id;
-    by_replacement[session.new_output] = session.id;
-    TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
-                             plan.start, names_a_program(*match.policy), plan.remark};
-    sessions[session.id] = std::move(session);
-    events.taken(std::move(taken_server));
-}
-
-std::string Watcher::State::new_id() { return std::string(ids.next(realtime_ns() / 1'000'000).view()); }
-
-void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason) {
-    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false, {}};
-    if (auto peer = identify_peer(parent_of(pid))) blind.client = std::move(*peer);
-    if (match.policy->on_blind() == OnBlind::kill) {
-        if (auto pidfd = open_pidfd(pid))
-            blind.killed = syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) == 0;
-    }
-    events.blind(std::move(blind));
-}
-
-// A server that was released because it speaks another protocol stays watched: should it be sent MCP after all, the
-// read is held and it is taken over again.
-void Watcher::State::forget_session(const std::string& id, bool released_alive) {
-    auto found = sessions.find(id);
-    if (found == sessions.end()) return;
-    Session& session = found->second;
-    if (released_alive) {
-        candidates[session.input] = Candidate{std::move(session.server), session.match, session.output, 0, true};
-    } else {
-        programs->forget(session.input);
-    }
-    by_original.erase(session.input);
-    by_replacement.erase(session.new_input);
-    by_replacement.erase(session.new_output);
-    sessions.erase(found);
-}
-
-// What runs already when the agent starts. Of several processes with the same input (npx, sh, node) the youngest is
-// the server: the others only started it.
-void Watcher::State::scan() {
-    struct Running {
-        ServerIdentity server;
-        PolicyStore::Match match;
-        StdioChannels channels;
-    };
-    std::vector<Running> running;
-    listeners->scan();
-    for (pid_t pid : processes_in_scope(options.scope)) {
-        listen();
-        listeners->work();
-        auto server = identify_server(pid);
-        if (!server) continue;
-        auto channels = standard_channels(pid);
-        bool may_have_moved = !channels && channel_of(pid, 0).kind == ChannelKind::none;
-        if (!channels && !may_have_moved) continue;
-        PolicyStore::Match match = find_policy(*server);
-        if (!match.policy) continue;
-        if (may_have_moved) channels = moved_channels(pid);
-        if (channels) running.push_back({std::move(*server), match, *channels});
-    }
-    std::sort(running.begin(), running.end(), [](const Running& a, const Running& b) {
-        const ProcessFacts &x = a.server.process, &y = b.server.process;
-        // started within the same clock tick: the higher number is the younger, but for one wrap-around
-        return std::tie(x.start_time, x.pid) > std::tie(y.start_time, y.pid);
-    });
-    for (Running& each : running) {
-        const cg_channel_key& input = each.channels.input;
-        if (by_original.count(input) || by_replacement.count(input) || candidates.count(input)) continue;
-        pid_t pid = each.server.process.pid;
-        if (names_a_program(*each.match.policy)) {
-            Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}};
-            take(plan, {}, std::move(each.server), each.match);
-            continue;
-        }
-        cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0,
-                        each.channels.output};
-        if (programs->watch(input, mark))
-            candidates[input] = Candidate{std::move(each.server), each.match, each.channels.output};
-    }
 }
 
 }  // namespace callgate

@@ -2,6 +2,7 @@
 #pragma once
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -36,10 +37,11 @@ struct Watcher::State {
     };
     struct Session {
         std::string id;
-        pid_t pid = 0;
+        std::vector<pid_t> pids;  // processes that were given the replacement; their later forks are not listed
         cg_channel_key input{}, output{}, new_input{}, new_output{};
         ServerIdentity server;
         PolicyStore::Match match;
+        bool has(pid_t pid) const { return std::find(pids.begin(), pids.end(), pid) != pids.end(); }
     };
     using ByChannel = std::unordered_map<cg_channel_key, std::string, ChannelKeyHash>;
 
@@ -72,7 +74,8 @@ struct Watcher::State {
     std::vector<std::function<void()>> commands;
     std::vector<HandBackJob> jobs;
     Durations durations;
-    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0};
+    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_held{0},
+        exits_unheld{0};
 
     // Events in the order of the kernel. A held thread is asked to stop and let go as soon as its event is seen,
     // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
@@ -87,6 +90,7 @@ struct Watcher::State {
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
     std::unordered_map<std::string, Session> sessions;
     ByChannel by_original, by_replacement;
+    std::unordered_map<pid_t, std::string> governed;  // sessions, by the processes whose end is to be held
     MessageParser parser;
     RecordIdMaker ids;
 
@@ -108,9 +112,18 @@ struct Watcher::State {
     void on_exec(const cg_event& event);
     void on_read(Work work);
     void on_expired(const cg_event& event);
+    bool seize_exiting(const cg_event& event);
+    void on_exiting(const cg_event& event);
+    void govern(const std::string& session_id, pid_t pid);
+    void ungovern(const Session& session);
     void scan();
 
     PolicyStore::Match find_policy(ServerIdentity& server);
+    // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over
+    // when the program starts. Otherwise its bytes must show first that it is an MCP server at all.
+    static bool names_a_program(const Policy& policy) {
+        return policy.match().is_certain() || !policy.match().command.empty();
+    }
     // What stands between a candidate and its session.
     struct Plan {
         pid_t pid = 0;
@@ -121,6 +134,7 @@ struct Watcher::State {
     };
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
+    bool join(Session& session, pid_t pid, TakenEnds& ends);
     Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);

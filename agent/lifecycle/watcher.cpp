@@ -190,10 +190,8 @@ void Watcher::hand_back(HandBackJob job) {
     state_->post([state = state_.get(), job = std::move(job)]() mutable { state->jobs.push_back(std::move(job)); });
 }
 
-void Watcher::session_ended(std::string session_id, bool released_alive) {
-    state_->post([state = state_.get(), id = std::move(session_id), released_alive] {
-        state->forget_session(id, released_alive);
-    });
+void Watcher::session_ended(std::string session_id) {
+    state_->post([state = state_.get(), id = std::move(session_id)] { state->forget_session(id, false); });
 }
 
 Watcher::Figures Watcher::figures() const {
@@ -205,6 +203,8 @@ Watcher::Figures Watcher::figures() const {
     figures.released = state_->released;
     figures.late_reads = state_->late_reads;
     figures.expired = state_->expired;
+    figures.exits_held = state_->exits_held;
+    figures.exits_unheld = state_->exits_unheld + figures.kernel[CG_COUNT_EXIT_UNHELD];
     return figures;
 }
 

@@ -46,6 +46,7 @@ struct BlindServer {
 
 // What a hand-back needs of a session; the descriptors stay the session's.
 struct HandBackJob {
+    std::string session_id;
     HandBack back;
     std::function<void(std::string problem)> done;  // empty problem: handed back; called on the watcher's thread
 };
@@ -56,7 +57,9 @@ class Watcher {
         std::function<void(TakenServer)> taken;
         std::function<void(std::string session_id, std::string bytes)> late_bytes;
         std::function<void(BlindServer)> blind;
+        std::function<void(std::string session_id, ServerIdentity process)> joined;  // it reads the same input
         std::function<void(std::string session_id)> superseded;
+        std::function<void(std::string session_id, pid_t pid, int64_t since_ns)> exiting;  // seized; see ServerExits
         ListenWatch::Events listeners;
     };
     struct Options {
@@ -76,10 +79,10 @@ class Watcher {
     void stop_taking(std::function<void()> done);
     void stop();  // ends the thread
 
-    // From any thread.
+    // From any thread. The server that is handed back goes on without us, and stays watched.
     void hand_back(HandBackJob job);
-    // `released_alive`: the server goes on without us, and stays watched.
-    void session_ended(std::string session_id, bool released_alive);
+    // Of a session that has ended otherwise.
+    void session_ended(std::string session_id);
 
     // Who made a steered connection; once.
     std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const;
@@ -87,6 +90,7 @@ class Watcher {
     struct Figures {
         KernelCounters kernel;
         uint64_t identified = 0, taken = 0, failed = 0, released = 0, late_reads = 0, expired = 0;
+        uint64_t exits_held = 0, exits_unheld = 0;  // unheld: may have been seen before the last of the output
         uint64_t takeover_p50_us = 0, takeover_p99_us = 0;
     };
     Figures figures() const;

@@ -1,17 +1,13 @@
 #include "policy/store.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
-#include "base/fd.h"
-#include "base/limits.h"
 #include "policy/glob.h"
 #include "policy/listen_address.h"
+#include "policy/policy_file.h"
 
 namespace callgate {
 namespace {
@@ -36,32 +32,6 @@ Result<std::vector<std::string>> list_files(const std::string& directory) {
     if (errno != 0) return Error::system("readdir", directory, errno);
     std::sort(names.begin(), names.end());
     return names;
-}
-
-// A policy is trusted as far as whoever can write its file.
-Result<std::string> read_policy_file(const std::string& path) {
-    // O_NONBLOCK: a FIFO of that name must not hold up the start.
-    const Fd file = Fd::adopt(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!file && errno == ELOOP) return Error::refused("", "is a symbolic link, not a regular file");
-    if (!file) return Error::system("open", path, errno);
-    struct stat status;
-    if (fstat(file.get(), &status) != 0) return Error::system("fstat", path, errno);
-    if (!S_ISREG(status.st_mode)) return Error::refused("", "is not a regular file");
-    if (status.st_mode & (S_IWGRP | S_IWOTH)) {
-        return Error::refused("", "can be written by others than its owner; chmod go-w it");
-    }
-    std::string text;
-    char buffer[65536];
-    for (;;) {
-        const ssize_t got = read(file.get(), buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return Error::system("read", path, errno);
-        if (got == 0) return text;
-        text.append(buffer, static_cast<size_t>(got));
-        if (text.size() > kPolicyFileBytesMax) {
-            return Error::refused("", "is larger than " + std::to_string(kPolicyFileBytesMax) + " bytes");
-        }
-    }
 }
 
 // A policy that says where a server listens, or what is asked of it there, governs no server on stdio.
@@ -116,15 +86,12 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory) {
     PolicyStore store;
     for (const std::string& name : names) {
         const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
-        const Result<std::string> text = read_policy_file(path);
-        if (!text.ok()) {
-            const Error& error = text.error();
-            std::string message =
-                error.code != 0 ? "cannot be read: " + std::string(strerror(error.code)) : error.what;
-            store.problems_.push_back({path, 0, 0, "", std::move(message)});
+        PolicyFile file = read_policy_file(path);
+        if (!file.problem.empty()) {
+            store.problems_.push_back({path, 0, 0, "", std::move(file.problem)});
             continue;
         }
-        std::shared_ptr<const Policy> policy = Policy::load(text.value(), path, store.problems_);
+        std::shared_ptr<const Policy> policy = Policy::load(*file.text, path, store.problems_);
         if (!policy) continue;
         if (policy->match().empty()) {
             store.problems_.push_back({path, 1, 1, "/server", "names no server, so it governs none"});

@@ -1,8 +1,10 @@
 #include "session/identity.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
+#include "session/original_argv.h"
 #include "session/package.h"
 #include "session/process_dir.h"
 #include "session/program.h"
@@ -69,6 +71,13 @@ Result<ProcessFacts> read_facts(const ProcessDir& dir, pid_t pid) {
     return facts;
 }
 
+// A title takes the place of the first argument, and the rest is emptied. (Other runtimes leave the command line alone.)
+bool may_be_overwritten(const ProcessFacts& facts) {
+    const auto& argv = facts.argv;
+    return runtime_of(facts.exe) == Runtime::node &&
+           std::all_of(argv.begin() + (argv.empty() ? 0 : 1), argv.end(), [](const auto& word) { return word.empty(); });
+}
+
 std::string join(const std::vector<std::string>& words) {
     std::string text;
     for (const std::string& word : words) {
@@ -89,6 +98,10 @@ Result<ServerIdentity> identify_server(pid_t pid) {
     const ProcessDir dir = TRY(ProcessDir::open(pid));
     ServerIdentity server;
     server.process = TRY(read_facts(dir, pid));
+    if (may_be_overwritten(server.process)) {
+        std::vector<std::string> argv = original_argv(dir);
+        if (!argv.empty()) server.process.argv = std::move(argv);
+    }
     server.command = join(server.process.argv);
 
     const std::string root = dir.root_link();

@@ -1,7 +1,8 @@
 // Who runs: facts about a process that the kernel vouches for, and the package that its program belongs to.
 //
 // Nothing here is what a process says of itself on the wire. argv can be rewritten by its owner, so `command`
-// is as trustworthy as the user that runs it; `exe` and `exe_sha256` are the kernel's.
+// is as trustworthy as the user that runs it; `exe` and `exe_sha256` are the kernel's. Node's way of rewriting it
+// (process.title) is undone: original_argv.h.
 //
 //   node /home/u/.npm/_npx/ab12/node_modules/.bin/session-forge
 //   -> exe /usr/bin/node, package session-forge 1.2.0 (npm), package_root …/node_modules/session-forge

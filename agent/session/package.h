@@ -8,7 +8,7 @@
 //   it; else the nearest pyproject.toml upwards with a project name.
 //
 // A relative SCRIPT is taken from the working directory that the process has now; one that has changed it, or
-// has overwritten its argv (process.title), may not be recognised. Shell scripts belong to no package. Every
+// has overwritten its argv in another way than Node's, may not be recognised. Shell scripts belong to no package. Every
 // path is looked up inside the process's own root (/proc/PID/root), so containers work.
 #pragma once
 #include <sys/types.h>

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -67,6 +68,19 @@ std::string ProcessDir::root_link() const {
     return "/proc/" + std::to_string(pid_) + "/root";
 }
 
+std::string ProcessDir::memory(uint64_t address, size_t bytes_max) const {
+    Fd fd = Fd::adopt(::openat(fd_.get(), "mem", O_RDONLY | O_CLOEXEC));
+    std::string bytes(fd ? bytes_max : 0, '\0');
+    size_t filled = 0;
+    while (filled < bytes.size()) {
+        const ssize_t got = ::pread(fd.get(), bytes.data() + filled, bytes.size() - filled, static_cast<off_t>(address + filled));
+        if (got <= 0) break;
+        filled += static_cast<size_t>(got);
+    }
+    bytes.resize(filled);
+    return bytes;
+}
+
 std::string ProcessDir::exec_pathname() const {
     Result<std::string> auxv = read("auxv", kAuxvBytesMax);
     if (!auxv.ok()) return {};
@@ -100,18 +114,26 @@ Result<ProcessStat> parse_stat(const std::string& text) {
     stat.state = text[close + 2];
     constexpr int kParent = 4;
     constexpr int kStart = 22;
+    constexpr int kArgumentsBegin = 48;
+    constexpr int kArgumentsEnd = 49;
+    uint64_t arguments_begin = 0;
     std::string_view rest = std::string_view(text).substr(close + 2);
-    for (int field = 3; field <= kStart; ++field) {
+    for (int field = 3; field <= kArgumentsEnd; ++field) {
         const size_t space = rest.find(' ');
         const std::string_view word = rest.substr(0, space);
         uint64_t number = 0;
-        if (field == kParent || field == kStart) {
+        if (field == kParent || field == kStart || field >= kArgumentsBegin) {
             if (std::from_chars(word.data(), word.data() + word.size(), number).ec != std::errc())
                 return malformed;
             if (field == kParent) stat.parent_pid = static_cast<pid_t>(number);
             if (field == kStart) stat.start_time = number;
+            if (field == kArgumentsBegin) arguments_begin = number;
+            if (field == kArgumentsEnd) stat.argv_bytes = number - arguments_begin;
         }
-        if (space == std::string_view::npos && field < kStart) return malformed;
+        if (space == std::string_view::npos) {
+            if (field < kStart) return malformed;
+            break;
+        }
         rest = rest.substr(space + 1);
     }
     return stat;

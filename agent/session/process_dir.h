@@ -20,6 +20,7 @@ struct ProcessStat {
     char state = 0;
     pid_t parent_pid = 0;
     uint64_t start_time = 0;
+    uint64_t argv_bytes = 0;  // length of the command line; 0 where it is not ours to know
 };
 
 class ProcessDir {
@@ -33,6 +34,8 @@ class ProcessDir {
     Result<ProcessStat> stat() const;
     // The link /proc/PID/root itself, to be opened.
     std::string root_link() const;
+    // What can be read from `address` on.
+    std::string memory(uint64_t address, size_t bytes_max) const;
     // The pathname the program was executed by (AT_EXECFN); empty where it cannot be read.
     std::string exec_pathname() const;
 

@@ -237,10 +237,9 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
     TRY_VOID(tracee.prepare_calls(status_value(pid, "Seccomp") != 0));
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
         if (descriptors.empty()) return {};
-        // The mode is the file's, not the descriptor's: the original gets what the server has now.
         int flags = fcntl(original, F_GETFL);
         int wanted = (flags & ~O_NONBLOCK) | (descriptors.front().status_flags & O_NONBLOCK);
-        if (flags >= 0 && wanted != flags) (void)fcntl(original, F_SETFL, wanted);
+        if (back.mode == HandBack::Mode::of_replacement && flags >= 0 && wanted != flags) (void)fcntl(original, F_SETFL, wanted);
         return swap_back(tracee, pidfd, descriptors, all.registrations, original);
     };
     TRY_VOID(give(inputs, back.original_input));

@@ -71,6 +71,9 @@ struct HandBack {
     cg_channel_key new_input{}, new_output{};
     int original_input = -1, original_output = -1;
     int replacement_output = -1;  // the agent's end, to be emptied
+    // O_NONBLOCK is the file's, not the descriptor's: the originals get what the replacements have now, or keep theirs.
+    enum class Mode { of_replacement, kept };
+    Mode mode = Mode::of_replacement;
 };
 // ErrorKind::limit: the client does not read, so the rest could not be copied; nothing was changed.
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);

@@ -19,6 +19,10 @@ class TestFiles(EndToEnd):
         files = sorted((ROOT / "policies").rglob("*.json"))
         self.assertTrue(files)
         shipped = [f for f in files if "version" in json.loads(f.read_text()) and "schema" not in f.name]
+        place = self.directory()
+        for number, file in enumerate(shipped):
+            shipped[number] = place / file.name
+            shipped[number].write_bytes(file.read_bytes())  # in a clone others may be able to write them
         done = callgate("check", *shipped)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
@@ -36,6 +40,27 @@ class TestFiles(EndToEnd):
     def test_check_of_one_bad_file_among_good_ones(self):
         done = callgate("check", self.write(policy({"package": "x"})), self.write("{ not json"))
         self.assertEqual(done.returncode, 1)
+
+    def test_check_says_what_run_would_say_of_the_file(self):
+        """And what is wrong inside, where it can be read; a remedy each time."""
+        place, good = self.directory(), json.dumps(policy({"package": "x"}))
+        for name, text, mode in (("group.json", good, 0o664), ("world.json", good.replace("tools", "tols"), 0o646)):
+            (place / name).write_text(text)
+            (place / name).chmod(mode)
+        (place / "link.json").symlink_to("group.json")
+        os.mkfifo(place / "fifo.json")
+        (place / "large.json").write_bytes(b" " * ((16 << 20) + 1))
+        (place / "directory.json").mkdir()
+        for name, said in (("group.json", ("chmod go-w",)), ("world.json", ("chmod go-w", "tols")), ("link.json", ("symbolic link",)),
+                           ("fifo.json", ("not a regular file",)), ("large.json", ("larger than 16 MiB", "split it")),
+                           ("directory.json", ("is a directory", "*.json")), ("none.json", ("No such file",))):
+            with self.subTest(name):
+                done = callgate("check", place / name)
+                self.assertEqual(done.returncode, 1)
+                for words in said:
+                    self.assertIn(words, done.stdout)
+                self.assertIn(str(place / name), done.stdout)
+                self.assertNotIn("ok (", done.stdout)
 
     def test_version_and_help(self):
         done = callgate("version")

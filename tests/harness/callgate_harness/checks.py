@@ -130,7 +130,8 @@ class EndToEnd(unittest.TestCase):
 
     def assert_nothing_left(self, agent):
         def left():
-            return [(kind, i) for kind, i in agent.bpf if i in bpf_alive(kind)]
+            alive = {kind: bpf_alive(kind) for kind in {kind for kind, _ in agent.bpf}}
+            return [(kind, i) for kind, i in agent.bpf if i in alive[kind]]
         # Programs and maps are freed after an RCU grace period, so a moment may pass.
         wait_for(lambda: not left(), "BPF objects gone", seconds=10, interval=0.05)
         self.assertFalse(agent.control_path.exists(), "the control socket is still there")

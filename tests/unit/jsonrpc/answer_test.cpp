@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+#include <set>
+
 namespace callgate {
 namespace {
 
@@ -57,12 +60,28 @@ TEST(Answer, Refusal) {
     append_refusal(out, "1", Refusal::duplicate_key, 17);
     append_refusal(out, "", Refusal::not_json, 0);
     EXPECT_EQ(out,
-              R"({"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Invalid Request: duplicate_key",)"
+              R"({"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Invalid Request: an object has the same key )"
+              R"(twice, and parsers differ in which of the two they take. Refused by callgate before it reached the server.",)"
               R"("data":{"refused":"duplicate_key","offset":17}}})"
               "\n"
-              R"({"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error: not_json",)"
+              R"({"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error: this is not JSON (RFC 8259). )"
+              R"(Refused by callgate before it reached the server.",)"
               R"("data":{"refused":"not_json","offset":0}}})"
               "\n");
+}
+
+// Every reason has an explanation of its own, and none is the audit's token.
+TEST(Answer, RefusalsAreExplained) {
+    std::set<std::string_view> explanations;
+    for (int value = 0; value <= static_cast<int>(Refusal::incomplete); ++value) {
+        const auto refusal = static_cast<Refusal>(value);
+        EXPECT_NE(name(refusal), "unknown");
+        EXPECT_TRUE(explanations.insert(explanation(refusal)).second) << name(refusal);
+        EXPECT_EQ(explanation(refusal).find('_'), std::string_view::npos) << name(refusal);
+        std::string out;
+        append_refusal(out, "1", refusal, 0);
+        EXPECT_TRUE(nlohmann::json::accept(out)) << out;
+    }
 }
 
 TEST(Answer, JsonStringEscapesWhatCouldEndALineAnywhere) {

@@ -102,9 +102,10 @@ TEST_F(Store, FilesThatOthersCouldHaveWrittenAreRefused) {
     ASSERT_EQ(mkdir((directory_ + "/dir.json").c_str(), 0700), 0);
     const PolicyStore store = load();
     EXPECT_THAT(problems(store),
-                ElementsAre("dir.json: is not a regular file", "fifo.json: is not a regular file",
+                ElementsAre("dir.json: is a directory, not a regular file; name its files, as in " + directory_ + "/dir.json/*.json",
+                            "fifo.json: is not a regular file; put the policy into one",
                             "group.json: can be written by others than its owner; chmod go-w it",
-                            "link.json: is a symbolic link, not a regular file",
+                            "link.json: is a symbolic link, not a regular file; put the policy itself in its place",
                             "other.json: can be written by others than its owner; chmod go-w it"));
     EXPECT_EQ(store.policies().size(), 1u);
 }
@@ -112,7 +113,7 @@ TEST_F(Store, FilesThatOthersCouldHaveWrittenAreRefused) {
 TEST_F(Store, FilesThatAreTooLargeAreRefused) {
     write("a.json", "");
     ASSERT_EQ(truncate((directory_ + "/a.json").c_str(), (off_t{16} << 20) + 1), 0);
-    EXPECT_THAT(problems(load()), ElementsAre("a.json: is larger than 16777216 bytes"));
+    EXPECT_THAT(problems(load()), ElementsAre("a.json: is larger than 16 MiB, which no policy needs; split it into one file for each server"));
 }
 
 TEST_F(Store, NoPolicyNamesTheServer) {

@@ -67,6 +67,12 @@ TEST(Identity, FactsOfARunningProcess) {
     EXPECT_FALSE(facts->user.empty());
 }
 
+std::string own_command_line() {
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+}
+ProcessStat read_own_stat() { return ProcessDir::open(getpid())->stat().value(); }
+
 TEST(Identity, ChainOfParentsEndsAtInit) {
     Child child({"/bin/sleep", "1000"});
     Result<PeerIdentity> peer = identify_peer(child.pid());
@@ -100,6 +106,8 @@ TEST(Identity, StatOfHostileNames) {
     EXPECT_EQ(stat->start_time, 123456u);
     EXPECT_FALSE(parse_stat("").ok());
     EXPECT_FALSE(parse_stat("77 (a) S 12").ok());
+    EXPECT_EQ(stat->argv_bytes, 0u);
+    EXPECT_EQ(read_own_stat().argv_bytes, own_command_line().size());
 }
 
 TEST(Identity, ServerOfARealRuntime) {

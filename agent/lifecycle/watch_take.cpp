@@ -1,0 +1,138 @@
+// From a decision to a session: the take-over of one process, and what is remembered of it.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "lifecycle/watch_state.h"
+
+namespace callgate {
+
+// Walks up to the process that started the server: the nearest ancestor that does not have the server's input itself.
+PeerIdentity Watcher::State::client_of(pid_t server, const cg_channel_key& input) {
+    pid_t pid = parent_of(server);
+    for (int step = 0; step < 16 && pid > 1; ++step) {
+        if (!(channel_of(pid, 0).channel == input)) break;
+        pid = parent_of(pid);
+    }
+    auto peer = identify_peer(pid);
+    return peer ? std::move(*peer) : PeerIdentity();
+}
+
+Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread) {
+    if (!thread.tracee) {
+        // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
+        if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
+        auto tracee = Tracee::stop(plan.pid, help.while_waiting);
+        if (!tracee) return explain_refusal(plan.pid, tracee.error());
+        thread.tracee = std::move(*tracee);
+        thread.hold = help.caught(plan.pid);
+    }
+    return take_over({plan.pid, plan.input, plan.output}, thread, help);
+}
+
+// Another process has the session's input too and reads it, or may: it gets the very replacement that the session's
+// server has, so that the two share it as they shared the original, and nothing that waits in it is lost. `pid` has
+// been taken over, so what it holds now is its own, and nothing in it has been judged.
+bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
+    for (pid_t holder : session.pids) {
+        auto pidfd = open_pidfd(holder);
+        auto held = find_descriptors(holder, session.new_input, session.new_output);
+        if (!pidfd || !held) continue;
+        auto fetch = [&](const cg_channel_key& channel, int access) {
+            for (const ProcessDescriptor& each : held->channels)
+                if (each.channel == channel && (each.kind != ChannelKind::pipe || (each.status_flags & O_ACCMODE) == access))
+                    if (auto copy = fetch_descriptor(*pidfd, each.number)) return std::move(*copy);
+            return Fd();
+        };
+        Fd input = fetch(session.new_input, O_RDONLY), output = fetch(session.new_output, O_WRONLY);
+        if (!input || !output) continue;
+        // What the session has is in use: the original, whose mode `pid` has, is the agent's own by now.
+        HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get(), HandBack::Mode::kept};
+        if (!callgate::hand_back(pid, change, help.while_waiting)) return false;
+        session.pids.push_back(pid);
+        govern(session.id, pid);
+        return true;
+    }
+    return false;
+}
+
+void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match) {
+    auto ends = stop_and_take(plan, thread);
+    if (!ends) {
+        candidates.erase(plan.input);
+        if (!open_pidfd(plan.pid)) return programs->forget(plan.input);
+        if (ends.error().kind == ErrorKind::gone) return;
+        ++failed;
+        bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
+        std::string reason = ran_out ? "the hold ran out: its first bytes were read before they could be judged"
+                                     : ends.error().text();
+        report_blind(plan.pid, server, match, reason);
+        thread = {};
+        if (!ran_out || match.policy->on_blind() == OnBlind::kill) return programs->forget(plan.input);
+        Plan late = plan;
+        late.start = Opening::Start::midway;
+        late.remark = reason;
+        return take(late, {}, std::move(server), match);
+    }
+    durations.add(monotonic_ns() - plan.since_ns);
+    ++taken;
+    candidates.erase(plan.input);
+    if (auto known = by_original.find(plan.input); known != by_original.end()) {
+        Session& session = sessions[known->second];
+        if (session.match.policy == match.policy && join(session, plan.pid, *ends)) {
+            events.joined(session.id, std::move(server));
+            if (!ends->unread.empty()) events.late_bytes(session.id, std::move(ends->unread));
+            return;
+        }
+        std::string superseded = session.id;
+        forget_session(superseded, false);
+        events.superseded(superseded);
+    }
+    PeerIdentity client = client_of(plan.pid, plan.input);
+    Session session{new_id(), {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
+    // The original stays watched: a thread that was reading it during the swap is caught there.
+    cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
+    (void)programs->watch(plan.input, mark);
+    by_original[session.input] = session.id;
+    by_replacement[session.new_input] = session.id;
+    by_replacement[session.new_output] = session.id;
+    TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
+                             plan.start, names_a_program(*match.policy), plan.remark};
+    govern(session.id, plan.pid);
+    sessions[session.id] = std::move(session);
+    events.taken(std::move(taken_server));
+}
+
+std::string Watcher::State::new_id() { return std::string(ids.next(realtime_ns() / 1'000'000).view()); }
+
+void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason) {
+    BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false, {}};
+    if (auto peer = identify_peer(parent_of(pid))) blind.client = std::move(*peer);
+    if (match.policy->on_blind() == OnBlind::kill) {
+        if (auto pidfd = open_pidfd(pid))
+            blind.killed = syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) == 0;
+    }
+    events.blind(std::move(blind));
+}
+
+// A server that was released because it speaks another protocol stays watched: should it be sent MCP after all, the
+// read is held and it is taken over again.
+void Watcher::State::forget_session(const std::string& id, bool released_alive) {
+    auto found = sessions.find(id);
+    if (found == sessions.end()) return;
+    Session& session = found->second;
+    ungovern(session);
+    if (released_alive) {
+        candidates[session.input] = Candidate{std::move(session.server), session.match, session.output, 0, true};
+    } else {
+        programs->forget(session.input);
+    }
+    by_original.erase(session.input);
+    by_replacement.erase(session.new_input);
+    by_replacement.erase(session.new_output);
+    sessions.erase(found);
+}
+
+}  // namespace callgate
