@@ -139,10 +139,10 @@ struct cg_exempt {
     __u16 padding[3];
 };
 
-/* Key of `peers`: a connection, as its client sees it. Of another namespace than the listener's it is none of a local
- * client: every container has a 127.0.0.1, and many have the same other addresses. */
+/* Key of `peers`: a connection, as its client sees it. The namespace tells clients with the same addresses apart: every
+ * container has a 127.0.0.1, and many have the same other addresses. */
 struct cg_connection {
-    __u32 netns; /* of the client */
+    __u32 netns; /* of the client; 0: whichever */
     __u16 family;
     __u16 client_port;
     __u16 server_port;
@@ -151,7 +151,7 @@ struct cg_connection {
     __u8 server[16];
 };
 
-/* Who called connect(2). */
+/* Who called connect(2). Of netns 0: all zero where several connections have these addresses. */
 struct cg_peer {
     __u32 tgid;
     __u32 uid;

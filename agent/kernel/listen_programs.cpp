@@ -73,10 +73,16 @@ std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAdd
     key.server_port = server.port();
     client.bytes(key.client);
     server.bytes(key.server);
-    cg_peer peer;
-    if (bpf_map_lookup_elem(state_->peers, &key, &peer)) return std::nullopt;
-    bpf_map_delete_elem(state_->peers, &key);
-    return peer;
+    auto take = [&](uint32_t of_namespace) -> std::optional<cg_peer> {
+        key.netns = of_namespace;
+        cg_peer peer;
+        if (bpf_map_lookup_elem(state_->peers, &key, &peer)) return std::nullopt;
+        bpf_map_delete_elem(state_->peers, &key);
+        return peer.tgid ? std::optional(peer) : std::nullopt;
+    };
+    auto near = take(netns), far = take(0);
+    // A connection to a loopback address does not leave its namespace.
+    return near || server.is_loopback() ? near : far;
 }
 
 ListenPrograms::Maps ListenPrograms::maps() const { return state_->maps; }
