@@ -29,14 +29,15 @@
 #define CG_CONNECTING_MAX 16384    /* connections being made to a steered port; full: the peer stays an address */
 #define CG_PEERS_MAX 65536         /* connections made and not accepted yet; least recently used ones go */
 
-/* A pipe or AF_UNIX stream socket: its inode. pipefs and sockfs number theirs from one counter. */
+/* A pipe or stream socket: its inode. pipefs and sockfs number theirs from one counter. */
 struct cg_channel_key {
     __u64 inode;
     __u32 device; /* kernel encoding of s_dev */
     __u32 padding;
 };
 
-enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2 };
+/* CG_KIND_TCP: a connection that a server had accepted before its listener was steered. */
+enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2, CG_KIND_TCP = 3 };
 
 /* What is not in the map is nobody's business. */
 enum cg_channel_state {

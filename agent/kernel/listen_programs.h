@@ -31,6 +31,8 @@ class ListenPrograms {
     // known by its addresses, unless several have the same. Nothing: a client elsewhere, or one that connected before its
     // port was steered.
     std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const;
+    // Who made a connection from before, where it was found out otherwise.
+    void add_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, const cg_peer& peer);
     Maps maps() const;
 
   private:
