@@ -29,10 +29,10 @@ struct HttpGate::State {
     void close() { closing = true; }
     void finish_exchange();
     // --- what is not HTTP
-    bool is_other_protocol(std::string_view read) const;
-    static bool is_whole_line(std::string_view read);
+    enum class Opening : uint8_t { undecided, request, other_protocol };
+    static Opening opening_of(std::string_view read);
     void start_tunnel(std::string_view reason);
-    void start_watched_tunnel();
+    void start_watched_tunnel(std::string_view reason);
     void open_tunnel(std::string_view reason);
     void become_blind(std::string_view reason);
     void take_tunnelled_client(std::string_view bytes);
@@ -58,6 +58,7 @@ struct HttpGate::State {
     void client_end_in_request();
     // What two readers could read differently, or nobody here can read.
     void refuse_head(const HttpProblem& problem, std::string_view read);
+    bool may_be_another_protocol(const HttpProblem& problem, std::string_view read) const;
     void refuse_body(const HttpProblem& problem);
     void refuse_request(int status, std::string_view reason);
 
@@ -152,7 +153,7 @@ struct HttpGate::State {
     std::string_view passage_reason;
     std::string blind_held;           // of the server, while it is blind
     bool tunnel_is_watched = false;   // until the server has said something: it must not be HTTP
-    size_t tunnel_version_bytes = 0;  // of "HTTP/1." at the end of what the client has sent
+    size_t tunnel_version_bytes = 0;  // of " HTTP/" at the end of what the client has sent
     std::string tunnel_head;          // the server's first bytes, until it is known what they are
     bool closing = false;
     bool client_ended = false, server_ended = false;

@@ -12,6 +12,7 @@
 namespace callgate {
 namespace {
 
+constexpr std::string_view kNotHttp = "not HTTP";
 constexpr std::string_view kHiddenRequest = "a body that begins like a request";
 // White space before JSON; after more of it the body is taken for JSON unseen.
 constexpr size_t kWhiteSpaceBytes = 1024;
@@ -105,18 +106,20 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
         case HeadFramer::Found::complete:
             break;
         case HeadFramer::Found::more:
-            if (is_whole_line(bytes) && is_other_protocol(bytes)) start_watched_tunnel();
+            if (first_message && opening_of(bytes) == Opening::other_protocol) start_watched_tunnel(kNotHttp);
             return 0;
         case HeadFramer::Found::refused:
-            refuse_head(request_framer.problem(), bytes.substr(0, request_framer.problem().offset + 1));
+            // What it is, the rest of the line will show.
+            if (may_be_another_protocol(request_framer.problem(), bytes) && opening_of(bytes) == Opening::undecided) return 0;
+            refuse_head(request_framer.problem(), bytes);
             return 0;
         case HeadFramer::Found::not_http:
         case HeadFramer::Found::tls:
         case HeadFramer::Found::http2:
             if (!first_message) {
-                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes.substr(0, request_framer.begin() + 1));
+                refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes);
             } else if (found == HeadFramer::Found::not_http) {
-                start_watched_tunnel();
+                start_watched_tunnel(kNotHttp);
             } else {
                 become_blind(found == HeadFramer::Found::tls ? "TLS" : "HTTP/2");
             }
@@ -129,7 +132,7 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
     const HttpProblem problem = exchange.head.parse(exchange.head_bytes);
     if (!problem.ok()) {
         exchange.in_hand = false;
-        refuse_head({problem.refusal, begin + problem.offset}, bytes.substr(0, end));
+        refuse_head({problem.refusal, begin + problem.offset}, bytes);
         return 0;
     }
     first_message = false;
@@ -141,8 +144,7 @@ void HttpGate::State::request_begun() {
     HttpExchange& e = exchange;
     const Fields& fields = e.head.fields;
     e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
-    // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them.
-    if (e.head.is("CONNECT")) return refuse_request(501, "CONNECT, which is for proxies");
+    if (e.head.is("CONNECT")) return e.body.done() ? pass_request() : refuse_request(400, "CONNECT with a body");
     e.governed = may_reach(e.head.path, policy_path) || sessions.takes_messages_at(*facts, e.head.path);
     if (!e.governed) {
         const bool may_be_left_unread = judge.enforcing() && e.has_length_body() && !e.body.done();
@@ -317,13 +319,19 @@ void HttpGate::State::forward_without_body() {
     ++passed;
 }
 
-// `read`: all that decided it, so that the answer does not depend on what has come behind it.
+// `read`: all that has come of it. The record counts what the refusal needed, which does not depend on the pieces.
 void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view read) {
-    if (problem.refusal != HttpRefusal::leading_whitespace && is_other_protocol(read)) return start_watched_tunnel();
-    record_refusal(status_of(problem.refusal), name(problem.refusal), read.size());
+    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request) return start_watched_tunnel(kNotHttp);
+    record_refusal(status_of(problem.refusal), name(problem.refusal), std::min(problem.offset + 1, read.size()));
     if (!judge.enforcing()) return start_tunnel("malformed HTTP");
     answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));
     close();
+}
+
+// Not where the connection is HTTP already, nor where what is wrong stands before the first line.
+bool HttpGate::State::may_be_another_protocol(const HttpProblem& problem, std::string_view read) const {
+    return first_message && problem.refusal != HttpRefusal::leading_whitespace &&
+           problem.offset >= std::min(read.find_first_not_of("\r\n"), read.size());
 }
 
 void HttpGate::State::refuse_body(const HttpProblem& problem) {

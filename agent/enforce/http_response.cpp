@@ -181,8 +181,12 @@ void HttpGate::State::response_complete() {
 void HttpGate::State::upgrade() {
     HttpExchange& e = exchange;
     if (e.head.is("CONNECT")) {
+        // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them. A body, which
+        // nothing of a tunnel has, gives them away, or what they send next.
+        const bool has_body = e.answer.fields.has(KnownField::content_length) || e.answer.fields.has(KnownField::transfer_encoding);
+        if (has_body && judge.enforcing()) return answer_bad_gateway("it took CONNECT for a request like any other");
         to_client.append(e.answer_bytes);
-        return start_tunnel("CONNECT");
+        return start_watched_tunnel("CONNECT");
     }
     const std::string_view protocol = e.head.upgrade();
     if (e.canonical || protocol.empty()) return bad_response("it changes to a protocol that nobody asked for", e.answer_bytes);

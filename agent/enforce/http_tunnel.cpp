@@ -1,6 +1,7 @@
 // What is not HTTP, or cannot be read: it passes both ways as it comes, or not at all. The first line of a connection
 // decides; where it is no request, an HTTP server behind might still skip it and read the next one.
 #include <algorithm>
+#include <array>
 
 #include "audit/safe_text.h"
 #include "enforce/http_gate_state.h"
@@ -8,42 +9,52 @@
 namespace callgate {
 namespace {
 
-constexpr std::string_view kHttp = "HTTP/1.";
+// A response begins with it, and in a request line a blank and this stand before the version.
+constexpr std::string_view kVersion = "http/";
 // What splits a request line for some reader (Python's splits at all of these), and nothing else does.
 constexpr std::string_view kBlank = " \t\v\f\x1c\x1d\x1e\x1f\x85\xa0";
+// Without CONNECT, which is a word of other protocols too.
+constexpr std::array<std::string_view, 8> kMethods = {"get", "head", "post", "put", "delete", "options", "trace", "patch"};
+// Longest first line that is waited for while it may be either; more than the name of any host.
+constexpr size_t kFirstLineBytes = 512;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    for (char& c : out) c = lower(c);
     return out;
 }
 
-// A first line that some HTTP server may take for a request, be it malformed. Other protocols begin with a word, too.
-bool may_be_request_line(std::string_view line) {
-    const std::string text = lower(line.substr(0, kHttpTargetBytesMax));
-    if (text.find("http/") != text.npos) return true;
+bool is_blank(char c) { return kBlank.find(c) != kBlank.npos; }
+
+bool is_control(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && !is_blank(c)) || byte == 0x7f;
+}
+
+// The beginning of a line that some HTTP server may take for a request, be it malformed. Other protocols begin with a
+// word, too. What is true of it stays true of the whole line.
+bool may_be_request_line(std::string_view text) {
+    if (text.find(kVersion) != text.npos) return true;
     const size_t space = text.find_first_of(kBlank);
     const size_t target = space == text.npos ? text.npos : text.find_first_not_of(kBlank, space);
     if (target == text.npos) return false;
     return text[target] == '/' || text[target] == '*' || text.compare(target, 4, "http") == 0;
 }
 
-std::string_view without_line_ends(std::string_view bytes) {
-    bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
-    return bytes;
-}
-
 }  // namespace
 
-// `read`: what has come of the connection, as far as it was needed to see that it is no good request.
-bool HttpGate::State::is_other_protocol(std::string_view read) const {
-    const std::string_view text = without_line_ends(read);
-    const std::string_view line = text.substr(0, text.find_first_of(std::string_view("\r\n\0", 3)));
-    return first_message && !line.empty() && !may_be_request_line(line);
-}
-
-bool HttpGate::State::is_whole_line(std::string_view read) {
-    return without_line_ends(read).find('\n') != read.npos;
+// `read`: all that has come of the connection. The same whatever pieces it came in: what is decided stays so.
+HttpGate::State::Opening HttpGate::State::opening_of(std::string_view read) {
+    read.remove_prefix(std::min(read.find_first_not_of("\r\n"), read.size()));
+    const std::string line = lower(read.substr(0, std::min(read.find_first_of(std::string_view("\r\n\0", 3)), kFirstLineBytes)));
+    const std::string_view word = std::string_view(line).substr(0, line.find_first_of(kBlank));
+    // One alone may still become TLS.
+    if (word.size() > 1 && std::any_of(word.begin(), word.end(), is_control)) return Opening::other_protocol;
+    if (may_be_request_line(line)) return Opening::request;
+    if (line.size() == read.size() && line.size() < kFirstLineBytes) return Opening::undecided;
+    return std::find(kMethods.begin(), kMethods.end(), line) != kMethods.end() ? Opening::request : Opening::other_protocol;
 }
 
 void HttpGate::State::start_tunnel(std::string_view reason) {
@@ -51,9 +62,9 @@ void HttpGate::State::start_tunnel(std::string_view reason) {
     open_tunnel(reason);
 }
 
-void HttpGate::State::start_watched_tunnel() {
+void HttpGate::State::start_watched_tunnel(std::string_view reason) {
     tunnel_is_watched = judge.enforcing();
-    start_tunnel("not HTTP");
+    start_tunnel(reason);
 }
 
 void HttpGate::State::open_tunnel(std::string_view reason) {
@@ -73,11 +84,15 @@ void HttpGate::State::become_blind(std::string_view reason) {
 
 // Until the server has answered in its own protocol, nothing goes to it that could be a request of HTTP.
 void HttpGate::State::take_tunnelled_client(std::string_view bytes) {
+    if (closing) return;
     size_t end = bytes.size();
     for (size_t i = 0; tunnel_is_watched && i < end; ++i) {
-        if (bytes[i] != kHttp[tunnel_version_bytes]) tunnel_version_bytes = 0;
-        if (bytes[i] == kHttp[tunnel_version_bytes]) ++tunnel_version_bytes;
-        if (tunnel_version_bytes == kHttp.size()) end = i;
+        if (is_blank(bytes[i]) || bytes[i] == '\r') {
+            tunnel_version_bytes = 1;
+        } else if (tunnel_version_bytes > 0) {
+            tunnel_version_bytes = lower(bytes[i]) == kVersion[tunnel_version_bytes - 1] ? tunnel_version_bytes + 1 : 0;
+        }
+        if (tunnel_version_bytes > kVersion.size()) end = i;
     }
     counts.foreign_bytes += end;
     to_server.append(bytes.substr(0, end));
@@ -91,8 +106,9 @@ void HttpGate::State::take_tunnelled_server(std::string_view bytes) {
         return;
     }
     tunnel_head.append(bytes);
-    if (tunnel_head.starts_with(kHttp)) return cut("the server took for HTTP what is none");
-    if (kHttp.starts_with(tunnel_head)) return;
+    const std::string start = lower(std::string_view(tunnel_head).substr(0, kVersion.size()));
+    if (start == kVersion) return cut("the server took for HTTP what is none");
+    if (kVersion.starts_with(start)) return;
     tunnel_is_watched = false;
     to_client.append(std::exchange(tunnel_head, {}));
 }

@@ -7,6 +7,8 @@ from governed_http import (CPP_HTTP, PYTHON, PYTHON_HTTP, ROOT, HttpConnection, 
                            wait_for)
 
 MARK = b"smuggled-mark"
+# Good requests whose body a server that leaves it unread would take for the next one: refused, not passed.
+HIDING = {"body_that_looks_like_a_request"}
 DENIED = json.dumps({"jsonrpc": "2.0", "id": 66, "method": "tools/call",
                      "params": {"name": "delete_note", "arguments": {"a": MARK.decode()}}}).encode()
 AFTER = b"GET /after-mark HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -92,6 +94,9 @@ def smuggled():
     yield "many fields", post(b"Host: a", *[b"X-%d: y" % n for n in range(3000)], length)
     yield "a long target", post(b"Host: a", length).replace(b"/mcp", b"/" + b"m" * 70000, 1)
     yield "a second one in the body of a GET", b"GET /x HTTP/1.1\r\nHost: a\r\n" + length + b"\r\n\r\n" + DENIED
+    yield "in the body of a GET", b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
+    yield "in the body of a CONNECT", b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
+    yield "behind a CONNECT", b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" + inner
     yield "behind a good one", post(b"Host: a", b"Content-Length: %d" % len(harmless), body=harmless) + inner
     yield "behind a bad one", post(b"Host: a", b"Content-Length: x", body=b"") + inner
     yield "behind a HEAD", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + inner
@@ -141,7 +146,7 @@ class TestCorpus(Smuggling):
         self.govern()
         checked = 0
         for case in corpus():
-            if case["end"] != "complete" or not case["requests"] or case["requests"][0]["method"] == "CONNECT":
+            if case["end"] != "complete" or not case["requests"] or case["requests"][0]["method"] == "CONNECT" or case["name"] in HIDING:
                 continue
             checked += 1
             is_mcp = any("jsonrpc" in request["body"] for request in case["requests"])
@@ -157,6 +162,19 @@ class TestCorpus(Smuggling):
                 else:
                     self.assertEqual(got, expected)
         self.assertGreater(checked, 40)
+
+    def test_what_could_hide_a_request_is_not_delivered(self):
+        server = self.server(CPP_HTTP, logged=True)
+        agent = self.govern()
+        cases = [case for case in corpus() if case["name"] in HIDING]
+        self.assertEqual(len(cases), len(HIDING))
+        for case in cases:
+            with self.subTest(case=case["name"]):
+                before = len(server.received())
+                self.assertTrue(everything(server, case["bytes"]).startswith(b"HTTP/1.1 400 "))
+                self.settle(server)
+                self.assertEqual(server.received()[before:], b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
+        self.assertEqual(agent.status()["frames"]["refused"], len(cases))
 
 
 class TestDeniedCalls(Smuggling):

@@ -21,6 +21,8 @@ struct Case {
     size_t frame_bytes_max = kFrameBytesDefault;
 };
 
+inline void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+
 class HttpExchanges : public ::testing::TestWithParam<Case> {};
 
 // What INSTANTIATE_TEST_SUITE_P names a row by.
