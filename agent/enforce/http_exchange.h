@@ -43,6 +43,7 @@ struct HttpExchange {
     bool canonical = false;      // as a request of ours: it was judged, or asks for events
     bool has_messages = false;   // JSON-RPC
     bool opens_session = false;  // an initialize whose session has no name yet
+    std::string_view session_end;  // why its session is over with it; empty: it is not
     HttpSessions::Pointer session;
     std::vector<std::string> waiting_ids;  // keys of its requests that have no answer yet
 

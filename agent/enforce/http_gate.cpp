@@ -156,7 +156,8 @@ void HttpGate::State::finish_exchange() {
     } else {
         forget_unanswered(Unanswered::stay_charged);
     }
-    if (exchange.opens_session) sessions.end(exchange.session, "its initialize had no answer");
+    if (exchange.opens_session) exchange.session_end = "its initialize had no answer";
+    if (!exchange.session_end.empty()) sessions.end(exchange.session, exchange.session_end);
     const HttpSessions::Pointer session = exchange.session;
     set_session(nullptr);
     if (session && session->stream == &gate) sessions.end(session, "its stream ended");

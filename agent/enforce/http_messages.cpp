@@ -22,7 +22,10 @@ void HttpGate::State::session_of_response() {
     const bool is_good = e.answer.status >= 200 && e.answer.status < 300;
     const std::string path = loosest_path(e.head.path);
     if (std::exchange(e.opens_session, false)) {
-        if (!is_good) return sessions.end(e.session, "its initialize failed");
+        if (!is_good) {
+            e.session_end = "its initialize failed";
+            return;
+        }
         if (!has_name) return sessions.name_by_peer(e.session, {});
         return sessions.name_by_header(e.session, given.value, path);
     }
@@ -37,8 +40,8 @@ void HttpGate::State::session_of_response() {
     }
     if (e.session->path != path) return;
     // To other methods a server answers so where it only has no route for them.
-    if (e.answer.status == 404 && e.has_messages) sessions.end(e.session, "the server does not know it any more");
-    if (is_good && e.head.is("DELETE")) sessions.end(e.session, "its client ended it");
+    if (e.answer.status == 404 && e.has_messages) e.session_end = "the server does not know it any more";
+    if (is_good && e.head.is("DELETE")) e.session_end = "its client ended it";
 }
 
 // A whole response body; unchanged, it goes on with the bytes and the framing that it came with.

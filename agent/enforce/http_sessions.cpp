@@ -41,11 +41,12 @@ std::string path_key(const HttpFacts& facts, std::string_view path) {
 }
 
 std::string peer_key(const HttpFacts& facts, std::string_view client_name) {
-    std::string who = facts.peer_is_local()
+    const std::string who = facts.peer_is_local()
                           ? std::to_string(facts.peer.process.uid) + " " + facts.peer.process.exe
                           : facts.peer_host();
-    who.append("\n").append(client_name);
-    return key_of(facts, HttpSessionKind::peer, who);
+    // The length says where the name ends, whatever is in it.
+    const std::string name_and_peer = std::to_string(client_name.size()) + " " + std::string(client_name) + who;
+    return key_of(facts, HttpSessionKind::peer, name_and_peer);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <zlib.h>
 
 #include "http_exchange_table.h"
+#include "jsonrpc/answer.h"
 
 namespace callgate {
 namespace {
@@ -25,14 +26,17 @@ Case message_row(const char* name, const std::string& json, std::string_view ref
             .to_client = answer(body, "", id.empty() ? "400 Bad Request" : "200 OK") + answer(kDenied1), .denied = 1, .refused = 1,
             .audit = {std::string(kind_and_more) + " " + std::string(refusal), kBadIn}};
 }
-std::string invalid(std::string_view refusal, size_t offset) {
-    return R"(-32600,"message":"Invalid Request: )" + std::string(refusal) + R"(","data":{"refused":")" + std::string(refusal) +
-           R"(","offset":)" + std::to_string(offset) + "}";
+// What is wrong, as it is said to the client's author.
+std::string told(int code, std::string_view kind, std::string_view refusal, size_t offset) {
+    Refusal which = Refusal::none;
+    while (name(which) != refusal) which = static_cast<Refusal>(static_cast<int>(which) + 1);
+    std::string text;
+    append_json_string(text, std::string(kind) + ": " + std::string(explanation(which)) + ". Refused by callgate before it reached the server.");
+    return std::to_string(code) + R"(,"message":)" + text + R"(,"data":{"refused":")" + std::string(refusal) + R"(","offset":)" +
+           std::to_string(offset) + "}";
 }
-std::string parse_error(std::string_view refusal, size_t offset) {
-    return R"(-32700,"message":"Parse error: )" + std::string(refusal) + R"(","data":{"refused":")" + std::string(refusal) +
-           R"(","offset":)" + std::to_string(offset) + "}";
-}
+std::string invalid(std::string_view refusal, size_t offset) { return told(-32600, "Invalid Request", refusal, offset); }
+std::string parse_error(std::string_view refusal, size_t offset) { return told(-32700, "Parse error", refusal, offset); }
 
 std::vector<Case> heads() {
     return {

@@ -144,7 +144,6 @@ TEST_F(HttpSessionsTest, InitializeThatFailsOrIsDeniedOpensNothing) {
     exchange(post(kInitialize), "HTTP/1.1 200 OK\n\n");
     { HttpWire wire(world_); wire.play(client(post(kInitialize))); }
     EXPECT_EQ(world_.sessions->size(), 0u);
-    HttpWorld other(R"({"version":"1","default":"deny","methods":{}})");
     EXPECT_THAT(world_.audit(), ElementsAre("session_start", "c2s request initialize allow", "s2c response initialize pass error", "session_end: its initialize failed",
                                             "session_start", "c2s request initialize allow", "session_end: its initialize had no answer",
                                             "session_start", "c2s request initialize allow", "session_end: its initialize had no answer"));
