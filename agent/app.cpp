@@ -224,6 +224,13 @@ Status start_watcher(App& app) {
         auto shared = std::make_shared<EarlierConnection>(std::move(earlier));
         ring.post([&app, shared] { app.http->adopt(std::move(*shared)); });
     };
+    events.unix_servers.governed = [&app, &ring](std::shared_ptr<const UnixListener> listener) {
+        ring.post([&app, listener = std::move(listener)] { app.http->add_unix(listener); });
+    };
+    events.unix_servers.connection = [&app, &ring](UnixConnection connection) {
+        auto shared = std::make_shared<UnixConnection>(std::move(connection));
+        ring.post([&app, shared] { app.http->adopt_unix(std::move(*shared)); });
+    };
     app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));
     sessions.use_watcher(app.watcher.get());
     app.http->use_watcher(app.watcher.get());

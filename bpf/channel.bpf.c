@@ -4,6 +4,8 @@
 //
 //   on_exec   a program starts with a pipe or AF_UNIX stream socket on 0 and on 1: its input is marked `pending`
 //   on_read   a read of a marked channel has returned bytes: tell the agent, wait (bounded) before they reach user code
+//             or one that has no mark, of a connection that a governed AF_UNIX listener has accepted
+//             or listen(2) on such a socket has succeeded: tell the agent, wait before anything can be accepted
 //   on_exit   a governed process ends: its parent shall learn of it only after the last of its output (see there)
 //   on_fork,
 //   on_exit   who belongs to the scoped process trees
@@ -35,6 +37,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define SYS_readv 19
 #define SYS_recvfrom 45
 #define SYS_recvmsg 47
+#define SYS_listen 50
 #define SYS_preadv2 327
 #define syscall_number(regs) ((__s64)(regs)->orig_ax)
 #define argument_1(regs) ((regs)->di)
@@ -46,6 +49,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define SYS_readv 65
 #define SYS_recvfrom 207
 #define SYS_recvmsg 212
+#define SYS_listen 201
 #define SYS_preadv2 286
 #define syscall_number(regs) ((__s64)(regs)->syscallno)
 #define argument_1(regs) ((regs)->orig_x0)
@@ -74,6 +78,19 @@ struct {
     __type(value, __u32);
 } governed SEC(".maps");
 
+/* Files that governed AF_UNIX listeners are bound to, by inode alone: user space sees other devices than the kernel on some
+ * file systems. Writer: agent. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, CG_UNIX_LISTENERS_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u64);
+    __type(value, __u32);
+} unix_listeners SEC(".maps");
+
+/* Some file is in it. Until then a read of an AF_UNIX socket costs no more here. Writer: agent. */
+bool unix_watched = false;
+
 /* Exits held at once: a held thread keeps its processor, and the agent needs one. 0 where there is only one. */
 const volatile __u32 exit_holds_max = 0;
 __u32 exit_holds = 0;
@@ -81,13 +98,30 @@ __u32 exit_holds = 0;
 /* Some TCP connections are among the channels. Until then a read of one costs nothing here. Writer: agent. */
 bool tcp_watched = false;
 
-/* The channel behind a descriptor of the current process; CG_KIND_NONE where it is nothing that is watched. */
-static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
+static __always_inline struct file* file_of(struct task_struct* task, __u32 fd) {
     struct fdtable* table = BPF_CORE_READ(task, files, fdt);
-    if (!table || fd >= BPF_CORE_READ(table, max_fds)) return CG_KIND_NONE;
+    if (!table || fd >= BPF_CORE_READ(table, max_fds)) return NULL;
     struct file** slots = BPF_CORE_READ(table, fd);
     struct file* file = NULL;
-    if (bpf_probe_read_kernel(&file, sizeof(file), slots + fd) || !file) return CG_KIND_NONE;
+    return bpf_probe_read_kernel(&file, sizeof(file), slots + fd) ? NULL : file;
+}
+
+/* The file that a stream socket of AF_UNIX is bound to: an accepted one has its listener's. 0: none, or no such socket. */
+static __always_inline __u64 bound_file_of(struct task_struct* task, __u32 fd) {
+    struct file* file = file_of(task, fd);
+    if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK) return 0;
+    struct socket* socket = BPF_CORE_READ(file, private_data);
+    if (BPF_CORE_READ(socket, type) != SOCK_STREAM) return 0;
+    struct unix_sock* sk = (struct unix_sock*)BPF_CORE_READ(socket, sk);
+    if (BPF_CORE_READ(sk, sk.__sk_common.skc_family) != AF_UNIX) return 0;
+    struct dentry* bound = BPF_CORE_READ(sk, path.dentry);
+    return bound ? BPF_CORE_READ(bound, d_inode, i_ino) : 0;
+}
+
+/* The channel behind a descriptor of the current process; CG_KIND_NONE where it is nothing that is watched. */
+static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
+    struct file* file = file_of(task, fd);
+    if (!file) return CG_KIND_NONE;
     struct inode* inode = BPF_CORE_READ(file, f_inode);
     __u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
     __u32 kind;
@@ -146,18 +180,26 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
 static __noinline int hold_here(struct cg_event* event) {
     if (!event) return 0;
     __u32 tid = event->tid;
-    bool exits = event->kind == CG_EVENT_EXIT;
+    bool reads = event->kind == CG_EVENT_READ;
+    __u32 seen = CG_COUNT_READ_SEEN, sent = CG_COUNT_READ_SENT;
+    if (event->kind == CG_EVENT_EXIT) {
+        seen = CG_COUNT_EXIT_SEEN;
+        sent = CG_COUNT_EXIT_SENT;
+    } else if (event->kind == CG_EVENT_UNIX_LISTEN) {
+        seen = CG_COUNT_LISTEN_SEEN;
+        sent = CG_COUNT_LISTEN_SENT;
+    }
     struct cg_hold hold = event->hold;
     if (bpf_map_update_elem(&holds, &tid, &hold, BPF_ANY)) {
         count(CG_COUNT_HOLDS_FULL);
         return 0;
     }
-    if (!emit(event, sizeof(*event), exits ? CG_COUNT_EXIT_SEEN : CG_COUNT_READ_SEEN, exits ? CG_COUNT_EXIT_SENT : CG_COUNT_READ_SENT)) {
+    if (!emit(event, sizeof(*event), seen, sent)) {
         bpf_map_delete_elem(&holds, &tid);
         return 0;
     }
     if (wait_for_answer(tid, event->hold.since_ns)) {
-        if (exits) {
+        if (!reads) {
             bpf_map_delete_elem(&holds, &tid);
             return 0;
         }
@@ -167,10 +209,37 @@ static __noinline int hold_here(struct cg_event* event) {
     return 1;
 }
 
+static __noinline int on_unix_listen(struct task_struct* task, __u32 fd) {
+    struct cg_event event = {};
+    event.channel.inode = bound_file_of(task, fd);
+    if (!event.channel.inode) return 0;
+    __u64 id = bpf_get_current_pid_tgid();
+    event.tgid = id >> 32;
+    event.tid = (__u32)id;
+    if (!in_scope(event.tgid)) return 0;
+    event.kind = CG_EVENT_UNIX_LISTEN;
+    event.channel_kind = CG_KIND_UNIX;
+    event.cpu = bpf_get_smp_processor_id();
+    event.hold.state = CG_HOLDING;
+    event.hold.tgid = event.tgid;
+    event.hold.tid = event.tid;
+    event.hold.fd = (__s32)fd;
+    event.hold.since_ns = bpf_ktime_get_ns();
+    hold_here(&event);
+    return 0;
+}
+
+/* A connection that a governed AF_UNIX listener has accepted. */
+static __always_inline bool is_accepted(struct task_struct* task, __u32 fd) {
+    __u64 file = unix_watched ? bound_file_of(task, fd) : 0;
+    return file && bpf_map_lookup_elem(&unix_listeners, &file);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_read, struct pt_regs* regs, long result) {
-    if (result <= 0 || !hold_enabled) return 0;
+    if (result < 0 || !hold_enabled) return 0;
     __s64 number = syscall_number(regs);
+    if (result == 0) return number == SYS_listen ? on_unix_listen(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
     if (number != SYS_read && number != SYS_recvfrom && number != SYS_readv && number != SYS_recvmsg &&
         number != SYS_preadv2)
         return 0;
@@ -180,14 +249,14 @@ int BPF_PROG(on_read, struct pt_regs* regs, long result) {
     event.channel_kind = channel_of(task, fd, &event.channel);
     if (event.channel_kind == CG_KIND_NONE) return 0;
     struct cg_channel* channel = bpf_map_lookup_elem(&channels, &event.channel);
-    if (!channel) return 0;
+    if (channel ? channel->state == CG_PASS : event.channel_kind != CG_KIND_UNIX || !is_accepted(task, fd)) return 0;
     __u64 id = bpf_get_current_pid_tgid();
     event.tgid = id >> 32;
     event.tid = (__u32)id;
     if (!in_scope(event.tgid)) return 0;
     event.kind = CG_EVENT_READ;
-    event.channel_state = channel->state;
-    event.output = channel->output;
+    event.channel_state = channel ? channel->state : CG_ACCEPTED;
+    event.output = channel ? channel->output : event.channel;
     event.cpu = bpf_get_smp_processor_id();
     event.hold.state = CG_HOLDING;
     event.hold.tgid = event.tgid;

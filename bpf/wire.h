@@ -23,6 +23,7 @@
 #define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16
 #define CG_SCOPE_USERS_MAX 64
+#define CG_UNIX_LISTENERS_MAX 4096 /* files of governed AF_UNIX listeners */
 #define CG_LISTENERS_MAX 16384     /* listening sockets in scope; full: counted, the listener is reported blind */
 #define CG_STEERED_MAX 16384       /* addresses that are steered */
 #define CG_EXEMPT_MAX 131072       /* connections of the agent to servers at once */
@@ -43,6 +44,8 @@ enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2, CG_
 enum cg_channel_state {
     CG_PENDING = 1, /* made by an exec; the agent has not said anything yet */
     CG_WATCH = 2,   /* every read of it is held until the agent has looked at the bytes */
+    CG_PASS = 3,    /* an accepted connection that the agent has looked at and left alone */
+    CG_ACCEPTED = 4, /* event only: not in the map, a connection accepted by a governed AF_UNIX listener */
 };
 
 /* Value of `channels`, keyed by the channel a server reads. */
@@ -78,8 +81,9 @@ enum cg_event_kind {
     CG_EVENT_READ = 2,    /* a thread is held after a read */
     CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
     CG_EVENT_EXIT = 4,    /* a governed process ends and is held before anybody is told */
-    CG_EVENT_LISTEN = 5,  /* listen(2) was called; from here on the record is a cg_listen_event */
-    CG_EVENT_LISTENER_GONE = 6,
+    CG_EVENT_UNIX_LISTEN = 5, /* listen(2) on an AF_UNIX socket bound to a file was called; `channel` is that file */
+    CG_EVENT_LISTEN = 6,  /* listen(2) was called; from here on the record is a cg_listen_event */
+    CG_EVENT_LISTENER_GONE = 7,
 };
 
 struct cg_event {

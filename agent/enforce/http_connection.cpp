@@ -1,5 +1,6 @@
 #include "enforce/http_connection.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
@@ -14,11 +15,13 @@ constexpr std::chrono::milliseconds kAcknowledgeInterval{2};
 
 Fd duplicate(const Fd& fd) { return Fd::adopt(fd ? fcntl(fd.get(), F_DUPFD_CLOEXEC, 0) : -1); }
 
-// After an end of file a socket can still be written to; after a reset it is closed already.
+// After an end of file a socket can still be written to; after a reset it is closed already. AF_UNIX has no resets.
 bool was_reset(int fd) {
     tcp_info info{};
     socklen_t length = sizeof(info);
-    return fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) || info.tcpi_state == TCP_CLOSE;
+    if (fd < 0) return true;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length)) return errno != EOPNOTSUPP;
+    return info.tcpi_state == TCP_CLOSE;
 }
 
 // Its close will be a reset.
@@ -39,6 +42,7 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
     : ring_(ring),
       server_(ends.server),
       exemption_(std::move(ends.upstream.exemption)),
+      connected_(ends.connected),
       unread_(std::move(ends.unread)),
       ended_(std::move(ended)),
       client_source_(ring, duplicate(ends.client), true,
@@ -66,9 +70,9 @@ void HttpConnection::start() {
         connected(-ENOTCONN);
         return;
     }
-    state_ = Server::connecting;
-    connect_in_flight_ = true;
-    ring_.connect(server_sink_.fd(), server_.raw(), server_.raw_length(), &connecting_);
+    state_ = connected_ ? Server::connected : Server::connecting;
+    connect_in_flight_ = !connected_;
+    if (!connected_) ring_.connect(server_sink_.fd(), server_.raw(), server_.raw_length(), &connecting_);
     if (!unread_.empty()) client_bytes(std::exchange(unread_, {}));
     pump();
 }

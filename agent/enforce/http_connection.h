@@ -25,7 +25,8 @@ class HttpConnection {
   public:
     struct Ends {
         Fd client;                // accepted
-        UpstreamSocket upstream;  // not connected yet; without a socket the server cannot be reached
+        UpstreamSocket upstream;  // without a socket the server cannot be reached
+        bool connected = false;   // or it is to be connected first
         SocketAddress server;     // what the client asked for
         std::string unread;       // of the client's, read by somebody else before
     };
@@ -74,6 +75,7 @@ class HttpConnection {
     Ring& ring_;
     SocketAddress server_;
     Exemption exemption_;
+    bool connected_;
     std::string unread_;
     Ended ended_;
     OnBlind on_blind_ = OnBlind::allow;

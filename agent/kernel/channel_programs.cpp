@@ -28,7 +28,7 @@ struct ChannelPrograms::State {
     ring_buffer* ring = nullptr;
     OnEvent on_event;
     std::function<void(const cg_listen_event&)> on_listen;
-    int channels = -1, holds = -1, governed = -1, counters = -1;
+    int channels = -1, holds = -1, governed = -1, unix_listeners = -1, counters = -1;
 
     // Every record begins with its kind.
     void hand_out(const void* data, size_t bytes) {
@@ -68,6 +68,7 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.channels = bpf_map__fd(state.skeleton->maps.channels);
     state.holds = bpf_map__fd(state.skeleton->maps.holds);
     state.governed = bpf_map__fd(state.skeleton->maps.governed);
+    state.unix_listeners = bpf_map__fd(state.skeleton->maps.unix_listeners);
     state.counters = bpf_map__fd(state.skeleton->maps.counters);
     int cgroups = bpf_map__fd(state.skeleton->maps.scope_cgroups);
     for (uint32_t i = 0; i < scope.cgroups.size(); ++i) {
@@ -119,6 +120,16 @@ std::optional<cg_channel> ChannelPrograms::find(const cg_channel_key& channel) c
     if (bpf_map_lookup_elem(state_->channels, &channel, &value)) return std::nullopt;
     return value;
 }
+
+Status ChannelPrograms::watch_listener(uint64_t file_inode) {
+    uint32_t one = 1;
+    state_->skeleton->bss->unix_watched = true;
+    if (bpf_map_update_elem(state_->unix_listeners, &file_inode, &one, BPF_ANY))
+        return Error::system("bpf_map_update_elem", "unix_listeners", errno);
+    return {};
+}
+
+void ChannelPrograms::forget_listener(uint64_t file_inode) { bpf_map_delete_elem(state_->unix_listeners, &file_inode); }
 
 void ChannelPrograms::govern(pid_t pid) {
     uint32_t key = pid, one = 1;

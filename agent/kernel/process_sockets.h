@@ -1,6 +1,7 @@
-// The TCP sockets of a process, found through its descriptors: what listened and who was connected before the agent was
+// The stream sockets of a process, found through its descriptors: what listened and who was connected before the agent was
 // there, and the port of a socket that was never bound.
 #pragma once
+#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -28,6 +29,15 @@ struct ConnectedSocket {
 std::vector<ListeningSocket> listening_sockets(pid_t pid);
 // Those whose other end has not said that it is done.
 std::vector<ConnectedSocket> connected_sockets(pid_t pid);
+// A stream socket of AF_UNIX that is bound to a file, or was accepted by one that is.
+struct BoundUnixSocket {
+    cg_channel_key channel{};
+    std::string path;         // as it was bound: in the process's own root, maybe relative
+    uint64_t file_inode = 0;  // 0 where there is no such file any more
+    bool listens = false;
+};
+std::vector<BoundUnixSocket> bound_unix_sockets(pid_t pid);
+
 // The inode number of a namespace behind an open descriptor; 0 where it is none.
 uint32_t namespace_inode(const Fd& netns);
 // The network namespace of a thread, if it is the one that is asked for; else that of the socket with this cookie (made

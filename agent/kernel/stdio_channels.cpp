@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <unordered_map>
 
 namespace callgate {
@@ -20,6 +22,10 @@ pid_t maker_of_socket(const Fd& pidfd, int number) {
     getsockopt(copy->get(), SOL_SOCKET, SO_DOMAIN, &domain, &length);
     getsockopt(copy->get(), SOL_SOCKET, SO_TYPE, &type, &length);
     if (domain != AF_UNIX || type != SOCK_STREAM) return 0;
+    // One that has a name was accepted by a listener: its peer is a client of it.
+    sockaddr_un name{};
+    length = sizeof(name);
+    if (getsockname(copy->get(), reinterpret_cast<sockaddr*>(&name), &length) || length > offsetof(sockaddr_un, sun_path)) return 0;
     ucred peer{};
     length = sizeof(peer);
     getsockopt(copy->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length);

@@ -3,32 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/clock.h"
 #include "kernel/tcp_state.h"
+#include "lifecycle/request_start.h"
 
 namespace callgate {
 namespace {
 
 constexpr int kScansAgain = 3;
 constexpr int64_t kScanInterval = 300'000'000;
-
-// No server takes a request for one that does not say this in its first line.
-constexpr std::string_view kProtocol = "http/1";
-
-bool names_protocol(std::string_view bytes) {
-    auto same = [](char a, char b) { return tolower(static_cast<unsigned char>(a)) == b; };
-    return std::search(bytes.begin(), bytes.end(), kProtocol.begin(), kProtocol.end(), same) != bytes.end();
-}
-
-// The whole first line of a request; empty lines before it are allowed (RFC 9112, 2.2).
-bool begins_request(std::string_view bytes) {
-    size_t start = bytes.find_first_not_of("\r\n");
-    if (start == std::string_view::npos) return false;
-    size_t end = bytes.find('\n', start);
-    return end != std::string_view::npos && names_protocol(bytes.substr(start, end - start));
-}
 
 }  // namespace
 
@@ -89,8 +73,8 @@ void EarlierConnections::on_read(const cg_event& event, StoppedThread thread, co
     connection.netns = known.netns;
     if (!begins_request(*bytes)) {
         known.tail += *bytes;
-        bool request_within = names_protocol(known.tail);
-        known.tail.erase(0, known.tail.size() - std::min(known.tail.size(), kProtocol.size()));
+        bool request_within = names_http(known.tail);
+        known.tail.erase(0, known.tail.size() - std::min(known.tail.size(), kHttpWord.size()));
         if (!request_within) return;
         connection.cut = "a request began in the middle of what was read";
     } else if (answer_is_due(static_cast<pid_t>(event.tgid), event.hold.fd, known)) {

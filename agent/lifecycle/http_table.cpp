@@ -20,11 +20,6 @@ constexpr auto kIdleInterval = 10s;
 // For how long connections are still placed that came while their listener was steered undecided, and then let go.
 constexpr auto kLetGoKept = 5s;
 
-// POLICY: "the default grant is (uid, client executable)"; of a client elsewhere only its host is known.
-std::string grant_of(const HttpFacts& facts) {
-    return facts.peer_is_local() ? default_grant(facts.peer) : "host:" + facts.peer_host();
-}
-
 std::string listener_key(const cg_address& address) { return std::to_string(address.netns) + " " + text_of(address); }
 
 }  // namespace
@@ -75,6 +70,11 @@ class HttpTable::Acceptor : public Completion {
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+// POLICY: "the default grant is (uid, client executable)"; of a client elsewhere only its host is known.
+std::string HttpTable::grant_of(const HttpFacts& facts) {
+    return facts.peer_is_local() ? default_grant(facts.peer) : "host:" + facts.peer_host();
+}
+
 HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const Config& config)
     : ring_(ring), audit_(audit), counters_(counters), config_(config), sessions_(audit) {
     end_idle_sessions();
@@ -83,6 +83,7 @@ HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const 
 HttpTable::~HttpTable() = default;
 
 void HttpTable::end_idle_sessions() {
+    end_unix_listeners();
     sessions_.end_idle(monotonic_ns());
     ring_.after(kIdleInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) end_idle_sessions();
@@ -258,11 +259,14 @@ void HttpTable::join(Parked arrival, const Found& found) {
     ends.unread = std::move(arrival.unread);
     // Without a socket the connection answers by itself.
     if (auto upstream = arrival.space->upstream_socket(arrival.local)) ends.upstream = std::move(*upstream);
-    auto connection = std::make_unique<HttpConnection>(ring_, std::move(ends), gate_options(arrival, found), sessions_,
-                                                       counters_, audit_,
+    ++found.entry->connections;
+    start(std::move(ends), gate_options(arrival, found));
+}
+
+void HttpTable::start(HttpConnection::Ends ends, std::optional<HttpGateOptions> options) {
+    auto connection = std::make_unique<HttpConnection>(ring_, std::move(ends), std::move(options), sessions_, counters_, audit_,
                                                        [this](HttpConnection& over) { connection_ended(over); });
     ++connections_total_;
-    ++found.entry->connections;
     HttpConnection* raw = connection.get();
     connections_.emplace(raw, std::move(connection));
     raw->start();

@@ -34,6 +34,9 @@ class HttpTable {
     void let_go(uint64_t cookie);
     void remove(uint64_t cookie);
     void adopt(EarlierConnection earlier);
+    // Servers on AF_UNIX sockets (UnixServers::Events).
+    void add_unix(std::shared_ptr<const UnixListener> listener);
+    void adopt_unix(UnixConnection connection);
 
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.
@@ -52,6 +55,13 @@ class HttpTable {
     struct Entry {
         Decision decision = Decision::undecided;
         GovernedListener governed;
+        std::string id, started;
+        std::shared_ptr<const AuditSession> audit_session;
+        uint64_t connections = 0;
+    };
+    struct UnixEntry {
+        std::shared_ptr<const UnixListener> listener;
+        Fd process;  // pidfd of its server: it goes with it
         std::string id, started;
         std::shared_ptr<const AuditSession> audit_session;
         uint64_t connections = 0;
@@ -75,6 +85,7 @@ class HttpTable {
     Found find(const cg_address& address);
     Entry& entry_of(const Listener& listener);
     void join(Parked arrival, const Found& found);
+    static std::string grant_of(const HttpFacts& facts);
     std::optional<HttpGateOptions> gate_options(const Parked& arrival, const Found& found);
     void reset(Fd client, uint64_t& counter);
     void take_queued(uint32_t netns);
@@ -82,6 +93,8 @@ class HttpTable {
     void sweep();
     void finish_if_empty();
     void end_idle_sessions();
+    void end_unix_listeners();
+    void start(HttpConnection::Ends ends, std::optional<HttpGateOptions> options);
 
     Ring& ring_;
     AuditLog& audit_;
@@ -93,6 +106,7 @@ class HttpTable {
     RecordIdMaker ids_;
     std::unordered_map<uint64_t, Entry> entries_;
     std::unordered_map<cg_address, std::vector<uint64_t>, AddressHash> by_address_;
+    std::vector<UnixEntry> unix_entries_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::vector<std::unique_ptr<HttpConnection>> buried_;

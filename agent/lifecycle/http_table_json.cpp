@@ -20,6 +20,15 @@ json HttpTable::listeners_json() const {
                         {"connections", entry.connections},
                         {"started", entry.started}});
     }
+    for (const UnixEntry& entry : unix_entries_)
+        list.push_back({{"listener", entry.id},
+                        {"listen", "unix:" + entry.listener->path},
+                        {"server", server_json(entry.listener->server)},
+                        {"policy", entry.listener->match.policy->name()},
+                        {"mode", mode_name(entry.listener->match.policy->mode())},
+                        {"adopted", entry.listener->adopted},
+                        {"connections", entry.connections},
+                        {"started", entry.started}});
     return list;
 }
 
@@ -54,7 +63,7 @@ json HttpTable::figures_json() const {
         if (!gate->tunnel_reason().empty()) ++tunnels;
         if (!gate->blind_reason().empty()) ++blind;
     }
-    return {{"listeners", listeners},
+    return {{"listeners", listeners + unix_entries_.size()},
             {"connections", connections_.size()},
             {"connections_total", connections_total_},
             {"connections_adopted", adopted_},

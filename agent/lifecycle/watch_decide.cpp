@@ -53,6 +53,7 @@ void Watcher::State::on_event(const cg_event& event) {
         // A thread that cannot be stopped stays held until it is clear whether it must be killed.
         if (tracee) programs->release(tid);
     }
+    if (event.kind == CG_EVENT_UNIX_LISTEN && !taking) programs->release(static_cast<pid_t>(event.tid));
     if (taking || event.kind == CG_EVENT_EXIT) work().push_back(std::move(next));
 }
 
@@ -69,6 +70,7 @@ void Watcher::State::turn_once() {
                 case CG_EVENT_READ: on_read(std::move(next)); break;
                 case CG_EVENT_EXPIRED: on_expired(next.event); break;
                 case CG_EVENT_EXIT: on_exiting(next.event); break;
+                case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next.event); break;
             }
         } else if (auto started = next_program()) {
             if (taking) on_exec(*started);
@@ -114,7 +116,7 @@ void Watcher::State::on_exec(const cg_event& event) {
         candidates[event.channel] = Candidate{std::move(*server), match, event.output};
         return;
     }
-    Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}};
+    Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}, {}};
     take(plan, {}, std::move(*server), match);
 }
 
@@ -133,6 +135,8 @@ void Watcher::State::on_read(Work reading) {
     } release_at_end{*programs, tid};
 
     if (event.channel_kind == CG_KIND_TCP) return earlier->on_read(event, std::move(reading.thread), reading.refused);
+    if (event.channel_state == CG_ACCEPTED)
+        return unix_servers->on_read(event, std::move(reading.thread), reading.refused);
     auto known = by_original.find(event.channel);
     if (known != by_original.end() && sessions[known->second].has(pid)) {
         ++late_reads;
@@ -161,7 +165,7 @@ void Watcher::State::on_read(Work reading) {
         ++released;
         return;
     }
-    Plan plan{pid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(event.hold.since_ns), {}};
+    Plan plan{pid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(event.hold.since_ns), {}, {}};
     bool released_before = candidate != candidates.end() && candidate->second.released;
     if (!names_a_program(*match.policy) || released_before) {
         auto bytes = peek_read(event.hold, kPeekBytes);
@@ -194,6 +198,7 @@ void Watcher::State::on_expired(const cg_event& event) {
     auto hold = programs->hold_of(tid);
     if (hold && hold->state == CG_EXPIRED) programs->release(tid);
     if (event.channel_kind == CG_KIND_TCP) return earlier->on_expired(event);
+    if (event.channel_state == CG_ACCEPTED) return unix_servers->on_expired(event);
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);
@@ -201,7 +206,7 @@ void Watcher::State::on_expired(const cg_event& event) {
     std::string reason = "the hold ran out: its first bytes were read before they could be judged";
     report_blind(pid, *server, match, reason);
     if (match.policy->on_blind() == OnBlind::kill) return;
-    Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason};
+    Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason, {}};
     take(plan, {}, std::move(*server), match);
 }
 

@@ -61,6 +61,10 @@ void Watcher::State::scan() {
     std::vector<Running> running;
     listeners->scan();
     find_earlier_connections();
+    unix_servers->scan(options.scope, [this] {
+        listen();
+        listeners->work();
+    });
     for (pid_t pid : processes_in_scope(options.scope)) {
         listen();
         listeners->work();
@@ -86,7 +90,7 @@ void Watcher::State::scan() {
         if (known != by_original.end() && sessions[known->second].match.policy != each.match.policy) continue;
         pid_t pid = each.server.process.pid;
         if (names_a_program(*each.match.policy)) {
-            Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}};
+            Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}, {}};
             take(plan, {}, std::move(each.server), each.match);
             continue;
         }

@@ -50,6 +50,7 @@ struct Watcher::State {
     std::unique_ptr<ChannelPrograms> programs;
     std::unique_ptr<ListenWatch> listeners;
     std::unique_ptr<EarlierConnections> earlier;
+    std::unique_ptr<UnixServers> unix_servers;
     std::shared_ptr<const Policy> for_unnamed;  // null where such servers are left alone
     TakeoverHelp help;
     Fd wake;
@@ -119,6 +120,7 @@ struct Watcher::State {
     void ungovern(const Session& session);
     void scan();
     void find_earlier_connections();
+    UnixServers::Help help_for_unix_servers();
 
     PolicyStore::Match find_policy(ServerIdentity& server);
     // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over
@@ -133,6 +135,7 @@ struct Watcher::State {
         Opening::Start start = Opening::Start::fresh;
         int64_t since_ns = 0;  // monotonic
         std::string remark;
+        std::optional<PeerIdentity> client;  // where it is not who started the server
     };
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);

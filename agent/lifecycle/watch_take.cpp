@@ -90,7 +90,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         forget_session(superseded, false);
         events.superseded(superseded);
     }
-    PeerIdentity client = client_of(plan.pid, plan.input);
+    PeerIdentity client = plan.client ? *plan.client : client_of(plan.pid, plan.input);
     Session session{new_id(), {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
     // The original stays watched: a thread that was reading it during the swap is caught there.
     cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
@@ -103,6 +103,19 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     govern(session.id, plan.pid);
     sessions[session.id] = std::move(session);
     events.taken(std::move(taken_server));
+}
+
+UnixServers::Help Watcher::State::help_for_unix_servers() {
+    return {[this](ServerIdentity& server) { return find_policy(server); }, help,
+            [this](const cg_event& event, StoppedThread thread, const UnixListener& listener, const cg_peer& peer) {
+                Plan plan{static_cast<pid_t>(event.tgid), event.channel, event.channel, Opening::Start::fresh,
+                          static_cast<int64_t>(event.hold.since_ns), {}, {}};
+                if (auto client = identify_peer(static_cast<pid_t>(peer.tgid))) plan.client = std::move(*client);
+                take(plan, std::move(thread), listener.server, listener.match);
+            },
+            [this](pid_t pid, const UnixListener& listener, std::string reason) {
+                report_blind(pid, listener.server, listener.match, std::move(reason));
+            }};
 }
 
 std::string Watcher::State::new_id() { return std::string(ids.next(realtime_ns() / 1'000'000).view()); }

@@ -36,6 +36,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
     state.earlier = std::make_unique<EarlierConnections>(*state.programs, *state.listeners, state.help,
                                                          state.events.earlier_connection);
+    state.unix_servers = std::make_unique<UnixServers>(*state.programs, state.help_for_unix_servers(), state.events.unix_servers);
     state.help.while_waiting = [&state](bool paused) {
         state.listen();
         if (paused) state.disturb_other_half();

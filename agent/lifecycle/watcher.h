@@ -18,6 +18,7 @@
 #include "kernel/channel_programs.h"
 #include "lifecycle/earlier_connections.h"
 #include "lifecycle/listen_watch.h"
+#include "lifecycle/unix_servers.h"
 #include "policy/store.h"
 #include "session/identity.h"
 #include "takeover/takeover.h"
@@ -63,6 +64,7 @@ class Watcher {
         std::function<void(std::string session_id, pid_t pid, int64_t since_ns)> exiting;  // seized; see ServerExits
         ListenWatch::Events listeners;
         std::function<void(EarlierConnection)> earlier_connection;
+        UnixServers::Events unix_servers;
     };
     struct Options {
         Scope scope;

@@ -45,9 +45,16 @@ class Response:
 
 
 class HttpConnection:
-    def __init__(self, host, port, *, seconds=ANSWER_SECONDS, source=None):
-        self.socket = socket.create_connection((host, port), seconds, source_address=source)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """A host with a slash in it is the file that an AF_UNIX socket is bound to."""
+
+    def __init__(self, host, port=0, *, seconds=ANSWER_SECONDS, source=None):
+        if "/" in host:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(seconds)
+            self.socket.connect(host)
+        else:
+            self.socket = socket.create_connection((host, port), seconds, source_address=source)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.at_end = False
 

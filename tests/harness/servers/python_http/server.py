@@ -1,6 +1,6 @@
 """A Streamable HTTP MCP server on Python's http.server, with things beside MCP on the same port.
 
-    server.py --port N [--host ADDRESS] [--answers json|sse] [--log FILE] [--greeter PORT] [--reuse-port] [--idle SECONDS]
+    server.py --port N | --unix FILE [--host ADDRESS] [--answers json|sse] [--log FILE] [--greeter PORT] [--reuse-port] [--idle SECONDS]
 
 /mcp is MCP: POST, GET for a standalone stream, DELETE, Last-Event-ID. --answers sse sends every answer as an event.
 --log FILE appends every byte that was received, before it is looked at: what is not in FILE was never delivered.
@@ -290,12 +290,20 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 1024
 
     def server_bind(self):
+        if self.address_family == socket.AF_UNIX:
+            self.socket.bind(self.server_address)
+            self.server_name, self.server_port = "unix", 0
+            return
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if self.reuse_port:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         socketserver.TCPServer.server_bind(self)  # HTTPServer's own looks its name up
         self.server_name, self.server_port = self.server_address[:2]
+
+    def get_request(self):
+        connection, address = super().get_request()
+        return connection, address or ("unix", 0)
 
     def handle_error(self, *_):
         pass  # clients come and go
@@ -310,7 +318,9 @@ class Greeter(socketserver.StreamRequestHandler):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
+    listen = parser.add_mutually_exclusive_group(required=True)
+    listen.add_argument("--port", type=int)
+    listen.add_argument("--unix")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--answers", choices=("json", "sse"), default="json")
     parser.add_argument("--log")
@@ -327,7 +337,9 @@ def main():
         socketserver.ThreadingTCPServer.allow_reuse_address = socketserver.ThreadingTCPServer.daemon_threads = True
         greeter = socketserver.ThreadingTCPServer(("127.0.0.1", options.greeter), Greeter)
         threading.Thread(target=greeter.serve_forever, daemon=True).start()
-    Server((options.host, options.port), Handler).serve_forever()
+    if options.unix:
+        Server.address_family, Handler.disable_nagle_algorithm = socket.AF_UNIX, False
+    Server(options.unix or (options.host, options.port), Handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+// Servers on AF_UNIX sockets, the table's part: their connections come here already taken over, with both ends connected.
+#include <poll.h>
+
+#include "base/clock.h"
+#include "lifecycle/http_table.h"
+#include "lifecycle/session_json.h"
+
+namespace callgate {
+namespace {
+
+// What stands for an address, in records and as the key of a listener's sessions.
+std::string listen_text(const UnixListener& listener) { return "unix:" + listener.path; }
+std::string listener_key(const UnixListener& listener) {
+    return "unix " + std::to_string(listener.file_inode) + " " + listener.path;
+}
+
+bool has_ended(const Fd& process) {
+    pollfd poll{process.get(), POLLIN, 0};
+    return !process || ::poll(&poll, 1, 0) == 1;
+}
+
+}  // namespace
+
+void HttpTable::add_unix(std::shared_ptr<const UnixListener> listener) {
+    UnixEntry entry;
+    entry.id = ids_.next(realtime_ns() / 1'000'000).view();
+    entry.started = utc_now();
+    if (auto pidfd = open_pidfd(listener->server.process.pid)) entry.process = std::move(*pidfd);
+    HttpFacts facts;
+    facts.server = listener->server;
+    facts.listen = listen_text(*listener);
+    entry.audit_session = audit_.describe(facts.session_facts(entry.id, *listener->match.policy));
+    audit_.event("listener_start", entry.audit_session,
+                 {{"state", "\"enforced\""}, {"adopted", listener->adopted ? "true" : "false"}});
+    entry.listener = std::move(listener);
+    unix_entries_.push_back(std::move(entry));
+}
+
+void HttpTable::end_unix_listeners() {
+    for (auto each = unix_entries_.begin(); each != unix_entries_.end();) {
+        if (!has_ended(each->process)) {
+            ++each;
+            continue;
+        }
+        audit_.event("listener_end", each->audit_session, {{"connections", std::to_string(each->connections)}});
+        sessions_.end_of_listener(listener_key(*each->listener));
+        each = unix_entries_.erase(each);
+    }
+}
+
+void HttpTable::adopt_unix(UnixConnection connection) {
+    if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(connection.client), full_);
+    for (UnixEntry& entry : unix_entries_)
+        if (entry.listener == connection.listener) ++entry.connections;
+    HttpGateOptions options;
+    options.policy = connection.listener->match.policy;
+    options.frame_bytes_max = config_.frame_bytes_max;
+    HttpFacts& facts = options.facts;
+    facts.server = connection.listener->server;
+    facts.peer = peers_.identify(connection.peer);
+    facts.peer_address = "unix";
+    facts.grant = grant_of(facts);
+    facts.listen = listen_text(*connection.listener);
+    facts.listener = listener_key(*connection.listener);
+    HttpConnection::Ends ends;
+    ends.client = std::move(connection.client);
+    ends.upstream.socket = std::move(connection.server);
+    ends.connected = true;
+    ends.unread = std::move(connection.unread);
+    start(std::move(ends), std::move(options));
+}
+
+}  // namespace callgate

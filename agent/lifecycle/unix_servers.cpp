@@ -1,0 +1,138 @@
+#include "lifecycle/unix_servers.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "kernel/process_sockets.h"
+#include "lifecycle/request_start.h"
+
+namespace callgate {
+namespace {
+
+cg_peer peer_of(int fd) {
+    ucred peer{};
+    socklen_t length = sizeof(peer);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length)) return {};
+    return {static_cast<uint32_t>(peer.pid), peer.uid};
+}
+
+cg_peer peer_of_connection(const cg_event& event) {
+    auto pidfd = open_pidfd(static_cast<pid_t>(event.tgid));
+    auto copy = pidfd ? fetch_descriptor(*pidfd, event.hold.fd) : pidfd.error();
+    return copy ? peer_of(copy->get()) : cg_peer{};
+}
+
+// Messages on lines, as on stdio; HTTP and other protocols never begin so.
+bool begins_message(std::string_view bytes) {
+    size_t start = bytes.find_first_not_of(" \t\r\n");
+    return start != std::string_view::npos && (bytes[start] == '{' || bytes[start] == '[');
+}
+
+}  // namespace
+
+void UnixServers::look_at(pid_t pid, uint64_t only_inode, bool adopted) {
+    std::optional<ServerIdentity> server;
+    std::vector<BoundUnixSocket> sockets = bound_unix_sockets(pid);
+    for (const BoundUnixSocket& socket : sockets) {
+        if (!socket.listens || !socket.file_inode || listeners_.count(socket.file_inode)) continue;
+        if (only_inode && socket.file_inode != only_inode) continue;
+        if (!server) {
+            auto identified = identify_server(pid);
+            if (!identified) return;
+            server = std::move(*identified);
+        }
+        ServerIdentity named = *server;
+        named.listens = {"unix:" + socket.path};
+        PolicyStore::Match match = help_.find_policy(named);
+        if (!match.policy) continue;
+        auto listener = std::make_shared<UnixListener>(
+            UnixListener{socket.path, socket.file_inode, std::move(named), match, adopted});
+        if (Status watched = channels_.watch_listener(socket.file_inode); !watched) {
+            help_.report_blind(pid, *listener, watched.error().text());
+            continue;
+        }
+        listeners_[socket.file_inode] = listener;
+        events_.governed(listener);
+    }
+}
+
+void UnixServers::scan(const Scope& scope, const std::function<void()>& between) {
+    std::vector<pid_t> processes = processes_in_scope(scope);
+    for (pid_t pid : processes) {
+        look_at(pid, 0, true);
+        between();
+    }
+    if (listeners_.empty()) return;
+    for (pid_t pid : processes) {
+        for (const BoundUnixSocket& socket : bound_unix_sockets(pid))
+            if (!socket.listens && listeners_.count(socket.file_inode)) earlier_[socket.channel];
+        between();
+    }
+}
+
+void UnixServers::on_listen(const cg_event& event) {
+    // A file of that inode may have been another listener's.
+    if (listeners_.erase(event.channel.inode)) channels_.forget_listener(event.channel.inode);
+    look_at(static_cast<pid_t>(event.tgid), event.channel.inode, false);
+    channels_.release(static_cast<pid_t>(event.tid));
+}
+
+void UnixServers::pass(const cg_event& event) {
+    cg_channel mark{CG_PASS, CG_KIND_UNIX, event.tgid, 0, event.channel};
+    (void)channels_.watch(event.channel, mark);
+}
+
+std::shared_ptr<const UnixListener> UnixServers::listener_of(const cg_event& event) {
+    for (const BoundUnixSocket& socket : bound_unix_sockets(static_cast<pid_t>(event.tgid))) {
+        if (!(socket.channel == event.channel)) continue;
+        auto found = listeners_.find(socket.file_inode);
+        if (found != listeners_.end()) return found->second;
+        // Its file has gone or been replaced: the name is what is left.
+        for (const auto& [inode, listener] : listeners_)
+            if (listener->path == socket.path) return listener;
+    }
+    return nullptr;
+}
+
+void UnixServers::on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused) {
+    auto listener = listener_of(event);
+    if (!listener) return pass(event);
+    auto pid = static_cast<pid_t>(event.tgid);
+    auto give_up = [&](std::string reason) {
+        pass(event);
+        help_.report_blind(pid, *listener, std::move(reason));
+    };
+    if (refused || !thread.tracee) return give_up(refused ? refused->text() : "its reader cannot be stopped");
+    auto bytes = peek_read(event.hold, event.hold.result);
+    if (!bytes) return give_up(bytes.error().text());
+    if (auto earlier = earlier_.find(event.channel); earlier != earlier_.end()) {
+        std::string& tail = earlier->second;
+        tail += *bytes;
+        // The rest of a request that was under way, unless another one may begin in it.
+        if (!begins_request(*bytes) && !begins_message(*bytes) && !names_http(tail)) {
+            tail.erase(0, tail.size() - std::min(tail.size(), kHttpWord.size()));
+            return;
+        }
+        earlier_.erase(earlier);
+    }
+    if (begins_message(*bytes)) return help_.take_lines(event, std::move(thread), *listener, peer_of_connection(event));
+    auto taken = take_over({pid, event.channel, event.channel}, thread, help_.takeover);
+    if (!taken) return give_up(taken.error().text());
+    UnixConnection connection{listener, std::move(taken->from_client), std::move(taken->to_server), {}, std::move(taken->unread)};
+    connection.peer = peer_of(connection.client.get());
+    int flags = fcntl(connection.client.get(), F_GETFL);
+    if (flags >= 0) (void)fcntl(connection.client.get(), F_SETFL, flags & ~O_NONBLOCK);
+    events_.connection(std::move(connection));
+}
+
+void UnixServers::on_expired(const cg_event& event) {
+    if (auto listener = listener_of(event))
+        help_.report_blind(static_cast<pid_t>(event.tgid), *listener,
+                           "the hold ran out: the first bytes of a connection were read before they could be judged");
+}
+
+}  // namespace callgate

@@ -1,0 +1,76 @@
+// UnixServers: servers that listen on an AF_UNIX socket bound to a file, and the connections that they accept.
+//
+// Nothing can be put between a client and such a listener, so each connection is taken over when the server first reads
+// from it, as a server on stdio is: the server goes on with a replacement, and whoever it asked for its peer when it accepted
+// has answered truly.
+//
+//   listen(2) ──► held ──► which policy? ──► the file's connections are watched, let go
+//   first read of a connection ──► held ──► taken over ──► HTTP: a gate on the loop
+//                                                    └─► lines of JSON: a session as on stdio
+//
+// Connections from before the agent are taken over at their next request. Belongs to whoever has the watcher's turn.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "kernel/channel_programs.h"
+#include "lifecycle/listen_watch.h"
+#include "takeover/takeover.h"
+
+namespace callgate {
+
+struct UnixListener {
+    std::string path;
+    uint64_t file_inode = 0;
+    ServerIdentity server;
+    PolicyStore::Match match;
+    bool adopted = false;  // it listened before the agent was there
+};
+
+struct UnixConnection {
+    std::shared_ptr<const UnixListener> listener;
+    Fd client, server;   // connected, blocking mode
+    cg_peer peer{};      // SO_PEERCRED of the client
+    std::string unread;  // what the server has read of it, to be judged
+};
+
+class UnixServers {
+  public:
+    struct Events {
+        std::function<void(std::shared_ptr<const UnixListener>)> governed;
+        std::function<void(UnixConnection)> connection;
+    };
+    // What the watcher does for it.
+    struct Help {
+        std::function<PolicyStore::Match(ServerIdentity&)> find_policy;
+        const TakeoverHelp& takeover;
+        // A connection that carries messages on lines.
+        std::function<void(const cg_event&, StoppedThread, const UnixListener&, const cg_peer&)> take_lines;
+        std::function<void(pid_t, const UnixListener&, std::string reason)> report_blind;
+    };
+    UnixServers(ChannelPrograms& channels, Help help, Events events)
+        : channels_(channels), help_(std::move(help)), events_(std::move(events)) {}
+
+    // What listens already.
+    void scan(const Scope& scope, const std::function<void()>& between);
+    void on_listen(const cg_event& event);
+    // A held read of a connection; the thread goes on when `thread` ends. `refused`: why it could not be stopped.
+    void on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused);
+    void on_expired(const cg_event& event);
+
+  private:
+    std::shared_ptr<const UnixListener> listener_of(const cg_event& event);
+    void look_at(pid_t pid, uint64_t only_inode, bool adopted);
+    void pass(const cg_event& event);
+
+    ChannelPrograms& channels_;
+    Help help_;
+    Events events_;
+    std::unordered_map<uint64_t, std::shared_ptr<const UnixListener>> listeners_;     // by file
+    std::unordered_map<cg_channel_key, std::string, ChannelKeyHash> earlier_;         // with the last bytes that passed
+};
+
+}  // namespace callgate

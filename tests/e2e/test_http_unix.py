@@ -1,0 +1,165 @@
+"""Servers that listen on AF_UNIX sockets: each connection is taken over at its first request."""
+import subprocess
+import types
+
+from governed_http import *  # noqa: F403
+from governed_http import (NODE, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, json, main, make_request, os, policy, socket, time,
+                           wait_for)
+
+PYTHON_SERVER = (PYTHON, str(SERVERS / "python_http" / "server.py"), "--unix")
+PYTHON_MATCH = {"package": "notes-http-py"}
+# Answers a tools/call with the tool's name, and anything else with the method; says to whom by its first header.
+NODE_SERVER = (NODE, "-e", """
+require('http').createServer((request, response) => {
+    const parts = [];
+    request.on('data', part => parts.push(part)).on('end', () => {
+        const message = JSON.parse(Buffer.concat(parts).toString() || '{}');
+        if (message.id === undefined) return response.writeHead(202).end();
+        response.setHeader('Content-Type', 'application/json');
+        response.end(JSON.stringify({jsonrpc: '2.0', id: message.id, result: message.method === 'tools/call' ?
+            {content: [{type: 'text', text: 'done'}]} : {method: message.method}}));
+    });
+}).listen(process.argv[1])""")
+NODE_MATCH = {"command": "* -e *createServer*"}
+# Forks two workers that accept from one listener.
+FORKING = (PYTHON, "-c", """
+import os, sys
+sys.path.insert(0, sys.argv[2]); sys.argv[1:] = ["--unix", sys.argv[1]]
+import socketserver, server
+original = socketserver.BaseServer.serve_forever
+def serve(self):
+    os.fork()
+    original(self)
+socketserver.BaseServer.serve_forever = serve
+server.main()
+""")
+# Messages on lines, without HTTP.
+LINES = (PYTHON, "-c", """
+import json, os, socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            message = json.loads(line)
+            if "id" in message:
+                result = {"content": [{"type": "text", "text": "done"}]}
+                self.wfile.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\\n")
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+Server(sys.argv[1], Handler).serve_forever()
+""")
+
+
+def call(tool, identifier=1):
+    return {"jsonrpc": "2.0", "id": identifier, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
+
+
+class TestUnixServers(HttpEndToEnd):
+    def start(self, command, *more):
+        """Starts a server on a file of its own; returns what a client needs to know of it."""
+        self.started = getattr(self, "started", 0) + 1
+        path = str(self.directory() / f"socket-{self.started}")
+        process = subprocess.Popen([*command, path, *more], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+
+        def listens():
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(path)
+                return True
+        wait_for(listens, "the server listens")
+        return types.SimpleNamespace(host=path, port=0, path="/mcp", pid=process.pid, process=process)
+
+    def post(self, server, message, connection=None):
+        connection = connection or self.connect(server)
+        body = json.dumps(message).encode()
+        return connection.request("POST", "/mcp", [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")], body)
+
+    def test_the_first_request_of_every_connection_is_judged(self):
+        for command, match in ((PYTHON_SERVER, PYTHON_MATCH), (NODE_SERVER, NODE_MATCH)):
+            for first in ("agent", "server"):
+                with self.case(server=command[0], first=first):
+                    rules = {"example": policy(match, denied="delete_note")}
+                    agent = self.agent(rules) if first == "agent" else None
+                    server = self.start(command)
+                    if not agent:
+                        self.assertEqual(self.post(server, call("delete_note")).json()["result"]["content"][0]["text"], "done")
+                        agent = self.agent(rules)
+                    for _ in range(3):
+                        connection = self.connect(server)
+                        for identifier in range(3):
+                            self.assert_denial(self.post(server, call("delete_note", identifier), connection), identifier)
+                            self.assertIn("result", self.post(server, {"jsonrpc": "2.0", "id": 5, "method": "ping"}, connection).json())
+                        connection.close()
+                    record = self.assert_judged(agent, "tools/call", "deny", count=9)[-1]
+                    self.assertEqual(record["peer"]["pid"], os.getpid())
+                    self.assertEqual([each["listen"] for each in agent.status()["listeners"]], ["unix:" + server.host])
+                    self.stop_agent(agent)
+                    self.assertEqual(self.post(server, call("delete_note")).json()["result"]["content"][0]["text"], "done")
+                    server.process.kill()
+
+    def test_a_session(self):
+        """The whole transport, streams too, through one and over many connections."""
+        server = self.start(PYTHON_SERVER)
+        self.agent({"example": policy(PYTHON_MATCH, denied="delete_note", hide=["delete_note"])})
+        client = self.mcp(server)
+        self.assertNotIn("delete_note", [tool["name"] for tool in client.list()])
+        self.assert_result(client.call("echo", {"text": "hello"}))
+        client.reconnect()
+        self.assert_denied(client.call("delete_note"), reason=None)
+        stream = client.open_stream()
+        self.assertEqual(client.delete().status, 200)
+        stream.close()
+
+    def test_connections_from_before_the_agent(self):
+        server = self.start(PYTHON_SERVER)
+        client, under_way = self.mcp(server), self.mcp(server)
+        self.assert_result(client.call("delete_note"))
+        message = under_way.encode(under_way.call_message("delete_note", identifier="cut in two"))
+        under_way.connection.send(message[:-20])
+        self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
+        self.assert_denied(client.call("delete_note"))
+        under_way.connection.send(message[-20:])
+        self.assert_result(under_way.connection.read_response("POST").json())
+        self.assert_denied(under_way.call("delete_note"))
+
+    def test_forked_workers(self):
+        server = self.start(FORKING, str(SERVERS / "python_http"))
+        self.agent({"example": policy({"command": "*socketserver*"}, denied="delete_note")})
+        for _ in range(20):
+            self.assert_denial(self.post(server, call("delete_note")), 1)
+
+    def test_split_writes(self):
+        """A first request in many pieces; the server sees it whole, or not at all."""
+        server = self.start(PYTHON_SERVER)
+        self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
+        for tool, denied in (("delete_note", True), ("echo", False)):
+            request = make_request("POST", "/mcp", [("Content-Type", "application/json")], json.dumps(call(tool)).encode())
+            connection = self.connect(server)
+            for at in range(0, len(request), 7):
+                connection.send(request[at:at + 7])
+                time.sleep(0.001)  # so that they are reads of their own
+            response = connection.read_response("POST")
+            self.assertEqual("_meta" in response.json()["result"], denied, response.body)
+
+    def test_lines_without_http(self):
+        server = self.start(LINES)
+        agent = self.agent({"example": policy({"command": "*UnixStreamServer*"}, denied="delete_note")})
+        with HttpConnection(server.host) as connection:
+            for tool, denied in (("delete_note", True), ("echo", False)):
+                connection.send(json.dumps(call(tool)).encode() + b"\n")
+                answer = json.loads(connection._until(b"\n"))
+                self.assertEqual("_meta" in answer["result"], denied, answer)
+        record = agent.wait_audit("message", decision="deny")[0]
+        self.assertEqual(record["peer"]["pid"], os.getpid())
+
+    def test_other_servers_are_left_alone(self):
+        server = self.start(LINES)
+        agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
+        with HttpConnection(server.host) as connection:
+            connection.send(json.dumps(call("delete_note")).encode() + b"\n")
+            self.assertNotIn("_meta", json.loads(connection._until(b"\n"))["result"])
+        self.assertEqual(agent.status()["kernel"]["holds"], 0)
+
+
+if __name__ == "__main__":
+    main()
