@@ -97,7 +97,7 @@ void HttpConnection::connected(int result) {
 void HttpConnection::client_bytes(std::string_view bytes) {
     if (lingering_ || ended_already_) return;
     client_spoke_ = true;
-    if (gate_ && !half_open_tunnel_) {
+    if (gate_) {
         gate_->client_bytes(bytes);
     } else {
         server_sink_.pending().append(bytes);
@@ -125,9 +125,9 @@ void HttpConnection::client_ended() {
 
 void HttpConnection::server_ended() {
     server_reset_ = was_reset(server_source_.fd());
-    // HTTP is over when the server has ended; in a tunnel it may still listen.
-    half_open_tunnel_ = gate_ && !gate_->tunnel_reason().empty() && !gate_->close_client();
     if (gate_) gate_->server_end();
+    // HTTP is over when the server has ended; in a tunnel it may still listen.
+    half_open_tunnel_ = gate_ && !gate_->tunnel_reason().empty();
     pump();
     end_if_over();
 }
@@ -164,7 +164,7 @@ void HttpConnection::pump_once() {
     bool passes = !gate_ || half_open_tunnel_;
     if (server_has_all && (passes ? client_over : gate_->ends_server())) server_sink_.finish();
     if (!all_said) return;
-    if (passes ? server_over && client_over : gate_->close_client()) return close_client_gently();
+    if ((passes && server_over && client_over) || (gate_ && gate_->close_client())) return close_client_gently();
     if (passes && server_over) client_sink_.finish();
     if (draining_ && is_quiet()) {
         close_client_gently();
@@ -175,7 +175,7 @@ void HttpConnection::pump_once() {
 void HttpConnection::choose_readers() {
     bool to_client_full = client_sink_.pending_bytes() > kOutputBytesHigh;
     bool to_server_full = server_sink_.pending_bytes() > kOutputBytesHigh;
-    bool client_wanted = !gate_ || half_open_tunnel_ || gate_->wants_client();
+    bool client_wanted = !gate_ || gate_->wants_client();
     if (client_wanted && !to_server_full && !to_client_full) {
         client_source_.resume();
     } else {

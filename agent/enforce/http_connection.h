@@ -88,7 +88,7 @@ class HttpConnection {
     bool connect_in_flight_ = false;
     bool client_spoke_ = false;
     bool draining_ = false, drain_is_old_ = false;
-    bool half_open_tunnel_ = false;  // the server has said all it wants to; the gate is past
+    bool half_open_tunnel_ = false;  // the server has said all it wants to, and may still listen
     bool lingering_ = false;  // everything is said: only the client's end is waited for
     bool server_reset_ = false;
     bool ended_already_ = false;

@@ -15,6 +15,7 @@
 #include "enforce/http_sessions.h"
 #include "http/body_reader.h"
 #include "http/request_head.h"
+#include "http/request_line_finder.h"
 #include "http/response_head.h"
 
 namespace callgate {
@@ -30,6 +31,7 @@ struct HttpExchange {
     std::string head_bytes;  // what `head` points into
     RequestHead head;
     BodyReader body;
+    RequestLineFinder hidden_request;  // in a body that is not judged
     std::string raw;   // of the body while it is held: as it came
     std::string text;  // its content, where that is something else (chunked, compressed)
     bool governed = false;      // the policy's path covers it

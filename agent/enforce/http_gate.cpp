@@ -66,7 +66,8 @@ void HttpGate::server_end() {
     if (s.closing) return;
     if (s.passage == State::Passage::http && s.exchange.in_hand && s.exchange.sent) s.server_ended_in_exchange();
     s.to_client.append(std::exchange(s.tunnel_head, {}));
-    s.close();
+    // In a tunnel it may still listen, and is still not to be sent what is no part of it.
+    if (s.passage != State::Passage::tunnel) s.close();
 }
 
 void HttpGate::server_failed() {
@@ -115,6 +116,8 @@ std::string_view HttpGate::tunnel_reason() const {
 void HttpGate::pass_blind() {
     State& s = *state_;
     if (s.passage != State::Passage::blind) return;
+    // Where the server has spoken already, it knows what this is.
+    if (s.blind_held.empty()) return s.open_watched_blind_tunnel();
     s.to_client.append(std::exchange(s.blind_held, {}));
     s.open_tunnel(s.passage_reason);
 }

@@ -34,6 +34,7 @@ struct HttpGate::State {
     void start_tunnel(std::string_view reason);
     void start_watched_tunnel(std::string_view reason);
     void open_tunnel(std::string_view reason);
+    void open_watched_blind_tunnel();
     void become_blind(std::string_view reason);
     void take_tunnelled_client(std::string_view bytes);
     void take_tunnelled_server(std::string_view bytes);
@@ -50,10 +51,12 @@ struct HttpGate::State {
     void hold_body();
     void ask_for_body();
     Guess guess_hidden_request() const;
+    bool may_be_taken_for_requests() const;
     void decide_body();
     void body_complete();
     bool is_over_limit();
     void pass_request();          // as it came
+    void pass_body(std::string_view raw);
     void forward_without_body();  // canonical
     void client_end_in_request();
     // What two readers could read differently, or nobody here can read.

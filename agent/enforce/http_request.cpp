@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kNotHttp = "not HTTP";
 constexpr std::string_view kHiddenRequest = "a body that begins like a request";
+constexpr std::string_view kRequestInBody = "a body with a request in it";
 // White space before JSON; after more of it the body is taken for JSON unseen.
 constexpr size_t kWhiteSpaceBytes = 1024;
 
@@ -213,8 +214,8 @@ size_t HttpGate::State::take_body(std::string_view bytes) {
     const std::string_view raw = bytes.substr(0, piece.raw_bytes);
     switch (e.request) {
         case HttpExchange::Request::passing:
-            counts.foreign_bytes += raw.size();
-            to_server.append(raw);
+            pass_body(raw);
+            if (closing) return raw.size();
             break;
         case HttpExchange::Request::deciding:
         case HttpExchange::Request::collecting:
@@ -238,6 +239,14 @@ size_t HttpGate::State::take_body(std::string_view bytes) {
 // The server may leave the body unread, and go on reading where it begins.
 Guess HttpGate::State::guess_hidden_request() const {
     return judge.enforcing() && exchange.has_length_body() ? guess_request(exchange.raw) : Guess::no;
+}
+
+// The same is possible behind the beginning, where a server skips lines that are no request: of a body in chunks, since
+// not every server knows them, and of one that no server expects. Others are not looked through: files are sent so.
+bool HttpGate::State::may_be_taken_for_requests() const {
+    const RequestHead& head = exchange.head;
+    const bool is_upload = head.is("POST") || head.is("PUT") || head.is("PATCH");
+    return judge.enforcing() && !(is_upload && exchange.has_length_body());
 }
 
 void HttpGate::State::decide_body() {
@@ -295,16 +304,28 @@ void HttpGate::State::body_complete() {
 void HttpGate::State::pass_request() {
     HttpExchange& e = exchange;
     e.request = e.body.done() ? HttpExchange::Request::complete : HttpExchange::Request::passing;
-    counts.foreign_bytes += e.head_bytes.size() + e.raw.size();
+    counts.foreign_bytes += e.head_bytes.size();
     if (judge.enforcing() && asks_for_other_protocol(e.head.fields)) {
         append_without_upgrade(to_server, e.head_bytes, e.head);
     } else {
         to_server.append(e.head_bytes);
     }
-    to_server.append(e.raw);
-    e.forget_bodies();
     e.sent = server_wanted = true;
     ++passed;
+    pass_body(e.raw);
+    e.forget_bodies();
+}
+
+// Up to a request in it: the server has the part before, and gets no more.
+void HttpGate::State::pass_body(std::string_view raw) {
+    HttpExchange& e = exchange;
+    const size_t end = may_be_taken_for_requests() ? e.hidden_request.scan(raw) : raw.npos;
+    counts.foreign_bytes += std::min(end, raw.size());
+    to_server.append(raw.substr(0, end));
+    if (end == raw.npos) return;
+    record_refusal(400, kRequestInBody, e.head_bytes.size() + e.body.raw_bytes());
+    close();
+    if (!e.answer_begun) answer_refusal(400, kRequestInBody);
 }
 
 void HttpGate::State::forward_without_body() {

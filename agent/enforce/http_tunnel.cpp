@@ -82,6 +82,18 @@ void HttpGate::State::become_blind(std::string_view reason) {
     passage_reason = reason;
 }
 
+// TLS and HTTP/2 may be just a beginning that some server of HTTP/1 skips.
+void HttpGate::State::open_watched_blind_tunnel() {
+    constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n";
+    if (waiting.starts_with(kPreface)) {
+        to_server.append(kPreface);
+        counts.foreign_bytes += kPreface.size();
+        waiting.erase(0, kPreface.size());
+    }
+    tunnel_is_watched = judge.enforcing();
+    open_tunnel(passage_reason);
+}
+
 // Until the server has answered in its own protocol, nothing goes to it that could be a request of HTTP.
 void HttpGate::State::take_tunnelled_client(std::string_view bytes) {
     if (closing) return;

@@ -96,6 +96,13 @@ def smuggled():
     yield "a second one in the body of a GET", b"GET /x HTTP/1.1\r\nHost: a\r\n" + length + b"\r\n\r\n" + DENIED
     yield "in the body of a GET", b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
     yield "in the body of a CONNECT", b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
+    for name, before in (("", b""), (", behind rubbish", b"hello\r\n\r\n"), (", behind an empty line", b"\r\n")):
+        data = before + inner
+        yield "in the body of a HEAD" + name, b"HEAD /health HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+        yield "in the chunks of an upload" + name, (b"PUT /raw HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+                                                   % (len(data), data))
+    yield "behind TLS", b"\x16\x03\x01\x00\x05\r\n\r\n" + inner
+    yield "behind the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + inner
     yield "behind a CONNECT", b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" + inner
     yield "behind a good one", post(b"Host: a", b"Content-Length: %d" % len(harmless), body=harmless) + inner
     yield "behind a bad one", post(b"Host: a", b"Content-Length: x", body=b"") + inner

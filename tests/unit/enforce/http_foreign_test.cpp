@@ -117,5 +117,50 @@ TEST(HttpForeign, BlindIsPassedOnlyWhenTheOwnerSaysSo) {
     EXPECT_TRUE(wire.gate->wants_client());
 }
 
+// A server of HTTP/1 might skip what it cannot read.
+TEST(HttpForeign, BlindIsNoWayForARequest) {
+    const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", hello = "\x16\x03\x01\x02\x08http/1.1";
+    for (const std::string& start : {preface, hello}) {
+        HttpWorld world;
+        HttpWire wire(world);
+        wire.play(client(start));
+        wire.gate->pass_blind();
+        EXPECT_EQ(wire.to_server, start);
+        wire.play(client("\r\n" + post(kBad1)));
+        EXPECT_EQ(wire.to_server, start + "\r\nPOST /mcp HTTP");
+        EXPECT_TRUE(wire.gate->close_client());
+    }
+    HttpWorld world;
+    HttpWire wire(world);
+    wire.play(client(preface + "\r\n" + post(kBad1)));
+    wire.gate->pass_blind();
+    EXPECT_EQ(wire.to_server, preface + "\r\nPOST /mcp HTTP");
+    EXPECT_TRUE(wire.gate->close_client());
+}
+
+TEST(HttpForeign, ServerThatHasAnsweredBlindlyIsBelieved) {
+    HttpWorld world;
+    HttpWire wire(world);
+    wire.play(client("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    wire.gate->pass_blind();
+    const std::string settings("\0\0\0\4\0", 5);
+    wire.play(server(settings));
+    EXPECT_EQ(wire.to_client, settings);
+    wire.play(client(" HTTP/1.1"));
+    EXPECT_TRUE(wire.to_server.ends_with(" HTTP/1.1"));
+    EXPECT_FALSE(wire.gate->close_client());
+}
+
+TEST(HttpForeign, TunnelIsWatchedBehindTheServersEnd) {
+    HttpWorld world;
+    HttpWire wire(world);
+    wire.play(client("PING\r\n"));
+    wire.play(server_end());
+    EXPECT_FALSE(wire.gate->close_client());
+    wire.play(client("PING\r\n" + post(kBad1)));
+    EXPECT_EQ(wire.to_server, "PING\r\nPING\r\nPOST /mcp HTTP");
+    EXPECT_TRUE(wire.gate->close_client());
+}
+
 }  // namespace
 }  // namespace callgate

@@ -142,7 +142,9 @@ Case cut_row(const char* name, std::string sent, std::string_view status, std::s
 
 constexpr char kUnsupported[] = "415 Unsupported Media Type", kTooLong[] = "longer than a message may be";
 const std::string kHidden = "POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
-constexpr char kHiddenReason[] = "a body that begins like a request";
+constexpr char kHiddenReason[] = "a body that begins like a request", kHeldReason[] = "a body with a request in it";
+
+std::string until(const std::string& text, std::string_view part) { return text.substr(0, text.find(part)); }
 
 std::vector<Case> bodies() {
     const std::string chunked_head = kHead + "Transfer-Encoding: chunked\r\n\r\n";
@@ -211,6 +213,17 @@ std::vector<Case> bodies() {
         body_row("RequestInAWholeBody", request("GET /health", "Content-Type: application/json\r\n", kHidden), "400 Bad Request", kHiddenReason),
         body_row("RequestBehindBlanks", request("POST /other", "", " \x1c\r\t" + kHidden), "400 Bad Request", kHiddenReason),
         body_row("RequestSplitOtherwise", request("POST /other", "", "POST\xa0\x1f/mcp\vHTTP/1.1\r\n\r\n"), "400 Bad Request", kHiddenReason),
+        {.name = "RequestBehindRubbish", .steps = {client(request("GET /health", "", "rubbish\r\n\r\n" + kHidden))},
+         .to_server = until(request("GET /health", "", "rubbish\r\n\r\n" + kHidden), "/1.1\r\nHost: a\r\nContent-Length: 2\r"),
+         .to_client = refusal("400 Bad Request", kHeldReason), .refused = 1, .audit = {kRefusedHttp}, .closes = true},
+        {.name = "RequestInAChunk", .steps = {client(upload_head + chunk("\r\n" + kHidden) + kLastChunk)},
+         .to_server = upload_head + "36\r\n\r\nPOST /mcp HTTP", .to_client = refusal("400 Bad Request", kHeldReason),
+         .refused = 1, .audit = {kRefusedHttp}, .closes = true},
+        {.name = "RequestInALaterChunk", .steps = {client(upload_head + chunk("hello") + chunk("\r\n" + kHidden) + kLastChunk)},
+         .to_server = upload_head + chunk("hello") + "36\r\n\r\nPOST /mcp HTTP", .to_client = refusal("400 Bad Request", kHeldReason),
+         .refused = 1, .audit = {kRefusedHttp}, .closes = true},
+        {.name = "RequestInAFile", .steps = {client(request("PUT /a", "", "rubbish\r\n\r\n" + kHidden)), server(response(""))},
+         .to_server = request("PUT /a", "", "rubbish\r\n\r\n" + kHidden), .to_client = response("")},
         {.name = "RequestInABodyInShadow", .steps = {client(request("GET /health", "", kHidden)), server(response("up"))},
          .to_server = request("GET /health", "", kHidden), .to_client = response("up"), .policy = R"({"version":"1","mode":"shadow","default":"deny"})"},
         {.name = "LooksLikeARequest", .steps = {client(request("PUT /a", "", "GET /a of HTTP/1.1 and more")), server(response("")),

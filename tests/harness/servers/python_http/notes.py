@@ -51,9 +51,12 @@ class Session:
             self.changed.notify_all()
 
     def follow(self, stream, after=None, alive=lambda: True):
-        """Events of `stream` from the one after `after` on (None: from now on), until the session ends."""
+        """Events of `stream` from the one after `after` on (None: from this call on), until the session ends."""
         with self.changed:
             at = len(self.events) if after is None else next((n for n, e in enumerate(self.events, 1) if e[0] == after), 0)
+        return self._follow(stream, at, alive)
+
+    def _follow(self, stream, at, alive):
         while True:
             with self.changed:
                 while len(self.events) == at and not self.ended and alive():

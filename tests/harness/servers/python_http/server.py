@@ -193,8 +193,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(404 if session is False else 400)
         after = self.headers.get("Last-Event-ID")
         stream = after.rsplit("-", 1)[0] if after else "get"
+        # Who has seen the head may count on every event from then on.
+        events = session.follow(stream, after, self.is_connected)
         self.begin_chunks("text/event-stream")
-        for identifier, _, message in session.follow(stream, after, self.is_connected):
+        for identifier, _, message in events:
             self.event(identifier, message)
             if message and "id" in message:
                 break

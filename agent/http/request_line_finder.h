@@ -1,0 +1,28 @@
+// RequestLineFinder: where in a body a line begins like a request of HTTP. A server that does not take the body for one
+// (it knows no chunks, or leaves the body of a GET unread) would read on there.
+//
+//   scan("5\r\nhello\r\nPOST /mcp HTTP/1.1\r\n")  ->  24: everything before the '/' of the version
+//   scan("127.0.0.1 \"POST /mcp HTTP/1.1\"\r\n")  ->  npos: no method at the start of the line
+//
+// Lines end as they do for any reader, white space splits as for any (Python's split), and it is three words or none.
+// Invariant: the answers do not depend on how the stream was split. Holds no bytes.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+namespace callgate {
+
+class RequestLineFinder {
+  public:
+    // How many of the next bytes of the stream may go on: npos where all may. Not to be called again after a find.
+    size_t scan(std::string_view bytes);
+
+  private:
+    enum class Place : uint8_t { start, method, before_target, target, version, rest };
+    void step(char byte);
+
+    Place place_ = Place::start;
+    uint8_t matched_ = 0;  // of the method (how long it is), of the version
+};
+
+}  // namespace callgate
