@@ -111,6 +111,40 @@ class TestRun(EndToEnd):
         agent.status()
 
 
+    def test_readiness_is_told_to_the_service_manager(self):
+        """Type=notify of systemd: a datagram to $NOTIFY_SOCKET."""
+        path = self.directory() / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(20)
+            os.environ["NOTIFY_SOCKET"] = str(path)
+            try:
+                agent = self.agent({})
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+            self.assertEqual(manager.recv(4096), b"READY=1")
+            self.stop_agent(agent)
+            self.assertEqual(manager.recv(4096), b"STOPPING=1")
+
+    def test_rotation(self):
+        """After SIGHUP records go into a new file of the old name; none is lost and none is in both."""
+        agent = self.agent({"notes": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        agent.wait_audit("message", direction="s2c", kind="response")
+        rotated = agent.audit_path.rename(agent.directory / "audit.jsonl.1")
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_for(agent.audit_path.exists, "the new file")
+        self.assert_denied(client.call("delete_note"))
+        client.shutdown()
+        agent.wait_audit("session_end")
+        records = [json.loads(line) for line in rotated.read_text().splitlines()] + agent.audit()
+        self.assertEqual(len({r["id"] for r in records}), len(records))
+        methods = [r["method"] for r in records if r["type"] == "message" and r["direction"] == "c2s"]
+        self.assertEqual(methods, ["initialize", "notifications/initialized", "tools/call"])
+        self.assertEqual(agent.audit_path.stat().st_mode & 0o777, 0o600)
+
+
 class TestLive(EndToEnd):
     def governed(self):
         agent = self.agent({"notes": policy_for(NOTES_PY)})
