@@ -164,9 +164,8 @@ void SessionTable::ended(const std::string& id) {
                  {{"reason", json_text(entry.ended_because)},
                   {"frames", members.dump()},
                   {"conserved", counts.conserved() ? "true" : "false"}});
-    bool released = entry.released;
     bury(std::move(entry.relay));
-    if (watcher_) watcher_->session_ended(id, released);
+    if (watcher_) watcher_->session_ended(id);
     entries_.erase(found);
     finish_if_empty();
 }
@@ -202,6 +201,7 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         if (found == entries_.end()) return;
         Entry& quiet = found->second;
         HandBackJob job;
+        job.session_id = id;
         job.back.new_input = quiet.new_input;
         job.back.new_output = quiet.new_output;
         job.back.original_input = quiet.relay->original_input();
@@ -212,7 +212,6 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
             ring_.post([this, id, because, lost, problem = std::move(problem)] {
                 auto back = entries_.find(id);
                 if (back == entries_.end()) return;
-                back->second.released = problem.empty();
                 back->second.ended_because = problem.empty() ? because : std::string(because) + ", but: " + problem;
                 add_unread(back->second.ended_because, lost, back->second.input_is_socket);
                 back->second.relay->close();

@@ -52,7 +52,6 @@ class SessionTable {
         std::string ended_because = "ended";
         bool input_is_socket = false;
         bool handing_back = false;
-        bool released = false;  // handed back: the server lives on without us
     };
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);

@@ -55,16 +55,7 @@ void Watcher::State::on_event(const cg_event& event) {
     if (taking || event.kind == CG_EVENT_EXIT) work().push_back(std::move(next));
 }
 
-// While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
-void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
-    while (!held.try_lock()) {
-        pollfd waiting{programs->ring_fd(), POLLIN, 0};
-        ::poll(&waiting, 1, 1);
-        listen();
-    }
-}
-
-void Watcher::State::turn_once(int half) {
+void Watcher::State::turn_once() {
     listen();
     std::deque<Work>& mine = work();
     for (;;) {
@@ -77,7 +68,7 @@ void Watcher::State::turn_once(int half) {
                 case CG_EVENT_EXPIRED: on_expired(next.event); break;
                 case CG_EVENT_EXIT: on_exiting(next.event); break;
             }
-        } else if (auto started = next_program(half)) {
+        } else if (auto started = next_program()) {
             if (taking) on_exec(*started);
         } else {
             return;
@@ -88,7 +79,7 @@ void Watcher::State::turn_once(int half) {
 
 PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
     ++identified;
-    PolicyStore::Match match = options.policies->find(server, help.while_waiting);
+    PolicyStore::Match match = options.policies->find(server, [this] { listen(); });
     if (!match.policy && options.deny_unnamed) {
         static const auto no_policy = Policy::deny_everything(
             "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);

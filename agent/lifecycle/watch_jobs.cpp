@@ -95,10 +95,14 @@ void Watcher::State::run_jobs() {
         for (pid_t pid : holders[job.back.new_output.inode])
             if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
         std::string problem;
+        bool lives_on = false;
         for (pid_t pid : pids) {
             Status given = callgate::hand_back(pid, job.back, help.while_waiting);
+            lives_on |= static_cast<bool>(given);
             if (!given && given.error().kind != ErrorKind::gone) problem = given.error().text();
         }
+        // In the same turn: from here on what the server reads from the original is its own, not a late read of ours.
+        if (problem.empty()) forget_session(job.session_id, lives_on);
         job.done(std::move(problem));
     }
 }

@@ -63,6 +63,7 @@ struct Watcher::State {
     };
     static constexpr int kHalves = 2;
     Half halves[kHalves];
+    static thread_local int own_half;  // of the calling thread
     std::mutex turn;     // held by the thread that works; guards everything below that has no lock of its own
     std::mutex hearing;  // held by the thread that takes events in: `caught`, and the order of events
     std::atomic<bool> stopping{false};
@@ -98,11 +99,13 @@ struct Watcher::State {
 
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
-    void watch(int half);                    // what each thread does until the stop
-    void wait(int half);                     // for anything to do
+    void watch();   // what each thread does until the stop
+    void wait(std::chrono::milliseconds limit, int commands_fd = -1);
+    void nudge(int half);
     void leave_to_other_half(const cg_event& event);
-    std::optional<cg_event> next_program(int half);
-    void turn_once(int half);  // listens, then works on everything that waits
+    void disturb_other_half();
+    std::optional<cg_event> next_program();
+    void turn_once();  // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);
     void on_read(Work work);

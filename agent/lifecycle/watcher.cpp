@@ -28,7 +28,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         if (!half.nudge) return Error::system("eventfd", "", errno);
     }
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
-    state.help.while_waiting = [&state] { state.listen(); };
+    state.help.while_waiting = [&state](bool paused) {
+        state.listen();
+        if (paused) state.disturb_other_half();
+    };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
         state.listen();
         std::lock_guard lock(state.hearing);
@@ -54,7 +57,7 @@ cpu_set_t every_second_processor(int first) {
 
 // How long a program that has started waits for the half that it was left to. After that its processor is taken to be
 // occupied, by a held thread for instance.
-constexpr int64_t kPatienceNanoseconds = 1'000'000;
+constexpr std::chrono::milliseconds kPatience{1};
 
 }  // namespace
 
@@ -72,41 +75,59 @@ void Watcher::run() {
             (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
             const cpu_set_t& processors = state.halves[half].processors;
             (void)pthread_setaffinity_np(pthread_self(), sizeof(processors), &processors);
+            State::own_half = half;
             if (half == 0) {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);
                 state.scan();
                 scanned.set_value();
             }
-            state.watch(half);
+            state.watch();
         });
         pthread_setname_np(thread.native_handle(), "callgate-watch");
     }
     scanned.get_future().wait();
 }
 
-void Watcher::State::watch(int half) {
+thread_local int Watcher::State::own_half = 0;
+
+void Watcher::State::watch() {
     while (!stopping) {
-        wait(half);
+        bool other_is_due = false;
+        {
+            std::lock_guard lock(hearing);
+            other_is_due = !halves[1 - own_half].programs_started.empty();
+        }
+        wait(other_is_due ? kPatience : std::chrono::seconds(1), wake.get());
         listen();
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
-        turn_once(half);
+        turn_once();
         run_commands();
     }
     post([] {});  // the other thread may have slept through the end
 }
 
-void Watcher::State::wait(int half) {
-    bool other_is_due = false;
-    {
-        std::lock_guard lock(hearing);
-        other_is_due = !halves[1 - half].programs_started.empty();
-    }
-    pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {wake.get(), POLLIN, 0}, {halves[half].nudge.get(), POLLIN, 0}};
-    ::poll(waiting, 3, other_is_due ? static_cast<int>(kPatienceNanoseconds / 1'000'000) : 1000);
+// For an event, a nudge, or a command where `commands_fd` is given.
+void Watcher::State::wait(std::chrono::milliseconds limit, int commands_fd) {
+    int nudge = halves[own_half].nudge.get();
+    pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {nudge, POLLIN, 0}, {commands_fd, POLLIN, 0}};
+    ::poll(waiting, 3, static_cast<int>(limit.count()));
     uint64_t count = 0;
-    if (waiting[2].revents) (void)!::read(halves[half].nudge.get(), &count, sizeof(count));
+    if (waiting[1].revents) (void)!::read(nudge, &count, sizeof(count));
+}
+
+// While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
+void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
+    while (!held.try_lock()) {
+        wait(std::chrono::milliseconds(1));
+        listen();
+    }
+}
+
+void Watcher::State::nudge(int half) {
+    uint64_t one = 1;
+    (void)!::write(halves[half].nudge.get(), &one, sizeof(one));
 }
 
 // A program that has just started still has to reach its first instruction before it can be stopped. A thread of ours
@@ -114,17 +135,21 @@ void Watcher::State::wait(int half) {
 void Watcher::State::leave_to_other_half(const cg_event& event) {
     int half = event.cpu < CPU_SETSIZE && CPU_ISSET(event.cpu, &halves[0].processors) ? 1 : 0;
     halves[half].programs_started.push_back({event, monotonic_ns()});
-    uint64_t one = 1;
-    (void)!::write(halves[half].nudge.get(), &one, sizeof(one));
+    nudge(half);
 }
 
+// A thread that does not get its turn on a busy processor is chosen sooner where the scheduler has to choose more often:
+// each short run of our other thread there makes it do so.
+void Watcher::State::disturb_other_half() { nudge(1 - own_half); }
+
 // The next program for this half, or one that the other half has not got to.
-std::optional<cg_event> Watcher::State::next_program(int half) {
+std::optional<cg_event> Watcher::State::next_program() {
     std::lock_guard lock(hearing);
-    for (int whose : {half, 1 - half}) {
-        auto& started = halves[whose].programs_started;
+    for (int half : {own_half, 1 - own_half}) {
+        auto& started = halves[half].programs_started;
         if (started.empty()) continue;
-        if (whose != half && monotonic_ns() - started.front().heard_ns < kPatienceNanoseconds) continue;
+        std::chrono::nanoseconds waited(monotonic_ns() - started.front().heard_ns);
+        if (half != own_half && waited < kPatience) continue;
         cg_event event = started.front().event;
         started.pop_front();
         return event;
@@ -151,10 +176,8 @@ void Watcher::hand_back(HandBackJob job) {
     state_->post([state = state_.get(), job = std::move(job)]() mutable { state->jobs.push_back(std::move(job)); });
 }
 
-void Watcher::session_ended(std::string session_id, bool released_alive) {
-    state_->post([state = state_.get(), id = std::move(session_id), released_alive] {
-        state->forget_session(id, released_alive);
-    });
+void Watcher::session_ended(std::string session_id) {
+    state_->post([state = state_.get(), id = std::move(session_id)] { state->forget_session(id, false); });
 }
 
 Watcher::Figures Watcher::figures() const {

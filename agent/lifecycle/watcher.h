@@ -44,6 +44,7 @@ struct BlindServer {
 
 // What a hand-back needs of a session; the descriptors stay the session's.
 struct HandBackJob {
+    std::string session_id;
     HandBack back;
     std::function<void(std::string problem)> done;  // empty problem: handed back; called on the watcher's thread
 };
@@ -74,10 +75,10 @@ class Watcher {
     void stop_taking();
     void stop();  // ends the thread
 
-    // From any thread.
+    // From any thread. The server that is handed back goes on without us, and stays watched.
     void hand_back(HandBackJob job);
-    // `released_alive`: the server goes on without us, and stays watched.
-    void session_ended(std::string session_id, bool released_alive);
+    // Of a session that has ended otherwise.
+    void session_ended(std::string session_id);
 
     struct Figures {
         KernelCounters kernel;

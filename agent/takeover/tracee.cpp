@@ -175,7 +175,7 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
 // an uninterruptible sleep) is looked at in pauses.
 Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline) {
     for (int round = 0;; ++round) {
-        if (while_waiting_) while_waiting_();
+        if (while_waiting_) while_waiting_(round > kAwakeRounds);
         int status = 0;
         pid_t found = waitpid(tid_, &status, __WALL | WNOHANG);
         if (found < 0) {

@@ -20,8 +20,8 @@
 namespace callgate {
 
 // What waiting for another thread needs: while it lasts, other held threads must go on being let go, or one of them may
-// occupy the very processor that is waited for.
-using WhileWaiting = std::function<void()>;
+// occupy the very processor that is waited for. Called before each look; `paused`: looking alone has not helped.
+using WhileWaiting = std::function<void(bool paused)>;
 
 class Tracee {
   public:
