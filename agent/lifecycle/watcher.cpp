@@ -98,7 +98,8 @@ void Watcher::State::watch() {
             std::lock_guard lock(hearing);
             other_is_due = !halves[1 - own_half].programs_started.empty();
         }
-        wait(other_is_due ? kPatience : std::chrono::seconds(1), wake.get());
+        bool unfinished = Tracee::let_go_of_those_left_behind();
+        wait(other_is_due || unfinished ? kPatience : std::chrono::seconds(1), wake.get());
         listen();
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
