@@ -2,21 +2,21 @@
 import datetime
 
 from governed import *  # noqa: F403
-from governed import NOTES_PY, EndToEnd, json, main, os, policy, time
+from governed import NOTES_PY, EndToEnd, main, os, policy, time
 
 LIMIT = {"counter": "writes", "window": "day", "max": 1, "scope": "session"}
 
 
 class TestRecords(EndToEnd):
     def records(self):
-        """Those of an allowed call, of one that fails, of one over its limit and of a denied one."""
+        """Those of an allowed call, one over its limit, a denied one, and one that the server knows no tool for."""
         tools = {"write_note": {"limits": [LIMIT]}, "delete_note": {"deny_if": [{"conditions": [], "on_deny": "Never."}]}}
         agent = self.agent({"notes": policy(NOTES_PY.match, tools=tools)})
         client = self.client(NOTES_PY.command)
         before = time.time_ns()
         client.initialize()
-        for tool in ("write_note", "write_note", "delete_note"):
-            client.call(tool, {"text": "a secret", "tags": ["one"]}, identifier=f"call {client.next_id}")
+        for number, tool in enumerate(("write_note", "write_note", "delete_note")):
+            client.call(tool, {"text": "a secret", "tags": ["one"]}, identifier=f"call {number}")
         client.call("no_such_tool", {"text": "a secret", "tags": ["one"]})
         client.shutdown()
         start = agent.wait_audit("session_start")[0]
@@ -61,7 +61,7 @@ class TestRecords(EndToEnd):
         self.assertEqual(limited["rule"], "/tools/write_note/limits/writes")
         self.assertGreater(limited["retry_after_ms"], 0)
         self.assertEqual((denied["rule"], denied["reason"], denied["code"]), ("/tools/delete_note/deny_if", "Never.", -31403))
-        self.assertEqual(json.loads(allowed["rpc_id"]) if isinstance(allowed["rpc_id"], str) else None, "call 2")
+        self.assertEqual([r["rpc_id"] for r in calls], ["call 0", "call 1", "call 2", client.next_id - 1])
         self.assertEqual(answers[allowed["id"]]["outcome"], "ok")
         self.assertIn(answers[unknown["id"]]["outcome"], ("error", "tool_error"))
         for record in (allowed, unknown):

@@ -164,7 +164,7 @@ class TestScope(EndToEnd):
         finally:
             for tree in trees:
                 tree.kill()
-                tree.wait()
+                tree.communicate()
 
     def test_users(self):
         """Of two equal servers only the one that the listed user runs."""

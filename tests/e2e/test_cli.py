@@ -2,7 +2,7 @@
 import socket
 
 from governed import *  # noqa: F403
-from governed import BINARY, NOTES_PY, ROOT, EndToEnd, json, main, os, policy, policy_for, subprocess, tempfile
+from governed import BINARY, NOTES_PY, ROOT, EndToEnd, json, main, os, policy, policy_for, signal, subprocess, wait_for
 
 
 def callgate(*words):
@@ -109,7 +109,6 @@ class TestRun(EndToEnd):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(str(agent.control_path), done.stderr)
         agent.status()
-
 
     def test_readiness_is_told_to_the_service_manager(self):
         """Type=notify of systemd: a datagram to $NOTIFY_SOCKET."""
