@@ -2,7 +2,7 @@
 import datetime
 
 from governed import *  # noqa: F403
-from governed import NOTES_PY, EndToEnd, main, os, policy, time
+from governed import NOTES_PY, EndToEnd, main, os, policy, time, wait_for
 
 LIMIT = {"counter": "writes", "window": "day", "max": 1, "scope": "session"}
 
@@ -69,6 +69,19 @@ class TestRecords(EndToEnd):
         self.assertTrue({limited["id"], denied["id"]}.isdisjoint(answers))  # those never reached the server
         self.assertEqual(end["frames"]["denied"], 2)
         self.assertEqual(end["reason"], "ended")
+
+    def test_a_file_that_takes_nothing_is_not_in_the_way(self):
+        """Every record is lost, and counted; the calls do not wait."""
+        agent = self.agent({"notes": policy(NOTES_PY.match, denied="delete_note")}, audit="/dev/full")
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        self.assert_result(client.call("echo", {"text": "x"}))
+        self.assertEqual(client.shutdown(), 7)
+        wait_for(lambda: agent.sessions() == [], "the session's end")
+        wait_for(lambda: agent.status()["audit"]["lost"] >= 8, "the loss being counted")
+        self.assertEqual(agent.status()["audit"]["written"], 0)
+        self.assertEqual(agent.stop(), 0)
 
 
 if __name__ == "__main__":

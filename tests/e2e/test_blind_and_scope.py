@@ -32,11 +32,10 @@ server.wait()
 """
 
 
-def refuse_what_a_takeover_needs():
-    """A seccomp filter (x86-64) under which pipe2, socketpair and dup3 fail; inherited by what is executed next."""
+def refuse(*numbers):
+    """A seccomp filter (x86-64) under which these system calls fail; inherited by what is executed next."""
     def instruction(code, true, false, k):
         return struct.pack("HBBI", code, true, false, k)
-    numbers = (SYS_PIPE2, SYS_SOCKETPAIR, SYS_DUP3)
     program = instruction(0x20, 0, 0, 0)  # load the system call's number
     for position, number in enumerate(numbers):
         program += instruction(0x15, len(numbers) - position, 0, number)  # jump if equal
@@ -45,6 +44,10 @@ def refuse_what_a_takeover_needs():
     filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     if LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0):
         os._exit(99)
+
+
+def refuse_what_a_takeover_needs():
+    refuse(SYS_PIPE2, SYS_SOCKETPAIR, SYS_DUP3)
 
 
 class TestBlind(EndToEnd):
@@ -70,6 +73,7 @@ class TestBlind(EndToEnd):
         session = agent.sessions()[0]
         self.assertEqual((session["state"], session["server"]["pid"]), ("blind", client.pid))
         self.assertIn("is traced by process", session["reason"])
+        self.assertEqual({k: agent.status()["sessions"][k] for k in ("enforced", "blind")}, {"enforced": 0, "blind": 1})
         client.initialize()
         self.assert_result(client.call("delete_note"))  # ungoverned, and said to be
 
@@ -130,6 +134,28 @@ class TestBlind(EndToEnd):
         self.assert_enforced(agent, client.pid)
         self.assertEqual(client.shutdown(), 0)
 
+    def refused_by_seccomp(self, **more):
+        """A tracer that has a filter itself, as in a container, cannot suspend those of others (ptrace(2))."""
+        agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note", **more)}, preexec=refuse)
+        client = self.client(self.SERVER.command, preexec=refuse_what_a_takeover_needs)
+        event = agent.wait_audit("session_blind")[0]
+        self.assertIn("seccomp", event["reason"])
+        self.assertEqual(agent.audit("session_start"), [])
+        return client, event
+
+    def test_seccomp_refuses_and_that_is_allowed(self):
+        client, event = self.refused_by_seccomp()
+        self.assertIs(event["killed"], False)
+        client.initialize()
+        self.assert_result(client.call("delete_note"))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_seccomp_refuses_and_the_server_is_killed(self):
+        client, event = self.refused_by_seccomp(on_blind="kill")
+        self.assertIs(event["killed"], True)
+        client.read_rest()
+        self.assertEqual(client.wait(), -signal.SIGKILL)
+
 
 class TestScope(EndToEnd):
     SERVER = cpp_server("--readv")
@@ -164,7 +190,8 @@ class TestScope(EndToEnd):
         finally:
             for tree in trees:
                 tree.kill()
-                tree.communicate()
+                tree.wait()
+            trees[1].stdout.close()
 
     def test_users(self):
         """Of two equal servers only the one that the listed user runs."""

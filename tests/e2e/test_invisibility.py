@@ -5,10 +5,10 @@ import termios
 import threading
 
 from governed import *  # noqa: F403
-from governed import (EVERYTHING, MCP_SERVER, NOTES_BUN, NOTES_PY, SERVERS, EndToEnd, Path, cpp_server, descriptors, json,
+from governed import (EVERYTHING, MCP_SERVER, NOTES_BUN, NOTES_DENO, NOTES_PY, SERVERS, EndToEnd, Path, cpp_server, descriptors, json,
                       main, os, policy, policy_for, select, time, wait_for)
 
-SERVERS_SEEN = (EVERYTHING, NOTES_PY, NOTES_BUN, cpp_server("--epoll"), cpp_server("--dup"), cpp_server("--readv"),
+SERVERS_SEEN = (EVERYTHING, NOTES_PY, NOTES_BUN, NOTES_DENO, cpp_server("--epoll"), cpp_server("--dup"), cpp_server("--readv"),
                 cpp_server("--threads", "4"))
 CHANNELS = ("pipe", "socketpair")
 

@@ -3,10 +3,10 @@ import signal
 import threading
 
 from governed import *  # noqa: F403
-from governed import (EVERYTHING, MCP_SERVER, NOTES_BUN, NOTES_PY, EndToEnd, cpp_server, descriptors, json, main, os, policy,
+from governed import (EVERYTHING, MCP_SERVER, NOTES_BUN, NOTES_DENO, NOTES_PY, EndToEnd, cpp_server, descriptors, json, main, os, policy,
                       policy_for, wait_for)
 
-SERVERS = (EVERYTHING, NOTES_PY, NOTES_BUN, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--threads", "4"),
+SERVERS = (EVERYTHING, NOTES_PY, NOTES_BUN, NOTES_DENO, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--threads", "4"),
            cpp_server("--dup"))
 CHANNELS = ("pipe", "socketpair")
 
@@ -115,6 +115,24 @@ class TestComingAndGoing(EndToEnd):
         client.request("ping")
         self.stop_agent(agent)
         self.assert_result(client.answer(slow))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_a_server_that_does_not_read_in_time(self):
+        """A stop waits no longer than the configuration says; what the server has not read by then is said."""
+        server = cpp_server("--readv")
+        agent = self.agent({"p": policy(server.match)}, config={"stop_timeout_s": 1})
+        client = self.client(server.command)
+        client.initialize()
+        sleeping = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 3000}})
+        unread = b'{"jsonrpc":"2.0","id":8,"method":"ping"}\n'
+        client.send(unread)
+        wait_for(lambda: agent.status()["frames"]["forwarded"] == 4, "the ping being forwarded")
+        self.stop_agent(agent)
+        self.assertEqual(agent.audit("session_end")[0]["reason"],
+                         f"handed back: the agent stops, {len(unread)} bytes were not read by the server")
+        client.post("ping", identifier=9)
+        self.assert_result(client.answer(sleeping))
+        self.assert_result(client.answer(9))
         self.assertEqual(client.shutdown(), 0)
 
     def test_forked_children_hold_the_replacement(self):
