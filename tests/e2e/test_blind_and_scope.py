@@ -53,10 +53,10 @@ def refuse_what_a_takeover_needs():
 class TestBlind(EndToEnd):
     SERVER = cpp_server("--readv")
 
-    def traced(self, policies, lives=True):
+    def traced(self, policies, lives=True, command=SERVER.command):
         """A server that its own parent traces, as a debugger does."""
         agent = self.agent(policies)
-        client = self.client(self.SERVER.command, preexec=lambda: LIBC.ptrace(PTRACE_TRACEME, 0, None, None))
+        client = self.client(command, preexec=lambda: LIBC.ptrace(PTRACE_TRACEME, 0, None, None))
         if not lives:
             return agent, client
         # subprocess sees the end of its exec pipe; the tracee now waits in the SIGTRAP that an exec raises.
@@ -82,6 +82,29 @@ class TestBlind(EndToEnd):
         event = agent.wait_audit("session_blind")[0]
         self.assertIs(event["killed"], True)
         wait_for(lambda: os.WIFSIGNALED(os.waitpid(client.pid, os.WNOHANG)[1]) or None, "the end of the server")
+
+    def test_traced_and_known_by_its_bytes_only(self):
+        """Its first read is held; if it must be killed it is killed there, before it has what it was about to read."""
+        first = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_note"}}\n'
+        for on_blind in ("allow", "kill"):
+            with self.case(on_blind=on_blind):
+                log = self.directory() / "log"
+                log.touch()
+                agent, client = self.traced({"p": policy({"user": "root"}, denied="delete_note", on_blind=on_blind)},
+                                            command=cpp_server("--log", str(log)).command)
+                client.send(first)
+                event = agent.wait_audit("session_blind")[0]
+                self.assertIn("is traced by process", event["reason"])
+                self.assertIs(event["killed"], on_blind == "kill")
+                if on_blind == "kill":
+                    client.read_rest()
+                    self.assertEqual(os.WTERMSIG(os.waitpid(client.pid, 0)[1]), signal.SIGKILL)
+                    if not agent.status()["kernel"]["hold_expired"]:  # ten milliseconds, on a busy machine
+                        self.assertEqual(log.read_bytes(), b"")
+                else:
+                    self.assert_result(client.answer(1))
+                    self.assertEqual(log.read_bytes(), first)
+                self.stop_agent(agent)
 
     def test_a_server_that_ignores_the_trap_of_a_step(self):
         agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")})
