@@ -2,6 +2,8 @@
 #include "takeover/tracee.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
 
 #include <cstring>
 #include <string>
@@ -60,12 +62,13 @@ TEST(Tracee, KilledInItsStopIsSeenByItsParent) {
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-// The parent of a vfork(2) sleeps until its child executes something or ends, and nothing else wakes it.
+// Whoever has made a child with CLONE_VFORK sleeps until it executes something or ends, and nothing but death wakes it.
 TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
     Ends release = make_pipe(), said = make_pipe();
     Child sleeper([&] {
         char byte;
-        if (vfork() == 0) {
+        if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             (void)!read(release.read.get(), &byte, 1);
             _exit(0);
         }
