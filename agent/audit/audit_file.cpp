@@ -40,8 +40,9 @@ Status AuditFile::open_file() {
     return {};
 }
 
+// At once: whoever has rotated the file waits for the new one. Where it fails append() tries again, and says why.
 void AuditFile::reopen() {
-    fd_.reset();
+    (void)open_file();
     retry_after_ns_ = 0;
 }
 

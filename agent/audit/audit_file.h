@@ -25,7 +25,7 @@ class AuditFile {
     // Bytes written, from the beginning of `lines`; fewer than all of them where something failed: see
     // failure().
     size_t append(std::string_view lines, int64_t now_ns);
-    // Opens the path again: the next append() goes to whatever file is there then.
+    // Opens the path again, and makes the file where it is absent.
     void reopen();
     // Why the last append() did not write everything; empty after one that did.
     const std::string& failure() const { return failure_; }

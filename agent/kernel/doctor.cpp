@@ -6,6 +6,7 @@
 #include <linux/io_uring.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/fd.h"
 #include "channel.skel.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
@@ -46,7 +48,8 @@ Check check_btf() {
 
 Check check_lockdown() {
     auto text = read_small_file("/sys/kernel/security/lockdown", 256);
-    if (!text) return passed("lockdown", "not in use");
+    bool is_told = access("/sys/kernel/security/lsm", F_OK) == 0;
+    if (!text) return passed("lockdown", is_told ? "not in use" : "unknown: securityfs is not mounted");
     size_t open = text->find('['), close = text->find(']');
     std::string level = open == std::string::npos ? *text : text->substr(open + 1, close - open - 1);
     if (level != "confidentiality") return passed("lockdown", level);
@@ -79,11 +82,26 @@ bool trampolines_load() {
     return true;
 }
 
-Check check_ptrace() {
+// A child of the same user could be traced without any capability; one that is not dumpable is like another user's.
+pid_t start_undumpable_child() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC)) return -1;
+    Fd read_end = Fd::adopt(ends[0]), write_end = Fd::adopt(ends[1]);
     pid_t child = fork();
+    char byte = 0;
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_DUMPABLE, 0);
+        (void)!write(write_end.get(), &byte, 1);
         for (;;) pause();
     }
+    write_end.reset();
+    (void)!read(read_end.get(), &byte, 1);
+    return child;
+}
+
+Check check_ptrace() {
+    pid_t child = start_undumpable_child();
     bool seized = child > 0 && ptrace(PTRACE_SEIZE, child, nullptr, 0L) == 0;
     int code = errno;
     bool stopped = seized && ptrace(PTRACE_INTERRUPT, child, nullptr, nullptr) == 0;

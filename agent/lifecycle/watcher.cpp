@@ -109,6 +109,7 @@ void Watcher::State::watch() {
             std::lock_guard lock(hearing);
             soon |= !halves[1 - own_half].programs_started.empty();
         }
+        soon |= Tracee::let_go_of_those_left_behind();
         wait(soon ? kPatience : earlier->patience(std::chrono::seconds(1)), wake.get());
         listen();
         std::unique_lock held(turn, std::defer_lock);

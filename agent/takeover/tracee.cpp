@@ -20,6 +20,8 @@ namespace {
 
 // How often a stop is looked for before pausing: more only keeps a processor from it.
 constexpr int kAwakeRounds = 50;
+// How long the end of a Tracee waits for its thread before it leaves it behind.
+constexpr std::chrono::milliseconds kDetachPatience{20};
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
 constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
 
@@ -122,18 +124,38 @@ bool Tracee::is_ours(pid_t tid) { return our_tracees().has(tid); }
 
 Tracee::~Tracee() {
     if (!seized_) return;
-    detach();
-    our_tracees().remove(tid_);
+    if (detach(kDetachPatience)) {
+        our_tracees().remove(tid_);
+        return;
+    }
+    while_waiting_ = nullptr;
+    left_behind().emplace_back(new Tracee(std::move(*this)));
 }
 
-void Tracee::detach() {
-    if (gone_) return;
+// Each thread of ours has its own: ptrace calls come from the tracer. The kernel lets go of the rest when it ends.
+Tracee::LeftBehind& Tracee::left_behind() {
+    static thread_local LeftBehind own;
+    return own;
+}
+
+bool Tracee::let_go_of_those_left_behind() {
+    std::erase_if(left_behind(), [](std::unique_ptr<Tracee>& each) {
+        if (!each->detach(std::chrono::milliseconds(0))) return false;
+        each->seized_ = false;
+        our_tracees().remove(each->tid_);
+        return true;
+    });
+    return !left_behind().empty();
+}
+
+// False where the thread is neither let go nor gone by then.
+bool Tracee::detach(std::chrono::milliseconds patience) {
+    if (gone_) return true;
+    auto deadline = std::chrono::steady_clock::now() + patience;
     if (!stopped_) {
         // It cannot be detached while it runs; the interrupt that was asked for stops it sooner or later.
         bool never_stopped = at_stop_.raw.rip == 0;
-        auto patience = std::chrono::milliseconds(2000);
-        if (never_stopped ? !await_stop(patience).ok() : !wait_for_stop(std::chrono::steady_clock::now() + patience).ok())
-            return;
+        if (never_stopped ? !await_stop(patience).ok() : !wait_for_stop(deadline).ok()) return gone_;
     }
     // Nothing came of the stop: it must not show as an EINTR either.
     if (saved_.needs_settling()) saved_.settle_interrupted_call();
@@ -143,7 +165,11 @@ void Tracee::detach() {
         ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view);
     }
     if (mask_saved_) ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &signal_mask_);
-    ptrace(PTRACE_DETACH, tid_, nullptr, nullptr);
+    if (!ptrace(PTRACE_DETACH, tid_, nullptr, nullptr)) return true;
+    // It was killed in its stop: its parent hears of that when we have.
+    stopped_ = false;
+    (void)wait_for_stop(deadline);
+    return gone_;
 }
 
 Status Tracee::prepare_calls(bool suspend_seccomp) {

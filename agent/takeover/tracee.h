@@ -2,7 +2,9 @@
 // to execute system calls, and let go again as if nothing had happened.
 //
 // Invariant: from stop() to the destructor the thread executes only what call() asks for; the destructor restores
-// registers, signal mask and scratch memory and detaches, whatever happened in between.
+// registers, signal mask and scratch memory and detaches, whatever happened in between. A thread that cannot be let go at
+// once is left behind and let go later: one that was killed in its stop stays a zombie of ours, unseen by its parent, until
+// all threads of its process have ended; one that sleeps where nothing wakes it stops when it wakes.
 // Belongs to the thread that made it: the kernel takes ptrace calls from the tracer only.
 #pragma once
 #include <sys/types.h>
@@ -13,6 +15,7 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "takeover/registers.h"
@@ -33,6 +36,8 @@ class Tracee {
     static Result<std::unique_ptr<Tracee>> stop(pid_t tid, const WhileWaiting& while_waiting);
     // True while some Tracee of ours holds this thread.
     static bool is_ours(pid_t tid);
+    // Looks after the threads that the calling thread has left behind; true while there are any.
+    static bool let_go_of_those_left_behind();
     ~Tracee();
     Tracee(const Tracee&) = delete;
     Tracee& operator=(const Tracee&) = delete;
@@ -59,9 +64,12 @@ class Tracee {
 
   private:
     Tracee(pid_t tid, const WhileWaiting& while_waiting) : tid_(tid), while_waiting_(while_waiting) {}
+    Tracee(Tracee&&) = default;
+    using LeftBehind = std::vector<std::unique_ptr<Tracee>>;
+    static LeftBehind& left_behind();
     Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline);
     Status step();
-    void detach();
+    bool detach(std::chrono::milliseconds patience);
 
     pid_t tid_;
     WhileWaiting while_waiting_;

@@ -9,6 +9,15 @@ from callgate_harness import *  # noqa: E402,F403
 from callgate_harness import LIMITED, policy, policy_for  # noqa: E402
 
 
+def echoed(answer):
+    return answer["result"]["content"][0]["text"].removeprefix("Echo: ")
+
+
+def echo(client, server, text, **more):
+    name = next(iter(server.allowed[1]))
+    return client.post("tools/call", {"name": "echo", "arguments": {name: text}}, **more)
+
+
 class Governed:
     """Mixed into EndToEnd with SERVERS, and with CHANNELS where only one kind suits."""
     SERVERS = ()

@@ -1,9 +1,12 @@
 """What callgate cannot take over is said and decided by the policy; what is out of scope is not touched at all."""
 import ctypes
+import hashlib
 import os
 import shutil
+import signal
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 from governed import *  # noqa: F403
@@ -16,13 +19,23 @@ PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 SYS_DUP3, SYS_PIPE2, SYS_SOCKETPAIR = 292, 293, 53
 SECCOMP_RET_ERRNO_EPERM, SECCOMP_RET_ALLOW = 0x00050001, 0x7FFF0000
 NOBODY = 65534
+# Starts a server once it is asked something, and passes everything on.
+FORWARDS = """
+import subprocess, sys
+first = sys.stdin.buffer.readline()
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
+server.stdin.write(first)
+server.stdin.flush()
+sys.stdin.buffer.read()
+server.stdin.close()
+server.wait()
+"""
 
 
-def refuse_what_a_takeover_needs():
-    """A seccomp filter (x86-64) under which pipe2, socketpair and dup3 fail; inherited by what is executed next."""
+def refuse(*numbers):
+    """A seccomp filter (x86-64) under which these system calls fail; inherited by what is executed next."""
     def instruction(code, true, false, k):
         return struct.pack("HBBI", code, true, false, k)
-    numbers = (SYS_PIPE2, SYS_SOCKETPAIR, SYS_DUP3)
     program = instruction(0x20, 0, 0, 0)  # load the system call's number
     for position, number in enumerate(numbers):
         program += instruction(0x15, len(numbers) - position, 0, number)  # jump if equal
@@ -33,13 +46,17 @@ def refuse_what_a_takeover_needs():
         os._exit(99)
 
 
+def refuse_what_a_takeover_needs():
+    refuse(SYS_PIPE2, SYS_SOCKETPAIR, SYS_DUP3)
+
+
 class TestBlind(EndToEnd):
     SERVER = cpp_server("--readv")
 
-    def traced(self, policies, lives=True):
+    def traced(self, policies, lives=True, command=SERVER.command):
         """A server that its own parent traces, as a debugger does."""
         agent = self.agent(policies)
-        client = self.client(self.SERVER.command, preexec=lambda: LIBC.ptrace(PTRACE_TRACEME, 0, None, None))
+        client = self.client(command, preexec=lambda: LIBC.ptrace(PTRACE_TRACEME, 0, None, None))
         if not lives:
             return agent, client
         # subprocess sees the end of its exec pipe; the tracee now waits in the SIGTRAP that an exec raises.
@@ -56,6 +73,7 @@ class TestBlind(EndToEnd):
         session = agent.sessions()[0]
         self.assertEqual((session["state"], session["server"]["pid"]), ("blind", client.pid))
         self.assertIn("is traced by process", session["reason"])
+        self.assertEqual({k: agent.status()["sessions"][k] for k in ("enforced", "blind")}, {"enforced": 0, "blind": 1})
         client.initialize()
         self.assert_result(client.call("delete_note"))  # ungoverned, and said to be
 
@@ -65,6 +83,71 @@ class TestBlind(EndToEnd):
         self.assertIs(event["killed"], True)
         wait_for(lambda: os.WIFSIGNALED(os.waitpid(client.pid, os.WNOHANG)[1]) or None, "the end of the server")
 
+    def test_traced_and_known_by_its_bytes_only(self):
+        """Its first read is held; if it must be killed it is killed there, before it has what it was about to read."""
+        first = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_note"}}\n'
+        for on_blind in ("allow", "kill"):
+            with self.case(on_blind=on_blind):
+                log = self.directory() / "log"
+                log.touch()
+                agent, client = self.traced({"p": policy({"user": "root"}, denied="delete_note", on_blind=on_blind)},
+                                            command=cpp_server("--log", str(log)).command)
+                client.send(first)
+                event = agent.wait_audit("session_blind")[0]
+                self.assertIn("is traced by process", event["reason"])
+                self.assertIs(event["killed"], on_blind == "kill")
+                if on_blind == "kill":
+                    client.read_rest()
+                    self.assertEqual(os.WTERMSIG(os.waitpid(client.pid, 0)[1]), signal.SIGKILL)
+                    if not agent.status()["kernel"]["hold_expired"]:  # ten milliseconds, on a busy machine
+                        self.assertEqual(log.read_bytes(), b"")
+                else:
+                    self.assert_result(client.answer(1))
+                    self.assertEqual(log.read_bytes(), first)
+                self.stop_agent(agent)
+
+    def test_a_server_that_ignores_the_trap_of_a_step(self):
+        agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")})
+        client = self.client(self.SERVER.command, preexec=lambda: signal.signal(signal.SIGTRAP, signal.SIG_IGN))
+        self.assertIn("ignores SIGTRAP", agent.wait_audit("session_blind")[0]["reason"])
+        client.initialize()
+        self.assert_result(client.call("delete_note"))
+        client.shutdown()
+
+    def read_while_the_agent_sleeps(self, **more):
+        """The agent is stopped while a server starts and reads its first frame, so that the kernel's hold runs out."""
+        log = self.directory() / "log"
+        server = cpp_server("--log", str(log))
+        agent = self.agent({"p": policy(server.match, denied="delete_note", **more)})
+        os.kill(agent.pid, signal.SIGSTOP)
+        try:
+            client = self.client(server.command)
+            client.send(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_note"}}\n')
+            wait_for(lambda: log.exists() and b"delete_note" in log.read_bytes(), "the first frame being read")
+        finally:
+            os.kill(agent.pid, signal.SIGCONT)
+        event = agent.wait_audit("session_blind")[0]
+        self.assertIn("the hold ran out", event["reason"])
+        self.assertGreaterEqual(agent.status()["kernel"]["hold_expired"], 1)
+        return agent, client, event
+
+    def test_the_hold_ran_out_and_that_is_allowed(self):
+        """Nobody claims that the first frame was judged; everything after it is."""
+        agent, client, event = self.read_while_the_agent_sleeps()
+        self.assertIs(event["killed"], False)
+        self.assertFalse(client.answer(1)["result"].get("isError", False))
+        started = agent.wait_audit("session_start")[0]
+        self.assertIs(started["adopted"], True)
+        self.assertIn("the hold ran out", started["remark"])
+        self.assert_denied(client.call("delete_note"))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_the_hold_ran_out_and_the_server_is_killed(self):
+        _, client, event = self.read_while_the_agent_sleeps(on_blind="kill")
+        self.assertIs(event["killed"], True)
+        client.read_rest()
+        self.assertEqual(client.wait(), -signal.SIGKILL)
+
     def test_a_seccomp_filter_does_not_matter(self):
         agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")})
         client = self.client(self.SERVER.command, preexec=refuse_what_a_takeover_needs)
@@ -73,6 +156,28 @@ class TestBlind(EndToEnd):
         self.assert_denied(client.call("delete_note"))
         self.assert_enforced(agent, client.pid)
         self.assertEqual(client.shutdown(), 0)
+
+    def refused_by_seccomp(self, **more):
+        """A tracer that has a filter itself, as in a container, cannot suspend those of others (ptrace(2))."""
+        agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note", **more)}, preexec=refuse)
+        client = self.client(self.SERVER.command, preexec=refuse_what_a_takeover_needs)
+        event = agent.wait_audit("session_blind")[0]
+        self.assertIn("seccomp", event["reason"])
+        self.assertEqual(agent.audit("session_start"), [])
+        return client, event
+
+    def test_seccomp_refuses_and_that_is_allowed(self):
+        client, event = self.refused_by_seccomp()
+        self.assertIs(event["killed"], False)
+        client.initialize()
+        self.assert_result(client.call("delete_note"))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_seccomp_refuses_and_the_server_is_killed(self):
+        client, event = self.refused_by_seccomp(on_blind="kill")
+        self.assertIs(event["killed"], True)
+        client.read_rest()
+        self.assertEqual(client.wait(), -signal.SIGKILL)
 
 
 class TestScope(EndToEnd):
@@ -92,6 +197,39 @@ class TestScope(EndToEnd):
         finally:
             elsewhere.kill()
             elsewhere.wait()
+
+    def test_two_trees(self):
+        trees = [subprocess.Popen(["sleep", "1000"]), subprocess.Popen([sys.executable, "-c", FORWARDS, *self.SERVER.command],
+                                                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)]
+        try:
+            agent = self.agent({"p": policy(self.SERVER.match)}, scope=trees[0].pid,
+                               arguments=("--scope-tree", str(trees[1].pid)))
+            trees[1].stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+            trees[1].stdin.flush()
+            self.assertIn(b'"id":1', trees[1].stdout.readline())
+            self.assert_enforced(agent)
+            trees[1].stdin.close()
+            trees[1].stdout.read()
+        finally:
+            for tree in trees:
+                tree.kill()
+                tree.wait()
+            trees[1].stdout.close()
+
+    def test_users(self):
+        """Of two equal servers only the one that the listed user runs."""
+        agent = self.agent({"p": policy({"command": "*mcp_server*"}, denied="delete_note")}, config={"scope": {"users": [NOBODY]}})
+        place = self.directory()
+        place.chmod(0o755)
+        program = shutil.copy(MCP_SERVER, place)
+        inside, outside = self.client([program], uid=NOBODY), self.client([program])
+        for client in (inside, outside):
+            client.initialize()
+        self.assert_denied(inside.call("delete_note"))
+        self.assert_result(outside.call("delete_note"))
+        self.assertEqual([s["server"]["pid"] for s in agent.sessions()], [inside.pid])
+        inside.shutdown()
+        outside.shutdown()
 
     def test_cgroup(self):
         mount = next(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()
@@ -117,6 +255,24 @@ class TestScope(EndToEnd):
             elsewhere.wait()
             wait_for(lambda: not (group / "cgroup.procs").read_text(), "the test's cgroup being empty")
             group.rmdir()
+
+
+class TestByProgram(EndToEnd):
+    def test_a_hash_follows_a_copy(self):
+        """Whatever it is called and wherever it lies; another program is not meant."""
+        sha256 = hashlib.sha256(Path(MCP_SERVER).read_bytes()).hexdigest()
+        agent = self.agent({"p": policy({"exe_sha256": sha256}, denied="delete_note")})
+        copy, other = (shutil.copy(MCP_SERVER, self.directory() / name) for name in ("renamed", "other"))
+        with open(other, "ab") as program:
+            program.write(b"x")
+        meant, not_meant = self.client([copy]), self.client([other])
+        for client in (meant, not_meant):
+            client.initialize()
+        self.assert_denied(meant.call("delete_note"))
+        self.assert_result(not_meant.call("delete_note"))
+        self.assertEqual([s["server"]["pid"] for s in agent.sessions()], [meant.pid])
+        meant.shutdown()
+        not_meant.shutdown()
 
 
 class TestByUser(EndToEnd):

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 from governed import *  # noqa: F403
-from governed import (DENIED, EVERYTHING, LIMITED, NODE, NODE_DIRECTORY, NOTES_PY, PYTHON, SERVERS, EndToEnd, Path, json,
-                      main, os, policy, policy_for, wait_for)
+from governed import (DENIED, EVERYTHING, LIMITED, NODE, NODE_DIRECTORY, NOTES_PY, PYTHON, SERVERS, EndToEnd, Path, descendants,
+                      descriptors, json, main, os, policy, policy_for, wait_for)
 
 SERVER_PY = str(SERVERS / "python" / "server.py")
 
@@ -73,6 +73,35 @@ class TestChains(EndToEnd):
         }.items():
             with self.case(chain=name):
                 self.check(command, NOTES_PY, code=7, channel="pipe")
+
+    def check_adopted(self, command, server, chain, channel, **options):
+        """The agent comes when all of the chain is there and goes while it is: every process has its own again."""
+        client = self.client(command, channel=channel, **options)
+        client.initialize()
+        self.assert_result(client.call(*server.allowed))
+        processes = [client.pid, *descendants(client.pid)]
+        self.assertEqual(len([p for p in processes if client.original_ends[0] in os.readlink(f"/proc/{p}/fd/0")]), chain)
+        before = {p: descriptors(p, inodes=True) for p in processes}
+        agent = self.agent({"example": policy_for(server)})
+        self.assert_denied(client.call(*server.denied))
+        self.assert_result(client.call(*server.allowed))
+        self.assertEqual(len(agent.wait_audit("session_start")), 1)
+        self.stop_agent(agent)
+        self.assertEqual({p: descriptors(p, inodes=True) for p in processes}, before)
+        self.assert_result(client.call(*server.denied))
+        self.assertEqual(client.shutdown(), server.exit_code)
+
+    def test_chains_that_run_already(self):
+        home = self.directory()
+        environment = {"HOME": str(home), "PATH": f"{Path(NODE).parent}:{os.environ['PATH']}",
+                       "npm_config_update_notifier": "false", "npm_config_cache": str(home)}
+        npx = (shutil.which("npx"), "--offline", "--no", "--", "mcp-server-everything", "stdio")
+        shells = ("sh", "-c", f"sh -c '{' '.join(NOTES_PY.command)}; exit $?'; exit $?")
+        for channel in ("socketpair", "pipe"):
+            with self.case(channel=channel, chain="npx"):
+                self.check_adopted(npx, EVERYTHING, 3, channel, cwd=NODE_DIRECTORY, env=environment)
+            with self.case(channel=channel, chain="shells"):
+                self.check_adopted(shells, NOTES_PY, 3, channel)
 
     def test_double_fork(self):
         """The parents are gone when the server begins to read; it is nobody's child that the client knows."""

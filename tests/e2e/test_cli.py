@@ -2,7 +2,7 @@
 import socket
 
 from governed import *  # noqa: F403
-from governed import BINARY, NOTES_PY, ROOT, EndToEnd, json, main, os, policy, policy_for, subprocess, tempfile
+from governed import BINARY, NOTES_PY, ROOT, EndToEnd, JsonLines, json, main, os, policy, policy_for, signal, subprocess, wait_for
 
 
 def callgate(*words):
@@ -32,10 +32,8 @@ class TestFiles(EndToEnd):
         path = self.write(document)
         done = callgate("check", path)
         self.assertEqual(done.returncode, 1)
-        said = done.stdout + done.stderr
-        self.assertIn(str(path), said)
-        self.assertIn("tols", said)
-        self.assertIn("tools", said)
+        line = 1 + path.read_text().split('"tols"')[0].count("\n")
+        self.assertIn(f'{path}:{line}:3: /tols: unknown key "tols"; did you mean "tools"?', done.stdout.splitlines())
 
     def test_check_of_one_bad_file_among_good_ones(self):
         done = callgate("check", self.write(policy({"package": "x"})), self.write("{ not json"))
@@ -110,6 +108,39 @@ class TestRun(EndToEnd):
         self.assertIn(str(agent.control_path), done.stderr)
         agent.status()
 
+    def test_readiness_is_told_to_the_service_manager(self):
+        """Type=notify of systemd: a datagram to $NOTIFY_SOCKET."""
+        path = self.directory() / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(20)
+            os.environ["NOTIFY_SOCKET"] = str(path)
+            try:
+                agent = self.agent({})
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+            self.assertEqual(manager.recv(4096), b"READY=1")
+            self.stop_agent(agent)
+            self.assertEqual(manager.recv(4096), b"STOPPING=1")
+
+    def test_rotation(self):
+        """After SIGHUP records go into a new file of the old name; none is lost and none is in both."""
+        agent = self.agent({"notes": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        agent.wait_audit("message", direction="s2c", kind="response")
+        rotated = agent.audit_path.rename(agent.directory / "audit.jsonl.1")
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_for(agent.audit_path.exists, "the new file")
+        self.assert_denied(client.call("delete_note"))
+        client.shutdown()
+        agent.wait_audit("session_end")
+        records = [json.loads(line) for line in rotated.read_text().splitlines()] + agent.audit()
+        self.assertEqual(len({r["id"] for r in records}), len(records))
+        methods = [r["method"] for r in records if r["type"] == "message" and r["direction"] == "c2s"]
+        self.assertEqual(methods, ["initialize", "notifications/initialized", "tools/call"])
+        self.assertEqual(agent.audit_path.stat().st_mode & 0o777, 0o600)
+
 
 class TestLive(EndToEnd):
     def governed(self):
@@ -140,8 +171,23 @@ class TestLive(EndToEnd):
                     self.agent({})
                 done = callgate("doctor", "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertTrue(json.loads(done.stdout))
-                self.assertTrue(callgate("doctor").stdout.strip())
+                report = json.loads(done.stdout)
+                self.assertEqual({c["state"] for c in report["checks"] if c["name"] in ("kernel", "btf", "bpf", "ptrace", "pidfd", "io_uring")},
+                                 {"ok"})
+                self.assertEqual([each.split(":")[0] for each in report["mechanism"]], ["candidates", "reads", "hold", "stop", "relay"])
+                self.assertIn("traces", json.dumps(report["blind"]))
+                readable = callgate("doctor").stdout
+                for each in [*report["mechanism"], *report["blind"], *(c["name"] for c in report["checks"])]:
+                    self.assertIn(each, readable)
+
+    def test_doctor_says_what_is_missing(self):
+        """Without a capability that a take-over needs: what that is, and exit code 1."""
+        done = subprocess.run(["setpriv", "--bounding-set", "-sys_ptrace", str(BINARY), "doctor", "--json"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        failed = [c for c in json.loads(done.stdout)["checks"] if c["state"] == "failed"]
+        self.assertIn("ptrace", [c["name"] for c in failed])
+        self.assertTrue(all(c["remedy"] for c in failed), failed)
 
     def test_tail(self):
         agent, client = self.governed()
@@ -153,6 +199,36 @@ class TestLive(EndToEnd):
         readable = callgate("tail", "--no-follow", "-n", 1000, "--audit", agent.audit_path).stdout
         self.assertIn("delete_note", readable)
         self.assertIn("deny", readable)
+
+    def test_tail_follows(self):
+        """What comes after it was started, readable or as it is, and on into the next file when one is rotated away."""
+        agent, client = self.governed()
+        agent.wait_audit("message", count=3, direction="c2s")
+        feeds = []
+        for form in (["--json"], []):
+            # The running agent is asked where its audit file is.
+            words = [str(BINARY), "tail", "-n", "1", *form, "--control", str(agent.control_path)]
+            feed = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self.addCleanup(feed.communicate)
+            self.addCleanup(feed.kill)
+            feeds.append(feed)
+        as_it_is, readable = JsonLines(feeds[0].stdout), feeds[1].stdout
+        self.assertEqual(as_it_is.next(), agent.audit()[-1])
+        self.assertTrue(readable.readline())
+        self.assert_result(client.call("echo", {"text": "x"}))
+        agent.wait_audit("message", count=3, direction="s2c", kind="response")
+        agent.audit_path.rename(agent.directory / "audit.jsonl.1")
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_for(agent.audit_path.exists, "the new file")
+        self.assert_denied(client.call("delete_note"))
+        records = [as_it_is.next() for _ in range(3)]
+        self.assertEqual([(r["direction"], r["tool"], r["decision"]) for r in records],
+                         [("c2s", "echo", "allow"), ("s2c", "echo", "pass"), ("c2s", "delete_note", "deny")])
+        lines = [readable.readline().decode() for _ in range(3)]
+        for line, words in zip(lines, (("echo", "allow"), ("echo",), ("delete_note", "deny", "Requires human approval."))):
+            for word in words:
+                self.assertIn(word, line)
+        client.shutdown()
 
     def test_audit_file_is_private_and_holds_no_values(self):
         agent, client = self.governed()

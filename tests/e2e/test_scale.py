@@ -2,7 +2,7 @@
 import resource
 
 from governed import *  # noqa: F403
-from governed import LONG, EndToEnd, cpp_server, json, main, policy, time, wait_for
+from governed import LONG, EndToEnd, cpp_server, json, main, os, policy, time, wait_for
 
 MIB = 1 << 20
 FRAME_MAX = 64 * MIB
@@ -25,13 +25,14 @@ class TestManySessions(EndToEnd):
         self.assertGreaterEqual(hard, wanted, "RLIMIT_NOFILE is too low for this test")
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
         agent = self.agent({"p": policy(SERVER.match, denied="delete_note")})
-        idle = agent.resident_bytes()
+        idle, threads = agent.resident_bytes(), len(os.listdir(f"/proc/{agent.pid}/task"))
         clients = [self.client(SERVER.command, channel=("pipe", "socketpair")[n % 2]) for n in range(self.SESSIONS)]
         initialize = [c.post("initialize", {"protocolVersion": "2025-11-25", "capabilities": {},
                                             "clientInfo": {"name": "many", "version": "1"}}) for c in clients]
         for client, identifier in zip(clients, initialize):
             self.assertIn("result", client.answer(identifier))
         self.assertEqual(len([s for s in agent.sessions() if s["state"] == "enforced"]), self.SESSIONS)
+        self.assertEqual(len(os.listdir(f"/proc/{agent.pid}/task")), threads)  # none for a session
         for _ in range(3):
             posted = [(c, c.post("tools/call", {"name": "echo", "arguments": {"text": "x"}}),
                        c.post("tools/call", {"name": "delete_note"})) for c in clients]
@@ -73,6 +74,16 @@ class TestLargeFrames(EndToEnd):
         refused = agent.wait_audit("message", count=2, decision="refuse")
         self.assertEqual(len(refused), 2)
         self.assertLess(agent.resident_bytes(), 4 * FRAME_MAX)
+
+    def test_the_limit_is_the_configurations(self):
+        self.agent({"p": policy(SERVER.match)}, config={"frame_bytes_max": 4096})
+        client = self.client(SERVER.command)
+        client.initialize()
+        client.send(echo_frame(11, 4096))
+        self.assert_result(client.answer(11))
+        client.send(echo_frame(12, 4097) + echo_frame(13, 100))
+        self.assert_result(client.answer(13))
+        self.assertEqual(client.shutdown(), 0)
 
 
 class TestSlowSides(EndToEnd):

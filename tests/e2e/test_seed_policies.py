@@ -95,6 +95,24 @@ class TestSeeds(EndToEnd):
                     client.shutdown()
                     self.stop_agent(agent)
 
+    def test_financial_tools_ask_for_approval(self):
+        found = 0
+        for seed in SEEDS:
+            for path, document in shipped_policies(seed):
+                denied = [tool for tool, rules in document["tools"].items() if "deny_if" in rules]
+                if not denied:
+                    continue
+                with self.case(policy=str(path.relative_to(ROOT))):
+                    agent = self.agent({"seed": document})
+                    client = self.client(stand_in(seed), channel="socketpair")
+                    client.initialize()
+                    for tool in denied:
+                        self.assert_denied(client.call(tool), rule=f"/tools/{tool}/deny_if", reason="Requires human approval.")
+                    found += len(denied)
+                    client.shutdown()
+                    self.stop_agent(agent)
+        self.assertGreater(found, 0)
+
 
 class TestWindowsAndScopes(EndToEnd):
     def limit(self, **limit):

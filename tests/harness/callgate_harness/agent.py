@@ -15,7 +15,7 @@ from .processes import bpf_ids
 class Agent:
     """`callgate run` over one process tree, with its own configuration, audit file and control socket."""
 
-    def __init__(self, policies, *, config=None, scope=None, arguments=()):
+    def __init__(self, policies, *, config=None, scope=None, arguments=(), audit=None, preexec=None):
         self.directory = Path(tempfile.mkdtemp(prefix="callgate-e2e-"))
         self.directory.chmod(0o755)
         self.config_directory = self.directory / "etc"
@@ -26,11 +26,12 @@ class Agent:
             (self.config_directory / "policies.d" / f"{name}.json").write_text(json.dumps(document, indent=2))
         for path in self.config_directory.rglob("*.json"):
             path.chmod(0o644)  # files that others can write are refused
-        self.audit_path = self.directory / "audit.jsonl"
+        self.audit_path = Path(audit) if audit else self.directory / "audit.jsonl"
         self.control_path = self.directory / "control.sock"
         self.log_path = self.directory / "agent.log"
         self.scope = scope or os.getpid()
         self.arguments = arguments
+        self.preexec = preexec
         self.process = None
         self.ready_line = None
         self.bpf = set()
@@ -43,7 +44,7 @@ class Agent:
             self.process = subprocess.Popen(
                 [str(BINARY), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
                  str(self.audit_path), "--control", str(self.control_path), *self.arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec)
         if not select.select([self.process.stdout], [], [], ANSWER_SECONDS)[0]:
             raise AssertionError("the agent said nothing:\n" + self.log())
         self.ready_line = self.process.stdout.readline().decode()

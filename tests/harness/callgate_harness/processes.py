@@ -38,10 +38,14 @@ def descriptors(pid, *, inodes=False):
     kind of a pipe or socket says which one."""
     table = {}
     for entry in os.listdir(f"/proc/{pid}/fd"):
-        link = os.readlink(f"/proc/{pid}/fd/{entry}")
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{entry}")
+            lines = Path(f"/proc/{pid}/fdinfo/{entry}").read_text().splitlines()
+        except FileNotFoundError:
+            continue  # closed meanwhile
         kind = link if inodes or not link.startswith(("pipe:", "socket:")) else link.split(":")[0]
         flags, registrations = "", []
-        for line in Path(f"/proc/{pid}/fdinfo/{entry}").read_text().splitlines():
+        for line in lines:
             words = line.split()
             if words[0] == "flags:":
                 flags = words[1]
@@ -62,6 +66,12 @@ def listening(pid):
                     address, port = words[1].split(":")
                     found[int(port, 16)].append(address)
     return dict(found)
+
+
+def steady_descriptors(pid, server, **options):
+    """Those that a server in rest keeps: of Deno, which opens and closes some of its own at any time, only the standard ones."""
+    table = descriptors(pid, **options)
+    return {fd: each for fd, each in table.items() if fd <= 2 or server.name != "deno"}
 
 
 def unread(fd):

@@ -43,7 +43,7 @@ MEMORY = Server("server-memory", ("env", "MEMORY_FILE_PATH=/nonexistent/memory.j
                 ("read_graph", {}), ("delete_entities", {"entityNames": []}), ("search_nodes", {"query": "x"}))
 NOTES_PY = _notes("python", (PYTHON, str(SERVERS / "python" / "server.py"), "--exit-code", "7"), {"package": "notes-py"}, 7)
 NOTES_BUN = _notes("bun", (BUN, str(SERVERS / "bun" / "server.mjs")), {"package": "notes-bun"})
-NOTES_DENO = _notes("deno", (DENO, "run", "--allow-all", "--no-lock", str(SERVERS / "deno" / "server.mjs")),
+NOTES_DENO = _notes("deno", ("env", "DENO_NO_UPDATE_CHECK=1", DENO, "run", "--allow-all", "--no-lock", str(SERVERS / "deno" / "server.mjs")),
                     {"package": "notes-deno"})
 MODERN = Server("sdk-v2", (NODE, str(NODE_DIRECTORY / "modern_server" / "server.mjs")), {"package": "notes-modern"},
                 ("echo", {}), ("delete_note", {}), ("write_note", {}))

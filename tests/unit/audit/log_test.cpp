@@ -330,7 +330,9 @@ TEST_F(LogTest, ReopenFollowsRotation) {
     wait_until_written(1);
     std::filesystem::rename(path(), path() + ".1");
     log_->reopen();
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (!std::filesystem::exists(path()) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    ASSERT_TRUE(std::filesystem::exists(path()));
     log_->message(nullptr, record_of(message));
     EXPECT_EQ(lines().size(), 1u);
     EXPECT_EQ(read(path() + ".1").size(), 1u);
