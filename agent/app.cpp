@@ -220,6 +220,10 @@ Status start_watcher(App& app) {
     };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
     events.listeners = listener_events(app);
+    events.earlier_connection = [&app, &ring](EarlierConnection earlier) {
+        auto shared = std::make_shared<EarlierConnection>(std::move(earlier));
+        ring.post([&app, shared] { app.http->adopt(std::move(*shared)); });
+    };
     app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));
     sessions.use_watcher(app.watcher.get());
     app.http->use_watcher(app.watcher.get());

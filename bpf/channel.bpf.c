@@ -26,6 +26,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define S_IFIFO 0010000
 #define S_IFSOCK 0140000
 #define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
 #define SIGNAL_GROUP_EXIT 0x4
 
 #if defined(__TARGET_ARCH_x86)
@@ -76,7 +78,10 @@ struct {
 const volatile __u32 exit_holds_max = 0;
 __u32 exit_holds = 0;
 
-/* The channel behind a descriptor of the current process; CG_KIND_NONE where it is neither pipe nor AF_UNIX stream. */
+/* Some TCP connections are among the channels. Until then a read of one costs nothing here. Writer: agent. */
+bool tcp_watched = false;
+
+/* The channel behind a descriptor of the current process; CG_KIND_NONE where it is nothing that is watched. */
 static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
     struct fdtable* table = BPF_CORE_READ(task, files, fdt);
     if (!table || fd >= BPF_CORE_READ(table, max_fds)) return CG_KIND_NONE;
@@ -91,8 +96,14 @@ static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, stru
     } else if (type == S_IFSOCK) {
         struct socket* socket = BPF_CORE_READ(file, private_data);
         if (BPF_CORE_READ(socket, type) != SOCK_STREAM) return CG_KIND_NONE;
-        if (BPF_CORE_READ(socket, sk, __sk_common.skc_family) != AF_UNIX) return CG_KIND_NONE;
-        kind = CG_KIND_UNIX;
+        __u16 family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);
+        if (family == AF_UNIX) {
+            kind = CG_KIND_UNIX;
+        } else if (tcp_watched && (family == AF_INET || family == AF_INET6)) {
+            kind = CG_KIND_TCP;
+        } else {
+            return CG_KIND_NONE;
+        }
     } else {
         return CG_KIND_NONE;
     }
@@ -108,8 +119,9 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
     if (!in_scope(tgid)) return 0;
     struct cg_event event = {};
     event.channel_kind = channel_of(task, 0, &event.channel);
-    if (event.channel_kind == CG_KIND_NONE) return 0;
-    if (channel_of(task, 1, &event.output) == CG_KIND_NONE) return 0;
+    if (event.channel_kind == CG_KIND_NONE || event.channel_kind == CG_KIND_TCP) return 0;
+    __u32 output_kind = channel_of(task, 1, &event.output);
+    if (output_kind == CG_KIND_NONE || output_kind == CG_KIND_TCP) return 0;
 
     struct cg_channel* known = bpf_map_lookup_elem(&channels, &event.channel);
     event.channel_state = known ? known->state : 0;

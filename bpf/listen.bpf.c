@@ -169,6 +169,10 @@ static __always_inline void on_connected(const struct sock* sk, int state) {
     key.client_port = BPF_CORE_READ(sk, __sk_common.skc_num);
     key.server_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
     bpf_map_update_elem(&peers, &key, &peer, BPF_ANY);
+    /* For a listener in another namespace: the addresses alone, as long as one connection at most has them. */
+    struct cg_peer nobody = {};
+    key.netns = 0;
+    if (bpf_map_update_elem(&peers, &key, &peer, BPF_NOEXIST)) bpf_map_update_elem(&peers, &key, &nobody, BPF_ANY);
 }
 
 SEC("tp_btf/inet_sock_set_state")

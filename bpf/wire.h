@@ -29,14 +29,15 @@
 #define CG_CONNECTING_MAX 16384    /* connections being made to a steered port; full: the peer stays an address */
 #define CG_PEERS_MAX 65536         /* connections made and not accepted yet; least recently used ones go */
 
-/* A pipe or AF_UNIX stream socket: its inode. pipefs and sockfs number theirs from one counter. */
+/* A pipe or stream socket: its inode. pipefs and sockfs number theirs from one counter. */
 struct cg_channel_key {
     __u64 inode;
     __u32 device; /* kernel encoding of s_dev */
     __u32 padding;
 };
 
-enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2 };
+/* CG_KIND_TCP: a connection that a server had accepted before its listener was steered. */
+enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2, CG_KIND_TCP = 3 };
 
 /* What is not in the map is nobody's business. */
 enum cg_channel_state {
@@ -139,10 +140,10 @@ struct cg_exempt {
     __u16 padding[3];
 };
 
-/* Key of `peers`: a connection, as its client sees it. Of another namespace than the listener's it is none of a local
- * client: every container has a 127.0.0.1, and many have the same other addresses. */
+/* Key of `peers`: a connection, as its client sees it. The namespace tells clients with the same addresses apart: every
+ * container has a 127.0.0.1, and many have the same other addresses. */
 struct cg_connection {
-    __u32 netns; /* of the client */
+    __u32 netns; /* of the client; 0: whichever */
     __u16 family;
     __u16 client_port;
     __u16 server_port;
@@ -151,7 +152,7 @@ struct cg_connection {
     __u8 server[16];
 };
 
-/* Who called connect(2). */
+/* Who called connect(2). Of netns 0: all zero where several connections have these addresses. */
 struct cg_peer {
     __u32 tgid;
     __u32 uid;

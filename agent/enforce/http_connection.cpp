@@ -39,6 +39,7 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
     : ring_(ring),
       server_(ends.server),
       exemption_(std::move(ends.upstream.exemption)),
+      unread_(std::move(ends.unread)),
       ended_(std::move(ended)),
       client_source_(ring, duplicate(ends.client), true,
                      {[this](std::string_view bytes) { client_bytes(bytes); }, [this] { client_ended(); }}),
@@ -68,6 +69,7 @@ void HttpConnection::start() {
     state_ = Server::connecting;
     connect_in_flight_ = true;
     ring_.connect(server_sink_.fd(), server_.raw(), server_.raw_length(), &connecting_);
+    if (!unread_.empty()) client_bytes(std::exchange(unread_, {}));
     pump();
 }
 

@@ -27,6 +27,7 @@ class HttpConnection {
         Fd client;                // accepted
         UpstreamSocket upstream;  // not connected yet; without a socket the server cannot be reached
         SocketAddress server;     // what the client asked for
+        std::string unread;       // of the client's, read by somebody else before
     };
     // `ended`: both sockets are closed or being closed; destroy once idle().
     using Ended = std::function<void(HttpConnection&)>;
@@ -73,6 +74,7 @@ class HttpConnection {
     Ring& ring_;
     SocketAddress server_;
     Exemption exemption_;
+    std::string unread_;
     Ended ended_;
     OnBlind on_blind_ = OnBlind::allow;
     Connecting connecting_{*this};

@@ -106,6 +106,7 @@ int ChannelPrograms::poll() { return ring_buffer__consume(state_->ring); }
 void ChannelPrograms::enable_holds(bool enabled) { state_->skeleton->bss->hold_enabled = enabled; }
 
 Status ChannelPrograms::watch(const cg_channel_key& channel, const cg_channel& value) {
+    if (value.kind == CG_KIND_TCP) state_->skeleton->bss->tcp_watched = true;
     if (bpf_map_update_elem(state_->channels, &channel, &value, BPF_ANY))
         return Error::system("bpf_map_update_elem", "channels", errno);
     return {};

@@ -64,19 +64,40 @@ bool ListenPrograms::update(uint64_t cookie, const cg_listener& listener) {
     return bpf_map_update_elem(state_->listeners, &cookie, &listener, BPF_EXIST) == 0;
 }
 
-std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAddress& client,
-                                                 const SocketAddress& server) const {
+namespace {
+
+cg_connection key_of(const SocketAddress& client, const SocketAddress& server) {
     cg_connection key{};
-    key.netns = netns;
     key.family = static_cast<uint16_t>(client.family());
     key.client_port = client.port();
     key.server_port = server.port();
     client.bytes(key.client);
     server.bytes(key.server);
-    cg_peer peer;
-    if (bpf_map_lookup_elem(state_->peers, &key, &peer)) return std::nullopt;
-    bpf_map_delete_elem(state_->peers, &key);
-    return peer;
+    return key;
+}
+
+}  // namespace
+
+void ListenPrograms::add_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server,
+                              const cg_peer& peer) {
+    cg_connection key = key_of(client, server);
+    key.netns = netns;
+    (void)bpf_map_update_elem(state_->peers, &key, &peer, BPF_ANY);
+}
+
+std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAddress& client,
+                                                 const SocketAddress& server) const {
+    cg_connection key = key_of(client, server);
+    auto take = [&](uint32_t of_namespace) -> std::optional<cg_peer> {
+        key.netns = of_namespace;
+        cg_peer peer;
+        if (bpf_map_lookup_elem(state_->peers, &key, &peer)) return std::nullopt;
+        bpf_map_delete_elem(state_->peers, &key);
+        return peer.tgid ? std::optional(peer) : std::nullopt;
+    };
+    auto near = take(netns), far = take(0);
+    // A connection to a loopback address does not leave its namespace.
+    return near || server.is_loopback() ? near : far;
 }
 
 ListenPrograms::Maps ListenPrograms::maps() const { return state_->maps; }

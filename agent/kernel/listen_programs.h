@@ -27,9 +27,12 @@ class ListenPrograms {
     // Whether its end lets its address go in the kernel. False: it has gone already.
     bool update(uint64_t cookie, const cg_listener& listener);
 
-    // Who made this connection, seen from the listener's network namespace; once. Nothing: a client elsewhere (in another
-    // namespace too), or one that connected before its port was steered.
+    // Who made this connection to a listener in that network namespace; once. A client in another namespace of this host is
+    // known by its addresses, unless several have the same. Nothing: a client elsewhere, or one that connected before its
+    // port was steered.
     std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const;
+    // Who made a connection from before, where it was found out otherwise.
+    void add_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, const cg_peer& peer);
     Maps maps() const;
 
   private:

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "kernel/libbpf_error.h"
-#include "kernel/listening_sockets.h"
+#include "kernel/process_sockets.h"
 #include "kernel/namespace_sockets.h"
 #include "steer.skel.h"
 

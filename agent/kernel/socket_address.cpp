@@ -68,6 +68,11 @@ void SocketAddress::bytes(uint8_t (&into)[16]) const {
     }
 }
 
+bool SocketAddress::is_loopback() const {
+    if (family() == AF_INET) return ntohl(four(storage_).sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return IN6_IS_ADDR_LOOPBACK(&six(storage_).sin6_addr);
+}
+
 cg_address SocketAddress::in_namespace(uint32_t netns) const {
     cg_address address{};
     address.netns = netns;

@@ -44,6 +44,7 @@ class SocketAddress {
     const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
     socklen_t raw_length() const { return family() == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
     cg_address in_namespace(uint32_t netns) const;
+    bool is_loopback() const;
     // Into a key's field of 16 bytes: IPv4 in the first four.
     void bytes(uint8_t (&into)[16]) const;
     std::string text() const;       // with the port

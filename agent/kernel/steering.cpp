@@ -3,7 +3,7 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 
-#include "kernel/listening_sockets.h"
+#include "kernel/process_sockets.h"
 #include "kernel/proc.h"
 
 namespace callgate {
@@ -102,6 +102,14 @@ void Steering::release(uint64_t cookie) {
     if (found == listeners_.end()) return;
     programs_.update(cookie, entry_of(found->second, 0));
     forget(cookie);
+}
+
+bool Steering::is_exempt(const cg_address& server, uint16_t client_port) const {
+    cg_exempt key{};
+    key.server = server;
+    key.client_port = client_port;
+    uint32_t present = 0;
+    return bpf_map_lookup_elem(programs_.maps().exempt, &key, &present) == 0;
 }
 
 void Steering::removed(uint64_t cookie) { forget(cookie); }

@@ -43,6 +43,10 @@ class Steering {
     void removed(uint64_t cookie);
     void release_all();
     bool is_steered(uint64_t cookie) const { return listeners_.count(cookie); }
+    // Connections to this address are.
+    bool covers(const cg_address& address) const { return counts_.count(address) || counts_.count(any_address(address)); }
+    // The agent's own connection, as the server sees it.
+    bool is_exempt(const cg_address& server, uint16_t client_port) const;
     size_t size() const { return listeners_.size(); }
 
   private:

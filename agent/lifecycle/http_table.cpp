@@ -37,6 +37,7 @@ class HttpTable::Acceptor : public Completion {
         arm();
     }
     uint32_t netns() const { return space_->inode(); }
+    const std::shared_ptr<NetworkNamespace>& space() const { return space_; }
     void stop() {
         open_ = false;
         if (armed_) owner_.ring_.cancel(this);
@@ -195,7 +196,30 @@ void HttpTable::accepted(Fd client, const std::shared_ptr<NetworkNamespace>& spa
     if (!local || !remote) return;  // it has gone already
     if (space->is_ours(*local)) return reset(std::move(client), not_steered_);
     if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(client), full_);
-    place({std::move(client), space, *local, *remote});
+    place({std::move(client), space, *local, *remote, {}});
+}
+
+std::shared_ptr<NetworkNamespace> HttpTable::space_of(uint32_t netns) const {
+    for (const auto& acceptor : acceptors_)
+        if (acceptor->netns() == netns) return acceptor->space();
+    return nullptr;
+}
+
+void HttpTable::adopt(EarlierConnection earlier) {
+    auto space = space_of(earlier.netns);
+    auto local = SocketAddress::local_of(earlier.client.get()), remote = SocketAddress::remote_of(earlier.client.get());
+    if (!space || !local || !remote) return;  // its listener has just gone, or its client
+    Found found = find(local->in_namespace(earlier.netns));
+    if (!earlier.cut.empty()) {
+        ++cut_;
+        if (found.entry && found.entry->decision == Decision::governed)
+            audit_.event("connection_cut", found.entry->audit_session,
+                         {{"client", json_text(remote->text())}, {"reason", json_text(earlier.cut)}});
+        return;
+    }
+    if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(earlier.client), full_);
+    ++adopted_;
+    place({std::move(earlier.client), std::move(space), *local, *remote, std::move(earlier.unread)});
 }
 
 void HttpTable::place(Parked arrival) {
@@ -231,6 +255,7 @@ void HttpTable::join(Parked arrival, const Found& found) {
     HttpConnection::Ends ends;
     ends.client = std::move(arrival.client);
     ends.server = arrival.local;
+    ends.unread = std::move(arrival.unread);
     // Without a socket the connection answers by itself.
     if (auto upstream = arrival.space->upstream_socket(arrival.local)) ends.upstream = std::move(*upstream);
     auto connection = std::make_unique<HttpConnection>(ring_, std::move(ends), gate_options(arrival, found), sessions_,

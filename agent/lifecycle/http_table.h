@@ -33,6 +33,7 @@ class HttpTable {
     void add(GovernedListener governed);
     void let_go(uint64_t cookie);
     void remove(uint64_t cookie);
+    void adopt(EarlierConnection earlier);
 
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.
@@ -60,6 +61,7 @@ class HttpTable {
         Fd client;
         std::shared_ptr<NetworkNamespace> space;
         SocketAddress local, remote;
+        std::string unread;
     };
     struct Found {
         Entry* entry = nullptr;
@@ -67,6 +69,7 @@ class HttpTable {
     };
 
     void accepted(Fd client, const std::shared_ptr<NetworkNamespace>& space);
+    std::shared_ptr<NetworkNamespace> space_of(uint32_t netns) const;
     void place(Parked arrival);
     void place_parked();
     Found find(const cg_address& address);
@@ -96,7 +99,7 @@ class HttpTable {
     std::vector<Parked> parked_;
     FrameCounts ended_counts_;
     uint64_t connections_total_ = 0, tunnels_ = 0, blind_ = 0, passed_requests_ = 0;
-    uint64_t not_steered_ = 0, nobody_ = 0, full_ = 0;
+    uint64_t not_steered_ = 0, nobody_ = 0, full_ = 0, cut_ = 0, adopted_ = 0;
     bool draining_ = false;
     std::function<void()> all_done_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

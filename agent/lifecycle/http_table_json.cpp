@@ -57,6 +57,8 @@ json HttpTable::figures_json() const {
     return {{"listeners", listeners},
             {"connections", connections_.size()},
             {"connections_total", connections_total_},
+            {"connections_adopted", adopted_},
+            {"connections_cut", cut_},
             {"waiting", parked_.size()},
             {"sessions", sessions_.size()},
             {"requests_passed", passed},

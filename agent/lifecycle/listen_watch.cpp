@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kernel/listening_sockets.h"
+#include "kernel/process_sockets.h"
 
 namespace callgate {
 namespace {
@@ -113,6 +113,7 @@ void ListenWatch::on_listen(const cg_listen_event& event) {
 void ListenWatch::on_gone(const cg_listen_event& event) {
     std::lock_guard lock(mutex_);
     undecided_.erase(event.cookie);
+    governed_.erase(event.cookie);
     if (!steering_->is_steered(event.cookie)) return;
     steering_->removed(event.cookie);
     events_.gone(event.cookie);
@@ -182,6 +183,7 @@ void ListenWatch::govern(GovernedListener governed) {
             steered = steering_->steer(listener);
             if (!steered) events_.gone(listener.cookie);
         }
+        if (steered) governed_[listener.cookie] = governed;
         bool late = known && (known.mapped().steered ? known.mapped().late : !release_hold(known.mapped()));
         if (!steered) {
             if (steered.error().kind != ErrorKind::gone) blind = steered.error().text();
@@ -217,6 +219,36 @@ void ListenWatch::report_blind(GovernedListener governed, std::string reason) {
     events_.blind(std::move(blind));
 }
 
+bool ListenWatch::governs_any() {
+    std::lock_guard lock(mutex_);
+    return !governed_.empty();
+}
+
+bool ListenWatch::passed_by(uint32_t netns, const SocketAddress& server, const SocketAddress& client) {
+    std::lock_guard lock(mutex_);
+    const cg_address address = server.in_namespace(netns);
+    return steering_->covers(address) && !steering_->is_exempt(address, client.port());
+}
+
+void ListenWatch::note_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, pid_t pid) {
+    std::lock_guard lock(mutex_);
+    if (!steering_->covers(server.in_namespace(netns))) return;
+    programs_->add_peer(netns, client, server, {static_cast<uint32_t>(pid), static_cast<uint32_t>(status_value(pid, "Uid"))});
+}
+
+void ListenWatch::report_blind_connection(uint32_t netns, const SocketAddress& server, const SocketAddress& client,
+                                          const std::string& reason) {
+    const cg_address address = server.in_namespace(netns);
+    std::optional<GovernedListener> asked;
+    {
+        std::lock_guard lock(mutex_);
+        for (const auto& [cookie, governed] : governed_)
+            for (const cg_address& each : governed.listener.addresses())
+                if (each == address || each == any_address(address)) asked = governed;
+    }
+    if (asked) report_blind(std::move(*asked), "the connection of " + client.text() + " from before the agent: " + reason);
+}
+
 void ListenWatch::release_all() {
     programs_->enable_holds(false);
     std::lock_guard lock(mutex_);
@@ -228,6 +260,7 @@ void ListenWatch::release_all() {
     undecided_.clear();
     heard_.clear();
     unbound_.clear();
+    governed_.clear();
     steering_->release_all();
 }
 

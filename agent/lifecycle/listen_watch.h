@@ -67,6 +67,14 @@ class ListenWatch {
         return programs_->take_peer(netns, client, server);
     }
 
+    // For connections from before (earlier_connections.h).
+    bool governs_any();
+    // A server's end of a connection that the agent would have got, and has not.
+    bool passed_by(uint32_t netns, const SocketAddress& server, const SocketAddress& client);
+    // A client's end of one to a governed listener: who that is.
+    void note_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, pid_t pid);
+    void report_blind_connection(uint32_t netns, const SocketAddress& server, const SocketAddress& client, const std::string& reason);
+
   private:
     ListenWatch(ChannelPrograms& channels, Options options, Events events);
     struct Undecided {
@@ -101,6 +109,7 @@ class ListenWatch {
     std::deque<cg_listen_event> heard_;
     std::unordered_map<uint64_t, Undecided> undecided_;
     std::vector<Unbound> unbound_;
+    std::unordered_map<uint64_t, GovernedListener> governed_;  // by cookie, those that are steered
     RecordIdMaker ids_;
     bool over_ = false;
 };

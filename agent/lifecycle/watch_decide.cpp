@@ -132,6 +132,7 @@ void Watcher::State::on_read(Work reading) {
         ~ReleaseAtEnd() { programs.release(tid); }
     } release_at_end{*programs, tid};
 
+    if (event.channel_kind == CG_KIND_TCP) return earlier->on_read(event, std::move(reading.thread), reading.refused);
     auto known = by_original.find(event.channel);
     if (known != by_original.end() && sessions[known->second].has(pid)) {
         ++late_reads;
@@ -192,6 +193,7 @@ void Watcher::State::on_expired(const cg_event& event) {
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
     if (hold && hold->state == CG_EXPIRED) programs->release(tid);
+    if (event.channel_kind == CG_KIND_TCP) return earlier->on_expired(event);
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);

@@ -49,6 +49,7 @@ struct Watcher::State {
     Events events;
     std::unique_ptr<ChannelPrograms> programs;
     std::unique_ptr<ListenWatch> listeners;
+    std::unique_ptr<EarlierConnections> earlier;
     std::shared_ptr<const Policy> for_unnamed;  // null where such servers are left alone
     TakeoverHelp help;
     Fd wake;
@@ -117,6 +118,7 @@ struct Watcher::State {
     void govern(const std::string& session_id, pid_t pid);
     void ungovern(const Session& session);
     void scan();
+    void find_earlier_connections();
 
     PolicyStore::Match find_policy(ServerIdentity& server);
     // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over

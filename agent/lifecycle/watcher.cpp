@@ -34,6 +34,8 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     ListenWatch::Options listening{state.options.scope, [&state](ServerIdentity& server) { return state.find_policy(server); },
                                    state.for_unnamed};
     state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
+    state.earlier = std::make_unique<EarlierConnections>(*state.programs, *state.listeners, state.help,
+                                                         state.events.earlier_connection);
     state.help.while_waiting = [&state](bool paused) {
         state.listen();
         if (paused) state.disturb_other_half();
@@ -106,11 +108,12 @@ void Watcher::State::watch() {
             std::lock_guard lock(hearing);
             soon |= !halves[1 - own_half].programs_started.empty();
         }
-        wait(soon ? kPatience : std::chrono::seconds(1), wake.get());
+        wait(soon ? kPatience : earlier->patience(std::chrono::seconds(1)), wake.get());
         listen();
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
         turn_once();
+        if (taking && earlier->due()) find_earlier_connections();
         run_commands();
     }
     post([] {});  // the other thread may have slept through the end

@@ -16,6 +16,7 @@
 
 #include "enforce/opening.h"
 #include "kernel/channel_programs.h"
+#include "lifecycle/earlier_connections.h"
 #include "lifecycle/listen_watch.h"
 #include "policy/store.h"
 #include "session/identity.h"
@@ -61,6 +62,7 @@ class Watcher {
         std::function<void(std::string session_id)> superseded;
         std::function<void(std::string session_id, pid_t pid, int64_t since_ns)> exiting;  // seized; see ServerExits
         ListenWatch::Events listeners;
+        std::function<void(EarlierConnection)> earlier_connection;
     };
     struct Options {
         Scope scope;

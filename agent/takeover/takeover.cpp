@@ -213,6 +213,29 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     return taken;
 }
 
+Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel, StoppedThread& thread,
+                                        const TakeoverHelp& help) {
+    TRY_VOID(check_hold(thread.hold));
+    TRY_VOID(may_make_calls(pid));
+    Fd pidfd = TRY(open_pidfd(pid));
+    ProcessDescriptors held = TRY(find_descriptors(pid, channel, channel));
+    if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
+    Tracee& tracee = *thread.tracee;
+    TRY_VOID(tracee.prepare_calls(status_value(pid, "Seccomp") != 0));
+    SwappedChannel swapped =
+        TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both));
+    TakenConnection taken;
+    taken.client = std::move(swapped.original);
+    if (thread.hold) taken.unread = TRY(undo_read(tracee, *thread.hold));
+    swapped.agent_end.reset();  // the end that the server reads now
+    pid_t stopped = tracee.tid();
+    thread.tracee.reset();
+    taken.unread += wake_waiters(pid, stopped, held.channels, help);
+    int flags = fcntl(taken.client.get(), F_GETFL);
+    if (flags >= 0) (void)fcntl(taken.client.get(), F_SETFL, flags & ~O_NONBLOCK);
+    return taken;
+}
+
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting) {
     TRY_VOID(may_make_calls(pid));
     std::vector<std::unique_ptr<Tracee>> stopped;

@@ -55,6 +55,16 @@ struct TakenEnds {
 // On an error it is still stopped: the caller says what becomes of it.
 Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help);
 
+// A TCP connection of a server's, taken out of its hands between two requests: the server sees that its client has ended,
+// and what it had just read is the agent's.
+struct TakenConnection {
+    Fd client;  // blocking mode
+    std::string unread;
+};
+// Of `thread` and of errors the same holds as for take_over().
+Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel, StoppedThread& thread,
+                                        const TakeoverHelp& help);
+
 // A thread read from the original although the session is taken over (it was inside the call during the swap): its
 // bytes are taken back, and the call is made again on the replacement.
 Result<std::string> take_back_read(StoppedThread thread);

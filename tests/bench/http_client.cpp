@@ -84,9 +84,10 @@ std::string request_of(const Options& options) {
     const std::string body = call ? R"({"jsonrpc":"2.0","id":1234,"method":"tools/call","params":{"name":"echo","arguments":{"text":")" +
                                         std::string(100, 'x') + R"("}}})"
                                   : std::string(options.bytes, 'u');
-    return "POST /mcp" + host + "Content-Type: " + (call ? "application/json" : "application/octet-stream") +
-           "\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string fields = call ? "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+                                      "MCP-Protocol-Version: 2025-11-25\r\n"
+                                    : "Content-Type: application/octet-stream\r\n";
+    return "POST /mcp" + host + fields + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 int epoll_fd = -1;

@@ -2,11 +2,17 @@
 import signal
 
 from governed_http import *  # noqa: F403
-from governed_http import (CPP_HTTP, PYTHON, PYTHON_HTTP, REUSE_PORT, SERVERS, HttpConnection, HttpEndToEnd, HttpSpec, bpf_alive, contextlib,
-                           descendants, free_port, json, main, os, policy, time, wait_for)
+from governed_http import (CPP_HTTP, HTTP_SPECS, NODE, PYTHON, PYTHON_HTTP, REUSE_PORT, SERVERS, HttpConnection, HttpEndToEnd, HttpSpec, bpf_alive,
+                           contextlib, descendants, free_port, json, main, make_request, os, policy, time, wait_for)
 from traffic import Traffic, raw_post
 
 DENIED_CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}).encode()
+
+# Reads on while it answers, and says which request it answers.
+SLOW_NODE = HttpSpec("slow-node", (NODE, "-e", """
+require('http').createServer((request, response) => request.resume().on('end',
+    () => setTimeout(() => response.end(request.headers['x-marker']), 1500))).listen(process.argv[1], process.argv[2])""",
+                                   "{port}", "{host}"), {"command": "* -e *createServer*"}, *[("delete_note", {})] * 3)
 
 
 class TestTheAgent(HttpEndToEnd):
@@ -31,30 +37,6 @@ class TestTheAgent(HttpEndToEnd):
                 traffic.check_received()
                 self.assertGreater(traffic.total("denied"), 0)
                 self.assertGreater(traffic.total("executed"), 0)
-
-    def test_established_connections_are_governed_or_closed_or_said_to_be_blind(self):
-        """Keep-alive connections from before the agent: at their next request they are taken over, or closed between two
-        requests; where neither can be done, the agent says so."""
-        server = self.server(PYTHON_HTTP)
-        clients = [self.mcp(server) for _ in range(10)]
-        for client in clients:
-            self.assert_result(client.call("delete_note"))
-        agent = self.agent({"example": policy(PYTHON_HTTP.match, denied="delete_note")})
-        passed = 0
-        for client in clients:
-            try:
-                answer = client.call("delete_note")
-            except (EOFError, ConnectionError):
-                client.reconnect()
-                answer = client.call("delete_note")
-            if "_meta" in answer["result"]:
-                self.assert_denied(answer)
-            else:
-                passed += 1
-        if passed:
-            blind = agent.wait_audit("session_blind")
-            self.assertTrue(all(record["reason"] for record in blind))
-            self.assertGreaterEqual(sum(record.get("connections", 1) for record in blind), passed)
 
     def test_a_stop_lets_an_exchange_finish(self):
         server = self.server(PYTHON_HTTP)
@@ -124,6 +106,97 @@ class TestIdleConnections(HttpEndToEnd):
         agent = self.agent({"allow": policy(self.SPEC.match)})
         print("answered, ended:", calls())
         self.assert_judged(agent, "tools/call", count=60)
+
+
+class TestEarlierConnections(HttpEndToEnd):
+    """Connections from before the agent."""
+
+    def agent_for(self, spec):
+        return self.agent({"example": policy(spec.match, denied=spec.denied[0])})
+
+    def test_the_next_request_is_judged(self):
+        """The very connection goes on, and the record knows whose it is."""
+        for spec in HTTP_SPECS:
+            with self.case(server=spec.name):
+                server = self.server(spec)
+                clients = [self.mcp(server) for _ in range(4)]
+                for client in clients:
+                    self.assert_result(client.call(*spec.denied))
+                agent = self.agent_for(spec)
+                for _ in range(2):
+                    for client in clients:
+                        self.assert_denied(client.call(*spec.denied))
+                        self.assert_result(client.call(*spec.allowed))
+                records = self.assert_judged(agent, "tools/call", "deny", count=8)
+                self.assertEqual({record["peer"]["pid"] for record in records}, {os.getpid()})
+                self.assertEqual(agent.status()["http"]["connections_adopted"], 4)
+                self.stop_agent(agent)
+
+    def test_a_request_under_way_ends_first(self):
+        for spec in (PYTHON_HTTP, CPP_HTTP):
+            with self.case(server=spec.name):
+                server = self.server(spec)
+                client = self.mcp(server)
+                message = client.encode(client.call_message(*spec.denied, identifier="cut in two"))
+                client.connection.send(message[:-20])
+                agent = self.agent_for(spec)
+                client.connection.send(message[-20:])
+                self.assert_result(client.connection.read_response("POST").json())
+                self.assert_denied(client.call(*spec.denied))
+                self.assertEqual(agent.status()["http"]["connections_adopted"], 1)
+                self.stop_agent(agent)
+
+    def test_an_answer_that_is_due_comes_first(self):
+        server = self.server(PYTHON_HTTP)
+        client = self.mcp(server)
+        client.connection.send(client.encode(client.call_message("sleep", {"ms": 1000}, identifier="slow")))
+        self.agent_for(PYTHON_HTTP)
+        self.assertEqual(client.connection.read_response("POST").json()["id"], "slow")
+        self.assert_denied(client.call(*PYTHON_HTTP.denied))
+
+    def test_nothing_hides_behind_what_is_under_way(self):
+        """A call behind the rest of a body, in one write or in pieces."""
+        marker = b"hidden-call"
+        hidden = make_request("POST", "/mcp", [("Content-Type", "application/json"), ("X-Marker", marker.decode())], DENIED_CALL)
+        for spec in (PYTHON_HTTP, CPP_HTTP):
+            for pieces in (lambda rest: [rest + hidden], lambda rest: [rest, hidden[:12], hidden[12:]],
+                           lambda rest: [rest + hidden[:9]] + [hidden[at:at + 1] for at in range(9, 40)] + [hidden[40:]]):
+                with self.case(server=spec.name, pieces=len(pieces(b""))):
+                    server = self.server(spec, logged=True)
+                    client = self.mcp(server)
+                    message = client.encode(client.call_message(*spec.allowed, identifier="cut in two"))
+                    client.connection.send(message[:-20])
+                    agent = self.agent_for(spec)
+                    with contextlib.suppress(ConnectionError):
+                        for piece in pieces(message[-20:]):
+                            client.connection.send(piece)
+                            time.sleep(0.01)  # so that it is a read of its own
+                        client.connection.end()
+                    answers = client.connection.read_rest()
+                    self.assertNotIn(b'"done"', answers)
+                    self.assert_not_received(server, marker)
+                    self.stop_agent(agent)
+
+    def test_a_call_that_does_not_wait_for_the_answer_that_is_due(self):
+        """A server that reads it later never sees it. Of one that has read it already nobody can say which answer is whose:
+        the connection ends."""
+        server = self.server(PYTHON_HTTP)
+        client = self.mcp(server)
+        client.connection.send(client.encode(client.call_message("sleep", {"ms": 1500}, identifier="slow")))
+        agent = self.agent_for(PYTHON_HTTP)
+        client.connection.send(client.encode(client.call_message("delete_note", identifier="hidden-call")))
+        self.assertEqual(client.connection.read_response("POST").json()["id"], "slow")
+        self.assert_denial(client.connection.read_response("POST"), "hidden-call")
+        self.stop_agent(agent)
+
+        server = self.server(SLOW_NODE)
+        connection = self.connect(server)
+        connection.send(make_request("POST", "/mcp", [("X-Marker", "first")], DENIED_CALL))
+        time.sleep(0.1)  # the kernel's clock has coarse ticks
+        agent = self.agent({"example": policy(SLOW_NODE.match, denied="delete_note")})
+        connection.send(make_request("POST", "/mcp", [("X-Marker", "hidden-call")], DENIED_CALL))
+        self.assertNotIn(b"hidden-call", connection.read_rest())
+        agent.wait_audit("connection_cut")
 
 
 class TestTheServers(HttpEndToEnd):

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "child.h"
-#include "kernel/listening_sockets.h"
+#include "kernel/process_sockets.h"
 #include "kernel/steering.h"
 
 namespace callgate {

@@ -36,6 +36,13 @@ TEST(SocketAddress, MappedIsFour) {
     EXPECT_EQ(SocketAddress::of(storage).family(), AF_INET);
 }
 
+TEST(SocketAddress, Loopback) {
+    EXPECT_TRUE(SocketAddress::of(made(AF_INET, 1, {127, 9, 8, 7})).is_loopback());
+    EXPECT_FALSE(SocketAddress::of(made(AF_INET, 1, {128, 0, 0, 1})).is_loopback());
+    EXPECT_TRUE(SocketAddress::of(made(AF_INET6, 1, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1})).is_loopback());
+    EXPECT_FALSE(SocketAddress::of(made(AF_INET6, 1, {})).is_loopback());
+}
+
 TEST(SocketAddress, Any) {
     cg_address four = made(AF_INET, 3000, {10, 0, 0, 1});
     EXPECT_FALSE(is_any(four));

@@ -9,6 +9,7 @@
 // --log FILE appends every byte that it reads, before looking at it: what is not in FILE was never delivered.
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -274,6 +275,10 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Large answers are made of memory that is there: what the kernel needs to take it back and give it again would be
+    // measured as the server's.
+    ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
     Options options;
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];

@@ -1,10 +1,11 @@
-// The listening TCP sockets of a process, found through its descriptors: what listened before the agent was there, and
-// the port of a socket that was never bound.
+// The TCP sockets of a process, found through its descriptors: what listened and who was connected before the agent was
+// there, and the port of a socket that was never bound.
 #pragma once
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "kernel/proc.h"
 #include "kernel/socket_address.h"
 
 namespace callgate {
@@ -17,7 +18,16 @@ struct ListeningSocket {
     Fd socket;  // a copy: while it is held, the socket goes on listening
 };
 
+struct ConnectedSocket {
+    cg_channel_key channel{};
+    uint32_t netns = 0;
+    SocketAddress local, remote;
+    Fd socket;  // a copy: while it is held, the connection stays
+};
+
 std::vector<ListeningSocket> listening_sockets(pid_t pid);
+// Those whose other end has not said that it is done.
+std::vector<ConnectedSocket> connected_sockets(pid_t pid);
 // The inode number of a namespace behind an open descriptor; 0 where it is none.
 uint32_t namespace_inode(const Fd& netns);
 // The network namespace of a thread, if it is the one that is asked for; else that of the socket with this cookie (made

@@ -1,4 +1,4 @@
-#include "kernel/listening_sockets.h"
+#include "kernel/process_sockets.h"
 
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "kernel/proc.h"
+#include "kernel/tcp_state.h"
 
 namespace callgate {
 namespace {
@@ -25,7 +26,7 @@ uint64_t cookie_of(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) ? 0 : cookie;
 }
 
-// Calls `each` with a copy of every IPv4 or IPv6 stream socket of a process.
+// Calls `each` with the descriptor and a copy of every IPv4 or IPv6 stream socket of a process.
 template <typename Each>
 void for_each_stream_socket(pid_t pid, Each each) {
     auto pidfd = open_pidfd(pid);
@@ -36,7 +37,7 @@ void for_each_stream_socket(pid_t pid, Each each) {
         if (!copy) continue;
         int family = option(copy->get(), SOL_SOCKET, SO_DOMAIN);
         if (family != AF_INET && family != AF_INET6) continue;
-        if (option(copy->get(), SOL_SOCKET, SO_TYPE) == SOCK_STREAM) each(std::move(*copy));
+        if (option(copy->get(), SOL_SOCKET, SO_TYPE) == SOCK_STREAM) each(descriptor, std::move(*copy));
     }
 }
 
@@ -49,7 +50,7 @@ uint32_t namespace_inode(const Fd& netns) {
 
 std::vector<ListeningSocket> listening_sockets(pid_t pid) {
     std::vector<ListeningSocket> found;
-    for_each_stream_socket(pid, [&](Fd copy) {
+    for_each_stream_socket(pid, [&](const ProcessDescriptor&, Fd copy) {
         int fd = copy.get();
         if (!option(fd, SOL_SOCKET, SO_ACCEPTCONN)) return;
         auto address = SocketAddress::local_of(fd);
@@ -65,13 +66,26 @@ std::vector<ListeningSocket> listening_sockets(pid_t pid) {
     return found;
 }
 
+std::vector<ConnectedSocket> connected_sockets(pid_t pid) {
+    std::vector<ConnectedSocket> found;
+    for_each_stream_socket(pid, [&](const ProcessDescriptor& descriptor, Fd copy) {
+        auto state = tcp_state(copy.get());
+        if (!state || !state->established) return;
+        auto local = SocketAddress::local_of(copy.get()), remote = SocketAddress::remote_of(copy.get());
+        if (!local || !remote) return;
+        uint32_t netns = namespace_inode(namespace_of_socket(copy.get()));
+        found.push_back({descriptor.channel, netns, *local, *remote, std::move(copy)});
+    });
+    return found;
+}
+
 Result<Fd> open_namespace(pid_t pid, pid_t tid, uint32_t inode, uint64_t cookie) {
     std::string path = proc_path(pid, "task/") + std::to_string(tid) + "/ns/net";
     Fd netns = Fd::adopt(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (netns && namespace_inode(netns) == inode) return netns;
     netns.reset();
     // Nothing here may wait for the socket's lock: its owner may be held inside listen(2).
-    for_each_stream_socket(pid, [&](Fd copy) {
+    for_each_stream_socket(pid, [&](const ProcessDescriptor&, Fd copy) {
         if (!netns && cookie_of(copy.get()) == cookie) netns = namespace_of_socket(copy.get());
     });
     if (netns && namespace_inode(netns) == inode) return netns;
