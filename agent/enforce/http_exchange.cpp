@@ -22,7 +22,7 @@ void HttpExchange::begin(uint64_t its_number) {
     refuse_reason = {};
     sent = canonical = has_messages = opens_session = false;
     session_end = {};
-    hidden_request = {};
+    hidden_request = RequestLineFinder();
     response = Response::waiting;
     answer_begun = chunks_out = is_resumable = false;
     waiting_ids.clear();

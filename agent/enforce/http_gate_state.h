@@ -156,6 +156,7 @@ struct HttpGate::State {
     std::string_view passage_reason;
     std::string blind_held;           // of the server, while it is blind
     bool tunnel_is_watched = false;   // until the server has said something: it must not be HTTP
+    RequestLineFinder tunnel_request{RequestLineFinder::Until::target};
     size_t tunnel_version_bytes = 0;  // of " HTTP/" at the end of what the client has sent
     std::string tunnel_head;          // the server's first bytes, until it is known what they are
     bool closing = false;

@@ -31,6 +31,9 @@ bool asks_for_events(const RequestHead& head) {
     });
 }
 
+// Its method says that it has a body.
+bool is_upload(const RequestHead& head) { return head.is("POST") || head.is("PUT") || head.is("PATCH"); }
+
 bool is_json_type(const Fields& fields) {
     const auto type = parse_content_type(fields.find(KnownField::content_type).value);
     return type && type->is_json();
@@ -145,6 +148,7 @@ void HttpGate::State::request_begun() {
     HttpExchange& e = exchange;
     const Fields& fields = e.head.fields;
     e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
+    if (!is_upload(e.head)) e.hidden_request = RequestLineFinder(RequestLineFinder::Until::target);
     if (e.head.is("CONNECT")) return e.body.done() ? pass_request() : refuse_request(400, "CONNECT with a body");
     e.governed = may_reach(e.head.path, policy_path) || sessions.takes_messages_at(*facts, e.head.path);
     if (!e.governed) {
@@ -244,9 +248,7 @@ Guess HttpGate::State::guess_hidden_request() const {
 // The same is possible behind the beginning, where a server skips lines that are no request: of a body in chunks, since
 // not every server knows them, and of one that no server expects. Others are not looked through: files are sent so.
 bool HttpGate::State::may_be_taken_for_requests() const {
-    const RequestHead& head = exchange.head;
-    const bool is_upload = head.is("POST") || head.is("PUT") || head.is("PATCH");
-    return judge.enforcing() && !(is_upload && exchange.has_length_body());
+    return judge.enforcing() && !(is_upload(exchange.head) && exchange.has_length_body());
 }
 
 void HttpGate::State::decide_body() {

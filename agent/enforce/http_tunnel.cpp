@@ -97,7 +97,7 @@ void HttpGate::State::open_watched_blind_tunnel() {
 // Until the server has answered in its own protocol, nothing goes to it that could be a request of HTTP.
 void HttpGate::State::take_tunnelled_client(std::string_view bytes) {
     if (closing) return;
-    size_t end = bytes.size();
+    size_t end = tunnel_is_watched ? std::min(tunnel_request.scan(bytes), bytes.size()) : bytes.size();
     for (size_t i = 0; tunnel_is_watched && i < end; ++i) {
         if (is_blank(bytes[i]) || bytes[i] == '\r') {
             tunnel_version_bytes = 1;

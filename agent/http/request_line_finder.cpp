@@ -29,9 +29,15 @@ size_t RequestLineFinder::scan(std::string_view bytes) {
             continue;
         }
         step(bytes[i]);
-        if (place_ == Place::version && matched_ == kVersion.size()) return i;
+        if (found(bytes[i])) return i;
     }
     return std::string_view::npos;
+}
+
+// After step(): does `byte` complete what is looked for?
+bool RequestLineFinder::found(char byte) const {
+    if (place_ == Place::version && matched_ == kVersion.size()) return true;
+    return until_ == Until::target && place_ == Place::target && is_first_of_target_ && byte == '/';
 }
 
 void RequestLineFinder::step(char byte) {
@@ -49,9 +55,12 @@ void RequestLineFinder::step(char byte) {
             }
             return;
         case Place::before_target:
-            if (!splits(byte)) place_ = Place::target;
+            if (splits(byte)) return;
+            place_ = Place::target;
+            is_first_of_target_ = true;
             return;
         case Place::target:
+            is_first_of_target_ = false;
             if (!splits(byte)) return;
             matched_ = 0;
             place_ = Place::version;

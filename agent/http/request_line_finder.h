@@ -1,8 +1,9 @@
-// RequestLineFinder: where in a body a line begins like a request of HTTP. A server that does not take the body for one
-// (it knows no chunks, or leaves the body of a GET unread) would read on there.
+// RequestLineFinder: where in a body, or in a tunnel, a line begins like a request of HTTP. A server that does not take the
+// body for one (it knows no chunks, or leaves the body of a GET unread) would read on there.
 //
 //   scan("5\r\nhello\r\nPOST /mcp HTTP/1.1\r\n")  ->  24: everything before the '/' of the version
 //   scan("127.0.0.1 \"POST /mcp HTTP/1.1\"\r\n")  ->  npos: no method at the start of the line
+//   Until::target, "hello\r\nPOST /mcp\r\n"             ->  12: there are servers that do not look for the version
 //
 // Lines end as they do for any reader, white space splits as for any (Python's split), and it is three words or none.
 // Invariant: the answers do not depend on how the stream was split. Holds no bytes.
@@ -14,14 +15,20 @@ namespace callgate {
 
 class RequestLineFinder {
   public:
+    enum class Until : uint8_t { version, target };
+    explicit RequestLineFinder(Until until = Until::version) : until_(until) {}
+
     // How many of the next bytes of the stream may go on: npos where all may. Not to be called again after a find.
     size_t scan(std::string_view bytes);
 
   private:
     enum class Place : uint8_t { start, method, before_target, target, version, rest };
     void step(char byte);
+    bool found(char byte) const;
 
+    Until until_;
     Place place_ = Place::start;
+    bool is_first_of_target_ = false;
     uint8_t matched_ = 0;  // of the method (how long it is), of the version
 };
 

@@ -110,6 +110,7 @@ def smuggled():
     for name, before in (("a word", b"hello"), ("a method alone", b"GET"), ("a NUL", b"\0"), ("an object", b"{}"), ("an answer", b"HTTP/1.1 200 OK"),
                          ("a line of another protocol", b"EHLO mail.example")):
         yield f"behind {name}", before + b"\r\n\r\n" + inner
+        yield f"without a version, behind {name}", before + b"\r\n\r\n" + inner.replace(b" HTTP/1.1", b"", 1)
     yield "an upgrade to HTTP/2", post(b"Host: a", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAARAAAAA", length)
     yield "an upgrade that is not taken", post(b"Host: a", b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 0", body=inner)
 

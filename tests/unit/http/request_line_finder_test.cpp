@@ -8,10 +8,10 @@ namespace callgate {
 namespace {
 
 // How many bytes may go on; the same in pieces of any size.
-size_t found(std::string_view bytes) {
-    const size_t whole = RequestLineFinder().scan(bytes);
+size_t found(std::string_view bytes, RequestLineFinder::Until until = RequestLineFinder::Until::version) {
+    const size_t whole = RequestLineFinder(until).scan(bytes);
     for (const size_t piece : {1, 2, 3, 7}) {
-        RequestLineFinder finder;
+        RequestLineFinder finder(until);
         size_t end = std::string_view::npos;
         for (size_t at = 0; at < bytes.size() && end == std::string_view::npos; at += piece) {
             end = finder.scan(bytes.substr(at, piece));
@@ -45,6 +45,14 @@ TEST(RequestLineFinder, OtherLines) {
     EXPECT_EQ(found("POST  HTTP/1.1\n"), kNone);
     EXPECT_EQ(found(std::string(33, 'M') + " / HTTP/1.1"), kNone);
     EXPECT_EQ(found("x POST / HTTP/1.1\n"), kNone);
+}
+
+TEST(RequestLineFinder, LinesWithoutAVersion) {
+    constexpr auto kTarget = RequestLineFinder::Until::target;
+    EXPECT_EQ(found("hello\r\nPOST /mcp\r\n", kTarget), 12u);
+    EXPECT_EQ(found("POST\x85/mcp HTTP/1.1", kTarget), 5u);
+    EXPECT_EQ(found("POST mcp/ HTTP/1.1", kTarget), 14u);
+    EXPECT_EQ(found("POST mcp/\n / /a\nx /b\nPOST\n/c\n\"POST /d", kTarget), kNone);
 }
 
 }  // namespace
