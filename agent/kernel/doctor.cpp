@@ -21,6 +21,8 @@
 #include "channel.skel.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
+#include "listen.skel.h"
+#include "steer.skel.h"
 
 namespace callgate {
 namespace {
@@ -66,6 +68,20 @@ Check check_programs() {
     if (!error) return passed("bpf", "tp_btf programs, ring buffer, bpf_loop load");
     return {"bpf", CheckState::failed, "the programs do not load: " + std::string(strerror(-error)),
             error == -EPERM ? "run as root, with CAP_BPF and CAP_PERFMON" : "needs Linux 5.17 or newer with BTF"};
+}
+
+Check check_listener_programs() {
+    libbpf_print_fn_t before = libbpf_set_print(say_nothing);
+    listen_bpf* listen = listen_bpf__open();
+    int error = listen ? listen_bpf__load(listen) : -errno;
+    listen_bpf__destroy(listen);
+    steer_bpf* steer = steer_bpf__open();
+    if (!error) error = steer ? steer_bpf__load(steer) : -errno;
+    steer_bpf__destroy(steer);
+    libbpf_set_print(before);
+    if (!error) return passed("listeners", "tp_btf/inet_sock_set_state and sk_lookup programs load");
+    return {"listeners", CheckState::failed, "the programs for HTTP servers do not load: " + std::string(strerror(-error)),
+            error == -EPERM ? "run as root, with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN" : "needs Linux 5.17 or newer with BTF"};
 }
 
 // fexit would tax only the calls that are watched; trampolines are refused by some hardened kernels.
@@ -173,16 +189,17 @@ Check check_processors() {
 
 DoctorReport examine_host() {
     DoctorReport report;
-    report.checks = {check_kernel(),  check_privilege(), check_btf(),     check_lockdown(),    check_programs(), check_ptrace(),
+    report.checks = {check_kernel(),  check_privilege(), check_btf(),     check_lockdown(),    check_programs(), check_listener_programs(), check_ptrace(),
                      check_pidfd(),   check_io_uring(),  check_cgroups(), check_descriptors(), check_processors()};
     bool fexit = trampolines_load();
     report.mechanism = {
         "candidates: tp_btf/sched_process_exec",
         std::string("reads: tp_btf/sys_exit (exit only; fexit ") + (fexit ? "would load here" : "is refused here") + ")",
         "hold: bpf_loop in the tracepoint, at most 10 ms", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
-        "relay: io_uring"};
+        "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
+        "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
-                    "servers that end TLS themselves, and servers reached over TCP (not governed by this version)"};
+                    "connections with TLS that ends in the server, and HTTP/2", "servers that listen on abstract AF_UNIX addresses"};
     for (const Check& check : report.checks) {
         if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
         if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");

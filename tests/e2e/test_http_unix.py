@@ -1,9 +1,10 @@
 """Servers that listen on AF_UNIX sockets: each connection is taken over at its first request."""
+import signal
 import subprocess
 import types
 
 from governed_http import *  # noqa: F403
-from governed_http import (NODE, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, json, main, make_request, os, policy, socket, time,
+from governed_http import (NODE, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, json, main, make_request, os, policy, socket, time,
                            wait_for)
 
 PYTHON_SERVER = (PYTHON, str(SERVERS / "python_http" / "server.py"), "--unix")
@@ -59,8 +60,7 @@ class TestUnixServers(HttpEndToEnd):
         self.started = getattr(self, "started", 0) + 1
         path = str(self.directory() / f"socket-{self.started}")
         process = subprocess.Popen([*command, path, *more], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
+        self.addCleanup(self.end, process)
 
         def listens():
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
@@ -68,6 +68,15 @@ class TestUnixServers(HttpEndToEnd):
                 return True
         wait_for(listens, "the server listens")
         return types.SimpleNamespace(host=path, port=0, path="/mcp", pid=process.pid, process=process)
+
+    @staticmethod
+    def end(process):
+        below = descendants(process.pid)
+        process.kill()
+        process.wait()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def post(self, server, message, connection=None):
         connection = connection or self.connect(server)
