@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernel/proc.h"
@@ -30,9 +29,9 @@ uint64_t cookie_of(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) ? 0 : cookie;
 }
 
-// Calls `each` with the descriptor and a copy of every stream socket of a process, of these families.
+// Calls `each` with the descriptor and a copy of every IPv4 or IPv6 stream socket of a process.
 template <typename Each>
-void for_each_stream_socket(pid_t pid, std::initializer_list<int> families, Each each) {
+void for_each_stream_socket(pid_t pid, Each each) {
     auto pidfd = open_pidfd(pid);
     if (!pidfd) return;
     for (const ProcessDescriptor& descriptor : all_channels(pid)) {
@@ -40,12 +39,10 @@ void for_each_stream_socket(pid_t pid, std::initializer_list<int> families, Each
         auto copy = fetch_descriptor(*pidfd, descriptor.number);
         if (!copy) continue;
         int family = option(copy->get(), SOL_SOCKET, SO_DOMAIN);
-        if (std::find(families.begin(), families.end(), family) == families.end()) continue;
+        if (family != AF_INET && family != AF_INET6) continue;
         if (option(copy->get(), SOL_SOCKET, SO_TYPE) == SOCK_STREAM) each(descriptor, std::move(*copy));
     }
 }
-
-constexpr auto kInternet = {AF_INET, AF_INET6};
 
 // Empty where it is bound to nothing, or to an abstract name.
 std::string bound_path(int fd) {
@@ -65,7 +62,7 @@ uint32_t namespace_inode(const Fd& netns) {
 
 std::vector<ListeningSocket> listening_sockets(pid_t pid) {
     std::vector<ListeningSocket> found;
-    for_each_stream_socket(pid, kInternet, [&](const ProcessDescriptor&, Fd copy) {
+    for_each_stream_socket(pid, [&](const ProcessDescriptor&, Fd copy) {
         int fd = copy.get();
         if (!option(fd, SOL_SOCKET, SO_ACCEPTCONN)) return;
         auto address = SocketAddress::local_of(fd);
@@ -83,7 +80,7 @@ std::vector<ListeningSocket> listening_sockets(pid_t pid) {
 
 std::vector<ConnectedSocket> connected_sockets(pid_t pid) {
     std::vector<ConnectedSocket> found;
-    for_each_stream_socket(pid, kInternet, [&](const ProcessDescriptor& descriptor, Fd copy) {
+    for_each_stream_socket(pid, [&](const ProcessDescriptor& descriptor, Fd copy) {
         auto state = tcp_state(copy.get());
         if (!state || !state->established) return;
         auto local = SocketAddress::local_of(copy.get()), remote = SocketAddress::remote_of(copy.get());
@@ -94,19 +91,28 @@ std::vector<ConnectedSocket> connected_sockets(pid_t pid) {
     return found;
 }
 
+std::optional<BoundUnixSocket> bound_unix_socket(pid_t pid, int fd) {
+    auto pidfd = open_pidfd(pid);
+    auto copy = pidfd ? fetch_descriptor(*pidfd, fd) : pidfd.error();
+    if (!copy || option(copy->get(), SOL_SOCKET, SO_DOMAIN) != AF_UNIX) return std::nullopt;
+    if (option(copy->get(), SOL_SOCKET, SO_TYPE) != SOCK_STREAM) return std::nullopt;
+    BoundUnixSocket socket;
+    socket.path = bound_path(copy->get());
+    if (socket.path.empty()) return std::nullopt;
+    socket.channel = channel_of(pid, fd).channel;
+    socket.listens = option(copy->get(), SOL_SOCKET, SO_ACCEPTCONN);
+    struct stat status;
+    std::string file = proc_path(pid, socket.path[0] == '/' ? "root" : "cwd/") + socket.path;
+    if (stat(file.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) socket.file_inode = status.st_ino;
+    return socket;
+}
+
 std::vector<BoundUnixSocket> bound_unix_sockets(pid_t pid) {
     std::vector<BoundUnixSocket> found;
-    for_each_stream_socket(pid, {AF_UNIX}, [&](const ProcessDescriptor& descriptor, Fd copy) {
-        BoundUnixSocket socket;
-        socket.path = bound_path(copy.get());
-        if (socket.path.empty()) return;
-        socket.channel = descriptor.channel;
-        socket.listens = option(copy.get(), SOL_SOCKET, SO_ACCEPTCONN);
-        struct stat status;
-        std::string file = proc_path(pid, socket.path[0] == '/' ? "root" : "cwd/") + socket.path;
-        if (stat(file.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) socket.file_inode = status.st_ino;
-        found.push_back(std::move(socket));
-    });
+    for (const ProcessDescriptor& descriptor : all_channels(pid)) {
+        if (descriptor.kind == ChannelKind::pipe) continue;
+        if (auto socket = bound_unix_socket(pid, descriptor.number)) found.push_back(std::move(*socket));
+    }
     return found;
 }
 
@@ -116,7 +122,7 @@ Result<Fd> open_namespace(pid_t pid, pid_t tid, uint32_t inode, uint64_t cookie)
     if (netns && namespace_inode(netns) == inode) return netns;
     netns.reset();
     // Nothing here may wait for the socket's lock: its owner may be held inside listen(2).
-    for_each_stream_socket(pid, kInternet, [&](const ProcessDescriptor&, Fd copy) {
+    for_each_stream_socket(pid, [&](const ProcessDescriptor&, Fd copy) {
         if (!netns && cookie_of(copy.get()) == cookie) netns = namespace_of_socket(copy.get());
     });
     if (netns && namespace_inode(netns) == inode) return netns;

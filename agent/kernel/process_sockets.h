@@ -1,6 +1,7 @@
 // The stream sockets of a process, found through its descriptors: what listened and who was connected before the agent was
 // there, and the port of a socket that was never bound.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct BoundUnixSocket {
     uint64_t file_inode = 0;  // 0 where there is no such file any more
     bool listens = false;
 };
+// Empty where the descriptor is none.
+std::optional<BoundUnixSocket> bound_unix_socket(pid_t pid, int fd);
 std::vector<BoundUnixSocket> bound_unix_sockets(pid_t pid);
 
 // The inode number of a namespace behind an open descriptor; 0 where it is none.

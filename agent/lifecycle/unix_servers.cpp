@@ -2,12 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 
-#include "base/limits.h"
-#include "kernel/process_sockets.h"
 #include "lifecycle/request_start.h"
 
 namespace callgate {
@@ -34,50 +31,48 @@ bool begins_message(std::string_view bytes) {
 
 }  // namespace
 
-void UnixServers::look_at(pid_t pid, uint64_t only_inode, bool adopted) {
-    std::optional<ServerIdentity> server;
-    std::vector<BoundUnixSocket> sockets = bound_unix_sockets(pid);
-    for (const BoundUnixSocket& socket : sockets) {
-        if (!socket.listens || !socket.file_inode || listeners_.count(socket.file_inode)) continue;
-        if (only_inode && socket.file_inode != only_inode) continue;
-        if (!server) {
-            auto identified = identify_server(pid);
-            if (!identified) return;
-            server = std::move(*identified);
-        }
-        ServerIdentity named = *server;
-        named.listens = {"unix:" + socket.path};
-        PolicyStore::Match match = help_.find_policy(named);
-        if (!match.policy) continue;
-        auto listener = std::make_shared<UnixListener>(
-            UnixListener{socket.path, socket.file_inode, std::move(named), match, adopted});
-        if (Status watched = channels_.watch_listener(socket.file_inode); !watched) {
-            help_.report_blind(pid, *listener, watched.error().text());
-            continue;
-        }
-        listeners_[socket.file_inode] = listener;
-        events_.governed(listener);
-    }
+void UnixServers::look_at(pid_t pid, const BoundUnixSocket& socket, bool adopted) {
+    auto server = identify_server(pid);
+    if (!server) return;
+    server->listens = {"unix:" + socket.path};
+    PolicyStore::Match match = help_.find_policy(*server);
+    if (!match.policy) return;
+    auto listener =
+        std::make_shared<UnixListener>(UnixListener{socket.path, socket.file_inode, std::move(*server), match, adopted});
+    if (Status watched = channels_.watch_listener(socket.file_inode); !watched)
+        return help_.report_blind(pid, *listener, watched.error().text());
+    listeners_[socket.file_inode] = listener;
+    events_.governed(listener);
 }
 
 void UnixServers::scan(const Scope& scope, const std::function<void()>& between) {
-    std::vector<pid_t> processes = processes_in_scope(scope);
-    for (pid_t pid : processes) {
-        look_at(pid, 0, true);
+    std::vector<BoundUnixSocket> accepted;
+    for (pid_t pid : processes_in_scope(scope)) {
+        for (BoundUnixSocket& socket : bound_unix_sockets(pid)) {
+            if (!socket.listens) {
+                accepted.push_back(std::move(socket));
+            } else if (socket.file_inode && !listeners_.count(socket.file_inode)) {
+                look_at(pid, socket, true);
+            }
+        }
         between();
     }
-    if (listeners_.empty()) return;
-    for (pid_t pid : processes) {
-        for (const BoundUnixSocket& socket : bound_unix_sockets(pid))
-            if (!socket.listens && listeners_.count(socket.file_inode)) earlier_[socket.channel];
-        between();
-    }
+    for (const BoundUnixSocket& socket : accepted)
+        if (listeners_.count(socket.file_inode)) earlier_[socket.channel];
 }
 
 void UnixServers::on_listen(const cg_event& event) {
-    // A file of that inode may have been another listener's.
-    if (listeners_.erase(event.channel.inode)) channels_.forget_listener(event.channel.inode);
-    look_at(static_cast<pid_t>(event.tgid), event.channel.inode, false);
+    auto pid = static_cast<pid_t>(event.tgid);
+    auto known = listeners_.find(event.channel.inode);
+    bool again = known != listeners_.end() && known->second->server.process.pid == pid;
+    if (known != listeners_.end() && !again) {  // a file with the number of one that has gone
+        listeners_.erase(known);
+        channels_.forget_listener(event.channel.inode);
+    }
+    if (auto socket = again ? std::nullopt : bound_unix_socket(pid, event.hold.fd)) {
+        socket->file_inode = event.channel.inode;  // whatever its path leads to by now
+        look_at(pid, *socket, false);
+    }
     channels_.release(static_cast<pid_t>(event.tid));
 }
 
@@ -87,14 +82,13 @@ void UnixServers::pass(const cg_event& event) {
 }
 
 std::shared_ptr<const UnixListener> UnixServers::listener_of(const cg_event& event) {
-    for (const BoundUnixSocket& socket : bound_unix_sockets(static_cast<pid_t>(event.tgid))) {
-        if (!(socket.channel == event.channel)) continue;
-        auto found = listeners_.find(socket.file_inode);
-        if (found != listeners_.end()) return found->second;
-        // Its file has gone or been replaced: the name is what is left.
-        for (const auto& [inode, listener] : listeners_)
-            if (listener->path == socket.path) return listener;
-    }
+    auto socket = bound_unix_socket(static_cast<pid_t>(event.tgid), event.hold.fd);
+    if (!socket || !(socket->channel == event.channel)) return nullptr;
+    auto found = listeners_.find(socket->file_inode);
+    if (found != listeners_.end()) return found->second;
+    // Its file has gone or been replaced: the name is what is left.
+    for (const auto& [inode, listener] : listeners_)
+        if (listener->path == socket->path) return listener;
     return nullptr;
 }
 

@@ -17,6 +17,7 @@
 #include <unordered_set>
 
 #include "kernel/channel_programs.h"
+#include "kernel/process_sockets.h"
 #include "lifecycle/listen_watch.h"
 #include "takeover/takeover.h"
 
@@ -63,7 +64,7 @@ class UnixServers {
 
   private:
     std::shared_ptr<const UnixListener> listener_of(const cg_event& event);
-    void look_at(pid_t pid, uint64_t only_inode, bool adopted);
+    void look_at(pid_t pid, const BoundUnixSocket& socket, bool adopted);
     void pass(const cg_event& event);
 
     ChannelPrograms& channels_;

@@ -172,9 +172,10 @@ class TestLive(EndToEnd):
                 done = callgate("doctor", "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 report = json.loads(done.stdout)
-                self.assertEqual({c["state"] for c in report["checks"] if c["name"] in ("kernel", "btf", "bpf", "ptrace", "pidfd", "io_uring")},
+                self.assertEqual({c["state"] for c in report["checks"] if c["name"] in ("kernel", "btf", "bpf", "listeners", "ptrace", "pidfd", "io_uring")},
                                  {"ok"})
-                self.assertEqual([each.split(":")[0] for each in report["mechanism"]], ["candidates", "reads", "hold", "stop", "relay"])
+                self.assertEqual([each.split(":")[0] for each in report["mechanism"]],
+                                 ["candidates", "reads", "hold", "stop", "relay", "listeners", "AF_UNIX listeners"])
                 self.assertIn("traces", json.dumps(report["blind"]))
                 readable = callgate("doctor").stdout
                 for each in [*report["mechanism"], *report["blind"], *(c["name"] for c in report["checks"])]:

@@ -1,7 +1,7 @@
 """Messages over HTTP, one by one: what passes passes byte for byte, what is denied is answered in the shape that the
 revision and the request ask for, and does not reach the server."""
 from governed_http import *  # noqa: F403
-from governed_http import (EVERYTHING_HTTP, HTTP_SPECS, LIMITED, PYTHON_HTTP, PYTHON_HTTP_SSE, HttpEndToEnd, comparable,
+from governed_http import (CPP_HTTP, EVERYTHING_HTTP, HTTP_SPECS, LIMITED, PYTHON, PYTHON_HTTP, PYTHON_HTTP_SSE, HttpEndToEnd, HttpSpec, comparable,
                            events_of, json, main, policy, policy_for)
 
 REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25")
@@ -187,6 +187,54 @@ class TestHiddenTools(HttpEndToEnd):
                     self.assert_denial(client.post(client.call_message(*spec.denied, identifier=2)), 2, rule="(hidden)")
                     self.assertEqual(agent.status()["frames"]["lists_filtered"], 1)
                     self.stop_agent(agent)
+
+
+# Passes every POST on to the port that it is given, as it came.
+PROXY = """
+import http.client, http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        upstream = http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]))
+        upstream.request("POST", self.path, body, {n: v for n, v in self.headers.items() if n.lower() not in ("host", "content-length")})
+        answer = upstream.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers["Content-Type"] or "text/plain")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        upstream.close()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+class TestHops(HttpEndToEnd):
+    """A call that passes several servers counts once in each that is governed."""
+
+    def limited_calls(self, server, count):
+        return ["_meta" in self.mcp(server).call("write_note")["result"] for _ in range(count)]
+
+    def proxy_to(self, server):
+        spec = HttpSpec("proxy", (PYTHON, "-c", PROXY, "{port}", str(server.port), "hop-proxy"), {"command": "*hop-proxy"}, (), (), ())
+        return self.server(spec)
+
+    def test_through_a_proxy_that_nobody_governs(self):
+        server = self.server(CPP_HTTP)
+        agent = self.agent({"server": policy(CPP_HTTP.match, limited="write_note", maximum=3)})
+        self.assertEqual(self.limited_calls(self.proxy_to(server), 4), [False, False, False, True])
+        self.assertEqual(len(agent.audit("message", direction="c2s", method="tools/call")), 4)
+
+    def test_through_a_governed_proxy(self):
+        server = self.server(CPP_HTTP)
+        agent = self.agent({"server": policy(CPP_HTTP.match, limited="write_note", maximum=3),
+                            "proxy": policy({"command": "*hop-proxy"}, limited="write_note", maximum=2)})
+        self.assertEqual(self.limited_calls(self.proxy_to(server), 3), [False, False, True])
+        records = self.assert_judged(agent, "tools/call", count=4)
+        self.assertEqual(sorted(record["policy"] for record in records), ["proxy", "proxy", "server", "server"])
 
 
 class TestErrors(HttpEndToEnd):
