@@ -44,8 +44,8 @@ class TestChains(EndToEnd):
         self.assertEqual(client.shutdown(), code)
         # One session, and each call once, however many processes held the descriptors.
         agent.wait_audit("session_end")
-        self.assertEqual(len(agent.audit("session_start")), 1)
-        self.assertEqual(len(agent.audit("message", direction="c2s", method="tools/call")), 5)
+        self.assertEqual(len(agent.wait_audit("session_start", count=1)), 1)
+        self.assertEqual(len(agent.wait_audit("message", direction="c2s", method="tools/call", count=5)), 5)
         self.stop_agent(agent)
 
     def test_npx(self):

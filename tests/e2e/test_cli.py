@@ -236,7 +236,7 @@ class TestLive(EndToEnd):
         client.shutdown()
         self.assertEqual(agent.audit_path.stat().st_mode & 0o777, 0o600)
         self.assertNotIn("a secret value", agent.audit_path.read_text())
-        record = agent.audit("message", direction="c2s", tool="echo")[0]
+        record = agent.wait_audit("message", direction="c2s", tool="echo")[0]
         self.assertIn("text", json.dumps(record))
 
     def test_only_root_and_the_agents_user_may_ask(self):

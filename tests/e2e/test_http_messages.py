@@ -226,7 +226,7 @@ class TestHops(HttpEndToEnd):
         server = self.server(CPP_HTTP)
         agent = self.agent({"server": policy(CPP_HTTP.match, limited="write_note", maximum=3)})
         self.assertEqual(self.limited_calls(self.proxy_to(server), 4), [False, False, False, True])
-        self.assertEqual(len(agent.audit("message", direction="c2s", method="tools/call")), 4)
+        self.assertEqual(len(agent.wait_audit("message", direction="c2s", method="tools/call", count=4)), 4)
 
     def test_through_a_governed_proxy(self):
         server = self.server(CPP_HTTP)

@@ -236,7 +236,7 @@ class TestPolicies(Beside):
         agent = self.agent({"deny": policy({"listen": f"127.0.0.1:{first.port}"}, default="deny")})
         self.assert_governed(first)
         self.assert_result(self.mcp(second).call("delete_note"))
-        self.assertEqual(len(agent.audit("message", method="tools/call")), 1)
+        self.assertEqual(len(agent.wait_audit("message", method="tools/call", count=1)), 1)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class RealClient(EndToEnd):
         agent.wait_audit("session_end")
         asked = [r["method"] for r in agent.audit("message", direction="c2s", decision="allow") if r["kind"] == "request"]
         self.assertEqual(asked[:len(methods)], list(methods))
-        self.assertEqual(len(agent.audit("session_start")), 1)
+        self.assertEqual(len(agent.wait_audit("session_start", count=1)), 1)
 
 
 class TestClaudeCode(RealClient):

@@ -53,8 +53,8 @@ class TestSharedInput(EndToEnd):
                     self.check(client)
                     self.assertEqual(descriptors(client.pid), seen)
                     self.assertEqual(self.assert_enforced(agent)["server"]["pid"], client.pid)
-                    self.assertEqual(len(agent.audit("session_start")), 1)
-                    self.assertEqual(len(agent.audit("session_joined")), 1)
+                    self.assertEqual(len(agent.wait_audit("session_start", count=1)), 1)
+                    self.assertEqual(len(agent.wait_audit("session_joined", count=1)), 1)
                     self.assert_quick_stop(agent)
                     self.assertEqual(client.call("echo", {"text": "alone"})["result"]["content"][0]["text"], "alone")
 
