@@ -32,6 +32,8 @@ struct HttpGateOptions {
     std::shared_ptr<const Policy> policy;
     HttpFacts facts;
     size_t frame_bytes_max = kFrameBytesDefault;  // longest body that is judged
+    // What is no HTTP is cut instead of passed: the server may be one that takes messages on lines.
+    bool http_only = false;
 };
 
 class HttpGate {

@@ -32,6 +32,7 @@ struct HttpGate::State {
     enum class Opening : uint8_t { undecided, request, other_protocol };
     static Opening opening_of(std::string_view read);
     void start_tunnel(std::string_view reason);
+    void pass_other_protocol(std::string_view reason);
     void start_watched_tunnel(std::string_view reason);
     void open_tunnel(std::string_view reason);
     void open_watched_blind_tunnel();

@@ -110,7 +110,7 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
         case HeadFramer::Found::complete:
             break;
         case HeadFramer::Found::more:
-            if (first_message && opening_of(bytes) == Opening::other_protocol) start_watched_tunnel(kNotHttp);
+            if (first_message && opening_of(bytes) == Opening::other_protocol) pass_other_protocol(kNotHttp);
             return 0;
         case HeadFramer::Found::refused:
             // What it is, the rest of the line will show.
@@ -123,7 +123,9 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
             if (!first_message) {
                 refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes);
             } else if (found == HeadFramer::Found::not_http) {
-                start_watched_tunnel(kNotHttp);
+                pass_other_protocol(kNotHttp);
+            } else if (options.http_only) {
+                cut(kNotHttp);
             } else {
                 become_blind(found == HeadFramer::Found::tls ? "TLS" : "HTTP/2");
             }
@@ -344,7 +346,7 @@ void HttpGate::State::forward_without_body() {
 
 // `read`: all that has come of it. The record counts what the refusal needed, which does not depend on the pieces.
 void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view read) {
-    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request) return start_watched_tunnel(kNotHttp);
+    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request) return pass_other_protocol(kNotHttp);
     record_refusal(status_of(problem.refusal), name(problem.refusal), std::min(problem.offset + 1, read.size()));
     if (!judge.enforcing()) return start_tunnel("malformed HTTP");
     answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));

@@ -57,7 +57,7 @@ std::string_view HttpGate::State::take_server(std::string_view bytes) {
 // A response nobody asked for would be taken for the answer to the next request.
 void HttpGate::State::unasked_bytes(std::string_view bytes) {
     const bool server_speaks_first = first_message && !exchange.in_hand && waiting.empty() && bytes.front() != 'H';
-    if (server_speaks_first) {
+    if (server_speaks_first && !options.http_only) {
         start_tunnel("the server speaks first");
         to_client.append(bytes);
         return;

@@ -62,6 +62,11 @@ void HttpGate::State::start_tunnel(std::string_view reason) {
     open_tunnel(reason);
 }
 
+void HttpGate::State::pass_other_protocol(std::string_view reason) {
+    if (options.http_only && judge.enforcing()) return cut(reason);
+    start_watched_tunnel(reason);
+}
+
 void HttpGate::State::start_watched_tunnel(std::string_view reason) {
     tunnel_is_watched = judge.enforcing();
     start_tunnel(reason);

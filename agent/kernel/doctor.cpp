@@ -199,7 +199,10 @@ DoctorReport examine_host() {
         "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
-                    "connections with TLS that ends in the server, and HTTP/2", "servers that listen on abstract AF_UNIX addresses"};
+                    "connections with TLS that ends in the server, and HTTP/2",
+                    "servers that listen on abstract AF_UNIX addresses or on SOCK_SEQPACKET",
+                    "servers that another program gave their listening socket after the agent started, or a TCP connection (inetd)",
+                    "servers on AF_UNIX or stdio that read with recvmmsg, splice or io_uring"};
     for (const Check& check : report.checks) {
         if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
         if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");

@@ -37,6 +37,7 @@ class HttpTable {
     // Servers on AF_UNIX sockets (UnixServers::Events).
     void add_unix(std::shared_ptr<const UnixListener> listener);
     void adopt_unix(UnixConnection connection);
+    void note_unix_cut(const UnixListener& listener);
 
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.

@@ -48,6 +48,13 @@ void HttpTable::end_unix_listeners() {
     }
 }
 
+void HttpTable::note_unix_cut(const UnixListener& listener) {
+    ++cut_;
+    for (const UnixEntry& entry : unix_entries_)
+        if (entry.listener.get() == &listener)
+            audit_.event("connection_cut", entry.audit_session, {{"reason", "\"a message began in the middle of what was read\""}});
+}
+
 void HttpTable::adopt_unix(UnixConnection connection) {
     if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(connection.client), full_);
     for (UnixEntry& entry : unix_entries_)
@@ -55,6 +62,7 @@ void HttpTable::adopt_unix(UnixConnection connection) {
     HttpGateOptions options;
     options.policy = connection.listener->match.policy;
     options.frame_bytes_max = config_.frame_bytes_max;
+    options.http_only = true;
     HttpFacts& facts = options.facts;
     facts.server = connection.listener->server;
     facts.peer = peers_.identify(connection.peer);

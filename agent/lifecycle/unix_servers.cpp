@@ -29,6 +29,16 @@ bool begins_message(std::string_view bytes) {
     return start != std::string_view::npos && (bytes[start] == '{' || bytes[start] == '[');
 }
 
+// A line that may hold a message begins after some other one.
+bool may_begin_message_within(std::string_view bytes) {
+    for (size_t at = bytes.find_first_of("\r\n"); at != std::string_view::npos; at = bytes.find_first_of("\r\n", at + 1))
+        if (begins_message(bytes.substr(at))) return true;
+    return false;
+}
+
+// Of what passed, so that neither a line's end nor kHttpWord is missed where it comes in two reads.
+constexpr size_t kTailBytes = 64;
+
 }  // namespace
 
 void UnixServers::look_at(pid_t pid, const BoundUnixSocket& socket, bool adopted) {
@@ -63,12 +73,10 @@ void UnixServers::scan(const Scope& scope, const std::function<void()>& between)
 
 void UnixServers::on_listen(const cg_event& event) {
     auto pid = static_cast<pid_t>(event.tgid);
+    // Where another process listens there too, or on a file with the same number elsewhere, nothing is forgotten of the
+    // first: whoever that is, it cannot make connections pass unjudged.
     auto known = listeners_.find(event.channel.inode);
     bool again = known != listeners_.end() && known->second->server.process.pid == pid;
-    if (known != listeners_.end() && !again) {  // a file with the number of one that has gone
-        listeners_.erase(known);
-        channels_.forget_listener(event.channel.inode);
-    }
     if (auto socket = again ? std::nullopt : bound_unix_socket(pid, event.hold.fd)) {
         socket->file_inode = event.channel.inode;  // whatever its path leads to by now
         look_at(pid, *socket, false);
@@ -106,12 +114,17 @@ void UnixServers::on_read(const cg_event& event, StoppedThread thread, const std
     if (auto earlier = earlier_.find(event.channel); earlier != earlier_.end()) {
         std::string& tail = earlier->second;
         tail += *bytes;
-        // The rest of a request that was under way, unless another one may begin in it.
-        if (!begins_request(*bytes) && !begins_message(*bytes) && !names_http(tail)) {
-            tail.erase(0, tail.size() - std::min(tail.size(), kHttpWord.size()));
+        // The rest of a request that was under way, unless another one may begin in it: then nobody can say what is whose.
+        bool begins = begins_request(*bytes) || begins_message(*bytes);
+        if (!begins && !names_http(tail) && !may_begin_message_within(tail)) {
+            tail.erase(0, tail.size() - std::min(tail.size(), kTailBytes));
             return;
         }
         earlier_.erase(earlier);
+        if (!begins) {
+            auto cut = take_over({pid, event.channel, event.channel}, thread, help_.takeover);
+            return cut ? events_.cut(listener) : give_up(cut.error().text());
+        }
     }
     if (begins_message(*bytes)) return help_.take_lines(event, std::move(thread), *listener, peer_of_connection(event));
     auto taken = take_over({pid, event.channel, event.channel}, thread, help_.takeover);

@@ -43,6 +43,8 @@ class UnixServers {
     struct Events {
         std::function<void(std::shared_ptr<const UnixListener>)> governed;
         std::function<void(UnixConnection)> connection;
+        // A connection from before the agent was closed: what was read could hide a message.
+        std::function<void(std::shared_ptr<const UnixListener>)> cut;
     };
     // What the watcher does for it.
     struct Help {

@@ -161,6 +161,49 @@ class TestUnixServers(HttpEndToEnd):
         record = agent.wait_audit("message", decision="deny")[0]
         self.assertEqual(record["peer"]["pid"], os.getpid())
 
+    def test_lines_behind_what_is_none(self):
+        """Neither behind something else, nor behind half a message from before the agent."""
+        hidden = json.dumps(call("delete_note")).encode() + b"\n"
+        server = self.start(LINES)
+        with HttpConnection(server.host) as early, HttpConnection(server.host) as late:
+            half = json.dumps(call("echo", 7)).encode()
+            early.send(half[:20])
+            late.send(half[:20])
+            agent = self.agent({"example": policy({"command": "*UnixStreamServer*"}, denied="delete_note")})
+            early.send(half[20:] + b"\n" + hidden)
+            self.assertNotIn(b"done", early.read_rest())
+            agent.wait_audit("connection_cut")
+            late.send(half[20:] + b"\n")
+            self.assertEqual(json.loads(late._until(b"\n"))["id"], 7)
+            late.send(hidden)
+            self.assertIn("_meta", json.loads(late._until(b"\n"))["result"])
+        for before in (b"x\n", b"GARBAGE\n", b"\x16\x03\x01\n", b"EHLO there\r\n", b"GET\n"):
+            with self.case(before=before), HttpConnection(server.host) as connection:
+                connection.send(before + hidden)
+                with contextlib.suppress(TimeoutError):
+                    connection.socket.settimeout(1)
+                    self.assertNotIn(b"done", connection.read_rest())
+
+    def test_a_child_that_listens_again(self):
+        """Another program, with the server's own socket: nothing is forgotten of the server."""
+        script = """
+import os, socketserver, subprocess, sys
+sys.path.insert(0, sys.argv[2]); path = sys.argv[1]; sys.argv[1:] = ["--unix", path]
+import server
+original = server.Server.server_activate
+def activate(self):
+    original(self)
+    os.set_inheritable(self.fileno(), True)
+    again = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).listen(64)"
+    subprocess.run(["/usr/bin/python3", "-c", again, str(self.fileno())], close_fds=False, check=True)
+server.Server.server_activate = activate
+server.main()
+"""
+        self.agent({"example": policy({"command": "*server_activate*"}, denied="delete_note")})
+        server = self.start((PYTHON, "-c", script), str(SERVERS / "python_http"))
+        for _ in range(3):
+            self.assert_denial(self.post(server, call("delete_note")), 1)
+
     def test_other_servers_are_left_alone(self):
         server = self.start(LINES)
         agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
