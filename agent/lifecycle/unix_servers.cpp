@@ -49,6 +49,8 @@ void UnixServers::look_at(pid_t pid, const BoundUnixSocket& socket, bool adopted
     if (!match.policy) return;
     auto listener =
         std::make_shared<UnixListener>(UnixListener{socket.path, socket.file_inode, std::move(*server), match, adopted});
+    if (!socket.file_inode)
+        return help_.report_blind(pid, *listener, "its file is no longer where it was bound: its connections cannot be told");
     if (Status watched = channels_.watch_listener(socket.file_inode); !watched)
         return help_.report_blind(pid, *listener, watched.error().text());
     listeners_[socket.file_inode] = listener;
@@ -61,7 +63,7 @@ void UnixServers::scan(const Scope& scope, const std::function<void()>& between)
         for (BoundUnixSocket& socket : bound_unix_sockets(pid)) {
             if (!socket.listens) {
                 accepted.push_back(std::move(socket));
-            } else if (socket.file_inode && !listeners_.count(socket.file_inode)) {
+            } else if (!listeners_.count(socket.file_inode)) {
                 look_at(pid, socket, true);
             }
         }

@@ -204,6 +204,12 @@ server.main()
         for _ in range(3):
             self.assert_denial(self.post(server, call("delete_note")), 1)
 
+    def test_a_file_that_has_moved_is_said(self):
+        server = self.start(PYTHON_SERVER)
+        os.rename(server.host, server.host + "-elsewhere")
+        agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
+        self.assertIn("no longer where it was bound", agent.wait_audit("session_blind")[0]["reason"])
+
     def test_other_servers_are_left_alone(self):
         server = self.start(LINES)
         agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
