@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 
@@ -35,7 +36,18 @@ def exe_of(pid):
 
 def descriptors(pid, *, inodes=False):
     """What a process can see of its own descriptors: {number: (kind, flags, epoll registrations)}. With inodes=True the
-    kind of a pipe or socket says which one."""
+    kind of a pipe or socket says which one. A one-shot registration that has fired is about to be armed again: it is
+    waited for, two seconds at most."""
+    deadline = time.monotonic() + 2
+    while True:
+        table = _descriptors_now(pid, inodes)
+        fired = [events for _, _, registrations in table.values() for _, events, _ in registrations if not int(events, 16) & 0x0fffffff]
+        if not fired or time.monotonic() > deadline:
+            return table
+        time.sleep(0.01)
+
+
+def _descriptors_now(pid, inodes):
     table = {}
     for entry in os.listdir(f"/proc/{pid}/fd"):
         try:
