@@ -129,8 +129,6 @@ Status ChannelPrograms::watch_listener(uint64_t file_inode) {
     return {};
 }
 
-void ChannelPrograms::forget_listener(uint64_t file_inode) { bpf_map_delete_elem(state_->unix_listeners, &file_inode); }
-
 void ChannelPrograms::govern(pid_t pid) {
     uint32_t key = pid, one = 1;
     bpf_map_update_elem(state_->governed, &key, &one, BPF_ANY);

@@ -40,7 +40,6 @@ class ChannelPrograms {
     // Connections to the AF_UNIX listener that is bound to the file with this inode: every read of one that is no watched
     // channel is held.
     Status watch_listener(uint64_t file_inode);
-    void forget_listener(uint64_t file_inode);
 
     // This process's exit waits for release(), at most kHoldNanoseconds; it is forgotten when it ends.
     void govern(pid_t pid);
