@@ -6,7 +6,8 @@
 #ifndef CALLGATE_HOLD_BPF_H
 #define CALLGATE_HOLD_BPF_H
 
-const volatile __u64 hold_ns_max = 10000000;
+/* Writer: agent, before loading. */
+const volatile __u64 hold_ns_max = 0;
 
 /* False until the agent is ready to answer, and again before it goes. Writer: agent. */
 bool hold_enabled = false;

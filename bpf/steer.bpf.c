@@ -4,8 +4,9 @@
 // The agent's own connections to servers pass: they come from the server's own address, which nobody else on the
 // network can have, and from a port that is the agent's alone while it is listed in `exempt`.
 //
-// One instance for each network namespace. Its context is a stable interface, so nothing is relocated and the kernel's
-// types need not be read: loading must be quick, because a thread may be held meanwhile.
+// One instance for each network namespace, told which when it is attached: it is loaded before it is needed, because a
+// thread is held meanwhile. Its context is a stable interface, so nothing is relocated and the kernel's types need not be
+// read.
 #define BPF_NO_PRESERVE_ACCESS_INDEX
 #include "vmlinux.h"
 #include <bpf/bpf_endian.h>
@@ -18,7 +19,8 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define AF_INET 2
 
-const volatile __u32 netns = 0;
+/* Inode number of the namespace. Writer: agent, before it attaches. */
+__u32 netns = 0;
 
 /* The agent's listeners of this namespace: 0 IPv4, 1 IPv6. Writer: agent. */
 struct {

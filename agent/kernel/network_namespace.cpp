@@ -18,12 +18,6 @@ namespace {
 // Connections that wait for the agent's loop; the kernel limits it further (net.core.somaxconn).
 constexpr int kBacklog = 65535;
 
-Status attach(steer_bpf* skeleton, const Fd& netns) {
-    skeleton->links.steer = bpf_program__attach_netns(skeleton->progs.steer, netns.get());
-    if (!skeleton->links.steer) return libbpf_error("attach", "steer.bpf.o", -errno);
-    return {};
-}
-
 }  // namespace
 
 Exemption& Exemption::operator=(Exemption&& other) noexcept {
@@ -39,20 +33,56 @@ void Exemption::end() {
     if (map_ >= 0) bpf_map_delete_elem(std::exchange(map_, -1), &key_);
 }
 
+struct SteerProgram::Skeleton {
+    steer_bpf* const steer = steer_bpf__open();
+    Skeleton() = default;
+    Skeleton(const Skeleton&) = delete;
+    Skeleton& operator=(const Skeleton&) = delete;
+    ~Skeleton() {
+        if (steer) steer_bpf__destroy(steer);
+    }
+};
+
+SteerProgram::SteerProgram(const ListenPrograms::Maps& maps) : maps_(maps) {}
+SteerProgram::~SteerProgram() = default;
+
+Result<std::unique_ptr<SteerProgram>> SteerProgram::load(const ListenPrograms::Maps& maps) {
+    collect_complaints();
+    std::unique_ptr<SteerProgram> program(new SteerProgram(maps));
+    program->skeleton_ = std::make_unique<Skeleton>();
+    steer_bpf* steer = program->skeleton_->steer;
+    if (!steer) return libbpf_error("open", "steer.bpf.o", -errno);
+    int error = bpf_map__reuse_fd(steer->maps.steered, maps.steered);
+    if (!error) error = bpf_map__reuse_fd(steer->maps.exempt, maps.exempt);
+    if (!error) error = steer_bpf__load(steer);
+    if (error) return libbpf_error("load", "steer.bpf.o", error);
+    return program;
+}
+
+Status SteerProgram::set_listener(uint32_t index, int socket) {
+    uint64_t fd = socket;
+    if (bpf_map_update_elem(bpf_map__fd(skeleton_->steer->maps.agent_listeners), &index, &fd, BPF_ANY))
+        return Error::system("bpf_map_update_elem", "agent_listeners", errno);
+    return {};
+}
+
+Status SteerProgram::attach(const Fd& netns) {
+    steer_bpf* steer = skeleton_->steer;
+    steer->bss->netns = namespace_inode(netns);
+    steer->links.steer = bpf_program__attach_netns(steer->progs.steer, netns.get());
+    if (!steer->links.steer) return libbpf_error("attach", "steer.bpf.o", -errno);
+    return {};
+}
+
 struct NetworkNamespace::State {
     uint32_t inode = 0;
-    ListenPrograms::Maps maps;
-    steer_bpf* skeleton = nullptr;
+    std::unique_ptr<SteerProgram> program;
     std::unique_ptr<NamespaceSockets> sockets;
     struct Listener {
         Fd socket;
         SocketAddress address;
     };
     Listener four, six;
-
-    ~State() {
-        if (skeleton) steer_bpf__destroy(skeleton);
-    }
 
     Result<Listener> listen_on_loopback(int family) {
         Listener listener;
@@ -79,41 +109,24 @@ struct NetworkNamespace::State {
         return listener;
     }
 
-    Status load() {
-        collect_complaints();
-        skeleton = steer_bpf__open();
-        if (!skeleton) return libbpf_error("open", "steer.bpf.o", -errno);
-        skeleton->rodata->netns = inode;
-        int error = bpf_map__reuse_fd(skeleton->maps.steered, maps.steered);
-        if (!error) error = bpf_map__reuse_fd(skeleton->maps.exempt, maps.exempt);
-        if (!error) error = steer_bpf__load(skeleton);
-        if (error) return libbpf_error("load", "steer.bpf.o", error);
-        return {};
-    }
-
     Status serve(int family, Listener& listener) {
         listener = TRY(listen_on_loopback(family));
-        uint32_t index = family == AF_INET ? 0 : 1;
-        uint64_t fd = listener.socket.get();
-        if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.agent_listeners), &index, &fd, BPF_ANY))
-            return Error::system("bpf_map_update_elem", "agent_listeners", errno);
-        return {};
+        return program->set_listener(family == AF_INET ? 0 : 1, listener.socket.get());
     }
 };
 
 NetworkNamespace::NetworkNamespace() : state_(std::make_unique<State>()) {}
 NetworkNamespace::~NetworkNamespace() = default;
 
-Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::open(Fd netns, const ListenPrograms::Maps& maps) {
+Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::open(Fd netns, std::unique_ptr<SteerProgram> program) {
     std::shared_ptr<NetworkNamespace> space(new NetworkNamespace());
     State& state = *space->state_;
     state.inode = namespace_inode(netns);
-    state.maps = maps;
+    state.program = std::move(program);
     state.sockets = std::make_unique<NamespaceSockets>(netns);
-    TRY_VOID(state.load());
     TRY_VOID(state.serve(AF_INET, state.four));
     (void)state.serve(AF_INET6, state.six);  // many containers have none
-    TRY_VOID(attach(state.skeleton, netns));
+    TRY_VOID(state.program->attach(netns));
     return space;
 }
 
@@ -141,9 +154,9 @@ Result<UpstreamSocket> NetworkNamespace::upstream_socket(const SocketAddress& se
     key.server = server.in_namespace(state_->inode);
     key.client_port = bound->port();
     uint8_t present = 1;
-    if (bpf_map_update_elem(state_->maps.exempt, &key, &present, BPF_ANY))
+    if (bpf_map_update_elem(state_->program->maps().exempt, &key, &present, BPF_ANY))
         return Error::system("bpf_map_update_elem", "exempt", errno);
-    upstream.exemption = Exemption(state_->maps.exempt, key);
+    upstream.exemption = Exemption(state_->program->maps().exempt, key);
     return upstream;
 }
 

@@ -4,7 +4,7 @@
 // A thread that has gone into the namespace (setns(2) is per thread) makes every socket. The server sees its own address
 // as its client's: 127.0.0.1 for a server on 127.0.0.1, 10.0.0.2 for one that is asked as 10.0.0.2.
 //
-//   auto space = TRY(NetworkNamespace::open(netns, maps));
+//   auto space = TRY(NetworkNamespace::open(netns, TRY(SteerProgram::load(maps))));
 //   accept(space->listener(AF_INET))         the client's connection; getsockname() is the address that it asked for
 //   space->upstream_socket(that address)     connect() it there: it passes the steering
 //
@@ -40,10 +40,29 @@ struct UpstreamSocket {
     Exemption exemption;
 };
 
-class NetworkNamespace {
+// The steering program, in the kernel and not attached yet. Loading takes milliseconds, so it is done beforehand.
+class SteerProgram {
   public:
     // `maps` must stay valid while it lives.
-    static Result<std::shared_ptr<NetworkNamespace>> open(Fd netns, const ListenPrograms::Maps& maps);
+    static Result<std::unique_ptr<SteerProgram>> load(const ListenPrograms::Maps& maps);
+    ~SteerProgram();
+    SteerProgram(const SteerProgram&) = delete;
+    SteerProgram& operator=(const SteerProgram&) = delete;
+    // Where index 0 is the agent's listener for IPv4, 1 for IPv6.
+    Status set_listener(uint32_t index, int socket);
+    Status attach(const Fd& netns);
+    const ListenPrograms::Maps& maps() const { return maps_; }
+
+  private:
+    explicit SteerProgram(const ListenPrograms::Maps& maps);
+    struct Skeleton;
+    std::unique_ptr<Skeleton> skeleton_;
+    ListenPrograms::Maps maps_;
+};
+
+class NetworkNamespace {
+  public:
+    static Result<std::shared_ptr<NetworkNamespace>> open(Fd netns, std::unique_ptr<SteerProgram> program);
     ~NetworkNamespace();
     NetworkNamespace(const NetworkNamespace&) = delete;
     NetworkNamespace& operator=(const NetworkNamespace&) = delete;

@@ -27,16 +27,28 @@ std::vector<cg_address> Listener::addresses() const {
 Steering::Steering(ListenPrograms& programs, Events events)
     : programs_(programs),
       events_(std::move(events)),
-      own_netns_(namespace_inode(Fd::adopt(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)))) {}
+      own_(Fd::adopt(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC))),
+      own_netns_(namespace_inode(own_)) {}
+
+Status Steering::prepare() {
+    if (own_ && !spaces_.count(own_netns_)) TRY_VOID(open_space(std::move(own_)));
+    if (!next_) next_ = TRY(SteerProgram::load(programs_.maps()));
+    return {};
+}
+
+Result<std::shared_ptr<NetworkNamespace>> Steering::open_space(Fd netns) {
+    auto program = next_ ? std::move(next_) : TRY(SteerProgram::load(programs_.maps()));
+    auto space = TRY(NetworkNamespace::open(std::move(netns), std::move(program)));
+    spaces_[space->inode()] = space;
+    events_.opened(space);
+    return space;
+}
 
 Result<std::shared_ptr<NetworkNamespace>> Steering::space_of(const Listener& listener) {
     auto known = spaces_.find(listener.address.netns);
     if (known != spaces_.end()) return known->second;
     Fd netns = TRY(open_namespace(listener.pid, listener.tid, listener.address.netns, listener.cookie));
-    auto space = TRY(NetworkNamespace::open(std::move(netns), programs_.maps()));
-    spaces_[listener.address.netns] = space;
-    events_.opened(space);
-    return space;
+    return open_space(std::move(netns));
 }
 
 // The kernel counts down by itself when a listener goes; what is written here is always the whole truth.

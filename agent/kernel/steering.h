@@ -34,6 +34,9 @@ class Steering {
     };
     Steering(ListenPrograms& programs, Events events);
 
+    // Does beforehand what would take long while a thread is held: opens the agent's own namespace, where most servers are,
+    // and loads the program for the next one. To be called when nobody waits.
+    Status prepare();
     // From the return on, every new connection to the listener's addresses comes to the agent.
     // ErrorKind::gone: it has ended meanwhile.
     Status steer(const Listener& listener);
@@ -51,6 +54,7 @@ class Steering {
 
   private:
     Result<std::shared_ptr<NetworkNamespace>> space_of(const Listener& listener);
+    Result<std::shared_ptr<NetworkNamespace>> open_space(Fd netns);
     void write_count(const cg_address& address);
     void write_port(uint16_t port);
     void forget(uint64_t cookie);
@@ -58,7 +62,9 @@ class Steering {
 
     ListenPrograms& programs_;
     Events events_;
+    Fd own_;
     uint32_t own_netns_;  // stays open: the agent keeps it alive anyway
+    std::unique_ptr<SteerProgram> next_;
     std::unordered_map<uint64_t, Listener> listeners_;
     std::unordered_map<cg_address, uint32_t, AddressHash> counts_;
     std::unordered_map<uint16_t, uint32_t> ports_;

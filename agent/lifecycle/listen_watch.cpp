@@ -10,8 +10,8 @@
 namespace callgate {
 namespace {
 
-// A decision that takes longer than this is made after the listener was let go.
-constexpr int64_t kDecideNanoseconds = int64_t{kHoldNanoseconds} / 2;
+// A decision that takes longer than this is made after the listener was steered and let go.
+constexpr int64_t kDecideNanoseconds = 5'000'000;
 // How long the port of a socket that was not bound is looked for: the rest of one system call.
 constexpr int64_t kPortNanoseconds = 100'000'000;
 // Where servers that no policy names are denied, those on system ports are left alone: they need root to open, speak
@@ -61,6 +61,17 @@ void ListenWatch::heard(const cg_listen_event& event) {
     undecided_[event.cookie] = {listener_of(event), static_cast<int64_t>(event.since_ns), held};
 }
 
+void ListenWatch::enable_holds(bool enabled) {
+    if (enabled) prepare();
+    programs_->enable_holds(enabled);
+}
+
+// Where it fails, so does the first listener's steering, which reports it.
+void ListenWatch::prepare() {
+    std::lock_guard lock(mutex_);
+    if (!over_) (void)steering_->prepare();
+}
+
 void ListenWatch::steer_overdue() {
     std::lock_guard lock(mutex_);
     if (undecided_.empty()) return;
@@ -99,6 +110,7 @@ void ListenWatch::work() {
         next.kind == CG_EVENT_LISTEN ? on_listen(next) : on_gone(next);
     }
     look_for_ports();
+    if (governs_any()) prepare();
 }
 
 void ListenWatch::on_listen(const cg_listen_event& event) {

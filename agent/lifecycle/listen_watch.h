@@ -1,6 +1,6 @@
 // ListenWatch: which listening sockets are governed. The part of the watcher that hears of listen(2).
 //
-// Whoever calls listen() waits in the kernel, at most kHoldNanoseconds, while it is found out who it is and which policy
+// Whoever calls listen() waits in the kernel, at most kListenHoldNanoseconds, while it is found out who it is and which policy
 // names it; then its address is steered, or it is let go. Where that takes too long (a program whose hash a policy names
 // must be read first) the address is steered undecided: its connections wait in the agent instead of the listener.
 //
@@ -52,7 +52,7 @@ class ListenWatch {
 
     static Result<std::unique_ptr<ListenWatch>> create(ChannelPrograms& channels, Options options, Events events);
 
-    void enable_holds(bool enabled) { programs_->enable_holds(enabled); }
+    void enable_holds(bool enabled);
     // What listens already.
     void scan();
     void steer_overdue();
@@ -94,6 +94,7 @@ class ListenWatch {
     void on_listen(const cg_listen_event& event);
     void on_gone(const cg_listen_event& event);
     void look_for_ports();
+    void prepare();
     void decide(const Listener& listener, bool adopted);
     void govern(GovernedListener governed);
     void let_go(const Listener& listener);

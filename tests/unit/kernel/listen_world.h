@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "child.h"
 #include "kernel/process_sockets.h"
 #include "kernel/steering.h"

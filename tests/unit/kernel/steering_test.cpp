@@ -146,6 +146,21 @@ TEST(Steering, OneThatHasGoneMeanwhileIsNotSteered) {
     EXPECT_EQ(connect_to(stream_socket(AF_INET), loopback(AF_INET, port)), ECONNREFUSED);
 }
 
+TEST(Steering, PreparingTwiceOpensTheAgentsNamespaceOnce) {
+    Stepper server([](Stepper::Steps& steps) { serve(steps, loopback(AF_INET)); });
+    auto port = static_cast<uint16_t>(server.report());
+    ListenWorld world({server.pid()});
+    ASSERT_TRUE(world.steering->prepare().ok());
+    auto prepared = world.space;
+    ASSERT_TRUE(prepared);
+    ASSERT_TRUE(world.steering->prepare().ok());
+    world.listen_and_steer(server);
+    EXPECT_EQ(world.space, prepared);
+    Fd client = stream_socket(AF_INET);
+    ASSERT_EQ(connect_to(client, loopback(AF_INET, port)), 0);
+    EXPECT_TRUE(world.accept_steered(AF_INET).valid());
+}
+
 // Server and client share a network namespace that is not the agent's.
 TEST(Steering, AnotherNetworkNamespace) {
     Stepper server([](Stepper::Steps& steps) {
