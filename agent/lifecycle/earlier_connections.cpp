@@ -161,7 +161,8 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
 // Whoever else has the connection, forked processes for instance, must not go on reading it beside the agent.
 void EarlierConnections::take_from_others(const cg_event& event, size_t descriptors, std::string& unread) {
     if (event.hold.references <= descriptors) return;
-    for (pid_t other : holders_of({event.channel.inode})[event.channel.inode]) {
+    auto holders = holders_of({event.channel.inode});
+    for (pid_t other : holders[event.channel.inode]) {
         if (other == static_cast<pid_t>(event.tgid) || Tracee::is_ours(other)) continue;
         auto tracee = Tracee::stop(other, help_.while_waiting);
         if (!tracee) continue;
