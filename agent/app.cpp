@@ -227,6 +227,9 @@ Status start_watcher(App& app) {
     events.unix_servers.governed = [&app, &ring](std::shared_ptr<const UnixListener> listener) {
         ring.post([&app, listener = std::move(listener)] { app.http->add_unix(listener); });
     };
+    events.unix_servers.gone = [&app, &ring](std::shared_ptr<const UnixListener> listener) {
+        ring.post([&app, listener = std::move(listener)] { app.http->remove_unix(*listener); });
+    };
     events.unix_servers.cut = [&app, &ring](std::shared_ptr<const UnixListener> listener) {
         ring.post([&app, listener = std::move(listener)] { app.http->note_unix_cut(*listener); });
     };

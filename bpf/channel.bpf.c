@@ -4,8 +4,9 @@
 //
 //   on_exec   a program starts with a pipe or AF_UNIX stream socket on 0 and on 1: its input is marked `pending`
 //   on_read   a read of a marked channel has returned bytes: tell the agent, wait (bounded) before they reach user code
-//             or one that has no mark, of a connection that a governed AF_UNIX listener has accepted
-//             or listen(2) on such a socket has succeeded: tell the agent, wait before anything can be accepted
+//             or one of a connection that was accepted, by whoever the agent has not left alone (readers.bpf.h)
+//             or listen(2) has succeeded, on an AF_UNIX socket or without bind(): tell the agent, wait before anything can
+//             be accepted
 //   on_exit   a governed process ends: its parent shall learn of it only after the last of its output (see there)
 //   on_fork,
 //   on_exit   who belongs to the scoped process trees
@@ -21,42 +22,15 @@
 #include "emit.bpf.h"
 #include "scope.bpf.h"
 #include "hold.bpf.h"
+#include "system_calls.bpf.h"
+#include "readers.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define S_IFMT 0170000
 #define S_IFIFO 0010000
 #define S_IFSOCK 0140000
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
 #define SIGNAL_GROUP_EXIT 0x4
-
-#if defined(__TARGET_ARCH_x86)
-#define SYS_read 0
-#define SYS_readv 19
-#define SYS_recvfrom 45
-#define SYS_recvmsg 47
-#define SYS_listen 50
-#define SYS_preadv2 327
-#define syscall_number(regs) ((__s64)(regs)->orig_ax)
-#define argument_1(regs) ((regs)->di)
-#define argument_2(regs) ((regs)->si)
-#define argument_3(regs) ((regs)->dx)
-#define argument_4(regs) ((regs)->r10)
-#elif defined(__TARGET_ARCH_arm64)
-#define SYS_read 63
-#define SYS_readv 65
-#define SYS_recvfrom 207
-#define SYS_recvmsg 212
-#define SYS_listen 201
-#define SYS_preadv2 286
-#define syscall_number(regs) ((__s64)(regs)->syscallno)
-#define argument_1(regs) ((regs)->orig_x0)
-#define argument_2(regs) ((regs)->regs[1])
-#define argument_3(regs) ((regs)->regs[2])
-#define argument_4(regs) ((regs)->regs[3])
-#endif
 
 /* Channels that are watched. Writers: exec hook (pending), agent (watch, delete). Reader: read hook.
  * Full: counted as channels_full, the new server is not seen. */
@@ -78,25 +52,13 @@ struct {
     __type(value, __u32);
 } governed SEC(".maps");
 
-/* Files that governed AF_UNIX listeners are bound to, by inode alone: user space sees other devices than the kernel on some
- * file systems. Writer: agent. */
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, CG_UNIX_LISTENERS_MAX);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, __u64);
-    __type(value, __u32);
-} unix_listeners SEC(".maps");
-
-/* Some file is in it. Until then a read of an AF_UNIX socket costs no more here. Writer: agent. */
-bool unix_watched = false;
-
 /* Exits held at once: a held thread keeps its processor, and the agent needs one. 0 where there is only one. */
 const volatile __u32 exit_holds_max = 0;
 __u32 exit_holds = 0;
 
-/* Some TCP connections are among the channels. Until then a read of one costs nothing here. Writer: agent. */
-bool tcp_watched = false;
+/* Processors that the agent's threads sleep on, and how many of them are occupied by held threads. Writers: agent; below. */
+__u32 agent_processors[CG_AGENT_THREADS] = {};
+__u32 occupied = 0;
 
 static __always_inline struct file* file_of(struct task_struct* task, __u32 fd) {
     struct fdtable* table = BPF_CORE_READ(task, files, fdt);
@@ -106,21 +68,8 @@ static __always_inline struct file* file_of(struct task_struct* task, __u32 fd) 
     return bpf_probe_read_kernel(&file, sizeof(file), slots + fd) ? NULL : file;
 }
 
-/* The file that a stream socket of AF_UNIX is bound to: an accepted one has its listener's. 0: none, or no such socket. */
-static __always_inline __u64 bound_file_of(struct task_struct* task, __u32 fd) {
-    struct file* file = file_of(task, fd);
-    if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK) return 0;
-    struct socket* socket = BPF_CORE_READ(file, private_data);
-    if (BPF_CORE_READ(socket, type) != SOCK_STREAM) return 0;
-    struct unix_sock* sk = (struct unix_sock*)BPF_CORE_READ(socket, sk);
-    if (BPF_CORE_READ(sk, sk.__sk_common.skc_family) != AF_UNIX) return 0;
-    struct dentry* bound = BPF_CORE_READ(sk, path.dentry);
-    return bound ? BPF_CORE_READ(bound, d_inode, i_ino) : 0;
-}
-
 /* The channel behind a descriptor of the current process; CG_KIND_NONE where it is nothing that is watched. */
-static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
-    struct file* file = file_of(task, fd);
+static __always_inline __u32 channel_of_file(struct file* file, struct cg_channel_key* key) {
     if (!file) return CG_KIND_NONE;
     struct inode* inode = BPF_CORE_READ(file, f_inode);
     __u32 type = BPF_CORE_READ(inode, i_mode) & S_IFMT;
@@ -133,7 +82,7 @@ static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, stru
         __u16 family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);
         if (family == AF_UNIX) {
             kind = CG_KIND_UNIX;
-        } else if (tcp_watched && (family == AF_INET || family == AF_INET6)) {
+        } else if (accepted_watched && (family == AF_INET || family == AF_INET6)) {
             kind = CG_KIND_TCP;
         } else {
             return CG_KIND_NONE;
@@ -145,6 +94,10 @@ static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, stru
     key->device = BPF_CORE_READ(inode, i_sb, s_dev);
     key->padding = 0;
     return kind;
+}
+
+static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, struct cg_channel_key* key) {
+    return channel_of_file(file_of(task, fd), key);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -175,20 +128,13 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
     return 0;
 }
 
-/* Tells the agent and waits for its answer, not longer than hold_ns_max: 1. The wait ends in one of three ways: the
- * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told. */
-static __noinline int hold_here(struct cg_event* event) {
-    if (!event) return 0;
-    __u32 tid = event->tid;
-    bool reads = event->kind == CG_EVENT_READ;
-    __u32 seen = CG_COUNT_READ_SEEN, sent = CG_COUNT_READ_SENT;
-    if (event->kind == CG_EVENT_EXIT) {
-        seen = CG_COUNT_EXIT_SEEN;
-        sent = CG_COUNT_EXIT_SENT;
-    } else if (event->kind == CG_EVENT_UNIX_LISTEN) {
-        seen = CG_COUNT_LISTEN_SEEN;
-        sent = CG_COUNT_LISTEN_SENT;
-    }
+static __always_inline bool is_agent_processor(__u32 cpu) {
+    for (int i = 0; i < CG_AGENT_THREADS; i++)
+        if (agent_processors[i] == cpu) return true;
+    return false;
+}
+
+static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 sent, __u32 tid, bool yields) {
     struct cg_hold hold = event->hold;
     if (bpf_map_update_elem(&holds, &tid, &hold, BPF_ANY)) {
         count(CG_COUNT_HOLDS_FULL);
@@ -198,8 +144,8 @@ static __noinline int hold_here(struct cg_event* event) {
         bpf_map_delete_elem(&holds, &tid);
         return 0;
     }
-    if (wait_for_answer(tid, event->hold.since_ns)) {
-        if (!reads) {
+    if (!yields && wait_for_answer(tid, event->hold.since_ns)) {
+        if (event->kind != CG_EVENT_READ) {
             bpf_map_delete_elem(&holds, &tid);
             return 0;
         }
@@ -209,65 +155,96 @@ static __noinline int hold_here(struct cg_event* event) {
     return 1;
 }
 
-static __noinline int on_unix_listen(struct task_struct* task, __u32 fd) {
+/* Tells the agent and waits for its answer, not longer than hold_ns_max: 1. The wait ends in one of three ways: the
+ * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told.
+ * A waiting thread keeps its processor. Were both of those occupied that the agent's threads sleep on, neither could
+ * answer: so the second one does not wait. Its event wakes the agent's thread there, which runs first, because it has the
+ * higher priority and this one is on its way to user code. */
+static __noinline int hold_here(struct cg_event* event) {
+    if (!event) return 0;
+    __u32 tid = event->tid;
+    bool reads = event->kind == CG_EVENT_READ;
+    __u32 seen = CG_COUNT_READ_SEEN, sent = CG_COUNT_READ_SENT;
+    if (event->kind == CG_EVENT_EXIT) {
+        seen = CG_COUNT_EXIT_SEEN;
+        sent = CG_COUNT_EXIT_SENT;
+    } else if (event->kind == CG_EVENT_UNIX_LISTEN || event->kind == CG_EVENT_UNBOUND) {
+        seen = CG_COUNT_LISTEN_SEEN;
+        sent = CG_COUNT_LISTEN_SENT;
+    }
+    bool occupies = is_agent_processor(event->cpu);
+    bool yields = occupies && __sync_fetch_and_add(&occupied, 1) && reads;
+    if (yields) event->hold.state = CG_YIELDED;
+    int held = hold_there(event, seen, sent, tid, yields);
+    if (occupies) __sync_fetch_and_add(&occupied, -1);
+    return held;
+}
+
+static __noinline int on_listened(struct task_struct* task, __u32 fd) {
     struct cg_event event = {};
-    event.channel.inode = bound_file_of(task, fd);
-    if (!event.channel.inode) return 0;
     __u64 id = bpf_get_current_pid_tgid();
     event.tgid = id >> 32;
     event.tid = (__u32)id;
+    if (bpf_map_lookup_elem(&unbound_listens, &event.tid)) {
+        bpf_map_delete_elem(&unbound_listens, &event.tid);
+        event.kind = CG_EVENT_UNBOUND;
+        event.channel_kind = CG_KIND_TCP;
+    } else {
+        struct sock* sk = stream_sock_of(file_of(task, fd));
+        if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX) return 0;
+        event.channel.inode = bound_file_of(sk);
+        if (!event.channel.inode) return 0;
+        event.kind = CG_EVENT_UNIX_LISTEN;
+        event.channel_kind = CG_KIND_UNIX;
+    }
     if (!in_scope(event.tgid)) return 0;
-    event.kind = CG_EVENT_UNIX_LISTEN;
-    event.channel_kind = CG_KIND_UNIX;
     event.cpu = bpf_get_smp_processor_id();
     event.hold.state = CG_HOLDING;
     event.hold.tgid = event.tgid;
     event.hold.tid = event.tid;
     event.hold.fd = (__s32)fd;
     event.hold.since_ns = bpf_ktime_get_ns();
+    event.reader = reader_of(task);
     hold_here(&event);
     return 0;
-}
-
-/* A connection that a governed AF_UNIX listener has accepted. */
-static __always_inline bool is_accepted(struct task_struct* task, __u32 fd) {
-    __u64 file = unix_watched ? bound_file_of(task, fd) : 0;
-    return file && bpf_map_lookup_elem(&unix_listeners, &file);
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_read, struct pt_regs* regs, long result) {
     if (result < 0 || !hold_enabled) return 0;
     __s64 number = syscall_number(regs);
-    if (result == 0) return number == SYS_listen ? on_unix_listen(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
+    if (result == 0) return number == SYS_listen ? on_listened(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
     if (number != SYS_read && number != SYS_recvfrom && number != SYS_readv && number != SYS_recvmsg &&
         number != SYS_preadv2)
         return 0;
     struct task_struct* task = bpf_get_current_task_btf();
     struct cg_event event = {};
     __u32 fd = (__u32)argument_1(regs);
-    event.channel_kind = channel_of(task, fd, &event.channel);
+    struct file* file = file_of(task, fd);
+    event.channel_kind = channel_of_file(file, &event.channel);
     if (event.channel_kind == CG_KIND_NONE) return 0;
-    struct cg_channel* channel = bpf_map_lookup_elem(&channels, &event.channel);
-    if (channel ? channel->state == CG_PASS : event.channel_kind != CG_KIND_UNIX || !is_accepted(task, fd)) return 0;
     __u64 id = bpf_get_current_pid_tgid();
     event.tgid = id >> 32;
     event.tid = (__u32)id;
-    if (!in_scope(event.tgid)) return 0;
+    event.hold.syscall = (__u32)number;
+    event.hold.buffer = argument_2(regs);
+    event.hold.length = argument_3(regs);
+    event.hold.result = result;
+    struct cg_channel* channel = bpf_map_lookup_elem(&channels, &event.channel);
+    event.channel_state = channel ? channel->state : accepted_state(task, file, &event);
+    if (!event.channel_state || !in_scope(event.tgid)) return 0;
     event.kind = CG_EVENT_READ;
-    event.channel_state = channel ? channel->state : CG_ACCEPTED;
     event.output = channel ? channel->output : event.channel;
     event.cpu = bpf_get_smp_processor_id();
     event.hold.state = CG_HOLDING;
     event.hold.tgid = event.tgid;
     event.hold.tid = event.tid;
-    event.hold.syscall = (__u32)number;
     event.hold.fd = (__s32)fd;
-    event.hold.buffer = argument_2(regs);
-    event.hold.length = argument_3(regs);
+    event.hold.references = references_of(file);
+    event.hold.instruction = PT_REGS_IP(regs);
+    event.hold.stack = PT_REGS_SP(regs);
     if (number == SYS_recvfrom) event.hold.flags = (__u32)argument_4(regs);
     if (number == SYS_recvmsg) event.hold.flags = (__u32)argument_3(regs);
-    event.hold.result = result;
     event.hold.since_ns = bpf_ktime_get_ns();
     event.hold.channel = event.channel;
     hold_here(&event);

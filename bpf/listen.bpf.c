@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 //
-// Listeners and who connects to them: every state change of a TCP socket passes here, and four of them matter.
+// Listeners and who connects to them: every state change of a TCP socket passes here, and six of them matter.
 //
 //   -> LISTEN                 in listen(2), before the socket can be found by a packet: tell the agent and wait (bounded)
 //                             until it has steered the address, so that no connection is quicker than that
 //   LISTEN ->                 the listener goes: its address is let go at once, and the agent is told
+//                             (without bind() it has no port yet: the wait is at the end of the call, channel.bpf.c)
 //   -> SYN_SENT               in connect(2): remember who connects to a steered port
 //   SYN_SENT -> ESTABLISHED   from which port: the agent asks for it when it accepts the connection
+//   SYN_RECV -> ESTABLISHED   the server's end of a connection of the agent's own: what is read there has been judged
+//   -> CLOSE                  of such a one: it is forgotten
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -100,8 +103,10 @@ static __always_inline void on_listen(const struct sock* sk) {
     struct cg_listener listener = {.address = event.address, .flags = event.flags, .tgid = event.tgid};
     if (bpf_map_update_elem(&listeners, &event.cookie, &listener, BPF_ANY)) count(CG_COUNT_LISTENERS_FULL);
 
-    /* Without a port (no bind before listen) nobody can know the address yet; the agent asks for it afterwards. */
+    /* Without a port (no bind before listen) nobody can know the address yet. */
     __u32 tid = event.tid;
+    __u8 one = 1;
+    if (hold_enabled && !event.address.port) bpf_map_update_elem(&unbound_listens, &tid, &one, BPF_ANY);
     if (hold_enabled && event.address.port) {
         struct cg_hold hold = {.state = CG_HOLDING, .tgid = event.tgid, .tid = tid, .since_ns = event.since_ns};
         if (bpf_map_update_elem(&holds, &tid, &hold, BPF_ANY)) {
@@ -175,21 +180,51 @@ static __always_inline void on_connected(const struct sock* sk, int state) {
     if (bpf_map_update_elem(&peers, &key, &peer, BPF_NOEXIST)) bpf_map_update_elem(&peers, &key, &nobody, BPF_ANY);
 }
 
+/* The exemption of a connection ends with the agent's end of it; what the server has not read by then stays judged. */
+static __always_inline void on_accepted(const struct sock* sk) {
+    struct cg_exempt key = {};
+    __u8 client[16] = {};
+    __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+    key.server.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+    key.server.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+    key.server.family = read_address(&sk->__sk_common.skc_v6_rcv_saddr, &sk->__sk_common.skc_rcv_saddr, family, key.server.bytes);
+    key.client_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+    if (!bpf_map_lookup_elem(&exempt, &key)) return;
+    read_address(&sk->__sk_common.skc_v6_daddr, &sk->__sk_common.skc_daddr, family, client);
+    const __u64 *ours = (const __u64*)client, *servers = (const __u64*)key.server.bytes;
+    if (ours[0] != servers[0] || ours[1] != servers[1]) return;
+    __u64 cookie = bpf_get_socket_cookie((void*)sk);
+    __u8 one = 1;
+    bpf_map_update_elem(&judged_connections, &cookie, &one, BPF_ANY);
+}
+
+static __always_inline void on_closed(const struct sock* sk) {
+    __u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+    if (cookie) bpf_map_delete_elem(&judged_connections, &cookie);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock* sk, const int before, const int after) {
     const __u32 of_interest = 1 << TCP_LISTEN | 1 << TCP_SYN_SENT;
-    if (!((1u << before | 1u << after) & of_interest)) return 0;
+    bool accepted = before == TCP_SYN_RECV && after == TCP_ESTABLISHED;
+    if (!((1u << before | 1u << after) & of_interest) && !accepted && after != TCP_CLOSE) return 0;
+    /* The socket of a connection is made as a copy of its listener. */
+    if (before == TCP_LISTEN && after == TCP_SYN_RECV) return 0;
     /* Multipath TCP sockets listen too; their subflows come here as TCP ones. */
     __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP) return 0;
-    if (after == TCP_LISTEN) {
+    if (accepted) {
+        on_accepted(sk);
+    } else if (after == TCP_LISTEN) {
         on_listen(sk);
     } else if (before == TCP_LISTEN) {
         on_listener_gone(sk);
     } else if (after == TCP_SYN_SENT) {
         on_connect(sk);
-    } else {
+    } else if (before == TCP_SYN_SENT) {
         on_connected(sk, after);
+    } else {
+        on_closed(sk);
     }
     return 0;
 }

@@ -28,6 +28,24 @@ struct {
     __type(value, __u32);
 } scope_cgroups SEC(".maps");
 
+/* Servers' ends of the agent's own connections, by socket cookie: what is read there has been judged. Writer: listen object.
+ * Full: the exemption alone tells. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, CG_EXEMPT_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u64);
+    __type(value, __u8);
+} judged_connections SEC(".maps");
+
+/* Threads that are in a listen() without bind(). Writers: listen object (insert), read hook (delete). */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, CG_UNBOUND_MAX);
+    __type(key, __u32);
+    __type(value, __u8);
+} unbound_listens SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, CG_RING_BYTES);

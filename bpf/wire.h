@@ -19,14 +19,17 @@
 #define CG_RING_BYTES (1 << 20)    /* ring buffer; full: the event is counted and nobody is held */
 #define CG_CHANNELS_MAX 65536      /* watched channels; full: counted, the server is reported blind */
 #define CG_HOLDS_MAX 4096          /* threads waiting at once */
+#define CG_AGENT_THREADS 2         /* that answer holds */
 #define CG_GOVERNED_MAX 65536      /* processes of governed sessions; full: their exits are not held */
 #define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16
 #define CG_SCOPE_USERS_MAX 64
-#define CG_UNIX_LISTENERS_MAX 4096 /* files of governed AF_UNIX listeners */
+#define CG_READERS_MAX 16384       /* readers that the agent has decided on; least recently used ones are asked about again */
+#define CG_PASSED_MAX 16384        /* connections that it has given up; likewise */
+#define CG_UNBOUND_MAX 1024        /* threads in a listen() without bind(); likewise: the port is then looked for later */
 #define CG_LISTENERS_MAX 16384     /* listening sockets in scope; full: counted, the listener is reported blind */
 #define CG_STEERED_MAX 16384       /* addresses that are steered */
-#define CG_EXEMPT_MAX 131072       /* connections of the agent to servers at once */
+#define CG_EXEMPT_MAX 131072       /* connections of the agent to servers at once, and servers' ends of them */
 #define CG_CONNECTING_MAX 16384    /* connections being made to a steered port; full: the peer stays an address */
 #define CG_PEERS_MAX 65536         /* connections made and not accepted yet; least recently used ones go */
 
@@ -37,15 +40,34 @@ struct cg_channel_key {
     __u32 padding;
 };
 
-/* CG_KIND_TCP: a connection that a server had accepted before its listener was steered. */
+/* CG_KIND_TCP: a connection that a server has accepted past the steering: from before, or its listener was not known. */
 enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2, CG_KIND_TCP = 3 };
 
 /* What is not in the map is nobody's business. */
 enum cg_channel_state {
     CG_PENDING = 1, /* made by an exec; the agent has not said anything yet */
     CG_WATCH = 2,   /* every read of it is held until the agent has looked at the bytes */
-    CG_PASS = 3,    /* an accepted connection that the agent has looked at and left alone */
-    CG_ACCEPTED = 4, /* event only: not in the map, a connection accepted by a governed AF_UNIX listener */
+    CG_PASS = 3,    /* of a reader: the agent has looked at it and leaves it alone */
+    CG_ACCEPTED = 4, /* event only: an accepted connection that is in no map, and its reader is watched */
+    CG_UNKNOWN = 5,  /* event only: likewise, and nobody has said anything of its reader */
+};
+
+/* Key of `readers`: a process, as one that reads what a listener has accepted. */
+struct cg_reader_key {
+    __u64 listener; /* TCP: the port; AF_UNIX: the inode of its file, and CG_READER_UNIX */
+    __u32 tgid;     /* 0: whichever process, of which nothing is said by itself */
+    __u32 padding;
+};
+#define CG_READER_UNIX (1ull << 63)
+
+/* Value of `readers`. It holds for one program, run by one user: another one is asked about again. Where `start_ns` is 0
+ * the first read says which. */
+struct cg_reader {
+    __u32 state; /* CG_WATCH or CG_PASS */
+    __u32 uid;
+    __u64 start_ns;
+    __u32 exec_id;
+    __u32 padding;
 };
 
 /* Value of `channels`, keyed by the channel a server reads. */
@@ -57,7 +79,9 @@ struct cg_channel {
     struct cg_channel_key output; /* the channel that was descriptor 1 at that exec */
 };
 
-enum cg_hold_state { CG_HOLDING = 1, CG_RELEASED = 2, CG_EXPIRED = 3 };
+/* CG_YIELDED: the thread does not wait in the kernel, it is to be preempted by the agent before it is back in user code.
+ * Whether it was is seen from where it stops. */
+enum cg_hold_state { CG_HOLDING = 1, CG_RELEASED = 2, CG_EXPIRED = 3, CG_YIELDED = 4 };
 
 /* Value of `holds`, keyed by thread id: a read that has returned bytes but not yet to user code; or a process that ends,
  * of which only state, ids and time are set. */
@@ -68,11 +92,13 @@ struct cg_hold {
     __u32 syscall;
     __s32 fd;
     __u32 flags; /* of recvfrom and recvmsg */
-    __u32 padding;
+    __u32 references; /* to the open file, descriptors of all processes among them */
     __u64 buffer; /* user address: the buffer, the iovec array (readv) or the msghdr (recvmsg) */
     __u64 length; /* of the buffer, or the number of iovecs */
     __s64 result; /* bytes read */
     __u64 since_ns; /* CLOCK_MONOTONIC */
+    __u64 instruction; /* where the thread goes on in user code */
+    __u64 stack;
     struct cg_channel_key channel;
 };
 
@@ -82,8 +108,9 @@ enum cg_event_kind {
     CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
     CG_EVENT_EXIT = 4,    /* a governed process ends and is held before anybody is told */
     CG_EVENT_UNIX_LISTEN = 5, /* listen(2) on an AF_UNIX socket bound to a file was called; `channel` is that file */
-    CG_EVENT_LISTEN = 6,  /* listen(2) was called; from here on the record is a cg_listen_event */
-    CG_EVENT_LISTENER_GONE = 7,
+    CG_EVENT_UNBOUND = 6, /* listen(2) on a TCP socket that was not bound has returned: it has a port now */
+    CG_EVENT_LISTEN = 7,  /* listen(2) was called; from here on the record is a cg_listen_event */
+    CG_EVENT_LISTENER_GONE = 8,
 };
 
 struct cg_event {
@@ -96,6 +123,7 @@ struct cg_event {
     struct cg_channel_key channel;
     struct cg_channel_key output; /* exec only */
     struct cg_hold hold;          /* read and expired only */
+    struct cg_reader reader;      /* likewise: what is to be said of the reader, but for the state */
 };
 
 /* A TCP address in one network namespace. Key of `steered`. */
@@ -188,8 +216,10 @@ enum cg_counter {
 
 CG_ASSERT(sizeof(struct cg_channel_key) == 16, "wire layout");
 CG_ASSERT(sizeof(struct cg_channel) == 32, "wire layout");
-CG_ASSERT(sizeof(struct cg_hold) == 80, "wire layout");
-CG_ASSERT(sizeof(struct cg_event) == 136, "wire layout");
+CG_ASSERT(sizeof(struct cg_reader_key) == 16, "wire layout");
+CG_ASSERT(sizeof(struct cg_reader) == 24, "wire layout");
+CG_ASSERT(sizeof(struct cg_hold) == 96, "wire layout");
+CG_ASSERT(sizeof(struct cg_event) == 176, "wire layout");
 CG_ASSERT(sizeof(struct cg_address) == 24, "wire layout");
 CG_ASSERT(sizeof(struct cg_listener) == 32, "wire layout");
 CG_ASSERT(sizeof(struct cg_listen_event) == 64, "wire layout");

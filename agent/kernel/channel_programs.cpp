@@ -28,7 +28,7 @@ struct ChannelPrograms::State {
     ring_buffer* ring = nullptr;
     OnEvent on_event;
     std::function<void(const cg_listen_event&)> on_listen;
-    int channels = -1, holds = -1, governed = -1, unix_listeners = -1, counters = -1;
+    int channels = -1, holds = -1, governed = -1, readers = -1, passed = -1, counters = -1;
 
     // Every record begins with its kind.
     void hand_out(const void* data, size_t bytes) {
@@ -68,7 +68,9 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.channels = bpf_map__fd(state.skeleton->maps.channels);
     state.holds = bpf_map__fd(state.skeleton->maps.holds);
     state.governed = bpf_map__fd(state.skeleton->maps.governed);
-    state.unix_listeners = bpf_map__fd(state.skeleton->maps.unix_listeners);
+    state.readers = bpf_map__fd(state.skeleton->maps.readers);
+    state.passed = bpf_map__fd(state.skeleton->maps.passed);
+    for (uint32_t& each : state.skeleton->bss->agent_processors) each = UINT32_MAX;
     state.counters = bpf_map__fd(state.skeleton->maps.counters);
     int cgroups = bpf_map__fd(state.skeleton->maps.scope_cgroups);
     for (uint32_t i = 0; i < scope.cgroups.size(); ++i) {
@@ -107,7 +109,6 @@ int ChannelPrograms::poll() { return ring_buffer__consume(state_->ring); }
 void ChannelPrograms::enable_holds(bool enabled) { state_->skeleton->bss->hold_enabled = enabled; }
 
 Status ChannelPrograms::watch(const cg_channel_key& channel, const cg_channel& value) {
-    if (value.kind == CG_KIND_TCP) state_->skeleton->bss->tcp_watched = true;
     if (bpf_map_update_elem(state_->channels, &channel, &value, BPF_ANY))
         return Error::system("bpf_map_update_elem", "channels", errno);
     return {};
@@ -121,12 +122,21 @@ std::optional<cg_channel> ChannelPrograms::find(const cg_channel_key& channel) c
     return value;
 }
 
-Status ChannelPrograms::watch_listener(uint64_t file_inode) {
-    uint32_t one = 1;
-    state_->skeleton->bss->unix_watched = true;
-    if (bpf_map_update_elem(state_->unix_listeners, &file_inode, &one, BPF_ANY))
-        return Error::system("bpf_map_update_elem", "unix_listeners", errno);
-    return {};
+void ChannelPrograms::watch_accepted(bool enabled) { state_->skeleton->bss->accepted_watched = enabled; }
+
+void ChannelPrograms::decide_reader(const cg_reader_key& key, const cg_reader& reader) {
+    bpf_map_update_elem(state_->readers, &key, &reader, BPF_ANY);
+}
+
+void ChannelPrograms::forget_reader(const cg_reader_key& key) { bpf_map_delete_elem(state_->readers, &key); }
+
+void ChannelPrograms::pass(const cg_channel_key& channel) {
+    uint8_t one = 1;
+    bpf_map_update_elem(state_->passed, &channel, &one, BPF_ANY);
+}
+
+void ChannelPrograms::sleeps_here(int thread) {
+    state_->skeleton->bss->agent_processors[thread] = static_cast<uint32_t>(sched_getcpu());
 }
 
 void ChannelPrograms::govern(pid_t pid) {
@@ -154,7 +164,8 @@ void ChannelPrograms::release(pid_t tid) {
 ChannelPrograms::SharedMaps ChannelPrograms::shared_maps() const {
     auto& maps = state_->skeleton->maps;
     return {bpf_map__fd(maps.holds), bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
-            bpf_map__fd(maps.events), bpf_map__fd(maps.counters)};
+            bpf_map__fd(maps.events), bpf_map__fd(maps.counters), bpf_map__fd(maps.judged_connections),
+            bpf_map__fd(maps.unbound_listens)};
 }
 
 void ChannelPrograms::on_listen(std::function<void(const cg_listen_event&)> on_event) {

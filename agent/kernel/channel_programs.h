@@ -37,9 +37,15 @@ class ChannelPrograms {
     void forget(const cg_channel_key& channel);
     std::optional<cg_channel> find(const cg_channel_key& channel) const;
 
-    // Connections to the AF_UNIX listener that is bound to the file with this inode: every read of one that is no watched
-    // channel is held.
-    Status watch_listener(uint64_t file_inode);
+    // From then on whoever reads a connection that it has accepted is held and asked about (bpf/readers.bpf.h).
+    void watch_accepted(bool enabled);
+    // What becomes of the next such reads of that process, of connections to that listener.
+    void decide_reader(const cg_reader_key& key, const cg_reader& reader);
+    void forget_reader(const cg_reader_key& key);
+    // This connection is left alone, whatever its reader is.
+    void pass(const cg_channel_key& channel);
+    // Where thread number `thread` of those that answer holds sleeps: on this processor.
+    void sleeps_here(int thread);
 
     // This process's exit waits for release(), at most kHoldNanoseconds; it is forgotten when it ends.
     void govern(pid_t pid);
@@ -53,7 +59,7 @@ class ChannelPrograms {
 
     // For the other BPF objects (listen_programs.h), which share these and send their events here.
     struct SharedMaps {
-        int holds, scope_pids, scope_cgroups, events, counters;
+        int holds, scope_pids, scope_cgroups, events, counters, judged_connections, unbound_listens;
     };
     SharedMaps shared_maps() const;
     void on_listen(std::function<void(const cg_listen_event&)> on_event);

@@ -40,7 +40,9 @@ Result<std::unique_ptr<ListenPrograms>> ListenPrograms::start(ChannelPrograms& c
     ChannelPrograms::SharedMaps shared = channels.shared_maps();
     for (auto [map, fd] : {std::pair(own.holds, shared.holds), std::pair(own.scope_pids, shared.scope_pids),
                            std::pair(own.scope_cgroups, shared.scope_cgroups), std::pair(own.events, shared.events),
-                           std::pair(own.counters, shared.counters)})
+                           std::pair(own.counters, shared.counters),
+                           std::pair(own.judged_connections, shared.judged_connections),
+                           std::pair(own.unbound_listens, shared.unbound_listens)})
         if (int error = bpf_map__reuse_fd(map, fd)) return libbpf_error("share a map", kObject, error);
     if (int error = listen_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
     state.listeners = bpf_map__fd(own.listeners);

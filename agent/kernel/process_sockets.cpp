@@ -91,6 +91,18 @@ std::vector<ConnectedSocket> connected_sockets(pid_t pid) {
     return found;
 }
 
+std::optional<ConnectedSocket> connected_socket(pid_t pid, int fd) {
+    auto pidfd = open_pidfd(pid);
+    auto copy = pidfd ? fetch_descriptor(*pidfd, fd) : pidfd.error();
+    if (!copy) return std::nullopt;
+    int family = option(copy->get(), SOL_SOCKET, SO_DOMAIN);
+    if (family != AF_INET && family != AF_INET6) return std::nullopt;
+    auto local = SocketAddress::local_of(copy->get()), remote = SocketAddress::remote_of(copy->get());
+    if (!local || !remote) return std::nullopt;
+    uint32_t netns = namespace_inode(namespace_of_socket(copy->get()));
+    return ConnectedSocket{channel_of(pid, fd).channel, netns, *local, *remote, std::move(*copy)};
+}
+
 std::optional<BoundUnixSocket> bound_unix_socket(pid_t pid, int fd) {
     auto pidfd = open_pidfd(pid);
     auto copy = pidfd ? fetch_descriptor(*pidfd, fd) : pidfd.error();

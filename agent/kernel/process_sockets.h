@@ -30,6 +30,8 @@ struct ConnectedSocket {
 std::vector<ListeningSocket> listening_sockets(pid_t pid);
 // Those whose other end has not said that it is done.
 std::vector<ConnectedSocket> connected_sockets(pid_t pid);
+// Whatever its other end has said; empty where the descriptor is none.
+std::optional<ConnectedSocket> connected_socket(pid_t pid, int fd);
 // A stream socket of AF_UNIX that is bound to a file, or was accepted by one that is.
 struct BoundUnixSocket {
     cg_channel_key channel{};

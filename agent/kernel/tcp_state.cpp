@@ -22,6 +22,8 @@ std::optional<TcpState> tcp_state(int fd) {
     TcpState state;
     state.established = info.tcpi_state == kEstablished;
     state.bytes_sent = info.tcpi_bytes_sent;
+    state.bytes_received = info.tcpi_bytes_received;
+    state.unread = static_cast<uint64_t>(unread);
     if (info.tcpi_bytes_received > 0 && unread == 0)
         // Milliseconds that have passed since.
         state.answered = info.tcpi_bytes_sent > 0 && info.tcpi_last_data_recv >= info.tcpi_last_data_sent;

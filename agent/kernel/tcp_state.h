@@ -7,7 +7,8 @@ namespace callgate {
 
 struct TcpState {
     bool established = false;  // neither end has said that it is done
-    uint64_t bytes_sent = 0;
+    uint64_t bytes_sent = 0, bytes_received = 0;
+    uint64_t unread = 0;  // of those received
     // Nothing was received since something was last sent, but for what is still unread. Where a request and its answer
     // come within one tick of the kernel's clock they count as in that order.
     bool answered = true;

@@ -1,19 +1,23 @@
-// EarlierConnections: connections to governed servers that were made before their listener was steered.
+// EarlierConnections: connections to governed servers that steering did not see.
 //
-// A server that the agent finds running has accepted connections already. They are looked for once the listener is
-// steered, and their reads are watched. The first read that begins a request ends the server's part in the connection:
-// the server sees that its client has closed between two requests, the client's end and the request are the agent's, and
-// the connection goes on as one that was steered, with the server asked over a new one.
+// A server has accepted connections before the agent was there, or goes on to accept what waited then; it may have been
+// given its listening socket by another program that nobody governs, or a single connection (inetd). The kernel holds the
+// read that may begin a request there (bpf/readers.bpf.h), and it is found out here whether a policy names the reader.
 //
-//   found ──► the rest of a request under way ──► passes
-//         └─► a request begins ──► taken: gate, new connection to the server
-//                              └─► cut, where that could give an answer to the wrong request
+//   the server has the listener   its part in the connection ends: it sees that its client has closed between two requests,
+//                                 the client's end and the request are the agent's, and the connection goes on as one that
+//                                 was steered, with the server asked over a new one
+//   it has the connection alone   the connection is replaced behind its descriptor, as on stdio
+//
+//   first read of a connection ──► taken: gate
+//   found at the start, or later ──► the rest of a request under way ──► passes
+//                                └─► a request begins ──► taken
+//                                                     └─► cut, where that could give an answer to the wrong request
 //
 // What a server sends by itself on a connection on which nothing more is asked (an event stream) is not seen.
 // Belongs to whoever has the watcher's turn.
 #pragma once
-#include <atomic>
-#include <chrono>
+#include <deque>
 #include <functional>
 #include <string>
 #include <unordered_map>
@@ -30,21 +34,23 @@ struct EarlierConnection {
     uint32_t netns = 0;
     std::string unread;  // the request, to be judged
     std::string cut;     // why the connection is to be closed instead; empty where it goes on
+    // Of a server that has the connection alone: how it is governed, and the way to it.
+    std::optional<GovernedListener> alone;
+    Fd server;
 };
 
 class EarlierConnections {
   public:
-    EarlierConnections(ChannelPrograms& channels, ListenWatch& listeners, const TakeoverHelp& help,
-                       std::function<void(EarlierConnection)> taken)
-        : channels_(channels), listeners_(listeners), help_(help), taken_(std::move(taken)) {}
+    struct Events {
+        std::function<void(EarlierConnection)> taken;
+        // A server that has the connection alone is sent messages on lines.
+        std::function<void(const cg_event&, StoppedThread, const GovernedListener&)> take_lines;
+    };
+    EarlierConnections(ChannelPrograms& channels, ListenWatch& listeners, const TakeoverHelp& help, Events events)
+        : channels_(channels), listeners_(listeners), help_(help), events_(std::move(events)) {}
 
-    // Looks through all processes in scope; `between` is called after each. Does it some more times in the first
-    // seconds, when due(): what waited to be accepted while the listener was being steered has no descriptor yet.
+    // Looks through all processes in scope; `between` is called after each.
     void scan(const Scope& scope, const std::function<void()>& between);
-    bool due() const;  // from any thread, as the next
-    // Until it is due; at most `limit`.
-    std::chrono::milliseconds patience(std::chrono::milliseconds limit) const;
-
     // A held read; the thread goes on when `thread` ends. `refused`: why it could not be stopped.
     void on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused);
     // A held read that was let go before anybody could look at it.
@@ -54,22 +60,31 @@ class EarlierConnections {
     struct Known {
         uint32_t netns = 0;
         SocketAddress server, client;
-        bool answered = true;     // no request was under way when it was found
+        bool fresh = false;       // what is held is the first that was read of it
+        bool answered = true;     // no request was under way when it was last looked at
         uint64_t bytes_sent = 0;  // by the server, until then
         std::string tail;         // the last bytes that passed
+        std::optional<GovernedListener> alone;
     };
+    using Connections = std::unordered_map<cg_channel_key, Known, ChannelKeyHash>;
     void look_at(const ConnectedSocket& socket, pid_t pid);
-    bool answer_is_due(pid_t pid, int fd, const Known& known) const;
-    void report_blind(const cg_channel_key& channel, const std::string& reason);
+    Connections::iterator admit(const cg_event& event);
+    void follow(const cg_channel_key& channel, Known& known, const std::string& bytes, uint64_t bytes_sent);
+    void take(const cg_event& event, Connections::iterator found, StoppedThread& thread, EarlierConnection connection);
+    void take_from_others(const cg_event& event, size_t descriptors, std::string& unread);
+    void report_blind(const cg_channel_key& channel, const Error& error);
+    void report(const Known& known, const std::string& reason);
+    bool watch(const cg_channel_key& channel, uint32_t tgid);
+    void remember_taken(const cg_event& event);
 
     ChannelPrograms& channels_;
     ListenWatch& listeners_;
     const TakeoverHelp& help_;
-    std::function<void(EarlierConnection)> taken_;
-    std::unordered_map<cg_channel_key, Known, ChannelKeyHash> known_;
-    int scans_ = 0;
-    static constexpr int64_t kNever = INT64_MAX;
-    std::atomic<int64_t> next_scan_ns_{kNever};
+    Events events_;
+    Connections known_;
+    // Those that were taken last: should another process still have one, its reads end there too.
+    static constexpr size_t kTakenKept = 1024;
+    std::deque<cg_channel_key> taken_;
 };
 
 }  // namespace callgate

@@ -83,7 +83,6 @@ HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const 
 HttpTable::~HttpTable() = default;
 
 void HttpTable::end_idle_sessions() {
-    end_unix_listeners();
     sessions_.end_idle(monotonic_ns());
     ring_.after(kIdleInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) end_idle_sessions();
@@ -206,9 +205,37 @@ std::shared_ptr<NetworkNamespace> HttpTable::space_of(uint32_t netns) const {
     return nullptr;
 }
 
+// Nobody but its server can be asked: it has no listener that a new connection could reach it by.
+void HttpTable::adopt_alone(EarlierConnection earlier, const SocketAddress& local, const SocketAddress& remote) {
+    if (!earlier.cut.empty()) {
+        ++cut_;
+        return;
+    }
+    if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(earlier.client), full_);
+    ++adopted_;
+    HttpGateOptions options;
+    options.policy = earlier.alone->policy;
+    options.frame_bytes_max = config_.frame_bytes_max;
+    options.http_only = true;
+    HttpFacts& facts = options.facts;
+    facts.server = std::move(earlier.alone->server);
+    if (watcher_) facts.peer = peers_.identify(watcher_->take_peer(earlier.netns, remote, local));
+    facts.peer_address = remote.text();
+    facts.grant = grant_of(facts);
+    facts.listen = text_of(earlier.alone->listener.address);
+    facts.listener = listener_key(earlier.alone->listener.address);
+    HttpConnection::Ends ends;
+    ends.client = std::move(earlier.client);
+    ends.upstream.socket = std::move(earlier.server);
+    ends.connected = true;
+    ends.unread = std::move(earlier.unread);
+    start(std::move(ends), std::move(options));
+}
+
 void HttpTable::adopt(EarlierConnection earlier) {
     auto space = space_of(earlier.netns);
     auto local = SocketAddress::local_of(earlier.client.get()), remote = SocketAddress::remote_of(earlier.client.get());
+    if (earlier.alone && local && remote) return adopt_alone(std::move(earlier), *local, *remote);
     if (!space || !local || !remote) return;  // its listener has just gone, or its client
     Found found = find(local->in_namespace(earlier.netns));
     if (!earlier.cut.empty()) {

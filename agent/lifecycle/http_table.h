@@ -36,6 +36,7 @@ class HttpTable {
     void adopt(EarlierConnection earlier);
     // Servers on AF_UNIX sockets (UnixServers::Events).
     void add_unix(std::shared_ptr<const UnixListener> listener);
+    void remove_unix(const UnixListener& listener);
     void adopt_unix(UnixConnection connection);
     void note_unix_cut(const UnixListener& listener);
 
@@ -62,7 +63,6 @@ class HttpTable {
     };
     struct UnixEntry {
         std::shared_ptr<const UnixListener> listener;
-        Fd process;  // pidfd of its server: it goes with it
         std::string id, started;
         std::shared_ptr<const AuditSession> audit_session;
         uint64_t connections = 0;
@@ -94,7 +94,7 @@ class HttpTable {
     void sweep();
     void finish_if_empty();
     void end_idle_sessions();
-    void end_unix_listeners();
+    void adopt_alone(EarlierConnection earlier, const SocketAddress& local, const SocketAddress& remote);
     void start(HttpConnection::Ends ends, std::optional<HttpGateOptions> options);
 
     Ring& ring_;

@@ -1,5 +1,5 @@
 // Servers on AF_UNIX sockets, the table's part: their connections come here already taken over, with both ends connected.
-#include <poll.h>
+#include <algorithm>
 
 #include "base/clock.h"
 #include "lifecycle/http_table.h"
@@ -14,18 +14,12 @@ std::string listener_key(const UnixListener& listener) {
     return "unix " + std::to_string(listener.file_inode) + " " + listener.path;
 }
 
-bool has_ended(const Fd& process) {
-    pollfd poll{process.get(), POLLIN, 0};
-    return !process || ::poll(&poll, 1, 0) == 1;
-}
-
 }  // namespace
 
 void HttpTable::add_unix(std::shared_ptr<const UnixListener> listener) {
     UnixEntry entry;
     entry.id = ids_.next(realtime_ns() / 1'000'000).view();
     entry.started = utc_now();
-    if (auto pidfd = open_pidfd(listener->server.process.pid)) entry.process = std::move(*pidfd);
     HttpFacts facts;
     facts.server = listener->server;
     facts.listen = listen_text(*listener);
@@ -36,16 +30,12 @@ void HttpTable::add_unix(std::shared_ptr<const UnixListener> listener) {
     unix_entries_.push_back(std::move(entry));
 }
 
-void HttpTable::end_unix_listeners() {
-    for (auto each = unix_entries_.begin(); each != unix_entries_.end();) {
-        if (!has_ended(each->process)) {
-            ++each;
-            continue;
-        }
-        audit_.event("listener_end", each->audit_session, {{"connections", std::to_string(each->connections)}});
-        sessions_.end_of_listener(listener_key(*each->listener));
-        each = unix_entries_.erase(each);
-    }
+void HttpTable::remove_unix(const UnixListener& listener) {
+    auto found = std::find_if(unix_entries_.begin(), unix_entries_.end(), [&](auto& each) { return each.listener.get() == &listener; });
+    if (found == unix_entries_.end()) return;
+    audit_.event("listener_end", found->audit_session, {{"connections", std::to_string(found->connections)}});
+    sessions_.end_of_listener(listener_key(listener));
+    unix_entries_.erase(found);
 }
 
 void HttpTable::note_unix_cut(const UnixListener& listener) {

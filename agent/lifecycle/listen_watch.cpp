@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "kernel/process_sockets.h"
 
@@ -196,6 +198,8 @@ void ListenWatch::govern(GovernedListener governed) {
             if (!steered) events_.gone(listener.cookie);
         }
         if (steered) governed_[listener.cookie] = governed;
+        // What it accepts past the steering, now or later (an address of one device, connections that wait already).
+        channels_.decide_reader({listener.address.port, static_cast<uint32_t>(listener.pid), 0}, {CG_WATCH, 0, 0, 0, 0});
         bool late = known && (known.mapped().steered ? known.mapped().late : !release_hold(known.mapped()));
         if (!steered) {
             if (steered.error().kind != ErrorKind::gone) blind = steered.error().text();
@@ -248,8 +252,7 @@ void ListenWatch::note_peer(uint32_t netns, const SocketAddress& client, const S
     programs_->add_peer(netns, client, server, {static_cast<uint32_t>(pid), static_cast<uint32_t>(status_value(pid, "Uid"))});
 }
 
-void ListenWatch::report_blind_connection(uint32_t netns, const SocketAddress& server, const SocketAddress& client,
-                                          const std::string& reason) {
+void ListenWatch::report_blind_connection(uint32_t netns, const SocketAddress& server, std::string reason) {
     const cg_address address = server.in_namespace(netns);
     std::optional<GovernedListener> asked;
     {
@@ -258,7 +261,38 @@ void ListenWatch::report_blind_connection(uint32_t netns, const SocketAddress& s
             for (const cg_address& each : governed.listener.addresses())
                 if (each == address || each == any_address(address)) asked = governed;
     }
-    if (asked) report_blind(std::move(*asked), "the connection of " + client.text() + " from before the agent: " + reason);
+    if (asked) report_blind(std::move(*asked), std::move(reason));
+}
+
+ListenWatch::Way ListenWatch::way_to(pid_t pid, uint32_t netns, const SocketAddress& server, const SocketAddress& client) {
+    const cg_address address = server.in_namespace(netns);
+    auto is_covered = [&] {
+        std::lock_guard lock(mutex_);
+        return !over_ && steering_->covers(address);
+    };
+    {
+        std::lock_guard lock(mutex_);
+        if (steering_->is_exempt(address, client.port())) return {Way::none, true, {}};
+    }
+    if (is_covered()) return {Way::through_listener, false, {}};
+    for (ListeningSocket& socket : listening_sockets(pid)) {
+        Listener listener = listener_of(socket, pid);
+        std::vector<cg_address> own = listener.addresses();
+        bool there = std::any_of(own.begin(), own.end(), [&](auto& each) { return each == address || each == any_address(address); });
+        if (!there || listener.bound_device || !programs_->add(socket.cookie, entry_of(listener))) continue;
+        decide(listener, false);
+        if (is_covered()) return {Way::through_listener, false, {}};
+    }
+    auto identity = identify_server(pid);
+    if (!identity) return {};
+    identity->listens = {server.text()};
+    PolicyStore::Match match = options_.find_policy(*identity);
+    if (!match.policy || (match.policy == options_.for_unnamed && address.port < kSystemPortsEnd))
+        return {Way::none, options_.names_port(address.port), {}};
+    Listener listener;
+    listener.address = address;
+    listener.pid = listener.tid = pid;
+    return {Way::to_reader, false, GovernedListener{listener, std::move(*identity), match.policy, false}};
 }
 
 void ListenWatch::release_all() {

@@ -46,6 +46,8 @@ class ListenWatch {
     struct Options {
         Scope scope;
         std::function<PolicyStore::Match(ServerIdentity&)> find_policy;
+        // Some policy names a listener by this port, so that a process alone does not decide.
+        std::function<bool(uint16_t port)> names_port;
         // Said of a process that no policy names, where such servers are denied.
         std::shared_ptr<const Policy> for_unnamed;
     };
@@ -71,9 +73,17 @@ class ListenWatch {
     bool governs_any();
     // A server's end of a connection that the agent would have got, and has not.
     bool passed_by(uint32_t netns, const SocketAddress& server, const SocketAddress& client);
+    // How a connection is to be governed that was not steered, read by this process.
+    struct Way {
+        enum Kind { none, through_listener, to_reader } kind = none;
+        bool of_this_one = false;               // none: it is so for this connection only
+        std::optional<GovernedListener> alone;  // the process has no listener there
+    };
+    Way way_to(pid_t pid, uint32_t netns, const SocketAddress& server, const SocketAddress& client);
     // A client's end of one to a governed listener: who that is.
     void note_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, pid_t pid);
-    void report_blind_connection(uint32_t netns, const SocketAddress& server, const SocketAddress& client, const std::string& reason);
+    void report_blind_connection(uint32_t netns, const SocketAddress& server, std::string reason);
+    void report_blind(GovernedListener governed, std::string reason);
 
   private:
     ListenWatch(ChannelPrograms& channels, Options options, Events events);
@@ -99,7 +109,6 @@ class ListenWatch {
     void govern(GovernedListener governed);
     void let_go(const Listener& listener);
     bool release_hold(const Undecided& undecided);
-    void report_blind(GovernedListener governed, std::string reason);
 
     ChannelPrograms& channels_;
     Options options_;

@@ -12,4 +12,9 @@ bool names_http(std::string_view bytes);
 // The whole first line of a request; empty lines before it are allowed (RFC 9112, 2.2).
 bool begins_request(std::string_view bytes);
 
+// A method and a blank, or the beginning of one: enough where nothing else can come.
+bool may_begin_request(std::string_view bytes);
+// Messages on lines, as on stdio; HTTP and other protocols never begin so.
+bool begins_message(std::string_view bytes);
+
 }  // namespace callgate

@@ -8,7 +8,9 @@
 //   first read of a connection ──► held ──► taken over ──► HTTP: a gate on the loop
 //                                                    └─► lines of JSON: a session as on stdio
 //
-// Connections from before the agent are taken over at their next request. Belongs to whoever has the watcher's turn.
+// Connections from before the agent are taken over at their next request. A listener that a server got from another program
+// is found when the server first reads something that may be a request; a program that gets one connection as its standard
+// input (inetd) is taken over when it first reads it. Belongs to whoever has the watcher's turn.
 #pragma once
 #include <functional>
 #include <memory>
@@ -26,6 +28,7 @@ namespace callgate {
 struct UnixListener {
     std::string path;
     uint64_t file_inode = 0;
+    cg_channel_key socket{};  // that listens; all zero where its process has none
     ServerIdentity server;
     PolicyStore::Match match;
     bool adopted = false;  // it listened before the agent was there
@@ -42,6 +45,7 @@ class UnixServers {
   public:
     struct Events {
         std::function<void(std::shared_ptr<const UnixListener>)> governed;
+        std::function<void(std::shared_ptr<const UnixListener>)> gone;
         std::function<void(UnixConnection)> connection;
         // A connection from before the agent was closed: what was read could hide a message.
         std::function<void(std::shared_ptr<const UnixListener>)> cut;
@@ -63,17 +67,31 @@ class UnixServers {
     // A held read of a connection; the thread goes on when `thread` ends. `refused`: why it could not be stopped.
     void on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused);
     void on_expired(const cg_event& event);
+    // A program starts, which a policy names, with a connection that some listener has accepted. False: it is no such one.
+    bool on_exec(const cg_event& event, const ServerIdentity& server, const PolicyStore::Match& match);
+    // Reads of this channel come here.
+    bool follows(const cg_channel_key& channel) const { return earlier_.count(channel) || inherited_.count(channel); }
+    // Now and then: forgets listeners that nobody has any more.
+    void prune_if_due();
 
   private:
     std::shared_ptr<const UnixListener> listener_of(const cg_event& event);
-    void look_at(pid_t pid, const BoundUnixSocket& socket, bool adopted);
+    std::shared_ptr<const UnixListener> decide(const cg_event& event, const BoundUnixSocket& socket);
+    std::shared_ptr<const UnixListener> look_at(pid_t pid, const BoundUnixSocket& socket, bool adopted);
+    void say(const cg_event& event, uint64_t file_inode, cg_channel_state state);
     void pass(const cg_event& event);
+    void follow(const cg_event& event, const std::string& bytes);
+    void prune();
 
     ChannelPrograms& channels_;
     Help help_;
     Events events_;
     std::unordered_map<uint64_t, std::shared_ptr<const UnixListener>> listeners_;     // by file
     std::unordered_map<cg_channel_key, std::string, ChannelKeyHash> earlier_;         // with the last bytes that passed
+    std::unordered_map<cg_channel_key, std::shared_ptr<const UnixListener>, ChannelKeyHash> inherited_;
+    size_t prune_at_ = kPruneAtLeast;
+    int64_t next_prune_ns_ = 0;
+    static constexpr size_t kPruneAtLeast = 256;
 };
 
 }  // namespace callgate

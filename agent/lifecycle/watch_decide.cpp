@@ -35,8 +35,13 @@ void Watcher::State::on_event(const cg_event& event) {
     if (event.kind == CG_EVENT_READ) {
         auto tid = static_cast<pid_t>(event.tid);
         auto hold = programs->hold_of(tid);
-        if (!hold || hold->since_ns != event.hold.since_ns) return;
+        if (!hold || hold->since_ns != event.hold.since_ns) {
+            if (event.hold.state != CG_YIELDED || !taking) return;
+            next.event.kind = CG_EVENT_EXPIRED;  // it went on before anybody knew
+            return work().push_back(std::move(next));
+        }
         if (Tracee::is_ours(tid)) {
+            if (hold->state == CG_YIELDED) hold->state = CG_HOLDING;  // it stops on its way out
             caught[tid] = *hold;
             return programs->release(tid);
         }
@@ -53,7 +58,7 @@ void Watcher::State::on_event(const cg_event& event) {
         // A thread that cannot be stopped stays held until it is clear whether it must be killed.
         if (tracee) programs->release(tid);
     }
-    if (event.kind == CG_EVENT_UNIX_LISTEN && !taking) programs->release(static_cast<pid_t>(event.tid));
+    if ((event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_UNBOUND) && !taking) programs->release(static_cast<pid_t>(event.tid));
     if (taking || event.kind == CG_EVENT_EXIT) work().push_back(std::move(next));
 }
 
@@ -71,6 +76,10 @@ void Watcher::State::turn_once() {
                 case CG_EVENT_EXPIRED: on_expired(next.event); break;
                 case CG_EVENT_EXIT: on_exiting(next.event); break;
                 case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next.event); break;
+                case CG_EVENT_UNBOUND:  // its listen() was heard before, and is decided on now that it has a port
+                    listeners->work();
+                    programs->release(static_cast<pid_t>(next.event.tid));
+                    break;
             }
         } else if (auto started = next_program()) {
             if (taking) on_exec(*started);
@@ -87,6 +96,12 @@ PolicyStore::Match Watcher::State::find_policy(ServerIdentity& server) {
     PolicyStore::Match match = options.policies->find(server, [this] { listen(); });
     if (!match.policy) match.policy = for_unnamed;
     return match;
+}
+
+bool Watcher::State::names_port(uint16_t port) const {
+    std::string end = ":" + std::to_string(port);
+    const auto& all = options.policies->policies();
+    return std::any_of(all.begin(), all.end(), [&](const auto& policy) { return policy->match().listen.ends_with(end); });
 }
 
 // The mark that an exec made goes, unless a later exec has renewed it or somebody else is watched there.
@@ -110,6 +125,7 @@ void Watcher::State::on_exec(const cg_event& event) {
     // Whatever has a governed input can read what is meant for the server.
     if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     if (!match.policy) return forget_channel(event.channel, pid);
+    if (known == by_original.end() && unix_servers->on_exec(event, *server, match)) return;
     if (!names_a_program(*match.policy)) {
         cg_channel mark{CG_WATCH, event.channel_kind, event.tgid, 0, event.output};
         (void)programs->watch(event.channel, mark);
@@ -118,6 +134,16 @@ void Watcher::State::on_exec(const cg_event& event) {
     }
     Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}, {}};
     take(plan, {}, std::move(*server), match);
+}
+
+// A thread that did not wait in the kernel was stopped before it was back in user code, if it is still where its read ends.
+bool Watcher::State::was_in_time(StoppedThread& thread) const {
+    if (!thread.hold || thread.hold->state != CG_YIELDED) return true;
+    const Registers& now = thread.tracee->registers();
+    const cg_hold& hold = *thread.hold;
+    bool in_time = now.is_at(hold.instruction, hold.stack) && now.result() == hold.result && now.system_call() == hold.syscall;
+    thread.hold->state = in_time ? CG_HOLDING : CG_EXPIRED;
+    return in_time;
 }
 
 // The thread goes on when `reading` ends: let go on every path that does not take the server over.
@@ -134,8 +160,13 @@ void Watcher::State::on_read(Work reading) {
         ~ReleaseAtEnd() { programs.release(tid); }
     } release_at_end{*programs, tid};
 
-    if (event.channel_kind == CG_KIND_TCP) return earlier->on_read(event, std::move(reading.thread), reading.refused);
-    if (event.channel_state == CG_ACCEPTED)
+    if (reading.thread.tracee && !was_in_time(reading.thread)) {
+        reading.thread = {};
+        return on_expired(event);
+    }
+    if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel))
+        return earlier->on_read(event, std::move(reading.thread), reading.refused);
+    if (event.channel_state == CG_ACCEPTED || event.channel_state == CG_UNKNOWN || unix_servers->follows(event.channel))
         return unix_servers->on_read(event, std::move(reading.thread), reading.refused);
     auto known = by_original.find(event.channel);
     if (known != by_original.end() && sessions[known->second].has(pid)) {
@@ -197,8 +228,9 @@ void Watcher::State::on_expired(const cg_event& event) {
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
     if (hold && hold->state == CG_EXPIRED) programs->release(tid);
-    if (event.channel_kind == CG_KIND_TCP) return earlier->on_expired(event);
-    if (event.channel_state == CG_ACCEPTED) return unix_servers->on_expired(event);
+    if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel)) return earlier->on_expired(event);
+    if (event.channel_state == CG_ACCEPTED || event.channel_state == CG_UNKNOWN || unix_servers->follows(event.channel))
+        return unix_servers->on_expired(event);
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);

@@ -41,13 +41,6 @@ bool waits_for(pid_t pid, const cg_channel_key& channel) {
 
 }  // namespace
 
-void Watcher::State::find_earlier_connections() {
-    earlier->scan(options.scope, [this] {
-        listen();
-        listeners->work();
-    });
-}
-
 // Of several processes with the same input (npx, sh, node; or a server and its workers) the one that waits for it is
 // the server, and among equals the youngest, for the others started it. Those that the same policy names share the
 // session: any of them may be the next to read.
@@ -60,11 +53,12 @@ void Watcher::State::scan() {
     };
     std::vector<Running> running;
     listeners->scan();
-    find_earlier_connections();
-    unix_servers->scan(options.scope, [this] {
+    auto between = [this] {
         listen();
         listeners->work();
-    });
+    };
+    earlier->scan(options.scope, between);
+    unix_servers->scan(options.scope, between);
     for (pid_t pid : processes_in_scope(options.scope)) {
         listen();
         listeners->work();

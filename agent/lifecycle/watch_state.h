@@ -114,15 +114,17 @@ struct Watcher::State {
     void on_exec(const cg_event& event);
     void on_read(Work work);
     void on_expired(const cg_event& event);
+    bool was_in_time(StoppedThread& thread) const;
     bool seize_exiting(const cg_event& event);
     void on_exiting(const cg_event& event);
     void govern(const std::string& session_id, pid_t pid);
     void ungovern(const Session& session);
     void scan();
-    void find_earlier_connections();
+    EarlierConnections::Events events_of_earlier_connections();
     UnixServers::Help help_for_unix_servers();
 
     PolicyStore::Match find_policy(ServerIdentity& server);
+    bool names_port(uint16_t port) const;
     // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over
     // when the program starts. Otherwise its bytes must show first that it is an MCP server at all.
     static bool names_a_program(const Policy& policy) {

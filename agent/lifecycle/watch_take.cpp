@@ -105,6 +105,14 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     events.taken(std::move(taken_server));
 }
 
+EarlierConnections::Events Watcher::State::events_of_earlier_connections() {
+    return {events.earlier_connection, [this](const cg_event& event, StoppedThread thread, const GovernedListener& listener) {
+                Plan plan{static_cast<pid_t>(event.tgid), event.channel, event.channel, Opening::Start::fresh,
+                          static_cast<int64_t>(event.hold.since_ns), {}, {}};
+                take(plan, std::move(thread), listener.server, {listener.policy, {}});
+            }};
+}
+
 UnixServers::Help Watcher::State::help_for_unix_servers() {
     return {[this](ServerIdentity& server) { return find_policy(server); }, help,
             [this](const cg_event& event, StoppedThread thread, const UnixListener& listener, const cg_peer& peer) {

@@ -32,10 +32,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         state.for_unnamed = Policy::deny_everything(
             "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
     ListenWatch::Options listening{state.options.scope, [&state](ServerIdentity& server) { return state.find_policy(server); },
-                                   state.for_unnamed};
+                                   [&state](uint16_t port) { return state.names_port(port); }, state.for_unnamed};
     state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
     state.earlier = std::make_unique<EarlierConnections>(*state.programs, *state.listeners, state.help,
-                                                         state.events.earlier_connection);
+                                                         state.events_of_earlier_connections());
     state.unix_servers = std::make_unique<UnixServers>(*state.programs, state.help_for_unix_servers(), state.events.unix_servers);
     state.help.while_waiting = [&state](bool paused) {
         state.listen();
@@ -89,7 +89,9 @@ void Watcher::run() {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);
                 // Where no policy can name a server, nobody is made to wait.
-                state.listeners->enable_holds(state.for_unnamed || !state.options.policies->policies().empty());
+                bool any = state.for_unnamed || !state.options.policies->policies().empty();
+                state.listeners->enable_holds(any);
+                state.programs->watch_accepted(any);
                 state.scan();
                 scanned.set_value();
             }
@@ -110,12 +112,12 @@ void Watcher::State::watch() {
             soon |= !halves[1 - own_half].programs_started.empty();
         }
         soon |= Tracee::let_go_of_those_left_behind();
-        wait(soon ? kPatience : earlier->patience(std::chrono::seconds(1)), wake.get());
+        wait(soon ? kPatience : std::chrono::seconds(1), wake.get());
         listen();
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
         turn_once();
-        if (taking && earlier->due()) find_earlier_connections();
+        if (taking) unix_servers->prune_if_due();
         run_commands();
     }
     post([] {});  // the other thread may have slept through the end
@@ -124,6 +126,7 @@ void Watcher::State::watch() {
 // For an event, a nudge, or a command where `commands_fd` is given.
 void Watcher::State::wait(std::chrono::milliseconds limit, int commands_fd) {
     int nudge = halves[own_half].nudge.get();
+    programs->sleeps_here(own_half);
     pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {nudge, POLLIN, 0}, {commands_fd, POLLIN, 0}};
     ::poll(waiting, 3, static_cast<int>(limit.count()));
     uint64_t count = 0;

@@ -30,6 +30,7 @@ struct Registers {
     uint64_t argument_1() const { return raw.rdi; }
     uint64_t argument_2() const { return raw.rsi; }
     uint64_t stack() const { return raw.rsp; }
+    bool is_at(uint64_t instruction, uint64_t stack) const { return raw.rip == instruction && raw.rsp == stack; }
 
     // Put back onto the system call: it is made again, as if it had not been made yet.
     void call_again() {

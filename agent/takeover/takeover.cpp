@@ -53,10 +53,6 @@ Result<std::vector<iovec>> buffers_of(const cg_hold& hold) {
     return found;
 }
 
-bool is_peek(const cg_hold& hold) {
-    return (hold.syscall == SYS_recvfrom || hold.syscall == SYS_recvmsg) && (hold.flags & MSG_PEEK);
-}
-
 // System calls in which a thread waits for the old file itself, so that it must be made to look again.
 bool waits_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
     auto concerns = [&](uint64_t fd) {
@@ -85,6 +81,15 @@ Status may_make_calls(pid_t pid) {
 }
 
 }  // namespace
+
+bool is_peek(const cg_hold& hold) {
+    return (hold.syscall == SYS_recvfrom || hold.syscall == SYS_recvmsg) && (hold.flags & MSG_PEEK);
+}
+
+void set_blocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0) (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
 
 Error explain_refusal(pid_t pid, const Error& error) {
     long tracer = error.kind == ErrorKind::system && error.code == EPERM ? status_value(pid, "TracerPid") : 0;
@@ -231,8 +236,8 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     pid_t stopped = tracee.tid();
     thread.tracee.reset();
     taken.unread += wake_waiters(pid, stopped, held.channels, help);
-    int flags = fcntl(taken.client.get(), F_GETFL);
-    if (flags >= 0) (void)fcntl(taken.client.get(), F_SETFL, flags & ~O_NONBLOCK);
+    taken.descriptors = held.channels.size();
+    set_blocking(taken.client.get());
     return taken;
 }
 

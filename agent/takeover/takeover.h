@@ -60,6 +60,7 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
 struct TakenConnection {
     Fd client;  // blocking mode
     std::string unread;
+    size_t descriptors = 0;  // of the process that it was taken from
 };
 // Of `thread` and of errors the same holds as for take_over().
 Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel, StoppedThread& thread,
@@ -71,6 +72,11 @@ Result<std::string> take_back_read(StoppedThread thread);
 
 // The error of a refused stop, naming the tracer where the process has one.
 Error explain_refusal(pid_t pid, const Error& error);
+
+// It left the bytes where they are.
+bool is_peek(const cg_hold& hold);
+// O_NONBLOCK is off afterwards, for whoever shares the open file.
+void set_blocking(int fd);
 
 // The bytes that a read has returned.
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max);
