@@ -7,17 +7,10 @@
 namespace callgate {
 
 const Verdict& CallJudge::judge(const Message& message, const Caller& caller, const PendingTable& pending) {
-    verdict_.action = Action::allow;
-    verdict_.code = 0;
-    verdict_.rule = verdict_.reason = {};
-    verdict_.retry_after_ms.reset();
-    verdict_.charged.clear();
+    verdict_.reset();
     if (message.kind == MessageKind::response || policy_->mode() == Mode::observe) return verdict_;
     if (message.kind == MessageKind::request && pending.full()) {
-        verdict_.action = Action::deny;
-        verdict_.code = kCodeOverLimit;
-        verdict_.rule = "(too many requests in flight)";
-        verdict_.reason = "Too many requests are waiting for an answer.";
+        verdict_.deny(kCodeOverLimit, "(too many requests in flight)", "Too many requests are waiting for an answer.");
         verdict_.retry_after_ms = 1000;
         return verdict_;
     }

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "policy/glob.h"
+#include "policy/limit_loader.h"
 #include "policy/listen_address.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"

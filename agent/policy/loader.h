@@ -12,8 +12,4 @@ void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& p
 // One member of "tools"; `path` is its JSON Pointer. entry.key is set by the caller.
 void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, ProblemList& problems);
 
-// A "limits" array. `tool`: the tool's key in the policy, empty for all tools together.
-void load_limits(const JsonValue& array, const std::string& path, std::string_view tool,
-                 std::vector<Limit>& limits, ProblemList& problems);
-
 }  // namespace callgate

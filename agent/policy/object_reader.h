@@ -24,6 +24,17 @@ inline constexpr size_t kPolicyTextBytesMax = 4096;
 // Reports and returns false where `value` is of another kind.
 bool expect(JsonValue::Kind kind, const JsonValue& value, std::string_view path, ProblemList& problems);
 
+// Calls each(item, its path) for every object of an array; an item of another kind is reported and left out.
+template <typename Each>
+void each_object(const JsonValue& array, const std::string& path, ProblemList& problems, Each each) {
+    for (size_t i = 0; i < array.items.size(); ++i) {
+        const std::string item_path = join_pointer(path, i);
+        if (expect(JsonValue::Kind::object, array.items[i], item_path, problems)) {
+            each(array.items[i], item_path);
+        }
+    }
+}
+
 class ObjectReader {
   public:
     ObjectReader(const JsonValue& object, std::string path, const KnownKeys& keys, ProblemList& problems);

@@ -28,6 +28,21 @@ struct Verdict {
     std::string_view reason;       // human text; lives as long as the policy or until this thread judges again
     std::optional<int64_t> retry_after_ms;
     std::vector<CounterUse> charged;  // reserved, all or nothing; empty where denied
+
+    void deny(int with_code, std::string_view by_rule, std::string_view because) {
+        action = Action::deny;
+        code = with_code;
+        rule = by_rule;
+        reason = because;
+    }
+    // As before a message is judged, with the memory that it had.
+    void reset() {
+        action = Action::allow;
+        code = 0;
+        rule = reason = {};
+        retry_after_ms.reset();
+        charged.clear();
+    }
 };
 
 }  // namespace callgate
