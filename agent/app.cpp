@@ -125,7 +125,7 @@ json status_json(App& app) {
     for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_EXIT_SENT, CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
         sent += kernel(each);
     status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},     {"holds", kernel(CG_COUNT_READ_SENT)},
-                        {"hold_expired", kernel(CG_COUNT_EXPIRED_SEEN)}, {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
+                        {"hold_expired", figures.expired}, {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
                         {"listen_expired", kernel(CG_COUNT_LISTEN_EXPIRED)}, {"events_seen", seen},
                         {"events_sent", sent},
                         {"events_lost", kernel(CG_COUNT_RING_FULL)},  {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},

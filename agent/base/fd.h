@@ -1,5 +1,6 @@
 // Fd: the one owner of a file descriptor. Move-only; closes on destruction; no implicit conversion to int.
 #pragma once
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -34,5 +35,11 @@ class Fd {
     explicit Fd(int fd) : fd_(fd) {}
     int fd_ = -1;
 };
+
+// Turns O_NONBLOCK off, for whoever shares the open file: the ring waits on descriptors that block.
+inline void set_blocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
 
 }  // namespace callgate

@@ -20,12 +20,6 @@ bool peer_has_hung_up(int fd) {
     return ::poll(&poll, 1, 0) == 1 && (poll.revents & (POLLHUP | POLLERR));
 }
 
-// The server had these as its own; while they are ours, the ring must be able to wait on them.
-void make_blocking(int fd) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-}
-
 }  // namespace
 
 RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit,
@@ -66,8 +60,8 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                    Sink::Owner::others),
       unread_(std::move(ends.unread)),
       gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
-    make_blocking(client_source_.fd());
-    make_blocking(client_sink_.fd());
+    set_blocking(client_source_.fd());
+    set_blocking(client_sink_.fd());
 }
 
 void RelaySession::start() {

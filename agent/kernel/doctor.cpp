@@ -201,8 +201,7 @@ DoctorReport examine_host() {
     report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
                     "connections with TLS that ends in the server, and HTTP/2",
                     "servers that listen on abstract AF_UNIX addresses or on SOCK_SEQPACKET",
-                    "servers that another program gave their listening socket after the agent started, or a TCP connection (inetd)",
-                    "servers on AF_UNIX or stdio that read with recvmmsg, splice or io_uring"};
+                    "reads with recvmmsg, splice or io_uring on stdio, on AF_UNIX and on TCP connections that steering did not see"};
     for (const Check& check : report.checks) {
         if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
         if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");

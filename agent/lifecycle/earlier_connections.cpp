@@ -4,12 +4,22 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "kernel/holders.h"
 #include "kernel/tcp_state.h"
 #include "lifecycle/request_start.h"
 
 namespace callgate {
 namespace {
+
+// A read that has its bytes is on its way out of the kernel, and is heard of within this.
+constexpr std::chrono::milliseconds kOnItsWay{2};
+
+// Some thread of it is stopped by us, and waits for its turn.
+bool is_any_ours(pid_t pid) {
+    std::vector<pid_t> tids = threads_of(pid);
+    return std::any_of(tids.begin(), tids.end(), Tracee::is_ours);
+}
 
 cg_reader_key reader_key(const cg_event& event, const SocketAddress& server) { return {server.port(), event.tgid, 0}; }
 
@@ -91,9 +101,8 @@ void EarlierConnections::follow(const cg_channel_key& channel, Known& known, con
 
 void EarlierConnections::on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused) {
     auto pid = static_cast<pid_t>(event.tgid);
-    if (std::find(taken_.begin(), taken_.end(), event.channel) != taken_.end()) {
-        // Another process has the connection too; the agent has taken it, with what was to be read of it.
-        if (thread.tracee) (void)take_connection(pid, event.channel, thread, help_);
+    if (const Known* taken = find_taken(event.channel)) {
+        if (thread.tracee) on_late_read(event, std::move(thread), *taken);
         return;
     }
     auto found = known_.find(event.channel);
@@ -132,6 +141,7 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
                               EarlierConnection connection) {
     auto pid = static_cast<pid_t>(event.tgid);
     Known& known = found->second;
+    std::vector<pid_t> others;
     connection.netns = known.netns;
     auto failed = [&](const Error& error) {
         // It is told by itself that a hold has run out; what is read next is looked at again.
@@ -144,42 +154,83 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
         connection.client = std::move(taken->from_client);
         connection.server = std::move(taken->to_server);
         connection.unread = std::move(taken->unread);
-        connection.alone = std::move(known.alone);
+        connection.alone = known.alone;
         set_blocking(connection.client.get());
     } else {
         auto taken = take_connection(pid, event.channel, thread, help_);
         if (!taken) return failed(taken.error());
         connection.client = std::move(taken->client);
         connection.unread = std::move(taken->unread);
-        take_from_others(event, taken->descriptors, connection.unread);
+        if (event.hold.references > taken->descriptors) others = take_from_others(event, connection);
     }
-    known_.erase(event.channel);
-    remember_taken(event);
-    events_.taken(std::move(connection));
+    remember_taken(event, std::move(known));
+    known_.erase(found);
+    if (others.empty()) return events_.taken(std::move(connection));
+    incomplete_.push_back({event.channel, std::move(connection), std::move(others), monotonic_ns()});
+    any_incomplete_ = true;
 }
 
 // Whoever else has the connection, forked processes for instance, must not go on reading it beside the agent.
-void EarlierConnections::take_from_others(const cg_event& event, size_t descriptors, std::string& unread) {
-    if (event.hold.references <= descriptors) return;
-    auto holders = holders_of({event.channel.inode});
-    for (pid_t other : holders[event.channel.inode]) {
-        if (other == static_cast<pid_t>(event.tgid) || Tracee::is_ours(other)) continue;
+std::vector<pid_t> EarlierConnections::take_from_others(const cg_event& event, EarlierConnection& connection) {
+    std::vector<pid_t> others = std::move(holders_of({event.channel.inode})[event.channel.inode]);
+    std::erase(others, static_cast<pid_t>(event.tgid));
+    for (pid_t other : others) {
+        if (is_any_ours(other)) continue;  // its turn comes
         auto tracee = Tracee::stop(other, help_.while_waiting);
         if (!tracee) continue;
         StoppedThread stopped{std::move(*tracee), help_.caught(other)};
-        if (auto taken = take_connection(other, event.channel, stopped, help_)) unread += taken->unread;
+        if (auto taken = take_connection(other, event.channel, stopped, help_)) connection.unread += taken->unread;
+    }
+    return others;
+}
+
+// Another process has the connection too, or had it when it began to read. `known` is of the connection.
+void EarlierConnections::on_late_read(const cg_event& event, StoppedThread thread, const Known& known) {
+    auto rest = [&]() -> Result<std::string> {
+        if (auto taken = take_connection(static_cast<pid_t>(event.tgid), event.channel, thread, help_)) return std::move(taken->unread);
+        return take_back_read(std::move(thread));
+    }();
+    if (!rest) return report(known, rest.error().text());
+    auto found = std::find_if(incomplete_.begin(), incomplete_.end(),
+                              [&](const Incomplete& each) { return each.channel == event.channel; });
+    if (found != incomplete_.end()) {
+        found->connection.unread += *rest;
+    } else if (!rest->empty()) {
+        report(known, "another process had read a part of it when it was taken over");
     }
 }
 
-void EarlierConnections::remember_taken(const cg_event& event) {
+void EarlierConnections::settle() {
+    for (size_t i = 0; i < incomplete_.size();) {
+        Incomplete& each = incomplete_[i];
+        const std::chrono::nanoseconds waited(monotonic_ns() - each.since_ns);
+        const bool awaited = std::any_of(each.others.begin(), each.others.end(), is_any_ours);
+        if (waited < kOnItsWay || (awaited && waited < Tracee::kStopTimeout)) {
+            ++i;
+            continue;
+        }
+        EarlierConnection connection = std::move(each.connection);
+        incomplete_.erase(incomplete_.begin() + static_cast<std::ptrdiff_t>(i));
+        events_.taken(std::move(connection));
+    }
+    any_incomplete_ = !incomplete_.empty();
+}
+
+void EarlierConnections::remember_taken(const cg_event& event, Known known) {
     (void)watch(event.channel, event.tgid);
-    taken_.push_back(event.channel);
+    taken_.push_back({event.channel, std::move(known)});
     if (taken_.size() <= kTakenKept) return;
-    channels_.forget(taken_.front());
+    channels_.forget(taken_.front().channel);
     taken_.pop_front();
 }
 
+const EarlierConnections::Known* EarlierConnections::find_taken(const cg_channel_key& channel) const {
+    auto found = std::find_if(taken_.begin(), taken_.end(), [&](const Taken& each) { return each.channel == channel; });
+    return found == taken_.end() ? nullptr : &found->known;
+}
+
 void EarlierConnections::on_expired(const cg_event& event) {
+    if (const Known* taken = find_taken(event.channel)) return report(*taken, "the hold ran out: another process has read a part of it");
     auto found = known_.find(event.channel);
     if (found == known_.end()) found = admit(event);
     if (found == known_.end()) return;

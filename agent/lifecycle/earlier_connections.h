@@ -17,6 +17,7 @@
 // What a server sends by itself on a connection on which nothing more is asked (an event stream) is not seen.
 // Belongs to whoever has the watcher's turn.
 #pragma once
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <string>
@@ -55,6 +56,9 @@ class EarlierConnections {
     void on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused);
     // A held read that was let go before anybody could look at it.
     void on_expired(const cg_event& event);
+    // To be called after each event, and soon while is_impatient(): connections go on that have all their pieces by now.
+    void settle();
+    bool is_impatient() const { return any_incomplete_; }
 
   private:
     struct Known {
@@ -71,20 +75,37 @@ class EarlierConnections {
     Connections::iterator admit(const cg_event& event);
     void follow(const cg_channel_key& channel, Known& known, const std::string& bytes, uint64_t bytes_sent);
     void take(const cg_event& event, Connections::iterator found, StoppedThread& thread, EarlierConnection connection);
-    void take_from_others(const cg_event& event, size_t descriptors, std::string& unread);
+    std::vector<pid_t> take_from_others(const cg_event& event, EarlierConnection& connection);
+    void on_late_read(const cg_event& event, StoppedThread thread, const Known& known);
     void report_blind(const cg_channel_key& channel, const Error& error);
     void report(const Known& known, const std::string& reason);
     bool watch(const cg_channel_key& channel, uint32_t tgid);
-    void remember_taken(const cg_event& event);
+
+    // Taken from one of several processes. Threads of the others may be held in reads of it, of which nobody has looked at
+    // the bytes yet: they come after those that the connection has, and before what is still to be read from it.
+    struct Incomplete {
+        cg_channel_key channel{};
+        EarlierConnection connection;
+        std::vector<pid_t> others;  // processes
+        int64_t since_ns = 0;
+    };
+    // Those that were taken last: should another process still have one, its reads end there too.
+    struct Taken {
+        cg_channel_key channel{};
+        Known known;
+    };
+    static constexpr size_t kTakenKept = 1024;
+    void remember_taken(const cg_event& event, Known known);
+    const Known* find_taken(const cg_channel_key& channel) const;
 
     ChannelPrograms& channels_;
     ListenWatch& listeners_;
     const TakeoverHelp& help_;
     Events events_;
     Connections known_;
-    // Those that were taken last: should another process still have one, its reads end there too.
-    static constexpr size_t kTakenKept = 1024;
-    std::deque<cg_channel_key> taken_;
+    std::vector<Incomplete> incomplete_;
+    std::atomic<bool> any_incomplete_{false};
+    std::deque<Taken> taken_;
 };
 
 }  // namespace callgate

@@ -67,6 +67,7 @@ void Watcher::State::turn_once() {
     listeners->work();
     std::deque<Work>& mine = work();
     for (;;) {
+        earlier->settle();
         // What is held goes first.
         if (!mine.empty()) {
             Work next = std::move(mine.front());

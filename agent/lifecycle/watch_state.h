@@ -104,7 +104,7 @@ struct Watcher::State {
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
     void watch();   // what each thread does until the stop
-    void wait(std::chrono::milliseconds limit, int commands_fd = -1);
+    void wait(std::chrono::nanoseconds limit, int commands_fd = -1);
     void nudge(int half);
     void leave_to_other_half(const cg_event& event);
     void disturb_other_half();

@@ -37,9 +37,12 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.earlier = std::make_unique<EarlierConnections>(*state.programs, *state.listeners, state.help,
                                                          state.events_of_earlier_connections());
     state.unix_servers = std::make_unique<UnixServers>(*state.programs, state.help_for_unix_servers(), state.events.unix_servers);
-    state.help.while_waiting = [&state](bool paused) {
+    state.help.while_waiting = [&state](std::chrono::nanoseconds pause) {
         state.listen();
-        if (paused) state.disturb_other_half();
+        if (!pause.count()) return;
+        state.disturb_other_half();
+        state.wait(pause);
+        state.listen();
     };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
         state.listen();
@@ -106,7 +109,7 @@ thread_local int Watcher::State::own_half = 0;
 
 void Watcher::State::watch() {
     while (!stopping) {
-        bool soon = listeners->is_impatient();
+        bool soon = listeners->is_impatient() || earlier->is_impatient();
         {
             std::lock_guard lock(hearing);
             soon |= !halves[1 - own_half].programs_started.empty();
@@ -124,11 +127,12 @@ void Watcher::State::watch() {
 }
 
 // For an event, a nudge, or a command where `commands_fd` is given.
-void Watcher::State::wait(std::chrono::milliseconds limit, int commands_fd) {
+void Watcher::State::wait(std::chrono::nanoseconds limit, int commands_fd) {
     int nudge = halves[own_half].nudge.get();
     programs->sleeps_here(own_half);
     pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {nudge, POLLIN, 0}, {commands_fd, POLLIN, 0}};
-    ::poll(waiting, 3, static_cast<int>(limit.count()));
+    timespec time{limit / std::chrono::seconds(1), limit % std::chrono::seconds(1) / std::chrono::nanoseconds(1)};
+    ::ppoll(waiting, 3, &time, nullptr);
     uint64_t count = 0;
     if (waiting[1].revents) (void)!::read(nudge, &count, sizeof(count));
 }

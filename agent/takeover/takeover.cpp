@@ -86,11 +86,6 @@ bool is_peek(const cg_hold& hold) {
     return (hold.syscall == SYS_recvfrom || hold.syscall == SYS_recvmsg) && (hold.flags & MSG_PEEK);
 }
 
-void set_blocking(int fd) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0) (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-}
-
 Error explain_refusal(pid_t pid, const Error& error) {
     long tracer = error.kind == ErrorKind::system && error.code == EPERM ? status_value(pid, "TracerPid") : 0;
     if (!tracer) return error;

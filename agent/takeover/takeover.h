@@ -75,9 +75,6 @@ Error explain_refusal(pid_t pid, const Error& error);
 
 // It left the bytes where they are.
 bool is_peek(const cg_hold& hold);
-// O_NONBLOCK is off afterwards, for whoever shares the open file.
-void set_blocking(int fd);
-
 // The bytes that a read has returned.
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max);
 

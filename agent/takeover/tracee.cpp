@@ -10,6 +10,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <thread>
 #include <unordered_set>
 #include <vector>
 
@@ -20,6 +21,8 @@ namespace {
 
 // How often a stop is looked for before pausing: more only keeps a processor from it.
 constexpr int kAwakeRounds = 50;
+// Afterwards, between two looks: the thread may need this very processor.
+constexpr std::chrono::microseconds kPause{20};
 // How long the end of a Tracee waits for its thread before it leaves it behind.
 constexpr std::chrono::milliseconds kDetachPatience{20};
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
@@ -201,7 +204,12 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
 // an uninterruptible sleep) is looked at in pauses.
 Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline) {
     for (int round = 0;; ++round) {
-        if (while_waiting_) while_waiting_(round > kAwakeRounds);
+        const std::chrono::nanoseconds pause = round > kAwakeRounds ? kPause : std::chrono::nanoseconds(0);
+        if (while_waiting_) {
+            while_waiting_(pause);
+        } else if (pause.count()) {
+            std::this_thread::sleep_for(pause);
+        }
         int status = 0;
         pid_t found = waitpid(tid_, &status, __WALL | WNOHANG);
         if (found < 0) {
@@ -218,9 +226,6 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
         }
         if (std::chrono::steady_clock::now() > deadline)
             return Error::refused(thread_name(tid_), "did not stop in time");
-        if (round < kAwakeRounds) continue;
-        timespec pause{0, 20'000};  // the thread may need this very processor
-        nanosleep(&pause, nullptr);
     }
 }
 

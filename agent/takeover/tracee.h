@@ -23,8 +23,9 @@
 namespace callgate {
 
 // What waiting for another thread needs: while it lasts, other held threads must go on being let go, or one of them may
-// occupy the very processor that is waited for. Called before each look; `paused`: looking alone has not helped.
-using WhileWaiting = std::function<void(bool paused)>;
+// occupy the very processor that is waited for. Called before each look; where looking alone has not helped it sleeps for
+// `pause`, or until another thread waits to be let go.
+using WhileWaiting = std::function<void(std::chrono::nanoseconds pause)>;
 
 class Tracee {
   public:

@@ -246,6 +246,21 @@ class TestEarlierConnections(Handed):
             self.assert_denial(self.ask(connection, "delete_note", identifier), identifier)
         self.assertEqual(self.executed(), ["echo"])
 
+    def test_two_processes_have_a_piece_each(self):
+        """One has read the beginning of the request when the other reads what follows: both are held then."""
+        where = self.where("tcp")
+        self.start(SERVER, "LOG", "listen", where, "forked")
+        connections = [self.reach(where) for _ in range(8)]
+        for connection in connections:
+            self.ask(connection, "echo")
+        self.governing("* listen *")
+        request = TestListeners.encoded("delete_note")
+        for connection in connections:
+            for at in range(0, len(request), 48):
+                connection.send(request[at:at + 48])
+            self.assert_denial(connection.read_response("POST"), 1)
+        self.assertEqual(self.executed(), ["echo"] * len(connections))
+
     def test_byte_by_byte(self):
         """It is followed, not cut: nothing was under way."""
         where = self.where("tcp")

@@ -14,16 +14,35 @@ from .processes import bpf_alive, descendants, exe_of
 from .sdk_client import SdkClient
 from .stdio_client import StdioClient
 
+ATTEMPTS_MAX = 3
+
 
 class EndToEnd(unittest.TestCase):
     maxDiff = None
 
     def run(self, result=None):
+        """As unittest does; again where it failed although, as the agent itself says, a hold had run out meanwhile.
+
+        A virtual processor that its host does not run for some tens of milliseconds makes any hold run out: the agent
+        reports it, and what came of the test then says nothing about callgate. A defect shows every time.
+        """
+        result = result or self.defaultTestResult()
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            outcomes = [(outcome, len(outcome)) for outcome in (result.failures, result.errors)]
+            expired = self._run_once(result)
+            if all(len(outcome) == before for outcome, before in outcomes) or not expired or attempt == ATTEMPTS_MAX:
+                return result
+            for outcome, before in outcomes:
+                del outcome[before:]
+            print(f"---- {self.id()}: {expired} hold(s) ran out on this host; it runs again ----", file=sys.stderr)
+
+    def _run_once(self, result):
+        """How many holds of its agents ran out."""
         self._agents = []
         self._stderr = tempfile.TemporaryFile()
-        troubles = len(result.failures) + len(result.errors) if result else 0
-        outcome = super().run(result)
-        if result and len(result.failures) + len(result.errors) > troubles:
+        troubles = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > troubles:
             for agent in self._agents:
                 print(f"---- agent of {self.id()} ----\n{agent.log()[-2000:]}{json.dumps(agent.last_status)}", file=sys.stderr)
                 if agent.audit_path.exists():
@@ -34,7 +53,8 @@ class EndToEnd(unittest.TestCase):
         for agent in self._agents:
             agent.remove()
         self._stderr.close()
-        return outcome
+        kernels = [agent.last_status["kernel"] for agent in self._agents if agent.last_status]
+        return sum(kernel["hold_expired"] + kernel["listen_expired"] for kernel in kernels)
 
     @contextlib.contextmanager
     def case(self, **parameters):

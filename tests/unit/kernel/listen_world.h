@@ -125,8 +125,11 @@ inline void serve(Stepper::Steps& steps, SocketAddress at, bool only_six = false
 class ListenWorld {
   public:
     explicit ListenWorld(std::vector<pid_t> children) {
-        // The held thread keeps its processor busy, so the agent must not be waiting for the same one.
+        // The held thread keeps its processor busy, so the agent must not be waiting for the same one, nor behind whatever
+        // else runs on its own.
         pin(getpid(), 0);
+        sched_param first{1};
+        EXPECT_EQ(sched_setscheduler(0, SCHED_FIFO, &first), 0) << "needs root";
         for (pid_t child : children) pin(child, 1);
         Scope scope;
         scope.trees = children;
@@ -141,6 +144,8 @@ class ListenWorld {
         steering = std::make_unique<Steering>(
             *programs, Steering::Events{[this](std::shared_ptr<NetworkNamespace> opened) { space = std::move(opened); },
                                         [this](uint32_t) { space.reset(); }});
+        // As the agent does: what a first steering needs of the kernel may take longer than a hold while one lasts.
+        EXPECT_TRUE(steering->prepare().ok());
         programs->enable_holds(true);
     }
     ~ListenWorld() {
@@ -148,6 +153,8 @@ class ListenWorld {
         steering.reset();
         programs.reset();
         channels.reset();
+        sched_param other{};
+        sched_setscheduler(0, SCHED_OTHER, &other);
         cpu_set_t all;
         memset(&all, 0xff, sizeof(all));
         sched_setaffinity(0, sizeof(all), &all);

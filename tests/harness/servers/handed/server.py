@@ -5,7 +5,7 @@
   unbound COUNT         listens without bind() COUNT times, one connection each, and prints the ports
 
 Options: lines (messages on lines, without HTTP), single (one connection after the other), defer (TCP_DEFER_ACCEPT),
-shared (a forked process reads each connection too).
+shared (a forked process reads each connection too), forked (two such processes, and nobody else).
 """
 import json
 import os
@@ -56,9 +56,14 @@ def accept_from(listener):
         if "single" in options:
             serve(connection)
             continue
-        if "shared" in options and os.fork() == 0:
-            serve(connection)
-            os._exit(0)
+        forks = 1 if "shared" in options else 2 if "forked" in options else 0
+        for _ in range(forks):
+            if os.fork() == 0:
+                serve(connection)
+                os._exit(0)
+        if forks == 2:
+            connection.close()
+            continue
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
 
