@@ -11,6 +11,8 @@ namespace {
 constexpr int kReadsWithoutVerdict = 64;
 // Bytes of a held read that are looked at.
 constexpr size_t kPeekBytes = kReadBytes;
+// Several times what a batch of events takes.
+constexpr int64_t kAwakeNanoseconds = 300'000;
 
 }  // namespace
 
@@ -19,8 +21,17 @@ std::deque<Watcher::State::Work>& Watcher::State::work() {
     return own;
 }
 
+// The other thread hears on another processor and is soon done, so it is waited for awake. Were this one to sleep, a reader
+// on its processor that made way for it (hold_here() in channel.bpf.c) would go on before its event has been looked at.
+std::unique_lock<std::mutex> Watcher::State::hear() {
+    std::unique_lock lock(hearing, std::try_to_lock);
+    for (const int64_t end = monotonic_ns() + kAwakeNanoseconds; !lock && monotonic_ns() < end;) (void)lock.try_lock();
+    if (!lock) lock.lock();  // the other one does not get its own processor
+    return lock;
+}
+
 void Watcher::State::listen() {
-    std::lock_guard lock(hearing);
+    auto lock = hear();
     programs->poll();
     listeners->steer_overdue();
 }

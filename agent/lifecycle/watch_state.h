@@ -101,6 +101,7 @@ struct Watcher::State {
     void run_commands();
     void run_jobs();
 
+    std::unique_lock<std::mutex> hear();  // locks `hearing`
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
     void watch();   // what each thread does until the stop

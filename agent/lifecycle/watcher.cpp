@@ -46,7 +46,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     };
     state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
         state.listen();
-        std::lock_guard lock(state.hearing);
+        auto lock = state.hear();
         auto found = state.caught.extract(tid);
         return found ? std::optional<cg_hold>(found.mapped()) : std::nullopt;
     };
@@ -111,7 +111,7 @@ void Watcher::State::watch() {
     while (!stopping) {
         bool soon = listeners->is_impatient() || earlier->is_impatient();
         {
-            std::lock_guard lock(hearing);
+            auto lock = hear();
             soon |= !halves[1 - own_half].programs_started.empty();
         }
         soon |= Tracee::let_go_of_those_left_behind();
@@ -164,7 +164,7 @@ void Watcher::State::disturb_other_half() { nudge(1 - own_half); }
 
 // The next program for this half, or one that the other half has not got to.
 std::optional<cg_event> Watcher::State::next_program() {
-    std::lock_guard lock(hearing);
+    auto lock = hear();
     for (int half : {own_half, 1 - own_half}) {
         auto& started = halves[half].programs_started;
         if (started.empty()) continue;
