@@ -10,6 +10,7 @@ namespace {
 
 struct PackedCounter {
     int64_t count, max, window_start_s;
+    int64_t scale;  // 0: calls in flight
 };
 
 // The head of a packed record. Every cache line of the ring that is written costs the data path, so what most
@@ -192,7 +193,7 @@ bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageReco
     if (flags & kHasHash) to = copy_value(to, *hash);
     for (std::string_view text : texts) to = copy(to, text);
     for (const CounterUse& use : counters) {
-        to = copy_value(to, PackedCounter{use.count_after, use.max, use.window_start_s});
+        to = copy_value(to, PackedCounter{use.count_after, use.max, use.window_start_s, use.is_in_flight ? 0 : use.scale});
         to = copy_short(to, use.counter);
     }
     for (std::string_view key : keys) to = copy_short(to, key);
@@ -238,7 +239,7 @@ QueuedMessage QueuedMessage::read(std::span<const std::byte> packed) {
         PackedCounter packed_counter;
         from = take_value(from, packed_counter);
         QueuedCounter& counter = message.counters[i];
-        counter = {{}, packed_counter.count, packed_counter.max, packed_counter.window_start_s};
+        counter = {{}, packed_counter.count, packed_counter.max, packed_counter.window_start_s, packed_counter.scale};
         from = take_short(from, counter.name);
     }
     for (size_t i = 0; i < head.keys_count; ++i) from = take_short(from, message.keys[i]);

@@ -24,6 +24,7 @@ inline constexpr size_t kQueuedTexts = 8;
 struct QueuedCounter {
     std::string_view name;  // lives as long as the policy: copied before it is read elsewhere
     int64_t count = 0, max = 0, window_start_s = 0;
+    int64_t scale = 1;  // count and max are this many times what is shown; 0: calls in flight, which have no window
 };
 
 struct QueuedMessage {

@@ -17,7 +17,7 @@
 // - refusal, refusal_offset: why a frame was refused, and the byte that shows it
 // - argument_keys, argument_keys_total (where more than are listed), arguments_hash
 // - bytes, queue_ns, judge_ns
-// - counters: [{"name","count","max","window_start"}]
+// - counters: [{"name","count","max","window_start"}]; calls in flight have no window_start
 // - answers: id of the request's record; outcome ("ok", "tool_error", "error"), error_code, latency_ns
 // - server: {"package","package_version","command","exe","pid","uid","listen"}
 // - peer, the client: {"pid","uid","user","exe","cgroup","address","parents":["comm(pid)"]}; where it is no process of this

@@ -6,6 +6,7 @@
 
 #include "audit/json_members.h"
 #include "jsonrpc/refusal.h"
+#include "policy/amount.h"
 
 namespace callgate {
 namespace {
@@ -47,6 +48,10 @@ void append_arguments(std::string& out, const QueuedMessage& message) {
     }
 }
 
+void append_quantity(std::string& out, int64_t quantity, int64_t scale) {
+    out += scale == kAmountScale ? decimal_text(quantity) : std::to_string(quantity);
+}
+
 void append_counters(std::string& out, const QueuedMessage& message) {
     if (message.counters_count == 0) return;
     out += ",\"counters\":[";
@@ -54,9 +59,9 @@ void append_counters(std::string& out, const QueuedMessage& message) {
         const QueuedCounter& counter = message.counters[i];
         out += i > 0 ? ",{\"name\":" : "{\"name\":";
         append_json_text(out, counter.name);
-        append_member(out, ",\"count\":", counter.count);
-        append_member(out, ",\"max\":", counter.max);
-        append_member(out, ",\"window_start\":", counter.window_start_s);
+        append_quantity(out.append(",\"count\":"), counter.count, counter.scale);
+        append_quantity(out.append(",\"max\":"), counter.max, counter.scale);
+        if (counter.scale != 0) append_member(out, ",\"window_start\":", counter.window_start_s);
         out += '}';
     }
     out += ']';

@@ -83,6 +83,10 @@ inline constexpr size_t kAuditHashBytes = size_t{16} << 10;
 inline constexpr size_t kPolicyFileBytesMax = size_t{16} << 20;
 // Live counters; when full, expired ones are dropped, and if none is expired the call is denied.
 inline constexpr size_t kCountersMax = 1000000;
+// Slices of a sliding window: a caller waits for a tenth of a window more than it must, at most. More would cost memory.
+inline constexpr int64_t kSlidingSlices = 10;
+// A call that waits for room may wait this long: clients give up after a minute (TypeScript) or never (Python).
+inline constexpr int64_t kDelayMillisecondsMax = 600'000;
 
 // --- kernel -----------------------------------------------------------------------------------------------------
 // A thread waits in the kernel this long at most for the agent's answer.

@@ -15,7 +15,9 @@ const Verdict& CallJudge::judge(const Message& message, const Caller& caller, co
         return verdict_;
     }
     if (message.method == "tools/call") {
-        policy_->judge_tool(message.name, caller, realtime_ns(), counters_, verdict_);
+        Caller asking = caller;
+        asking.arguments = message.arguments;
+        policy_->judge_tool(message.name, asking, realtime_ns(), counters_, verdict_);
     } else {
         verdict_ = policy_->judge_method(message.method);
     }
@@ -58,11 +60,11 @@ void CallJudge::match(const Message& response, const PendingRequest& request, Me
     record.request_method = request.method_name();
     record.request_tool = request.tool;
     record.latency_ns = monotonic_ns() - request.forwarded_ns;
-    if (response.is_error || response.is_tool_error) give_back(request);
+    settle(request, response.is_error ? CallEnd::error : response.is_tool_error ? CallEnd::tool_error : CallEnd::done);
 }
 
-void CallJudge::give_back(const PendingRequest& request) {
-    if (!request.shares_id) counters_.roll_back(request.charged);
+void CallJudge::settle(const PendingRequest& request, CallEnd end) {
+    counters_.settle(request.charged, request.shares_id ? CallEnd::done : end);
 }
 
 bool CallJudge::append_filtered(std::string_view response, std::string& out) const {

@@ -24,6 +24,7 @@ class CallJudge {
 
     const Policy& policy() const { return *policy_; }
     bool enforcing() const { return enforcing_; }
+    CounterTable& counters() const { return counters_; }
 
     // What the policy says of a client's message, and charges for it. Valid until the next call.
     const Verdict& judge(const Message& message, const Caller& caller, const PendingTable& pending);
@@ -38,7 +39,8 @@ class CallJudge {
     // `request` was taken from its table and `response` answers it: completes the record, and gives back what a call
     // that failed was charged. Never at the caller's word: only where it is certain which call the server means.
     void match(const Message& response, const PendingRequest& request, MessageRecord& record);
-    void give_back(const PendingRequest& request);
+    // The same without a response of its own. A request that shares its id gives nothing back.
+    void settle(const PendingRequest& request, CallEnd end);
     // Of a call that was judged and then not forwarded.
     void give_back(std::span<const CounterUse> charged) { counters_.roll_back(charged); }
     // Appends a list without its hidden tools; false where nothing is to be hidden in it, and then nothing is appended.

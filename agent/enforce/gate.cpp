@@ -15,7 +15,9 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       enforcing_(judge_.enforcing()),
       opening_(options_.start, options_.certain, options_.frame_bytes_max),
       client_framer_(options_.frame_bytes_max),
-      server_framer_(size_t{1} << 40) {}
+      server_framer_(size_t{1} << 40) {
+    pending_.charged_to(counters);
+}
 
 void Gate::client_bytes(std::string_view bytes) {
     counts_.client_bytes += bytes.size();

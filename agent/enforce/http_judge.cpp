@@ -82,7 +82,10 @@ void HttpGate::State::choose_session(const Message& first) {
 }
 
 void HttpGate::State::set_session(HttpSessions::Pointer session) {
-    if (session) ++session->exchanges;
+    if (session) {
+        ++session->exchanges;
+        session->pending.charged_to(judge.counters());
+    }
     if (exchange.session) --exchange.session->exchanges;
     exchange.session = std::move(session);
 }

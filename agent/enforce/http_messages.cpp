@@ -123,11 +123,13 @@ void HttpGate::State::forget_unanswered(Unanswered how) {
     for (const std::string& id : e.waiting_ids) {
         PendingRequest request;
         if (!e.session->pending.take(id, e.pending_place(), request)) continue;
-        if (how == Unanswered::given_back) judge.give_back(request);
-        if (how != Unanswered::failed) continue;
+        if (how != Unanswered::failed) {
+            judge.settle(request, how == Unanswered::given_back ? CallEnd::error : CallEnd::done);
+            continue;
+        }
         // The server refused it in HTTP, not in JSON-RPC. Whether it had done some of it by then, only 3xx and 4xx tell, and
         // only of one message.
-        if (e.answer.status >= 500 || is_one_of_several) request.charged.clear();
+        if (e.answer.status >= 500 || is_one_of_several) request.shares_id = true;
         Message response;
         response.kind = MessageKind::response;
         response.is_error = true;

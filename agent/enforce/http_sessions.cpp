@@ -120,6 +120,7 @@ void HttpSessions::end(const Pointer& session, std::string_view reason) {
     if (session->ended) return;
     const Pointer kept = session;  // `session` may be a reference into what is erased here
     kept->ended = true;
+    kept->pending.end_of_session();
     kept->stream = nullptr;
     sessions_.erase(kept->place);
     const auto known = by_key_.find(kept->key);

@@ -1,5 +1,7 @@
 #include "enforce/pending.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
 
 namespace callgate {
@@ -33,7 +35,27 @@ bool PendingTable::take_oldest(std::string_view id_key, const Fits& fits, Pendin
     if (oldest == last) return false;
     out = std::move(oldest->second);
     requests_.erase(oldest);
+    if (out.shares_id) leave_in_flight(id_key, out);
     return true;
+}
+
+// Whichever of those with one id this answered, the other one may be the one that holds the place in flight.
+void PendingTable::leave_in_flight(std::string_view id_key, PendingRequest& answered) {
+    auto [first, last] = requests_.equal_range(id_key);
+    const auto other = std::find_if(first, last, [&](const auto& each) { return each.second.exchange == answered.exchange; });
+    if (other == last) return;
+    const auto is_window = [](const CounterUse& use) { return !use.is_in_flight; };
+    const auto begin = std::stable_partition(answered.charged.begin(), answered.charged.end(), is_window);
+    other->second.charged.insert(other->second.charged.end(), begin, answered.charged.end());
+    answered.charged.erase(begin, answered.charged.end());
+}
+
+void PendingTable::end_of_session() {
+    if (counters_ == nullptr) return;
+    for (auto& [id, request] : requests_) {
+        counters_->release(request.charged);
+        std::erase_if(request.charged, [](const CounterUse& use) { return use.is_in_flight; });
+    }
 }
 
 }  // namespace callgate

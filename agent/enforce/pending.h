@@ -1,7 +1,8 @@
 // PendingTable: the client's requests that the server has not answered yet, by normalised id.
 //
 // A duplicate id in flight is kept beside the first (servers execute both, PROTOCOL); the oldest is answered first. Which
-// of the two an answer is for cannot be known: both are marked, and what they were charged is not given back.
+// of the two an answer is for cannot be known: both are marked, what they were charged is not given back, and both are in
+// flight until both are answered.
 #pragma once
 #include <string>
 #include <string_view>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "audit/log.h"
-#include "policy/verdict.h"
+#include "policy/counters.h"
 
 namespace callgate {
 
@@ -26,6 +27,15 @@ struct PendingRequest {
 
 class PendingTable {
   public:
+    PendingTable() = default;
+    ~PendingTable() { end_of_session(); }
+    PendingTable(const PendingTable&) = delete;
+    PendingTable& operator=(const PendingTable&) = delete;
+
+    // Where its requests were charged; they are taken out of flight there when their session ends.
+    void charged_to(CounterTable& counters) { counters_ = &counters; }
+    // Nothing is in flight any more, though the server may still answer.
+    void end_of_session();
     bool full() const;
     void add(std::string_view id_key, PendingRequest request);
     // Moves the oldest request with this id into `out`; false where there is none.
@@ -39,9 +49,12 @@ class PendingTable {
         using is_transparent = void;
         size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
+    using Requests = std::unordered_multimap<std::string, PendingRequest, Hash, std::equal_to<>>;
     template <typename Fits>
     bool take_oldest(std::string_view id_key, const Fits& fits, PendingRequest& out);
-    std::unordered_multimap<std::string, PendingRequest, Hash, std::equal_to<>> requests_;
+    void leave_in_flight(std::string_view id_key, PendingRequest& answered);
+    Requests requests_;
+    CounterTable* counters_ = nullptr;
 };
 
 }  // namespace callgate

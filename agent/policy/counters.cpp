@@ -20,86 +20,186 @@ uint64_t handle_of(uint32_t cell, uint32_t generation) {
     return uint64_t{generation} << 32 | cell;
 }
 
+int64_t wait_ms(int64_t until_ns, int64_t now_ns) {
+    return std::max<int64_t>((until_ns - now_ns + 999'999) / 1'000'000, 1);
+}
+
 }  // namespace
 
+std::string_view name(CounterKind kind) {
+    switch (kind) {
+        case CounterKind::calendar:
+            return "calendar";
+        case CounterKind::sliding:
+            return "sliding";
+        case CounterKind::in_flight:
+            return "in_flight";
+    }
+    return "";
+}
+
+int64_t CounterTable::Cell::slice_ns() const {
+    const int64_t window_ns = window_s * kNanosecondsPerSecond;
+    return kind == CounterKind::sliding ? window_ns / kSlidingSlices : window_ns;
+}
+
 // Over, or so far ahead that the clock must have been wrong when it began.
-bool CounterTable::Cell::is_expired(int64_t now_s) const {
-    return window_end_s() <= now_s || window_start_s > now_s + window_s;
+bool CounterTable::Cell::is_expired(int64_t now_ns) const {
+    if (kind == CounterKind::in_flight) return count == 0;
+    return end_ns() <= now_ns || newest * slice_ns() > now_ns + window_s * kNanosecondsPerSecond;
+}
+
+int64_t& CounterTable::Cell::slice(int64_t number) {
+    const int64_t kept = slices_kept();
+    return slices[static_cast<size_t>(((number % kept) + kept) % kept)];
+}
+
+void CounterTable::Cell::clear_slices() {
+    count = 0;
+    if (slices) std::fill_n(slices.get(), slices_kept(), 0);
+}
+
+// Another counter than the cell had, or none: begins with nothing.
+void CounterTable::Cell::start(const CounterDemand& demand) {
+    ++generation;
+    kind = demand.kind;
+    window_s = demand.kind == CounterKind::in_flight ? 0 : demand.window_s;
+    scale = demand.scale;
+    newest = kind == CounterKind::in_flight ? 0 : std::numeric_limits<int64_t>::min() / 4;
+    if (kind == CounterKind::sliding && !slices) slices = std::make_unique<int64_t[]>(kSlidingSlices + 1);
+    clear_slices();
+}
+
+// Into the slice of this moment. What has left the window is not counted any more.
+void CounterTable::Cell::advance(int64_t now_ns) {
+    if (kind == CounterKind::in_flight) return;
+    const int64_t current = floor_div(now_ns, slice_ns());
+    const int64_t kept = slices_kept();
+    if (current < newest) {
+        // Within a window of where it was, the clock went back; farther, it was wrong when the slice began.
+        const int64_t window_slices = std::max<int64_t>(kept - 1, 1);
+        if (newest - current <= window_slices) return;
+        ++generation;
+        clear_slices();
+    } else if (current - newest >= kept) {
+        clear_slices();
+    } else if (kind == CounterKind::sliding) {
+        for (int64_t number = newest + 1; number <= current; ++number) {
+            count -= slice(number);
+            slice(number) = 0;
+        }
+    }
+    newest = current;
+}
+
+// When so much has left the window that `amount` fits.
+int64_t CounterTable::Cell::room_at_ns(int64_t amount) const {
+    if (kind != CounterKind::sliding) return end_ns();
+    int64_t left = count;
+    const int64_t kept = slices_kept();
+    for (int64_t number = newest - kept + 1; number <= newest; ++number) {
+        left -= slices[static_cast<size_t>(((number % kept) + kept) % kept)];
+        if (left <= max - amount) return (number + kept) * slice_ns();
+    }
+    return end_ns();
 }
 
 Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_t now_ns,
                                   std::vector<CounterUse>& charged) {
     charged.clear();
-    const int64_t now_s = floor_div(now_ns, kNanosecondsPerSecond);
     for (size_t i = 0; i < demands.size(); ++i) {
         const CounterDemand& demand = demands[i];
-        assert(demand.window_s > 0 && demand.amount >= 0);
-        Cell* cell = cell_for(demand.key, now_s);
+        assert((demand.window_s > 0 || demand.kind == CounterKind::in_flight) && demand.amount >= 0);
+        Cell* cell = cell_for(demand.key, now_ns);
         if (!cell) {
             roll_back(charged);
             charged.clear();
             ++refusals_full_;
-            const int64_t wait_s = std::max<int64_t>(no_expiry_before_s_ - now_s, 1);
-            return {.granted = false, .exceeded = i, .retry_after_ms = wait_s * 1000, .table_full = true};
+            const int64_t until_ns = std::max(no_expiry_before_ns_, now_ns + kNanosecondsPerSecond);
+            return {.granted = false, .exceeded = i, .retry_after_ms = wait_ms(until_ns, now_ns), .table_full = true};
         }
-        const int64_t start_s = floor_div(now_s, demand.window_s) * demand.window_s;
-        const bool clock_went_back =
-            start_s < cell->window_start_s && cell->window_start_s - start_s <= demand.window_s;
-        if (cell->window_s != demand.window_s || (cell->window_start_s != start_s && !clock_went_back)) {
-            // Another window, possibly one that this cell was in before the clock moved.
-            ++cell->generation;
-            cell->window_start_s = start_s;
-            cell->window_s = demand.window_s;
-            cell->count = 0;
-            no_expiry_before_s_ = std::min(no_expiry_before_s_, cell->window_end_s());
-        }
+        const bool is_other = cell->kind != demand.kind ||
+                              (demand.kind != CounterKind::in_flight && cell->window_s != demand.window_s);
+        if (is_other) cell->start(demand);
+        cell->advance(now_ns);
+        if (cell->kind != CounterKind::in_flight) no_expiry_before_ns_ = std::min(no_expiry_before_ns_, cell->end_ns());
         cell->max = demand.max;
         if (demand.amount > demand.max || cell->count > demand.max - demand.amount) {
-            const int64_t end_ns = cell->window_end_s() * kNanosecondsPerSecond;
+            const bool never_fits = demand.amount > demand.max;
+            const bool waits_for_answer = demand.kind == CounterKind::in_flight;
+            const int64_t wait = waits_for_answer ? 0 : wait_ms(cell->room_at_ns(demand.amount), now_ns);
             roll_back(charged);
             charged.clear();
-            const int64_t wait_ms = (end_ns - now_ns + 999'999) / 1'000'000;
-            return {.granted = false, .exceeded = i, .retry_after_ms = std::max<int64_t>(wait_ms, 1)};
+            return {.granted = false, .exceeded = i, .retry_after_ms = wait, .never_fits = never_fits};
         }
         cell->count += demand.amount;
+        if (cell->kind == CounterKind::sliding) cell->slice(cell->newest) += demand.amount;
         const auto number = static_cast<uint32_t>(cell - cells_.data());
         charged.push_back({.key = handle_of(number, cell->generation),
-                           .window_start_s = cell->window_start_s,
+                           .window_start_s = floor_div(cell->newest * cell->slice_ns(), kNanosecondsPerSecond),
                            .amount = demand.amount,
                            .count_after = cell->count,
                            .max = demand.max,
-                           .counter = demand.counter});
+                           .counter = demand.counter,
+                           .slice = cell->newest,
+                           .scale = demand.scale,
+                           .keeps_failed = demand.keeps_failed,
+                           .is_in_flight = demand.kind == CounterKind::in_flight});
     }
     return {};
 }
 
+CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) {
+    const auto number = static_cast<uint32_t>(use.key);
+    if (number >= cells_.size()) return nullptr;
+    Cell& cell = cells_[number];
+    return cell.key && cell.generation == static_cast<uint32_t>(use.key >> 32) ? &cell : nullptr;
+}
+
+void CounterTable::give_back(const CounterUse& use) {
+    Cell* cell = cell_of(use);
+    const bool is_kept = cell && use.slice <= cell->newest && use.slice > cell->newest - cell->slices_kept();
+    if (!is_kept) return;
+    int64_t& charged = cell->kind == CounterKind::sliding ? cell->slice(use.slice) : cell->count;
+    const int64_t amount = std::min(use.amount, charged);
+    charged -= amount;
+    if (cell->kind == CounterKind::sliding) cell->count -= amount;
+    if (cell->kind == CounterKind::in_flight) no_expiry_before_ns_ = 0;
+}
+
 void CounterTable::roll_back(std::span<const CounterUse> charged) {
+    for (const CounterUse& use : charged) give_back(use);
+}
+
+void CounterTable::release(std::span<const CounterUse> charged) {
     for (const CounterUse& use : charged) {
-        const auto number = static_cast<uint32_t>(use.key);
-        if (number >= cells_.size()) continue;
-        Cell& cell = cells_[number];
-        const bool same = cell.key && cell.generation == static_cast<uint32_t>(use.key >> 32) &&
-                          cell.window_start_s == use.window_start_s;
-        if (same) cell.count = std::max<int64_t>(cell.count - use.amount, 0);
+        if (use.is_in_flight) give_back(use);
+    }
+}
+
+void CounterTable::settle(std::span<const CounterUse> charged, CallEnd end) {
+    for (const CounterUse& use : charged) {
+        const bool failed = end == CallEnd::error || (end == CallEnd::tool_error && !use.keeps_failed);
+        if (failed || use.is_in_flight) give_back(use);
     }
 }
 
 std::vector<CounterTable::Row> CounterTable::rows(int64_t now_ns) const {
-    const int64_t now_s = floor_div(now_ns, kNanosecondsPerSecond);
     std::vector<Row> rows;
     for (const Cell& cell : cells_) {
-        if (!cell.key || cell.is_expired(now_s)) continue;
-        rows.push_back({*cell.key, cell.window_start_s, cell.window_s, cell.count, cell.max});
+        if (!cell.key || cell.is_expired(now_ns)) continue;
+        const int64_t start_s = floor_div(cell.newest * cell.slice_ns(), kNanosecondsPerSecond);
+        rows.push_back({*cell.key, start_s, cell.window_s, cell.count, cell.max, cell.kind, cell.scale});
     }
     std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.key < b.key; });
     return rows;
 }
 
 // Finds or makes the cell of a key; null when the table is full. A new cell has window_s 0: no window yet.
-CounterTable::Cell* CounterTable::cell_for(std::string_view key, int64_t now_s) {
+CounterTable::Cell* CounterTable::cell_for(std::string_view key, int64_t now_ns) {
     if (auto found = index_.find(key); found != index_.end()) return &cells_[found->second];
-    drop_expired_step(now_s);
-    if (index_.size() >= capacity_) drop_all_expired(now_s);
+    drop_expired_step(now_ns);
+    if (index_.size() >= capacity_) drop_all_expired(now_ns);
     if (index_.size() >= capacity_) return nullptr;
     uint32_t number;
     if (free_.empty()) {
@@ -113,29 +213,30 @@ CounterTable::Cell* CounterTable::cell_for(std::string_view key, int64_t now_s) 
     assert(inserted);
     Cell& cell = cells_[number];
     cell.key = &node->first;
-    cell.window_start_s = cell.window_s = cell.count = cell.max = 0;
+    cell.kind = CounterKind::calendar;
+    cell.window_s = cell.count = cell.max = cell.newest = 0;
     return &cell;
 }
 
-void CounterTable::drop_expired_step(int64_t now_s) {
+void CounterTable::drop_expired_step(int64_t now_ns) {
     for (int i = 0; i < kExpiryStep && !cells_.empty(); ++i) {
         if (++cursor_ >= cells_.size()) cursor_ = 0;
-        if (cells_[cursor_].key && cells_[cursor_].is_expired(now_s)) drop(cursor_);
+        if (cells_[cursor_].key && cells_[cursor_].is_expired(now_ns)) drop(cursor_);
     }
 }
 
 // Remembers when the next cell can expire: while the table stays full, a flood of new keys costs no search
 // each.
-void CounterTable::drop_all_expired(int64_t now_s) {
-    if (now_s < no_expiry_before_s_ && now_s >= searched_s_) return;
-    searched_s_ = now_s;
-    no_expiry_before_s_ = std::numeric_limits<int64_t>::max();
+void CounterTable::drop_all_expired(int64_t now_ns) {
+    if (now_ns < no_expiry_before_ns_ && now_ns >= searched_ns_) return;
+    searched_ns_ = now_ns;
+    no_expiry_before_ns_ = std::numeric_limits<int64_t>::max();
     for (uint32_t number = 0; number < cells_.size(); ++number) {
         if (!cells_[number].key) continue;
-        if (cells_[number].is_expired(now_s)) {
+        if (cells_[number].is_expired(now_ns)) {
             drop(number);
-        } else {
-            no_expiry_before_s_ = std::min(no_expiry_before_s_, cells_[number].window_end_s());
+        } else if (cells_[number].kind != CounterKind::in_flight) {
+            no_expiry_before_ns_ = std::min(no_expiry_before_ns_, cells_[number].end_ns());
         }
     }
 }

@@ -1,4 +1,4 @@
-// CounterTable: how often was this done in this window. Keyed by (server, scope value, tool, counter).
+// CounterTable: how much was done in this window, or is being done now. Keyed by server, scope, tool and counter.
 //
 // Reservation is all or nothing: reserve() charges every limit of a call or none. A call that fails is rolled back
 // into the window that it was charged in, never into the current one. Bounded by kCountersMax. One thread.
@@ -6,11 +6,19 @@
 //   "list" at most 2 a minute: reserve -> granted, count 1; reserve -> granted, count 2; reserve -> refused,
 //   retry_after_ms says when the minute ends; roll_back(the first) -> count 1, so that one more call fits.
 //
+// Three kinds of counters:
+// - calendar: windows begin at multiples of their length since the epoch (UTC).
+// - sliding: a window is kept in kSlidingSlices slices, and what was charged counts until the slice that it was charged
+//   in lies wholly outside. No interval of one window's length ever holds more than max; a charge counts for at least
+//   one window and at most a slice more.
+// - in flight: how many calls are with the server now. release() takes a call out; there is no window.
+//
 // Expired counters are dropped a few at a time as new ones are made, so memory follows what is live. A clock that is
 // set back by less than a window stays in the window that it came from: a step never opens a fresh one.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,20 +30,30 @@
 
 namespace callgate {
 
+enum class CounterKind : uint8_t { calendar, sliding, in_flight };
+std::string_view name(CounterKind kind);  // "calendar", "sliding", "in_flight"
+
 struct CounterDemand {
     std::string_view key;         // the full key, built by the policy
     std::string_view counter;     // its name, for the record
-    int64_t window_s = 60;        // calendar-aligned UTC: windows start at multiples of it since the epoch
+    int64_t window_s = 60;        // of no meaning in flight
     int64_t max = 0;
     int64_t amount = 1;
+    CounterKind kind = CounterKind::calendar;
+    bool keeps_failed = false;    // a result that has isError gives nothing back
+    int32_t scale = 1;            // what one unit of the record is, in units of amount and max
 };
 
 struct Reservation {
     bool granted = true;
     size_t exceeded = 0;          // index of the first demand that did not fit
-    int64_t retry_after_ms = 0;   // until its window ends
+    int64_t retry_after_ms = 0;   // until there is room if nothing is given back; 0: when a call in flight is over
+    bool never_fits = false;      // not even in an empty window
     bool table_full = false;
 };
+
+// How the server says that a call ended.
+enum class CallEnd : uint8_t { done, tool_error, error };
 
 class CounterTable {
   public:
@@ -49,13 +67,20 @@ class CounterTable {
 
     // Replaces `charged`: one entry per demand where granted, empty where not. Demands with max < amount never fit.
     Reservation reserve(std::span<const CounterDemand> demands, int64_t now_ns, std::vector<CounterUse>& charged);
+    // The call was not made, or failed: nothing of it counts.
     void roll_back(std::span<const CounterUse> charged);
+    // The call is over, whatever became of it: it is not in flight any more. What its windows were charged stays.
+    void release(std::span<const CounterUse> charged);
+    // The server has answered: gives back what a call that ended so is not charged for, and releases it.
+    void settle(std::span<const CounterUse> charged, CallEnd end);
 
     struct Row {
         std::string key;
         int64_t window_start_s, window_s, count, max;
+        CounterKind kind = CounterKind::calendar;
+        int32_t scale = 1;
     };
-    std::vector<Row> rows(int64_t now_ns) const;  // live windows only, ordered by key
+    std::vector<Row> rows(int64_t now_ns) const;  // live ones only, ordered by key
     size_t size() const { return index_.size(); }
     uint64_t refusals_full() const { return refusals_full_; }
 
@@ -66,15 +91,30 @@ class CounterTable {
     };
     struct Cell {
         const std::string* key = nullptr;  // owned by index_, whose nodes do not move; null while the cell is free
-        int64_t window_start_s = 0, window_s = 0, count = 0, max = 0;
-        uint32_t generation = 0;  // a late roll_back() must not reach whatever uses the cell now
-        int64_t window_end_s() const { return window_start_s + window_s; }
-        bool is_expired(int64_t now_s) const;
+        int64_t window_s = 0, max = 0;
+        int64_t newest = 0;        // slice that is charged now, in slices since the epoch
+        int64_t count = 0;         // of all slices together
+        std::unique_ptr<int64_t[]> slices;  // of a sliding one: kSlidingSlices + 1, slice n at n modulo that
+        uint32_t generation = 0;   // a late roll_back() must not reach whatever uses the cell now
+        int32_t scale = 1;
+        CounterKind kind = CounterKind::calendar;
+
+        int64_t slices_kept() const { return kind == CounterKind::sliding ? kSlidingSlices + 1 : 1; }
+        int64_t slice_ns() const;
+        int64_t end_ns() const { return (newest + slices_kept()) * slice_ns(); }
+        bool is_expired(int64_t now_ns) const;
+        int64_t& slice(int64_t number);
+        void clear_slices();
+        void start(const CounterDemand& demand);
+        void advance(int64_t now_ns);
+        int64_t room_at_ns(int64_t amount) const;
     };
 
-    Cell* cell_for(std::string_view key, int64_t now_s);
-    void drop_expired_step(int64_t now_s);
-    void drop_all_expired(int64_t now_s);
+    Cell* cell_for(std::string_view key, int64_t now_ns);
+    Cell* cell_of(const CounterUse& use);
+    void give_back(const CounterUse& use);
+    void drop_expired_step(int64_t now_ns);
+    void drop_all_expired(int64_t now_ns);
     void drop(uint32_t cell);
 
     size_t capacity_;
@@ -83,7 +123,7 @@ class CounterTable {
     std::vector<uint32_t> free_;
     uint32_t cursor_ = 0;                  // where drop_expired_step() goes on
     // A full table is not searched again before this, unless the clock goes back behind the last search.
-    int64_t no_expiry_before_s_ = 0, searched_s_ = 0;
+    int64_t no_expiry_before_ns_ = 0, searched_ns_ = 0;
     uint64_t refusals_full_ = 0;
 };
 

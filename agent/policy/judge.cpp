@@ -76,7 +76,7 @@ void Policy::judge_tool(std::string_view tool, const Caller& caller, int64_t now
     static const std::vector<Limit> kNone;
     const std::vector<Limit>& own = entry ? entry->limits : kNone;
     if (own.empty() && policy.all_limits.empty()) return;
-    judge_limits(own, policy.all_limits, caller, now_ns, counters, verdict);
+    judge_limits(own, policy.all_limits, entry ? std::string_view(entry->key) : std::string_view(), caller, now_ns, counters, verdict);
 }
 
 Verdict Policy::judge_method(std::string_view method) const {

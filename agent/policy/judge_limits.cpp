@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "jsonrpc/answer.h"
+#include "policy/amount.h"
 
 namespace callgate {
 namespace {
@@ -13,55 +14,94 @@ constexpr std::string_view kRuleTableFull = "(counter table full)";
 struct Scratch {
     std::string keys;  // of all counters of one call, one after the other
     std::vector<CounterDemand> demands;
+    std::string reason;  // of an amount that cannot be summed
 };
 thread_local Scratch scratch;
 
-std::pair<char, std::string_view> scope_value(Scope scope, const Caller& caller) {
+// A call as its limits see it.
+struct Call {
+    std::string_view tool;
+    const Caller& caller;
+};
+
+std::pair<char, std::string_view> scope_value(Scope scope, const Call& call) {
     switch (scope) {
         case Scope::grant:
-            return {'g', caller.grant};
+            return {'g', call.caller.grant};
         case Scope::session:
-            return {'s', caller.session};
+            return {'s', call.caller.session};
+        case Scope::tool:
+            return {'t', call.tool};
         case Scope::server:
+        case Scope::host:
             return {'*', {}};
     }
     return {'*', {}};
 }
 
-size_t key_length(const Limit& limit, const Caller& caller) {
-    return caller.server.size() + scope_value(limit.scope, caller).second.size() + limit.key_suffix.size() +
-           3;
+// What stands before the scope: on the host's counters, no server.
+std::string_view owner(const Limit& limit, const Call& call) {
+    return limit.scope == Scope::host ? std::string_view() : call.caller.server;
+}
+
+size_t key_length(const Limit& limit, const Call& call) {
+    return owner(limit, call).size() + scope_value(limit.scope, call).second.size() + limit.key_suffix.size() + 3;
 }
 
 // keys must have room: the demands hold views into it.
-void add_demand(const Limit& limit, const Caller& caller) {
+std::string_view make_key(const Limit& limit, const Call& call) {
     std::string& keys = scratch.keys;
     const size_t start = keys.size();
-    const auto [letter, value] = scope_value(limit.scope, caller);
-    keys += caller.server;
+    const auto [letter, value] = scope_value(limit.scope, call);
+    keys += owner(limit, call);
     keys += kKeySeparator;
     keys += letter;
     keys += ':';
     keys += value;
     keys += limit.key_suffix;
-    scratch.demands.push_back({.key = std::string_view(keys).substr(start),
-                               .counter = limit.counter,
-                               .window_s = limit.window_s,
-                               .max = limit.max});
+    return std::string_view(keys).substr(start);
+}
+
+// False where the call's amount cannot be summed; `verdict` says why.
+bool add_demand(const Limit& limit, const Call& call, Verdict& verdict) {
+    CounterDemand demand{.key = make_key(limit, call),
+                         .counter = limit.counter,
+                         .window_s = limit.window_s,
+                         .max = limit.max,
+                         .amount = limit.increment,
+                         .kind = limit.kind,
+                         .keeps_failed = limit.count_failed};
+    if (limit.sums()) {
+        const Amount amount = read_amount(call.caller.arguments, limit.amount_path);
+        if (amount.problem != AmountProblem::none) {
+            scratch.reason.assign(limit.amount_reason).append(phrase(amount.problem)).append(".");
+            verdict.deny(kCodeDenied, limit.rule, scratch.reason);
+            return false;
+        }
+        demand.amount = amount.millionths;
+        demand.max *= kAmountScale;
+        demand.scale = kAmountScale;
+    }
+    scratch.demands.push_back(demand);
+    return true;
 }
 
 }  // namespace
 
-void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const Caller& caller,
-                  int64_t now_ns, CounterTable& counters, Verdict& verdict) {
+void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, std::string_view tool,
+                  const Caller& caller, int64_t now_ns, CounterTable& counters, Verdict& verdict) {
+    const Call call{tool, caller};
     size_t length = 0;
-    for (const Limit& limit : own) length += key_length(limit, caller);
-    for (const Limit& limit : all) length += key_length(limit, caller);
+    for (const Limit& limit : own) length += key_length(limit, call);
+    for (const Limit& limit : all) length += key_length(limit, call);
     scratch.keys.clear();
     scratch.keys.reserve(length);
     scratch.demands.clear();
-    for (const Limit& limit : own) add_demand(limit, caller);
-    for (const Limit& limit : all) add_demand(limit, caller);
+    for (const std::vector<Limit>* limits : {&own, &all}) {
+        for (const Limit& limit : *limits) {
+            if (!add_demand(limit, call, verdict)) return;
+        }
+    }
 
     const Reservation reservation = counters.reserve(scratch.demands, now_ns, verdict.charged);
     if (reservation.granted) return;
@@ -74,7 +114,8 @@ void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, 
     const size_t i = reservation.exceeded;
     const Limit& limit = i < own.size() ? own[i] : all[i - own.size()];
     verdict.deny(kCodeOverLimit, limit.rule, limit.reason);
-    if (limit.max > 0) verdict.retry_after_ms = reservation.retry_after_ms;  // with 0, waiting never helps
+    const bool time_helps = !reservation.never_fits && limit.kind != CounterKind::in_flight;
+    if (time_helps) verdict.retry_after_ms = reservation.retry_after_ms;
 }
 
 }  // namespace callgate

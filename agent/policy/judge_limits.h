@@ -9,8 +9,8 @@
 namespace callgate {
 
 // Charges every limit of the call, or none and says in `verdict` which one was in the way. `own`: of the
-// tool; `all`: of all tools together.
-void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const Caller& caller,
-                  int64_t now_ns, CounterTable& counters, Verdict& verdict);
+// tool; `all`: of all tools together; `tool`: key of the entry that governs the call, empty where there is none.
+void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, std::string_view tool,
+                  const Caller& caller, int64_t now_ns, CounterTable& counters, Verdict& verdict);
 
 }  // namespace callgate

@@ -23,9 +23,10 @@ constexpr std::array<Word, 7> kToolKeys = {"limits", "require",    "deny_if",  "
 constexpr std::array<Word, 6> kToolLater = {"rules",   "pin",         "aliases", "require_approval",
                                             "hold_ms", "count_failed"};
 
-constexpr std::array<Word, 4> kLimitKeys = {"counter", "window", "max", "scope"};
-constexpr std::array<Word, 6> kLimitLater = {"sliding",   "increment",    "increment_from",
-                                             "on_exceed", "max_delay_ms", "count_failed"};
+constexpr std::array<Word, 11> kLimitKeys = {"counter",        "window",       "max",       "scope",
+                                             "sliding",        "increment",    "increment_from",
+                                             "count_failed",   "on_exceed",    "max_delay_ms",
+                                             "max_in_flight"};
 
 constexpr std::array<Word, 2> kConditionKeys = {"conditions", "on_deny"};
 constexpr std::array<Word, 2> kRateLimitKeys = {"max", "window"};
@@ -37,7 +38,7 @@ const KnownKeys kPolicy{"policy", kPolicyKeys, kPolicyLater};
 const KnownKeys kServer{"server", kServerKeys, kServerLater};
 const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
 const KnownKeys kTool{"tool", kToolKeys, kToolLater};
-const KnownKeys kLimit{"limit", kLimitKeys, kLimitLater};
+const KnownKeys kLimit{"limit", kLimitKeys, {}};
 const KnownKeys kCondition{"condition_rule", kConditionKeys, {}};
 const KnownKeys kRateLimit{"rate_limit", kRateLimitKeys, {}};
 }  // namespace known

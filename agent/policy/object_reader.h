@@ -41,6 +41,7 @@ class ObjectReader {
 
     // Null where absent (or of the wrong kind, which is reported).
     const JsonValue* member(std::string_view key, JsonValue::Kind kind) const;
+    bool has(std::string_view key) const { return object_.find(key) != nullptr; }
     // Reports an absent key.
     bool require(std::string_view key) const;
 

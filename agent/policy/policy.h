@@ -52,6 +52,7 @@ struct Caller {
     std::string_view grant;    // key of the caller's grant: "uid:1000 exe:/usr/bin/node"
     std::string_view session;  // session id
     std::string_view server;   // key of the server: its policy's name
+    std::string_view arguments = {};  // of the call: raw bytes of params.arguments
 };
 
 class Policy {

@@ -19,6 +19,10 @@ struct CounterUse {
     int64_t count_after = 0;     // value after this call, for the audit record
     int64_t max = 0;
     std::string_view counter;    // name; lives as long as the policy
+    int64_t slice = 0;           // of the window that was charged; only CounterTable reads it
+    int32_t scale = 1;           // amount, count_after and max are this many times what the record shows
+    bool keeps_failed = false;   // stays charged when the result has isError
+    bool is_in_flight = false;   // no window: one call less when this one is over
 };
 
 struct Verdict {

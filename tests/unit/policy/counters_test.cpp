@@ -192,6 +192,108 @@ TEST_F(Counters, RowsAreOfLiveWindowsInOrder) {
     EXPECT_EQ(table_.rows(kMidnight + 60 * kSecond).size(), 1u);
 }
 
+CounterDemand sliding(std::string_view key, int64_t max, int64_t amount = 1) {
+    CounterDemand made = demand(key, max);
+    made.kind = CounterKind::sliding;
+    made.amount = amount;
+    return made;
+}
+
+TEST_F(Counters, ASlidingWindowLetsGoSliceBySlice) {
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + i * 6 * kSecond).granted);
+    const Reservation refused = reserve({sliding("a", 3)}, kMidnight + 30 * kSecond);
+    EXPECT_FALSE(refused.granted);
+    EXPECT_EQ(refused.retry_after_ms, 36'000);
+    EXPECT_FALSE(reserve({sliding("a", 3)}, kMidnight + 66 * kSecond - 1).granted);
+    EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + 66 * kSecond).granted);
+    EXPECT_FALSE(reserve({sliding("a", 3)}, kMidnight + 66 * kSecond).granted);
+    // Two at once have to wait for two slices.
+    EXPECT_EQ(reserve({sliding("a", 3, 2)}, kMidnight + 66 * kSecond).retry_after_ms, 12'000);
+    EXPECT_TRUE(reserve({sliding("a", 3, 3)}, kMidnight + 200 * kSecond).granted);
+}
+
+TEST_F(Counters, ASlidingChargeIsGivenBackToItsSlice) {
+    EXPECT_TRUE(reserve({sliding("a", 2)}).granted);
+    const std::vector<CounterUse> first = charged_;
+    EXPECT_TRUE(reserve({sliding("a", 2)}, kMidnight + 30 * kSecond).granted);
+    const std::vector<CounterUse> second = charged_;
+    table_.roll_back(first);
+    EXPECT_EQ(count("a", kMidnight + 30 * kSecond), 1);
+    EXPECT_TRUE(reserve({sliding("a", 2)}, kMidnight + 65 * kSecond).granted);
+    EXPECT_FALSE(reserve({sliding("a", 2)}, kMidnight + 66 * kSecond).granted);  // the second one still counts
+    // Its slice has left the window, and what has the place now is not touched.
+    EXPECT_TRUE(reserve({sliding("a", 2)}, kMidnight + 97 * kSecond).granted);
+    table_.roll_back(second);
+    EXPECT_EQ(count("a", kMidnight + 97 * kSecond), 2);
+}
+
+TEST_F(Counters, ASlidingWindowSurvivesTheClock) {
+    EXPECT_TRUE(reserve({sliding("a", 1)}).granted);
+    EXPECT_FALSE(reserve({sliding("a", 1)}, kMidnight - 59 * kSecond).granted);
+    EXPECT_FALSE(reserve({sliding("a", 1)}, kMidnight + kSecond).granted);
+    const int64_t year = 365 * 86400 * kSecond;
+    EXPECT_TRUE(reserve({sliding("a", 1)}, kMidnight + year).granted);
+    EXPECT_TRUE(reserve({sliding("a", 1)}, kMidnight).granted);
+}
+
+// No interval of a window's length holds more than max, whatever the calls; and a window that has been empty for a
+// slice more than its length admits max again.
+TEST(CountersProperty, NoSlidingWindowHoldsMore) {
+    for (unsigned seed = 0; seed < 20; ++seed) {
+        std::mt19937 random(seed);
+        CounterTable table;
+        std::vector<CounterUse> charged;
+        std::vector<std::pair<int64_t, int64_t>> admitted;  // when, how much
+        int64_t now_ns = kMidnight;
+        for (int step = 0; step < 4000; ++step) {
+            now_ns += static_cast<int64_t>(random() % 4'000'000'000);
+            const int64_t amount = 1 + static_cast<int64_t>(random() % 3);
+            if (table.reserve(std::vector{sliding("a", 20, amount)}, now_ns, charged).granted) {
+                admitted.emplace_back(now_ns, amount);
+            }
+            int64_t in_window = 0, in_window_and_slice = 0;
+            for (auto each = admitted.rbegin(); each != admitted.rend(); ++each) {
+                if (each->first > now_ns - 60 * kSecond) in_window += each->second;
+                if (each->first > now_ns - 66 * kSecond) in_window_and_slice += each->second;
+            }
+            ASSERT_LE(in_window, 20);
+            // Only what was charged within a window and a slice can be in the way.
+            if (in_window_and_slice + amount <= 20 && (admitted.empty() || admitted.back().first != now_ns)) {
+                ADD_FAILURE() << "refused without need at step " << step;
+            }
+        }
+        EXPECT_GT(admitted.size(), 500u);
+    }
+}
+
+CounterDemand in_flight(std::string_view key, int64_t max) {
+    CounterDemand made = demand(key, max);
+    made.kind = CounterKind::in_flight;
+    return made;
+}
+
+TEST_F(Counters, InFlightHasNoWindow) {
+    EXPECT_TRUE(reserve({in_flight("a", 1), demand("b", 5)}).granted);
+    const std::vector<CounterUse> first = charged_;
+    const Reservation refused = reserve({in_flight("a", 1)}, kMidnight + 1000 * kSecond);
+    EXPECT_FALSE(refused.granted);
+    EXPECT_EQ(refused.retry_after_ms, 0);
+    table_.release(first);
+    EXPECT_EQ(count("b"), 1);  // what its windows were charged stays
+    EXPECT_TRUE(reserve({in_flight("a", 1)}).granted);
+}
+
+TEST_F(Counters, I6CallsInFlightAreNeverDroppedFromAFullTable) {
+    CounterTable table(1);
+    std::vector<CounterUse> first, charged;
+    EXPECT_TRUE(table.reserve(std::vector{in_flight("a", 1)}, kMidnight, first).granted);
+    EXPECT_TRUE(table.reserve(std::vector{demand("b", 1)}, kMidnight + 9000 * kSecond, charged).table_full);
+    table.release(first);
+    EXPECT_TRUE(table.reserve(std::vector{demand("b", 1)}, kMidnight + 9000 * kSecond, charged).granted);
+    table.release(first);  // of what is not there any more
+    EXPECT_EQ(table.rows(kMidnight + 9000 * kSecond)[0].count, 1);
+}
+
 // Whatever the order of calls, failures and clock steps: 0 <= count <= max, and as long as the clock only
 // goes forward the count is exactly what a simple model says.
 TEST(CountersProperty, NeverNegativeNeverOverTheMaximum) {
