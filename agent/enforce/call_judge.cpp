@@ -15,7 +15,7 @@ const Verdict& CallJudge::judge(const Message& message, const Caller& caller, co
         return verdict_;
     }
     if (message.method == "tools/call") {
-        policy_->judge_tool(message.name, caller, realtime_ns(), counters_, verdict_);
+        policy_->judge_tool({message.name, message.arguments}, caller, realtime_ns(), counters_, verdict_);
     } else {
         verdict_ = policy_->judge_method(message.method);
     }
@@ -35,7 +35,8 @@ void CallJudge::append_denial(std::string& out, const Message& request, const Ve
     denial.rule = verdict.rule;
     denial.tool = request.name;
     denial.retry_after_ms = verdict.retry_after_ms;
-    if (request.method == "tools/call" && policy_->deny_as() == DenyAs::result) {
+    const bool as_result = policy_->deny_as() == DenyAs::result && verdict.code != kCodeApproval;
+    if (request.method == "tools/call" && as_result) {
         append_denied_result(out, request.id_token, denial, modern);
     } else {
         append_denied_error(out, request.id_token, denial);
@@ -63,6 +64,11 @@ void CallJudge::match(const Message& response, const PendingRequest& request, Me
 
 void CallJudge::give_back(const PendingRequest& request) {
     if (!request.shares_id) counters_.roll_back(request.charged);
+}
+
+void CallJudge::remember_annotations(std::string_view response, ToolAnnotations& annotations) const {
+    if (!policy_->asks_for_annotations()) return;
+    read_tool_annotations(response, [&](std::string_view tool, std::string_view json) { annotations.remember(tool, json); });
 }
 
 bool CallJudge::append_filtered(std::string_view response, std::string& out) const {
