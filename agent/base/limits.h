@@ -87,6 +87,19 @@ inline constexpr size_t kCountersMax = 1000000;
 inline constexpr int64_t kSlidingSlices = 10;
 // A call that waits for room may wait this long: clients give up after a minute (TypeScript) or never (Python).
 inline constexpr int64_t kDelayMillisecondsMax = 600'000;
+// Conditions of one tool: every one is evaluated for every call of it. More are a problem of the file.
+inline constexpr size_t kConditionsPerToolMax = 1024;
+// Values of one "in": they are compared one by one. More are a problem of the file.
+inline constexpr size_t kConditionValuesMax = 1024;
+// Regular expressions of one file: each may use kRegexBytesMax while it matches. More are a problem of the file.
+inline constexpr size_t kPolicyRegexesMax = 1000;
+// Memory of one compiled regular expression, its automaton's cache included; one that needs more is a problem of the file.
+inline constexpr int64_t kRegexBytesMax = int64_t{256} << 10;
+// Beyond it, exponents of numbers are alike: no message has so many digits that it would matter.
+inline constexpr int64_t kDecimalExponentMax = int64_t{1} << 40;
+// Tools of one session whose annotations are remembered, and bytes of those of one tool. More are as if there were none.
+inline constexpr size_t kAnnotatedToolsMax = 4096;
+inline constexpr size_t kAnnotationsBytesMax = size_t{4} << 10;
 
 // --- kernel -----------------------------------------------------------------------------------------------------
 // A thread waits in the kernel this long at most for the agent's answer.

@@ -15,9 +15,7 @@ const Verdict& CallJudge::judge(const Message& message, const Caller& caller, co
         return verdict_;
     }
     if (message.method == "tools/call") {
-        Caller asking = caller;
-        asking.arguments = message.arguments;
-        policy_->judge_tool(message.name, asking, realtime_ns(), counters_, verdict_);
+        policy_->judge_tool({message.name, message.arguments}, caller, realtime_ns(), counters_, verdict_);
     } else {
         verdict_ = policy_->judge_method(message.method);
     }
@@ -37,7 +35,8 @@ void CallJudge::append_denial(std::string& out, const Message& request, const Ve
     denial.rule = verdict.rule;
     denial.tool = request.name;
     denial.retry_after_ms = verdict.retry_after_ms;
-    if (request.method == "tools/call" && policy_->deny_as() == DenyAs::result) {
+    const bool as_result = policy_->deny_as() == DenyAs::result && verdict.code != kCodeApproval;
+    if (request.method == "tools/call" && as_result) {
         append_denied_result(out, request.id_token, denial, modern);
     } else {
         append_denied_error(out, request.id_token, denial);
@@ -65,6 +64,11 @@ void CallJudge::match(const Message& response, const PendingRequest& request, Me
 
 void CallJudge::settle(const PendingRequest& request, CallEnd end) {
     counters_.settle(request.charged, request.shares_id ? CallEnd::done : end);
+}
+
+void CallJudge::remember_annotations(std::string_view response, ToolAnnotations& annotations) const {
+    if (!policy_->asks_for_annotations()) return;
+    read_tool_annotations(response, [&](std::string_view tool, std::string_view json) { annotations.remember(tool, json); });
 }
 
 bool CallJudge::append_filtered(std::string_view response, std::string& out) const {

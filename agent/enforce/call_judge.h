@@ -43,6 +43,8 @@ class CallJudge {
     void settle(const PendingRequest& request, CallEnd end);
     // Of a call that was judged and then not forwarded.
     void give_back(std::span<const CounterUse> charged) { counters_.roll_back(charged); }
+    // What a list of tools says of each, where a condition of the policy asks for it. `response` may be no list.
+    void remember_annotations(std::string_view response, ToolAnnotations& annotations) const;
     // Appends a list without its hidden tools; false where nothing is to be hidden in it, and then nothing is appended.
     bool append_filtered(std::string_view response, std::string& out) const;
 

@@ -10,7 +10,8 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       audit_(audit),
       to_server_(to_server),
       to_client_(to_client),
-      caller_{options_.grant, options_.session_id, options_.policy->name()},
+      caller_{options_.grant, options_.session_id, options_.policy->name(), &options_.server, &options_.peer, {}, {},
+              &annotations_},
       judge_(options_.policy, counters),
       enforcing_(judge_.enforcing()),
       opening_(options_.start, options_.certain, options_.frame_bytes_max),
@@ -65,6 +66,7 @@ void Gate::client_line(std::string_view line) {
 
 void Gate::client_message(std::string_view line, const Message& message) {
     if (message.has_meta_protocol_version) modern_ = true;
+    if (message.has_client_info) remember_client(message);
     int64_t start = mark_ns_;
     const Verdict& verdict = judge_.judge(message, caller_, pending_);
     mark_ns_ = monotonic_ns();
@@ -77,6 +79,15 @@ void Gate::client_message(std::string_view line, const Message& message) {
     }
     Decision decision = CallJudge::decision_of_forwarded(message, verdict);
     forward(line, message, verdict, write_record(message, line.size(), decision, asked ? &verdict : nullptr));
+}
+
+// In revision 2026-07-28 each message says it anew.
+void Gate::remember_client(const Message& message) {
+    if (message.method != "initialize" && !message.has_meta_protocol_version) return;
+    client_name_ = message.client_name.substr(0, kNameBytesMax);
+    client_version_ = message.client_version.substr(0, kNameBytesMax);
+    caller_.client_name = client_name_;
+    caller_.client_version = client_version_;
 }
 
 void Gate::deny(const Message& message, const Verdict& verdict) {

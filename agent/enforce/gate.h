@@ -27,6 +27,8 @@ struct GateOptions {
     std::shared_ptr<const Policy> policy;
     std::shared_ptr<const AuditSession> audit_session;
     std::string grant, session_id;
+    ServerIdentity server;  // what conditions ask about it, and about the client
+    PeerIdentity peer;
     Opening::Start start = Opening::Start::fresh;
     bool certain = true;
     size_t frame_bytes_max = kFrameBytesDefault;
@@ -73,6 +75,7 @@ class Gate {
     void client_line(std::string_view line);
     void client_oversize(std::string_view head);
     void client_message(std::string_view line, const Message& message);
+    void remember_client(const Message& message);
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
     void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
@@ -91,6 +94,8 @@ class Gate {
     Outbox& to_server_;
     Outbox& to_client_;
     Caller caller_;
+    std::string client_name_, client_version_;  // as the client's initialize said
+    ToolAnnotations annotations_;
     CallJudge judge_;
     bool enforcing_;
     Opening opening_;

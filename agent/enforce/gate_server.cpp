@@ -85,6 +85,7 @@ void Gate::server_line(std::string_view line) {
     audit_.message(options_.audit_session, record);
     // A response to an unknown id may answer what was asked before the take-over.
     bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
+    if (may_be_list) judge_.remember_annotations(line, annotations_);
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
 }

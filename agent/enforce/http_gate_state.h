@@ -76,6 +76,7 @@ struct HttpGate::State {
     void judge_body(std::string_view text);
     const Message& message_of(size_t i);
     bool judge_message(const Message& message, size_t i);
+    Caller caller_of(const Message& message) const;
     void choose_session(const Message& first);
     void set_session(HttpSessions::Pointer session);
     void forward_messages(std::string_view text);

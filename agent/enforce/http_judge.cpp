@@ -58,12 +58,22 @@ bool HttpGate::State::judge_message(const Message& message, size_t i) {
     if (outcome.is_malformed) return true;
     outcome.disagreement = body.is_array ? field_disagreement_of_array(fields) : field_disagreement(fields, message);
     if (!outcome.disagreement.empty()) return true;
-    const Caller caller{facts->grant, exchange.session->id, options.policy->name()};
-    outcome.verdict = judge.judge(message, caller, exchange.session->pending);
+    outcome.verdict = judge.judge(message, caller_of(message), exchange.session->pending);
     // A reason lasts until the next message is judged.
     outcome.reason = outcome.verdict.reason;
     outcome.verdict.reason = outcome.reason;
     return outcome.verdict.action == Action::deny;
+}
+
+// Valid as long as the message.
+Caller HttpGate::State::caller_of(const Message& message) const {
+    const HttpSession& session = *exchange.session;
+    Caller caller{facts->grant, session.id, options.policy->name(), &facts->server, &facts->peer};
+    const bool says_client = message.has_client_info && message.has_meta_protocol_version;
+    caller.client_name = says_client ? message.client_name : session.client_name;
+    caller.client_version = says_client ? message.client_version : session.client_version;
+    caller.annotations = &session.annotations;
+    return caller;
 }
 
 void HttpGate::State::choose_session(const Message& first) {
@@ -72,6 +82,7 @@ void HttpGate::State::choose_session(const Message& first) {
     if (!session && header.one()) session = sessions.find_by_header(*facts, header.value);
     if (!session && first.method == "initialize" && header.none()) {
         session = sessions.open(facts, options.policy, first.client_name);
+        session->client_version = first.client_version.substr(0, kNameBytesMax);
         exchange.opens_session = true;
     }
     if (!session) {

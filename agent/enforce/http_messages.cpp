@@ -95,6 +95,7 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
     audit.message(audit_session_of(exchange.session.get()), record);
     // A response to an unknown id may answer what was asked before we were there.
     const bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
+    if (may_be_list) judge.remember_annotations(json, exchange.session->annotations);
     if (!may_be_list || !judge.append_filtered(json, changed)) return false;
     count([](FrameCounts& books) { ++books.lists_filtered; });
     return true;

@@ -35,7 +35,8 @@ struct HttpSession {
     HttpSessionKind kind = HttpSessionKind::unnamed;
     std::shared_ptr<const HttpFacts> facts;  // of the connection that opened it
     std::shared_ptr<const Policy> policy;
-    std::string client_name;  // clientInfo, as the client says
+    std::string client_name, client_version;  // clientInfo, as the client says
+    ToolAnnotations annotations;              // of the server's lists
     std::string path;         // where its requests go. header: only there may the server end it
     int64_t opened_ns = 0;    // realtime
     int64_t used_ns = 0;      // monotonic

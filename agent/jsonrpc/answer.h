@@ -15,6 +15,8 @@ namespace callgate {
 // Outside -32768..-32000, as the specification asks of implementation codes.
 inline constexpr int kCodeDenied = -31403;
 inline constexpr int kCodeOverLimit = -31429;
+// What the policy language gives for a call that a human must approve.
+inline constexpr int kCodeApproval = -32003;
 
 struct Denial {
     int code = kCodeDenied;

@@ -10,6 +10,7 @@ struct Tool {
     const char* end;
     std::string name;  // decoded; empty where there is none
     bool hidden = false;
+    std::string_view annotations = {};  // where they are an object
 };
 
 // Finds the elements of result.tools and the value of result.cacheScope.
@@ -27,6 +28,7 @@ class ListReader {
             if (!object) all_objects_ = false;
             tools_.push_back({at, at, {}});
         }
+        if (depth_ == 5 && in_tools_ && object && key_ == "annotations") annotations_begin_ = at;
         key_.clear();
     }
     void key(const StringToken& token) {
@@ -47,6 +49,10 @@ class ListReader {
     }
     void close(bool /*object*/, const char* end) {
         if (depth_ == 4 && in_tools_) tools_.back().end = end;
+        if (depth_ == 5 && annotations_begin_ != nullptr) {
+            tools_.back().annotations = {annotations_begin_, static_cast<size_t>(end - annotations_begin_)};
+            annotations_begin_ = nullptr;
+        }
         if (depth_ == 3) in_tools_ = false;
         if (depth_ == 2) in_result_ = false;
         --depth_;
@@ -63,6 +69,7 @@ class ListReader {
     std::string key_;
     std::string_view scope_;
     const char* list_begin_ = nullptr;
+    const char* annotations_begin_ = nullptr;
     int depth_ = 0;
     bool in_result_ = false, in_tools_ = false, has_tools_ = false, all_objects_ = true;
 };
@@ -113,6 +120,13 @@ ToolsListFilter filter_tools_list(std::string_view line,
     append_kept(out, reader.list_begin(), tools);
     append_with_scope(out, tools.back().end, line.data() + line.size(), reader.public_scope());
     return filter;
+}
+
+void read_tool_annotations(std::string_view line, const std::function<void(std::string_view, std::string_view)>& each) {
+    Scanner scanner(line, JsonText::document);
+    ListReader reader;
+    if (Walk(scanner, reader).value(scanner.space(scanner.begin())) == nullptr || !reader.is_tools_list()) return;
+    for (const Tool& tool : reader.tools()) each(tool.name, tool.annotations);
 }
 
 }  // namespace callgate

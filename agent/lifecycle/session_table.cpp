@@ -55,6 +55,8 @@ void SessionTable::add(TakenServer taken) {
     options.audit_session = entry.audit_session;
     options.grant = default_grant(entry.client);
     options.session_id = entry.id;
+    options.server = entry.server;
+    options.peer = entry.client;
     options.start = taken.start;
     options.certain = taken.certain;
     options.frame_bytes_max = config_.frame_bytes_max;

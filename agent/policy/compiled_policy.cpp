@@ -2,11 +2,16 @@
 
 #include "policy/glob.h"
 #include "policy/known_keys.h"
+#include "policy/nearest_key.h"
 
 namespace callgate {
 
 std::string_view ToolEntry::pattern() const {
     return std::string_view(key).substr(kGlobPrefix.size());
+}
+
+std::string ToolEntry::subject() const {
+    return "Tool " + in_quotes(key);
 }
 
 const ToolEntry* CompiledPolicy::find_exact(std::string_view tool) const {

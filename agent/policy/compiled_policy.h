@@ -4,6 +4,7 @@
 // Every rule name and almost every sentence is made at loading, so that judging makes no strings.
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "policy/limit.h"
 #include "policy/policy.h"
+#include "policy/rule_set.h"
 
 namespace callgate {
 
@@ -26,9 +28,12 @@ struct ToolEntry {
     bool hidden = false;  // by its exact name
     bool listed = false;  // under "tools"; an entry that is only hidden is not
     std::optional<FixedDenial> denial;
+    std::optional<FixedDenial> approval;  // by a human, whatever the call says
+    std::unique_ptr<const RuleSet> rules;  // null where no condition looks at the call
     std::vector<Limit> limits;
 
     std::string_view pattern() const;  // of an entry under "glob:"
+    std::string subject() const;       // `Tool "x"`: begins a sentence
 };
 
 struct CompiledPolicy {
@@ -43,6 +48,7 @@ struct CompiledPolicy {
     OnBlind on_blind = OnBlind::allow;
     DenyAs deny_as = DenyAs::result;
     bool default_allow = false;
+    bool asks_for_annotations = false;
 
     bool hide_all = false;
     bool hides_any = false;

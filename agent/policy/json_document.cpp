@@ -96,6 +96,9 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
             skip_string();
         } else {
             cursor_ = std::min(text_.find_first_of(" \t\r\n,:]}", cursor_), text_.size());
+            if (kind == JsonValue::Kind::integer || kind == JsonValue::Kind::number) {
+                value.string = text_.substr(value.offset, cursor_ - value.offset);
+            }
         }
         return count(value.offset) && add(std::move(value));
     }

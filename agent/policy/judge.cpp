@@ -1,4 +1,4 @@
-// Judging one message: hidden, then denied, then limits (reserved all or nothing), then allowed.
+// Judging one message: hidden, then denied, then to be approved, then limits (reserved all or nothing), then allowed.
 #include <algorithm>
 #include <array>
 
@@ -46,22 +46,41 @@ std::string_view sentence(std::string_view noun, std::string_view name, std::str
     return {reason_buffer.data(), out};
 }
 
+// True where the rules of the tool, its limits apart, deny the call.
+bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, Verdict& verdict) {
+    if (entry.denial) {
+        verdict.deny(kCodeDenied, entry.denial->rule, entry.denial->reason);
+        return true;
+    }
+    if (entry.rules) {
+        const RuleSet::Finding found = entry.rules->first_denial(call, caller);
+        if (found.rule != nullptr) {
+            const bool approvable = found.rule->kind == RuleKind::require_approval;
+            verdict.deny(approvable ? kCodeApproval : kCodeDenied, found.name, found.rule->reason);
+            return true;
+        }
+    }
+    if (entry.approval) verdict.deny(kCodeApproval, entry.approval->rule, entry.approval->reason);
+    return entry.approval.has_value();
+}
+
 constexpr std::string_view kNotAllowed = " is not allowed by the policy.";
 constexpr std::string_view kNotAvailable = " is not available under the policy.";
 
 }  // namespace
 
-Verdict Policy::judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns,
+Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns,
                            CounterTable& counters) const {
     Verdict verdict;
-    judge_tool(tool, caller, now_ns, counters, verdict);
+    judge_tool(call, caller, now_ns, counters, verdict);
     return verdict;
 }
 
-void Policy::judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns, CounterTable& counters,
+void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
                         Verdict& verdict) const {
     verdict.reset();
 
+    const std::string_view tool = call.name;
     const CompiledPolicy& policy = *compiled_;
     if (policy.blanket) return verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
     const ToolEntry* exact = policy.find_exact(tool);
@@ -72,11 +91,12 @@ void Policy::judge_tool(std::string_view tool, const Caller& caller, int64_t now
     if (!entry && !policy.default_allow) {
         return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Tool", tool, kNotAllowed));
     }
-    if (entry && entry->denial) return verdict.deny(kCodeDenied, entry->denial->rule, entry->denial->reason);
+    if (entry && entry_denies(*entry, call, caller, verdict)) return;
     static const std::vector<Limit> kNone;
     const std::vector<Limit>& own = entry ? entry->limits : kNone;
     if (own.empty() && policy.all_limits.empty()) return;
-    judge_limits(own, policy.all_limits, entry ? std::string_view(entry->key) : std::string_view(), caller, now_ns, counters, verdict);
+    const std::string_view key = entry ? std::string_view(entry->key) : std::string_view();
+    judge_limits(own, policy.all_limits, {key, call.arguments, caller}, now_ns, counters, verdict);
 }
 
 Verdict Policy::judge_method(std::string_view method) const {

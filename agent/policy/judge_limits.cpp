@@ -18,20 +18,14 @@ struct Scratch {
 };
 thread_local Scratch scratch;
 
-// A call as its limits see it.
-struct Call {
-    std::string_view tool;
-    const Caller& caller;
-};
-
-std::pair<char, std::string_view> scope_value(Scope scope, const Call& call) {
+std::pair<char, std::string_view> scope_value(Scope scope, const LimitedCall& call) {
     switch (scope) {
         case Scope::grant:
             return {'g', call.caller.grant};
         case Scope::session:
             return {'s', call.caller.session};
         case Scope::tool:
-            return {'t', call.tool};
+            return {'t', call.entry};
         case Scope::server:
         case Scope::host:
             return {'*', {}};
@@ -40,16 +34,16 @@ std::pair<char, std::string_view> scope_value(Scope scope, const Call& call) {
 }
 
 // What stands before the scope: on the host's counters, no server.
-std::string_view owner(const Limit& limit, const Call& call) {
+std::string_view owner(const Limit& limit, const LimitedCall& call) {
     return limit.scope == Scope::host ? std::string_view() : call.caller.server;
 }
 
-size_t key_length(const Limit& limit, const Call& call) {
+size_t key_length(const Limit& limit, const LimitedCall& call) {
     return owner(limit, call).size() + scope_value(limit.scope, call).second.size() + limit.key_suffix.size() + 3;
 }
 
 // keys must have room: the demands hold views into it.
-std::string_view make_key(const Limit& limit, const Call& call) {
+std::string_view make_key(const Limit& limit, const LimitedCall& call) {
     std::string& keys = scratch.keys;
     const size_t start = keys.size();
     const auto [letter, value] = scope_value(limit.scope, call);
@@ -63,7 +57,7 @@ std::string_view make_key(const Limit& limit, const Call& call) {
 }
 
 // False where the call's amount cannot be summed; `verdict` says why.
-bool add_demand(const Limit& limit, const Call& call, Verdict& verdict) {
+bool add_demand(const Limit& limit, const LimitedCall& call, Verdict& verdict) {
     CounterDemand demand{.key = make_key(limit, call),
                          .counter = limit.counter,
                          .window_s = limit.window_s,
@@ -72,7 +66,7 @@ bool add_demand(const Limit& limit, const Call& call, Verdict& verdict) {
                          .kind = limit.kind,
                          .keeps_failed = limit.count_failed};
     if (limit.sums()) {
-        const Amount amount = read_amount(call.caller.arguments, limit.amount_path);
+        const Amount amount = read_amount(call.arguments, limit.amount_path);
         if (amount.problem != AmountProblem::none) {
             scratch.reason.assign(limit.amount_reason).append(phrase(amount.problem)).append(".");
             verdict.deny(kCodeDenied, limit.rule, scratch.reason);
@@ -88,9 +82,8 @@ bool add_demand(const Limit& limit, const Call& call, Verdict& verdict) {
 
 }  // namespace
 
-void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, std::string_view tool,
-                  const Caller& caller, int64_t now_ns, CounterTable& counters, Verdict& verdict) {
-    const Call call{tool, caller};
+void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const LimitedCall& call,
+                  int64_t now_ns, CounterTable& counters, Verdict& verdict) {
     size_t length = 0;
     for (const Limit& limit : own) length += key_length(limit, call);
     for (const Limit& limit : all) length += key_length(limit, call);

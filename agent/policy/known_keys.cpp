@@ -18,17 +18,17 @@ constexpr std::array<Word, 2> kServerLater = {"image", "unit"};
 
 constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
 
-constexpr std::array<Word, 7> kToolKeys = {"limits", "require",    "deny_if",  "action",
-                                           "reason", "rate_limit", kCommentKey};
-constexpr std::array<Word, 6> kToolLater = {"rules",   "pin",         "aliases", "require_approval",
-                                            "hold_ms", "count_failed"};
+constexpr std::array<Word, 8> kToolKeys = {"limits", "require",    "deny_if",          "action",
+                                           "reason", "rate_limit", "require_approval", kCommentKey};
+constexpr std::array<Word, 5> kToolLater = {"rules", "pin", "aliases", "hold_ms", "count_failed"};
 
 constexpr std::array<Word, 11> kLimitKeys = {"counter",        "window",       "max",       "scope",
                                              "sliding",        "increment",    "increment_from",
                                              "count_failed",   "on_exceed",    "max_delay_ms",
                                              "max_in_flight"};
 
-constexpr std::array<Word, 2> kConditionKeys = {"conditions", "on_deny"};
+constexpr std::array<Word, 2> kConditionRuleKeys = {"conditions", "on_deny"};
+constexpr std::array<Word, 3> kConditionKeys = {"path", "op", "value"};
 constexpr std::array<Word, 2> kRateLimitKeys = {"max", "window"};
 
 }  // namespace
@@ -39,14 +39,15 @@ const KnownKeys kServer{"server", kServerKeys, kServerLater};
 const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
 const KnownKeys kTool{"tool", kToolKeys, kToolLater};
 const KnownKeys kLimit{"limit", kLimitKeys, {}};
-const KnownKeys kCondition{"condition_rule", kConditionKeys, {}};
+const KnownKeys kConditionRule{"condition_rule", kConditionRuleKeys, {}};
+const KnownKeys kCondition{"condition", kConditionKeys, {}};
 const KnownKeys kRateLimit{"rate_limit", kRateLimitKeys, {}};
 }  // namespace known
 
 std::span<const KnownKeys* const> all_known_keys() {
-    static constexpr std::array<const KnownKeys*, 7> kAll = {
-        &known::kPolicy, &known::kServer,    &known::kAllTools, &known::kTool,
-        &known::kLimit,  &known::kCondition, &known::kRateLimit};
+    static constexpr std::array<const KnownKeys*, 8> kAll = {
+        &known::kPolicy, &known::kServer,        &known::kAllTools,  &known::kTool,
+        &known::kLimit,  &known::kConditionRule, &known::kCondition, &known::kRateLimit};
     return kAll;
 }
 

@@ -14,7 +14,7 @@ struct KnownKeys {
 };
 
 namespace known {
-extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kLimit, kCondition, kRateLimit;
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kLimit, kConditionRule, kCondition, kRateLimit;
 }
 std::span<const KnownKeys* const> all_known_keys();
 

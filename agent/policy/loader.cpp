@@ -117,7 +117,7 @@ void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& 
 }
 
 void load_tools(const JsonValue& object, const std::string& path, CompiledPolicy& policy,
-                ProblemList& problems) {
+                LoadBudget& budget, ProblemList& problems) {
     for (size_t i = 0; i < object.items.size(); ++i) {
         const JsonKey& key = object.keys[i];
         const std::string tool_path = join_pointer(path, key.name);
@@ -125,7 +125,8 @@ void load_tools(const JsonValue& object, const std::string& path, CompiledPolicy
         ToolEntry entry;
         entry.key = key.name;
         const bool named = check_tool_name(key.name, key.offset, tool_path, problems);
-        load_tool(object.items[i], tool_path, entry, problems);
+        load_tool(object.items[i], tool_path, entry, budget, problems);
+        policy.asks_for_annotations |= entry.rules && !entry.rules->annotations.empty();
         if (!named) continue;
         entry.listed = true;
         if (is_pattern(key.name)) {
@@ -148,6 +149,7 @@ void load_tools(const JsonValue& object, const std::string& path, CompiledPolicy
 void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& problems) {
     if (!expect(Kind::object, root, "", problems)) return;
     const ObjectReader reader(root, "", known::kPolicy, problems);
+    LoadBudget budget;
     load_version(reader);
     reader.require("default");
     policy.default_allow = reader.choice("default", kDefaults).value_or(false);
@@ -171,7 +173,7 @@ void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& p
         }
     }
     if (const JsonValue* tools = reader.member("tools", Kind::object)) {
-        load_tools(*tools, reader.path_of("tools"), policy, problems);
+        load_tools(*tools, reader.path_of("tools"), policy, budget, problems);
     }
 }
 

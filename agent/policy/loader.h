@@ -1,6 +1,7 @@
 // The loader: checks the tree of a policy file, key by key, and compiles it.
 #pragma once
 #include "policy/compiled_policy.h"
+#include "policy/condition_loader.h"
 #include "policy/json_document.h"
 #include "policy/problem_list.h"
 
@@ -10,6 +11,7 @@ namespace callgate {
 void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& problems);
 
 // One member of "tools"; `path` is its JSON Pointer. entry.key is set by the caller.
-void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, ProblemList& problems);
+void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget,
+               ProblemList& problems);
 
 }  // namespace callgate

@@ -95,6 +95,10 @@ bool Policy::hides_any() const {
     return compiled_->hides_any;
 }
 
+bool Policy::asks_for_annotations() const {
+    return compiled_->asks_for_annotations;
+}
+
 bool Policy::is_hidden(std::string_view tool) const {
     return compiled_->is_hidden(tool, compiled_->find_exact(tool));
 }

@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "policy/call.h"
+#include "policy/caller.h"
 #include "policy/counters.h"
 #include "policy/verdict.h"
-#include "session/identity.h"
 
 namespace callgate {
 
@@ -48,13 +49,6 @@ std::string_view mode_name(Mode mode);  // as in a policy file
 enum class OnBlind : uint8_t { allow, kill };
 enum class DenyAs : uint8_t { result, error };
 
-struct Caller {
-    std::string_view grant;    // key of the caller's grant: "uid:1000 exe:/usr/bin/node"
-    std::string_view session;  // session id
-    std::string_view server;   // key of the server: its policy's name
-    std::string_view arguments = {};  // of the call: raw bytes of params.arguments
-};
-
 class Policy {
   public:
     // `name` is the file name without .json; `problems` receives everything wrong, and then nothing is returned.
@@ -76,10 +70,13 @@ class Policy {
     bool hides_any() const;
     bool is_hidden(std::string_view tool) const;
 
+    // A condition asks for the annotations of tools: remember them.
+    bool asks_for_annotations() const;
+
     // Judges one tools/call and, where allowed, charges its counters. `now_ns`: realtime clock.
-    Verdict judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns, CounterTable& counters) const;
+    Verdict judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters) const;
     // The same into `verdict`, whose memory is used again: allocates nothing once the counters of a caller exist.
-    void judge_tool(std::string_view tool, const Caller& caller, int64_t now_ns, CounterTable& counters,
+    void judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
                     Verdict& verdict) const;
     // Any other request or notification: unknown methods of the tools/ family are denied under default deny.
     Verdict judge_method(std::string_view method) const;

@@ -27,7 +27,7 @@ struct CounterUse {
 
 struct Verdict {
     Action action = Action::allow;
-    int code = 0;                  // kCodeDenied, kCodeOverLimit; 0 where allowed
+    int code = 0;                  // kCodeDenied, kCodeOverLimit, kCodeApproval; 0 where allowed
     std::string_view rule;         // "/tools/x/limits/c", "(hidden)", "(default deny)"; empty where allowed
     std::string_view reason;       // human text; lives as long as the policy or until this thread judges again
     std::optional<int64_t> retry_after_ms;

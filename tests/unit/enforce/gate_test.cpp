@@ -289,6 +289,53 @@ TEST_F(GateTest, HandBackPassesWhatWasHeld) {
     EXPECT_EQ(text(to_client_), "{\"other");
 }
 
+TEST_F(GateTest, ConditionsAskForTheClientAndItsProcess) {
+    GateOptions options = world_.options(R"({"version":"1","default":"deny","tools":{
+        "a":{"require":[{"conditions":[{"path":"client.name","op":"eq","value":"good"},{"path":"peer.uid","op":"eq","value":7}]}]}}})");
+    options.peer.process.pid = 1;
+    options.peer.process.uid = 7;
+    use(std::move(options));
+    const std::string call = call_line("1", "a");
+    EXPECT_EQ(client(call), "");
+    const auto initialize = [](const std::string& name) {
+        return R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":")" +
+               name + "\",\"version\":\"1\"}}}\n";
+    };
+    EXPECT_NE(client(initialize("bad")), "");
+    EXPECT_EQ(client(call), "");
+    EXPECT_NE(client(initialize("good")), "");
+    EXPECT_EQ(client(call), call);
+    const std::string modern = R"({"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a","_meta":{
+        "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bad","version":"1"}}}})";
+    std::string line = modern;
+    std::erase(line, '\n');
+    EXPECT_EQ(client(line + "\n"), "");
+}
+
+TEST_F(GateTest, ConditionsAskForWhatTheServerSaidOfItsTools) {
+    use(R"({"version":"1","default":"allow","tools":{
+        "glob:*":{"require":[{"conditions":[{"path":"annotations.readOnlyHint","op":"eq","value":true}]}]}}})");
+    EXPECT_EQ(client(call_line("1", "a")), "");
+    server(result_line("9", R"({"tools":[{"name":"a","annotations":{"title":"A","readOnlyHint":true}},
+        {"name":"b","x":{"annotations":{"readOnlyHint":true}}},{"name":"c","annotations":{"readOnlyHint":false}}]})"));
+    EXPECT_EQ(client(call_line("1", "a")), "");  // the list was two lines, which is no message
+    server(result_line("9", R"({"tools":[{"name":"a","annotations":{"title":"A","readOnlyHint":true}},)"
+                            R"({"name":"b","x":{"annotations":{"readOnlyHint":true}}},{"name":"c","annotations":{"readOnlyHint":false}}]})"));
+    EXPECT_NE(client(call_line("1", "a")), "");
+    EXPECT_EQ(client(call_line("2", "b")), "");
+    EXPECT_EQ(client(call_line("3", "c")), "");
+    server(result_line("10", R"({"tools":[{"name":"a"}]})"));
+    EXPECT_EQ(client(call_line("4", "a")), "");
+}
+
+// Whatever deny_as says: a client that can ask its human looks for the code.
+TEST_F(GateTest, WhatAHumanMustApproveIsAnsweredWithAnError) {
+    use(R"({"version":"1","default":"deny","deny_as":"result","tools":{"a":{"action":"require_approval"}}})");
+    const std::string line = answer(call_line("7", "a"));
+    EXPECT_THAT(line, StartsWith(R"({"jsonrpc":"2.0","id":7,"error":{"code":-32003,)"));
+    EXPECT_THAT(line, HasSubstr("needs the approval of a human"));
+}
+
 TEST_F(GateTest, ChunksDoNotMatter) {
     const std::string stream = call_line("1", "ok") + "\n" + call_line("2", "bad") + "{x\n" + call_line("3", "ok");
     std::string whole;

@@ -32,17 +32,23 @@ TEST(JudgeMemory, SteadyStateAllocatesNothing) {
     const auto policy = Policy::load(R"({"version":"1","default":"deny","hide":["hidden"],
         "all_tools":{"limits":[{"counter":"all","window":"day","max":1000}]},
         "tools":{"limited":{"limits":[{"counter":"a","window":"minute","max":9},{"counter":"b","window":"hour","max":99}]},
-                 "denied":{"action":"deny"},"plain":{},"glob:read_*":{"rate_limit":{"max":5,"window":60}}}})",
+                 "denied":{"action":"deny"},
+                 "asked":{"deny_if":[{"conditions":[{"path":"args.list.*.a","op":"gt","value":1.5},
+                                                    {"path":"args.text","op":"contains","value":"never in it"}]}],
+                          "require":[{"conditions":[{"path":"args.text","op":"regex","value":"^[a-z, \u00e9]+$"},
+                                                    {"path":"args.e","op":"exists","value":false},
+                                                    {"path":"peer.uid","op":"eq","value":0}]}]},"plain":{},"glob:read_*":{"rate_limit":{"max":5,"window":60}}}})",
                                      "p.json", problems);
     ASSERT_TRUE(policy);
     const Caller caller{"uid:1000 exe:/usr/bin/some-quite-long-name-of-a-program",
                         "01JABCDEFGHJKMNPQRSTVWXYZ0", "p"};
-    const std::string tools[] = {"limited", "denied",    "hidden",
+    const std::string tools[] = {"limited", "asked", "denied",    "hidden",
                                  "plain",   "read_file", "a_name_that_is_not_in_the_policy"};
+    const std::string_view arguments = R"({"list":[{"a":1},{"a":2.5e0},[]],"text":"some longer text, \u00e9 in it, is here"})";
     CounterTable counters;
     Verdict verdict;
     const auto judge_all = [&](int64_t now_ns) {
-        for (const std::string& tool : tools) policy->judge_tool(tool, caller, now_ns, counters, verdict);
+        for (const std::string& tool : tools) policy->judge_tool({tool, arguments}, caller, now_ns, counters, verdict);
     };
     judge_all(0);
     const unsigned long before = allocations;

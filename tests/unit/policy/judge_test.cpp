@@ -21,7 +21,7 @@ class Judge : public ::testing::Test {
   protected:
     void use(std::string_view text) { policy_ = load(text); }
     Verdict judge(std::string_view tool, int64_t now_ns = kMidnight) {
-        return policy_->judge_tool(tool, caller_, now_ns, counters_);
+        return policy_->judge_tool({tool}, caller_, now_ns, counters_);
     }
     // "allow", or the rule.
     std::string rule(std::string_view tool, int64_t now_ns = kMidnight) {
@@ -222,7 +222,7 @@ TEST_F(Judge, WindowsOfTwoRevisionsCountApart) {
     const auto newer = load(
         R"({"version":"1","default":"deny","tools":{"a":{"limits":[{"counter":"c","window":"day","max":9}]}}})");
     EXPECT_EQ(rule("a"), "allow");
-    EXPECT_EQ(newer->judge_tool("a", caller_, kMidnight, counters_).action, Action::allow);
+    EXPECT_EQ(newer->judge_tool({"a"}, caller_, kMidnight, counters_).action, Action::allow);
     EXPECT_EQ(rule("a"), "/tools/a/limits/c");
 }
 
@@ -241,11 +241,11 @@ TEST_F(Judge, I6FullTableDenies) {
 TEST_F(Judge, AVerdictThatIsUsedAgainIsMadeAnew) {
     use(R"({"version":"1","default":"deny","tools":{"a":{"limits":[{"counter":"c","window":"day","max":1}]},"b":{}}})");
     Verdict verdict;
-    policy_->judge_tool("a", caller_, kMidnight, counters_, verdict);
+    policy_->judge_tool({"a"}, caller_, kMidnight, counters_, verdict);
     EXPECT_EQ(verdict.charged.size(), 1u);
-    policy_->judge_tool("a", caller_, kMidnight, counters_, verdict);
+    policy_->judge_tool({"a"}, caller_, kMidnight, counters_, verdict);
     EXPECT_EQ(verdict.action, Action::deny);
-    policy_->judge_tool("b", caller_, kMidnight, counters_, verdict);
+    policy_->judge_tool({"b"}, caller_, kMidnight, counters_, verdict);
     EXPECT_EQ(verdict.action, Action::allow);
     EXPECT_TRUE(verdict.rule.empty() && verdict.reason.empty() && verdict.charged.empty());
     EXPECT_FALSE(verdict.retry_after_ms);

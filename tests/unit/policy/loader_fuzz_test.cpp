@@ -48,7 +48,7 @@ class LoaderFuzz : public ::testing::Test {
         if (policy) {
             CounterTable counters;
             for (const char* tool : {"x", "y1", "session_end", ""}) {
-                static_cast<void>(policy->judge_tool(tool, {"g", "s", "v"}, 0, counters));
+                static_cast<void>(policy->judge_tool({tool}, {"g", "s", "v"}, 0, counters));
             }
         }
     }

@@ -59,7 +59,8 @@ TEST(Loader, EveryKey) {
         "tools": {
             "$comment": "c",
             "x": {"$comment": "c", "limits": [{"counter": "c", "window": "day", "max": 1, "scope": "session"}],
-                  "require": [{"conditions": []}], "deny_if": [{"conditions": [], "on_deny": "no"}],
+                  "require": [{"conditions": [{"path": "args.a", "op": "lt", "value": 1e2}]}],
+                  "deny_if": [{"conditions": [], "on_deny": "no"}], "require_approval": [],
                   "action": "deny", "reason": "r", "rate_limit": {"max": 1, "window": "hour"}},
             "glob:y[0-9]*": {}
         }})",
@@ -143,13 +144,77 @@ TEST(Loader, TheRestOfTheLanguageIsRefusedByName) {
         EXPECT_THAT(problem_with("\"server\":{\"" + std::string(key) + "\":\"v\"}"), HasSubstr(later));
     }
     EXPECT_EQ(problem_with_tool(R"({"rules":[]})"), "/tools/x/rules: \"rules\" " + later);
-    EXPECT_THAT(problem_with_tool(R"({"action":"require_approval"})"),
-                HasSubstr("/tools/x/action: \"require_approval\" is not supported by this version"));
-    EXPECT_THAT(problem_with_tool(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"gt","value":1}]}]})"),
-                HasSubstr("/tools/x/deny_if/0/conditions: conditions are not supported by this version"));
-    EXPECT_THAT(problem_with_tool(R"({"require":[{"conditions":[1]}]})"),
-                HasSubstr("conditions are not supported"));
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1,"scope":"fleet"})"), HasSubstr(later));
+}
+
+// The one problem of a condition.
+std::string problem_with_condition(const std::string& condition) {
+    return problem_with_tool(R"({"deny_if":[{"conditions":[)" + condition + "]}]}");
+}
+std::string problem_with_value(const std::string& op, const std::string& value) {
+    return problem_with_condition(R"({"path":"args.a","op":")" + op + R"(","value":)" + value + "}");
+}
+
+TEST(Loader, ConditionsAreChecked) {
+    const std::string at = "/tools/x/deny_if/0/conditions/0";
+    EXPECT_EQ(problem_with_condition(R"({"op":"eq","value":1})"), at + ": key \"path\" is missing");
+    EXPECT_EQ(problem_with_condition(R"({"path":"args.a","value":1})"), at + ": key \"op\" is missing");
+    EXPECT_EQ(problem_with_condition(R"({"path":"args.a","op":"exists"})"), at + ": key \"value\" is missing");
+    EXPECT_THAT(problem_with_condition("1"), HasSubstr(at + ": expected an object, found an integer"));
+    EXPECT_THAT(problem_with_condition(R"({"path":"args.a","op":"eq","value":1,"valeu":1})"), HasSubstr("did you mean \"value\"?"));
+    EXPECT_THAT(problem_with_condition(R"({"path":"arg.a","op":"eq","value":1})"), HasSubstr(at + "/path: \"arg.a\" begins with none of"));
+    EXPECT_THAT(problem_with_condition(R"({"path":"","op":"eq","value":1})"), HasSubstr(at + "/path: is empty"));
+    EXPECT_THAT(problem_with_condition(R"({"path":"peer.pid","op":"eq","value":1})"), HasSubstr("\"peer.pid\" is not known; expected \"peer.uid\""));
+    EXPECT_THAT(problem_with_value("equals", "1"), HasSubstr(at + "/op: expected \"eq\", \"neq\""));
+    EXPECT_THAT(problem_with_value("not_inn", "[1]"), HasSubstr("did you mean \"not_in\"?"));
+    EXPECT_THAT(problem_with_tool(R"({"require":{}})"), HasSubstr("/tools/x/require: expected an array, found an object"));
+    EXPECT_THAT(problem_with_tool(R"({"require_approval":[{"conditions":1}]})"),
+                HasSubstr("/tools/x/require_approval/0/conditions: expected an array"));
+}
+
+TEST(Loader, ValuesOfConditionsAreChecked) {
+    for (const char* op : {"eq", "neq", "contains"}) {
+        EXPECT_THAT(problem_with_value(op, "[1]"), HasSubstr("/value: expected a string, a number, a boolean or null, found an array"));
+        EXPECT_THAT(problem_with_value(op, "{}"), HasSubstr("found an object"));
+    }
+    for (const char* op : {"in", "not_in"}) {
+        EXPECT_THAT(problem_with_value(op, "1"), HasSubstr("/value: expected an array, found an integer"));
+        EXPECT_THAT(problem_with_value(op, "[]"), HasSubstr("/value: is empty"));
+        EXPECT_THAT(problem_with_value(op, "[1,[2]]"), HasSubstr("/value/1: expected a string"));
+    }
+    for (const char* op : {"lt", "lte", "gt", "gte"}) {
+        EXPECT_THAT(problem_with_value(op, "\"1\""), HasSubstr("/value: expected a number, found a string"));
+    }
+    EXPECT_THAT(problem_with_value("exists", "1"), HasSubstr("/value: expected a boolean, found an integer"));
+    EXPECT_THAT(problem_with_value("regex", "1"), HasSubstr("/value: expected a string, found an integer"));
+    EXPECT_THAT(problem_with_value("regex", "\"a(b\""), HasSubstr("/value: is no regular expression of RE2: missing )"));
+    EXPECT_THAT(problem_with_value("regex", R"("(a)\\1")"), HasSubstr("invalid escape sequence: \\1"));
+    EXPECT_THAT(problem_with_value("regex", R"x("a(?=b)")x"), HasSubstr("(?="));
+}
+
+TEST(Loader, ConditionsAreBounded) {
+    EXPECT_THAT(problem_with_value("regex", "\"((a{100}){100}){100}\""), HasSubstr("is no regular expression of RE2"));
+    EXPECT_THAT(problem_with_value("regex", R"("\\pL{500}")"), HasSubstr("too large"));
+    std::string values, conditions, regexes;
+    for (int i = 0; i < 1025; ++i) {
+        values += (i ? "," : "") + std::to_string(i);
+        conditions += std::string(i ? "," : "") + R"({"path":"args.a","op":"eq","value":1})";
+        if (i < 1001) regexes += std::string(i ? "," : "") + R"({"path":"args.a","op":"regex","value":"a"})";
+    }
+    EXPECT_THAT(problem_with_value("in", "[" + values + "]"), HasSubstr("has more than 1024 values"));
+    EXPECT_THAT(problem_with_condition(conditions), HasSubstr("/conditions/1024: more than 1024 conditions for one tool"));
+    EXPECT_THAT(problem_with_condition(regexes), HasSubstr("/conditions/1000/value: more than 1000 regular expressions"));
+}
+
+TEST(Loader, EveryProblemOfConditionsHasItsPlace) {
+    EXPECT_THAT(problems_of(R"({"version":"1","default":"deny","tools":{"x":{
+  "deny_if": [{"conditions": [
+    {"path": "arg.a", "op": "eq", "value": 1},
+    {"path": "args.a", "op": "regex", "value": "["}]}],
+  "require": [{"conditions": [{"path": "args.a", "op": "lt", "value": true}]}]}}})"),
+                ElementsAre(HasSubstr("dir/policy.json:3:14: /tools/x/deny_if/0/conditions/0/path: "),
+                            HasSubstr("dir/policy.json:4:48: /tools/x/deny_if/0/conditions/1/value: "),
+                            HasSubstr("dir/policy.json:5:71: /tools/x/require/0/conditions/0/value: ")));
 }
 
 TEST(Loader, LimitsAreChecked) {

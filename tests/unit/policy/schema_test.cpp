@@ -43,7 +43,7 @@ TEST_F(Schema, DefinesNoObjectThatTheLoaderDoesNotKnow) {
     std::set<std::string> objects;
     for (const KnownKeys* known : all_known_keys()) objects.emplace(known->object);
     for (const auto& [name, definition] : schema_["$defs"].items()) {
-        if (definition.value("type", "") != "object") continue;
+        if (definition.value("type", json()) != "object") continue;
         EXPECT_EQ(objects.count(name), 1u) << name;
     }
     EXPECT_EQ(schema_["$ref"], "#/$defs/policy");
@@ -58,6 +58,7 @@ TEST_F(Schema, RequiresWhatTheLoaderRequires) {
         {"tool", {{{"reason", "r"}}, "/tools/x"}},
         {"limit", {{{"counter", "c"}, {"window", 1}, {"max", 1}, {"scope", "grant"}}, "/tools/x/limits/0"}},
         {"condition_rule", {{{"conditions", json::array()}, {"on_deny", "d"}}, "/tools/x/deny_if/0"}},
+        {"condition", {{{"path", "args.a"}, {"op", "eq"}, {"value", 1}}, "/tools/x/require/0/conditions/0"}},
         {"rate_limit", {{{"max", 1}, {"window", 1}}, "/tools/x/rate_limit"}},
     };
     ASSERT_EQ(examples.size(), all_known_keys().size());
@@ -70,6 +71,7 @@ TEST_F(Schema, RequiresWhatTheLoaderRequires) {
             for (const auto& key : definition["oneOf"][0]["required"]) required.insert(key);
         const auto loads = [&, &place = example.second](const json& value) {
             json policy = {{"version", "1"}, {"default", "deny"}};
+            if (place.ends_with("/conditions/0")) policy["tools"]["x"]["require"][0]["conditions"] = json::array();
             policy[json::json_pointer(place)] = value;
             std::vector<PolicyProblem> problems;
             return Policy::load(policy.dump(), "f", problems) != nullptr;
@@ -95,6 +97,8 @@ TEST_F(Schema, ListsTheWordsAndBoundsOfTheLoader) {
     EXPECT_EQ(definitions["window"]["anyOf"][1]["maximum"], kWindowSecondsMax);
     EXPECT_EQ(definitions["limit"]["properties"]["scope"]["enum"], words_of(kScopeNames));
     EXPECT_EQ(definitions["count"]["maximum"], kLimitCountMax);
+    EXPECT_EQ(definitions["condition"]["properties"]["op"]["enum"], words_of(kOperators));
+    EXPECT_EQ(definitions["tool"]["properties"]["action"]["enum"], json({"allow", "deny", "require_approval"}));
     for (const char* key : {"default", "mode", "on_blind", "deny_as"}) {
         for (const json& word : definitions["policy"]["properties"][key]["enum"]) {
             json policy = {{"version", "1"}, {"default", "deny"}};

@@ -52,7 +52,7 @@ std::map<std::string, std::string> classes(const Shipped& shipped) {
 int calls_a_minute(const Policy& policy, const std::string& tool, int tries, Verdict& denial) {
     CounterTable counters;
     for (int i = 0; i < tries; ++i) {
-        denial = policy.judge_tool(tool, {"g", "s", policy.name()}, kMidnight, counters);
+        denial = policy.judge_tool({tool}, {"g", "s", policy.name()}, kMidnight, counters);
         if (denial.action == Action::deny) return i;
     }
     return tries;

@@ -216,7 +216,7 @@ TEST_F(Store, ATieDeniesEverything) {
     EXPECT_EQ(match().tie, "a, b");
     ASSERT_TRUE(match().policy);
     EXPECT_EQ(match().policy->mode(), Mode::shadow);
-    const Verdict verdict = match().policy->judge_tool("x", {"g", "s", "v"}, 0, counters);
+    const Verdict verdict = match().policy->judge_tool({"x"}, {"g", "s", "v"}, 0, counters);
     EXPECT_EQ(verdict.action, Action::deny);
     EXPECT_EQ(verdict.code, -31403);
     write_policy("b", R"("command":"*stdio")", R"(,"tools":{"x":{}})");

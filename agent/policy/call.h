@@ -1,0 +1,12 @@
+// Call: what is judged.
+#pragma once
+#include <string_view>
+
+namespace callgate {
+
+struct Call {
+    std::string_view name;            // of the tool
+    std::string_view arguments = {};  // a JSON object of a message that was parsed; "" where there is none, as if it were {}
+};
+
+}  // namespace callgate

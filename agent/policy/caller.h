@@ -1,0 +1,44 @@
+// Caller: who calls whom, as conditions and limits see it; and what the server says of its tools.
+#pragma once
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "policy/condition.h"
+#include "session/identity.h"
+
+namespace callgate {
+
+// The "annotations" of each tool in a server's lists, as it wrote them. Bounded: what is too much is not remembered.
+class ToolAnnotations {
+  public:
+    // `annotations`: JSON; replaces what was known of the tool.
+    void remember(std::string_view tool, std::string_view annotations);
+    std::string_view of(std::string_view tool) const;  // "" where nothing is known
+
+  private:
+    struct Hash {
+        using is_transparent = void;
+        size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    std::unordered_map<std::string, std::string, Hash, std::equal_to<>> tools_;
+};
+
+// Views and pointers live as long as the session; what is not known is null or empty.
+struct Caller {
+    std::string_view grant;    // key of the caller's grant: "uid:1000 exe:/usr/bin/node"
+    std::string_view session;  // session id
+    std::string_view server;   // key of the server: its policy's name
+    const ServerIdentity* server_identity = nullptr;
+    const PeerIdentity* peer = nullptr;  // of no process of this host: pid 0
+    std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
+    const ToolAnnotations* annotations = nullptr;
+};
+
+// Kind absent where it is not known. `digits` holds the text of a number.
+SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits);
+
+// The id of the container that a cgroup belongs to: its last 64 hex digits in a row; "" where there is none.
+std::string_view container_of(std::string_view cgroup);
+
+}  // namespace callgate

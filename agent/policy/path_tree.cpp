@@ -1,0 +1,198 @@
+#include "policy/path_tree.h"
+
+#include <array>
+#include <cstring>
+
+#include "jsonrpc/walk.h"
+#include "policy/decimal.h"
+
+namespace callgate {
+namespace {
+
+// Up to here comparing is quicker than hashing.
+constexpr size_t kComparedNamesMax = 4;
+// Decoded text is short; after a hostile one the memory is given back.
+constexpr size_t kDecodedBytesKept = size_t{64} << 10;
+
+// One per thread: reused by every call, so that walking allocates nothing.
+struct Scratch {
+    std::vector<uint32_t> nodes;
+    std::string text;
+};
+thread_local Scratch scratch;
+
+std::string_view decode(const StringToken& token) {
+    if (!token.escaped()) return token.raw();
+    scratch.text.clear();
+    if (scratch.text.capacity() > kDecodedBytesKept) scratch.text.shrink_to_fit();
+    append_decoded(scratch.text, token.raw());
+    return scratch.text;
+}
+
+// The element that a step names: "0", "17"; not "01".
+int64_t element_index(std::string_view name) {
+    if (name.empty() || name.front() == '-' || (name.size() > 1 && name.front() == '0')) return -1;
+    return plain_integer(name).value_or(-1);
+}
+
+}  // namespace
+
+// Follows a text through the tree: for each open container, the nodes that it is at.
+class PathWalk {
+  public:
+    PathWalk(const PathTree& tree, const std::vector<Condition>& conditions, std::vector<uint8_t>& met)
+        : tree_(tree), conditions_(conditions), met_(met) {
+        scratch.nodes.clear();
+        scratch.nodes.push_back(0);
+    }
+
+    // --- what walk.h calls ---
+    void open(bool object, const char*) {
+        begin_value();
+        run_tests({object ? ValueKind::object : ValueKind::array, {}});
+        levels_[depth_++] = {first_, 0, object};
+        first_ = static_cast<uint32_t>(scratch.nodes.size());
+    }
+    void key(const StringToken& token) {
+        const Level& level = levels_[depth_ - 1];
+        if (level.first == first_) return;
+        const std::string_view name = decode(token);
+        for (uint32_t i = level.first; i < first_; ++i) {
+            const PathTree::Node& node = tree_.nodes_[scratch.nodes[i]];
+            push(tree_.find(node, name));
+            push(node.any);
+        }
+    }
+    void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token) {
+        begin_value();
+        if (scratch.nodes.size() == first_) return;
+        const std::string_view text = kind == ValueKind::string ? std::string_view() : std::string_view(begin, static_cast<size_t>(end - begin));
+        if (has_tests()) run_tests({kind, kind == ValueKind::string ? decode(token) : text});
+        scratch.nodes.resize(first_);
+    }
+    void close(bool, const char*) {
+        first_ = levels_[--depth_].first;
+        scratch.nodes.resize(first_);
+    }
+
+  private:
+    struct Level {
+        uint32_t first;  // of the container's nodes in scratch.nodes; they end where its children's begin
+        int64_t next;    // element
+        bool object;
+    };
+
+    // The nodes of an object's member were found with its key.
+    void begin_value() {
+        if (depth_ == 0) return;
+        Level& level = levels_[depth_ - 1];
+        if (level.object || level.first == first_) return;
+        const int64_t index = level.next++;
+        for (uint32_t i = level.first; i < first_; ++i) {
+            const PathTree::Node& node = tree_.nodes_[scratch.nodes[i]];
+            push(node.any);
+            push(node.element);
+            for (const auto& [at, child] : node.indices) {
+                if (at == index) push(child);
+            }
+        }
+    }
+    void push(uint32_t node) {
+        if (node != PathTree::kNone) scratch.nodes.push_back(node);
+    }
+    bool has_tests() const {
+        for (size_t i = first_; i < scratch.nodes.size(); ++i) {
+            if (!tree_.nodes_[scratch.nodes[i]].tests.empty()) return true;
+        }
+        return false;
+    }
+    void run_tests(const SeenValue& value) {
+        for (size_t i = first_; i < scratch.nodes.size(); ++i) {
+            for (const PathTree::Test& test : tree_.nodes_[scratch.nodes[i]].tests) {
+                uint8_t& met = met_[test.condition];
+                if (met) continue;
+                const Condition& condition = conditions_[test.condition];
+                met = test.is_element ? condition.is_met_by_element(value) : condition.is_met_by(value);
+            }
+        }
+    }
+
+    const PathTree& tree_;
+    const std::vector<Condition>& conditions_;
+    std::vector<uint8_t>& met_;
+    uint32_t first_ = 0;  // of the nodes of the value that is being read
+    size_t depth_ = 0;
+    std::array<Level, kJsonDepthMax> levels_;
+};
+
+uint32_t PathTree::hash(std::string_view name) {
+    uint32_t head = 0, tail = 0;
+    const size_t part = std::min<size_t>(name.size(), 4);
+    memcpy(&head, name.data(), part);
+    memcpy(&tail, name.data() + name.size() - part, part);
+    const uint64_t mixed = (uint64_t{head} << 32 | tail) * 0x9e3779b97f4a7c15 + name.size() * 0xff51afd7ed558ccd;
+    return static_cast<uint32_t>(mixed >> 32);
+}
+
+uint32_t PathTree::find(const Node& node, std::string_view name) const {
+    if (node.table.empty()) {
+        for (const Child& child : node.names) {
+            if (child.name == name) return child.node;
+        }
+        return kNone;
+    }
+    const size_t mask = node.table.size() - 1;
+    for (size_t at = hash(name) & mask; node.table[at] != 0; at = (at + 1) & mask) {
+        const Child& child = node.names[node.table[at] - 1];
+        if (child.name == name) return child.node;
+    }
+    return kNone;
+}
+
+// At most half full, so that a search ends soon.
+void PathTree::fill_table(Node& node) {
+    size_t size = 2 * kComparedNamesMax;
+    while (size < 2 * node.names.size() + 2) size *= 2;
+    node.table.assign(size, 0);
+    for (uint32_t i = 0; i < node.names.size(); ++i) {
+        size_t at = hash(node.names[i].name) & (size - 1);
+        while (node.table[at] != 0) at = (at + 1) & (size - 1);
+        node.table[at] = i + 1;
+    }
+}
+
+uint32_t PathTree::named_child(uint32_t parent, const std::string& name) {
+    if (const uint32_t known = find(nodes_[parent], name); known != kNone) return known;
+    const auto made = static_cast<uint32_t>(nodes_.size());
+    nodes_.emplace_back();
+    Node& node = nodes_[parent];
+    node.names.push_back({name, made});
+    if (node.names.size() > kComparedNamesMax) fill_table(node);
+    if (const int64_t index = element_index(name); index >= 0) node.indices.emplace_back(index, made);
+    return made;
+}
+
+void PathTree::add(const std::vector<PathStep>& steps, uint32_t condition, Operator op) {
+    uint32_t at = 0;
+    const auto child = [&](uint32_t Node::*place) {
+        if (nodes_[at].*place == kNone) {
+            const auto made = static_cast<uint32_t>(nodes_.size());
+            nodes_.emplace_back();
+            nodes_[at].*place = made;
+        }
+        return nodes_[at].*place;
+    };
+    for (const PathStep& step : steps) at = step.any ? child(&Node::any) : named_child(at, step.name);
+    nodes_[at].tests.push_back({condition, false});
+    if (op != Operator::contains) return;
+    at = child(&Node::element);
+    nodes_[at].tests.push_back({condition, true});
+}
+
+void PathTree::walk(std::string_view text, const std::vector<Condition>& conditions, std::vector<uint8_t>& met) const {
+    Scanner scanner(text, JsonText::document);
+    PathWalk visitor(*this, conditions, met);
+    static_cast<void>(Walk(scanner, visitor).value(scanner.space(scanner.begin())));
+}
+
+}  // namespace callgate

@@ -1,0 +1,55 @@
+// RuleSet: the conditions of one tool, in the form in which calls are judged: what denies it, what it requires, what a
+// human must approve.
+//
+// One walk over the arguments answers all conditions; then the rules are gone through in the order of the file.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/call.h"
+#include "policy/caller.h"
+#include "policy/condition.h"
+#include "policy/path_tree.h"
+
+namespace callgate {
+
+enum class RuleKind : uint8_t {
+    deny_if,          // denies where all conditions hold
+    require,          // denies where one does not
+    require_approval  // as deny_if, but a human may allow it
+};
+
+struct ConditionRule {
+    RuleKind kind = RuleKind::deny_if;
+    uint32_t first = 0, count = 0;  // of its conditions
+    std::string place;              // JSON Pointer in the file
+    std::string rule;               // of require: that of the condition that fails
+    std::string reason;
+};
+
+struct RuleSet {
+    std::vector<Condition> conditions;
+    std::vector<ConditionRule> rules;  // in the order in which they are asked: deny_if, require, require_approval
+    PathTree arguments, annotations;
+    std::vector<std::pair<uint32_t, CallerFact>> facts;  // conditions about the caller
+
+    void add(Condition condition, const ConditionPath& path);
+    // One byte for each condition: it was met by a value. Valid until this thread asks again.
+    const std::vector<uint8_t>& met_by(const Call& call, const Caller& caller) const;
+    bool holds(uint32_t condition, const std::vector<uint8_t>& met) const {
+        return conditions[condition].holds(met[condition] != 0);
+    }
+
+    struct Finding {
+        const ConditionRule* rule = nullptr;  // null: nothing denies the call
+        std::string_view name;                // of the rule
+    };
+    // The first rule that denies the call.
+    Finding first_denial(const Call& call, const Caller& caller) const;
+    // The condition that decides whether `rule` denies: of require the first that does not hold; else the first of all.
+    // Nothing where the rule does not deny.
+    std::string_view denial_of(const ConditionRule& rule, const std::vector<uint8_t>& met) const;
+};
+
+}  // namespace callgate

@@ -1,0 +1,264 @@
+// Conditions as a policy writes them, on arguments as a caller writes them: every operator, path form and strict rule.
+#include <gtest/gtest.h>
+
+#include "jsonrpc/answer.h"
+#include "policy/policy.h"
+
+namespace callgate {
+namespace {
+
+constexpr int64_t kMidnight = 1'767'225'600'000'000'000;
+
+std::shared_ptr<const Policy> policy_with_tool(const std::string& rules) {
+    std::vector<PolicyProblem> problems;
+    auto policy = Policy::load(R"({"version":"1","default":"deny","tools":{"x":)" + rules + "}}", "p.json", problems);
+    for (const PolicyProblem& problem : problems) ADD_FAILURE() << problem.text();
+    return policy;
+}
+
+class Conditions : public ::testing::Test {
+  protected:
+    void use(const std::string& rules) { policy_ = policy_with_tool(rules); }
+    Verdict judge(std::string_view arguments) { return policy_->judge_tool({"x", arguments}, caller_, kMidnight, counters_); }
+    std::string rule(std::string_view arguments) {
+        const Verdict verdict = judge(arguments);
+        return verdict.action == Action::allow ? "allow" : std::string(verdict.rule);
+    }
+    // Whether the one condition holds for these arguments; deny_if and require must agree on it.
+    bool holds(const std::string& condition, std::string_view arguments) {
+        use(R"({"deny_if":[{"conditions":[)" + condition + "]}]}");
+        const bool denies = judge(arguments).action == Action::deny;
+        use(R"({"require":[{"conditions":[)" + condition + "]}]}");
+        EXPECT_EQ(judge(arguments).action == Action::allow, denies) << condition << " " << arguments;
+        return denies;
+    }
+    static std::string condition(const std::string& path, const std::string& op, const std::string& value) {
+        return R"({"path":")" + path + R"(","op":")" + op + R"(","value":)" + value + "}";
+    }
+    void expect_holds(const std::string& op, const std::string& value, const std::vector<std::string>& yes,
+                      const std::vector<std::string>& no) {
+        for (const std::string& seen : yes) {
+            EXPECT_TRUE(holds(condition("args.v", op, value), "{\"v\":" + seen + "}")) << seen << " " << op << " " << value;
+        }
+        for (const std::string& seen : no) {
+            EXPECT_FALSE(holds(condition("args.v", op, value), "{\"v\":" + seen + "}")) << seen << " " << op << " " << value;
+        }
+        if (op == "exists") return;
+        for (const char* missing : {"", "{}", "{\"w\":1}", "{\"V\":1}"}) {
+            EXPECT_FALSE(holds(condition("args.v", op, value), missing)) << op << " " << value << " on " << missing;
+        }
+    }
+
+    std::shared_ptr<const Policy> policy_;
+    CounterTable counters_;
+    Caller caller_{"g", "s", "p"};
+};
+
+TEST_F(Conditions, EqualityIsStrict) {
+    expect_holds("eq", "1", {"1", "1.0", "1e0", "10E-1"}, {"\"1\"", "true", "2", "[1]", "{\"v\":1}", "null", "-1"});
+    expect_holds("eq", "\"a\"", {"\"a\"", R"("\u0061")"}, {"\"A\"", "\"aa\"", "\"\"", "[\"a\"]", "0"});
+    expect_holds("eq", "true", {"true"}, {"false", "1", "\"true\"", "null"});
+    expect_holds("eq", "null", {"null"}, {"false", "0", "\"\"", "\"null\"", "{}", "[]"});
+    expect_holds("eq", "9007199254740993", {"9007199254740993"}, {"9007199254740992", "9007199254740993.5"});
+    expect_holds("eq", "18446744073709551615", {"18446744073709551615"}, {"18446744073709551616", "1.8446744073709552e19"});
+    expect_holds("eq", "0.1", {"0.1", "1e-1", "0.10"}, {"0.1000000000000000055511151231257827"});
+    expect_holds("neq", "1", {"2", "\"1\"", "true", "[1]", "{}", "null"}, {"1", "1.0"});
+    expect_holds("neq", "\"a\"", {"\"b\"", "1", "[]"}, {"\"a\""});
+}
+
+TEST_F(Conditions, Lists) {
+    expect_holds("in", R"(["a",2,true,null])", {"\"a\"", "2", "2.0", "true", "null"}, {"\"b\"", "\"2\"", "false", "[\"a\"]", "3"});
+    expect_holds("not_in", R"(["a",2])", {"\"b\"", "\"2\"", "true", "[2]", "{}"}, {"\"a\"", "2e0"});
+}
+
+TEST_F(Conditions, Order) {
+    expect_holds("gt", "10000", {"10001", "10000.000000000000000000001", "1e5"}, {"10000", "9999", "\"20000\"", "true", "null", "[20000]"});
+    expect_holds("gte", "10000", {"10000", "1e4"}, {"9999.99999999999999999999", "\"10000\""});
+    expect_holds("lt", "0", {"-1", "-0.0000001"}, {"0", "-0", "1", "\"-1\"", "null"});
+    expect_holds("lte", "9223372036854775807", {"9223372036854775807", "-9223372036854775809"}, {"9223372036854775808", "\"1\""});
+    expect_holds("lt", "1.5", {"1", "1.4999999999999999999"}, {"1.5", "2", "15e-1"});
+}
+
+TEST_F(Conditions, Regex) {
+    expect_holds("regex", R"("^/tmp/")", {"\"/tmp/x\"", R"("\u002ftmp/")"}, {"\"x/tmp/\"", "1", "[\"/tmp/x\"]", "null"});
+    expect_holds("regex", R"("drop\\s+table")", {"\"a; drop  table b\""}, {"\"DROP TABLE\"", "\"droptable\""});
+    expect_holds("regex", R"("(?i)drop")", {"\"xDROPx\""}, {"\"d\""});
+    expect_holds("regex", R"("^\\p{L}+$")", {"\"\u00e9\u00df\""}, {"\"a1\""});
+    expect_holds("regex", R"("^a.b$")", {R"("a\u0000b")"}, {"\"ab\""});
+    // Linear: a backtracking matcher would be at it for years.
+    expect_holds("regex", R"("(a*)*b")", {"\"aab\""}, {"\"" + std::string(100'000, 'a') + "\""});
+}
+
+TEST_F(Conditions, Contains) {
+    expect_holds("contains", "\"../\"", {"\"a/../b\"", "[\"x\",\"../\"]"}, {"\"a\"", "[\"a/../b\"]", "{\"../\":1}", "1", "[[\"../\"]]"});
+    expect_holds("contains", "3", {"[1,2,3.0]"}, {"\"3\"", "[\"3\"]", "3", "[]"});
+    expect_holds("contains", "\"\"", {"\"\"", "\"a\""}, {"[]", "1"});
+}
+
+TEST_F(Conditions, Exists) {
+    expect_holds("exists", "true", {"1", "\"\"", "null", "false", "[]", "{}"}, {});
+    expect_holds("exists", "false", {}, {"1", "null", "{}"});
+    for (const char* missing : {"", "{}", "{\"w\":{\"v\":1}}", "{\"vv\":1}"}) {
+        EXPECT_FALSE(holds(condition("args.v", "exists", "true"), missing));
+        EXPECT_TRUE(holds(condition("args.v", "exists", "false"), missing));
+    }
+}
+
+TEST_F(Conditions, Paths) {
+    const std::string is7 = R"(","op":"eq","value":7})";
+    const auto at = [&](const std::string& path) { return R"({"path":")" + path + is7; };
+    EXPECT_TRUE(holds(at("args.a.b"), R"({"a":{"b":7}})"));
+    EXPECT_FALSE(holds(at("args.a.b"), R"({"a.b":7,"a":{"c":7},"b":7})"));
+    EXPECT_TRUE(holds(at(R"(args.a\\.b)"), R"({"a.b":7})"));
+    EXPECT_TRUE(holds(at("args.l.1"), R"({"l":[6,7]})"));
+    EXPECT_FALSE(holds(at("args.l.1"), R"({"l":[7,6,7]})"));
+    EXPECT_FALSE(holds(at("args.l.01"), R"({"l":[6,7]})"));
+    EXPECT_FALSE(holds(at("args.l.-1"), R"({"l":[6,7]})"));
+    EXPECT_TRUE(holds(at("args.l.1"), R"({"l":{"1":7}})"));
+    EXPECT_TRUE(holds(at("args.l.*"), R"({"l":[1,[],7]})"));
+    EXPECT_FALSE(holds(at("args.l.*"), R"({"l":[1,[7],{"a":7}]})"));
+    EXPECT_TRUE(holds(at("args.l.*"), R"({"l":{"any":7}})"));
+    EXPECT_FALSE(holds(at("args.l.*"), R"({"l":7})"));
+    EXPECT_TRUE(holds(at("args.l.*.n"), R"({"l":[{"n":1},{"m":7},{"x":[],"n":7}]})"));
+    EXPECT_TRUE(holds(at("args.*.*.0"), R"({"l":{"q":[7]}})"));
+    EXPECT_TRUE(holds(at(R"(args.\\*)"), R"({"*":7})"));
+    EXPECT_FALSE(holds(at(R"(args.\\*)"), R"({"a":7})"));
+    EXPECT_TRUE(holds(at("args.caf\u00e9"), R"({"caf\u00e9":7})"));
+    EXPECT_TRUE(holds(at("args.a"), R"({"\u0061":7})"));
+    EXPECT_TRUE(holds(at("args.a.0.b.1"), R"( { "z" : [ [ ] , { } ] , "a" : [ { "b" : [ 0 , 7 ] } ] } )"));
+}
+
+// For `neq` and `not_in` one element that differs is enough.
+TEST_F(Conditions, AStarAsksForOneElement) {
+    EXPECT_TRUE(holds(condition("args.l.*", "neq", "7"), R"({"l":[7,8]})"));
+    EXPECT_FALSE(holds(condition("args.l.*", "neq", "7"), R"({"l":[7,7]})"));
+    EXPECT_FALSE(holds(condition("args.l.*", "neq", "7"), R"({"l":[]})"));
+    EXPECT_TRUE(holds(condition("args.l.*", "exists", "false"), R"({"l":[]})"));
+    EXPECT_FALSE(holds(condition("args.l.*", "exists", "false"), R"({"l":[1]})"));
+}
+
+TEST_F(Conditions, ManyNamesOfOneObject) {
+    std::string conditions, arguments;
+    for (int i = 0; i < 100; ++i) {
+        const std::string name = "name" + std::to_string(i);
+        conditions += (i ? "," : "") + condition("args." + name, "eq", std::to_string(i));
+        arguments += std::string(i ? ",\"" : "\"") + name + "\":" + std::to_string(i);
+    }
+    use(R"({"require":[{"conditions":[)" + conditions + "]}]}");
+    EXPECT_EQ(rule("{" + arguments + "}"), "allow");
+    const size_t at = arguments.find("\"name57\":57");
+    std::string wrong = arguments;
+    wrong.replace(at, 11, "\"name57\":58");
+    EXPECT_EQ(rule("{" + wrong + "}"), "/tools/x/require/args.name57-eq");
+    wrong = arguments;
+    wrong.replace(at, 11, "\"nbme57\":57");
+    EXPECT_EQ(rule("{" + wrong + "}"), "/tools/x/require/args.name57-eq");
+}
+
+TEST_F(Conditions, AllConditionsOfAnEntryMustHold) {
+    use(R"({"deny_if":[{"conditions":[{"path":"args.amount","op":"gt","value":10},{"path":"args.to","op":"eq","value":"eve"}],
+            "on_deny":"Not to Eve."}]})");
+    EXPECT_EQ(rule(R"({"amount":11,"to":"eve"})"), "/tools/x/deny_if/args.amount-gt");
+    EXPECT_EQ(judge(R"({"amount":11,"to":"eve"})").reason, "Not to Eve.");
+    EXPECT_EQ(judge(R"({"amount":11,"to":"eve"})").code, kCodeDenied);
+    EXPECT_EQ(rule(R"({"amount":11,"to":"bob"})"), "allow");
+    EXPECT_EQ(rule(R"({"amount":10,"to":"eve"})"), "allow");
+    EXPECT_EQ(rule(R"({"to":"eve"})"), "allow");
+    use(R"({"require":[{"conditions":[{"path":"args.a","op":"exists","value":true},{"path":"args.b","op":"exists","value":true}]}]})");
+    EXPECT_EQ(rule(R"({"a":1,"b":1})"), "allow");
+    EXPECT_EQ(rule(R"({"b":1})"), "/tools/x/require/args.a-exists");
+    EXPECT_EQ(rule(R"({"a":1})"), "/tools/x/require/args.b-exists");
+    EXPECT_EQ(rule(""), "/tools/x/require/args.a-exists");
+    EXPECT_EQ(judge("").reason, "Tool \"x\" is called without what the policy requires.");
+}
+
+TEST_F(Conditions, OneEntryIsEnoughToDeny) {
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1}]},{"conditions":[{"path":"args.b","op":"eq","value":1}]}],
+            "require":[{"conditions":[{"path":"args.c","op":"exists","value":true}]},{"conditions":[]}]})");
+    EXPECT_EQ(rule(R"({"c":0,"a":1})"), "/tools/x/deny_if/args.a-eq");
+    EXPECT_EQ(rule(R"({"c":0,"b":1})"), "/tools/x/deny_if/args.b-eq");
+    EXPECT_EQ(rule(R"({"b":1})"), "/tools/x/deny_if/args.b-eq");
+    EXPECT_EQ(rule("{}"), "/tools/x/require/args.c-exists");
+    EXPECT_EQ(rule(R"({"c":0})"), "allow");
+}
+
+TEST_F(Conditions, UnconditionalDenialGoesFirst) {
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1}]},{"conditions":[],"on_deny":"Never."}]})");
+    EXPECT_EQ(judge(R"({"a":1})").reason, "Never.");
+    EXPECT_EQ(rule("{}"), "/tools/x/deny_if");
+}
+
+TEST_F(Conditions, ApprovalComesAfterDenialsAndBeforeLimits) {
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"gt","value":100}]}],
+            "require_approval":[{"conditions":[{"path":"args.a","op":"gt","value":10}],"on_deny":"Much money."}],
+            "limits":[{"counter":"c","window":"day","max":1}]})");
+    EXPECT_EQ(rule(R"({"a":101})"), "/tools/x/deny_if/args.a-gt");
+    const Verdict verdict = judge(R"({"a":11})");
+    EXPECT_EQ(verdict.rule, "/tools/x/require_approval/args.a-gt");
+    EXPECT_EQ(verdict.code, kCodeApproval);
+    EXPECT_EQ(verdict.reason, "Much money. A human must approve this call.");
+    EXPECT_EQ(counters_.size(), 0u);
+    EXPECT_EQ(rule(R"({"a":1})"), "allow");
+    EXPECT_EQ(rule(R"({"a":1})"), "/tools/x/limits/c");
+    EXPECT_EQ(rule(R"({"a":11})"), "/tools/x/require_approval/args.a-gt");
+}
+
+TEST_F(Conditions, FaqFormAsksForApproval) {
+    use(R"({"action":"require_approval"})");
+    EXPECT_EQ(rule("{}"), "/tools/x/action");
+    EXPECT_EQ(judge("{}").code, -32003);
+    EXPECT_EQ(judge("{}").reason, "Tool \"x\" needs the approval of a human.");
+    use(R"({"action":"require_approval","reason":"Spends money.","deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1}]}]})");
+    EXPECT_EQ(judge("{}").reason, "Spends money. A human must approve this call.");
+    EXPECT_EQ(rule(R"({"a":1})"), "/tools/x/deny_if/args.a-eq");
+    use(R"({"require_approval":[{"conditions":[]}]})");
+    EXPECT_EQ(rule("{}"), "/tools/x/require_approval");
+}
+
+TEST_F(Conditions, FactsAboutTheCaller) {
+    PeerIdentity peer;
+    peer.process.pid = 7;
+    peer.process.uid = 1000;
+    peer.process.exe = "/usr/bin/node";
+    peer.process.user = "alice";
+    peer.process.cgroup = "/docker/" + std::string(64, 'b');
+    ServerIdentity server;
+    server.process.pid = 8;
+    server.package.name = "some-server";
+    server.command = "node some-server";
+    caller_.peer = &peer;
+    caller_.server_identity = &server;
+    caller_.client_name = "claude-code";
+    EXPECT_TRUE(holds(condition("peer.uid", "eq", "1000"), "{}"));
+    EXPECT_FALSE(holds(condition("peer.uid", "eq", "\"1000\""), "{}"));
+    EXPECT_TRUE(holds(condition("peer.exe", "regex", "\"/node$\""), ""));
+    EXPECT_TRUE(holds(condition("peer.user", "in", R"(["alice","bob"])"), "{}"));
+    EXPECT_TRUE(holds(condition("peer.container", "exists", "true"), "{}"));
+    EXPECT_TRUE(holds(condition("grant.key", "eq", "\"g\""), "{}"));
+    EXPECT_TRUE(holds(condition("server.package", "eq", "\"some-server\""), "{}"));
+    EXPECT_TRUE(holds(condition("server.uid", "eq", "0"), "{}"));
+    EXPECT_TRUE(holds(condition("client.name", "neq", "\"cursor\""), "{}"));
+    EXPECT_FALSE(holds(condition("client.version", "neq", "\"1\""), "{}"));
+    EXPECT_TRUE(holds(condition("client.version", "exists", "false"), "{}"));
+    peer.process.pid = 0;
+    EXPECT_FALSE(holds(condition("peer.uid", "neq", "0"), "{}"));
+    // An argument of such a name is no fact.
+    EXPECT_FALSE(holds(condition("peer.uid", "eq", "1000"), R"({"peer":{"uid":1000}})"));
+}
+
+TEST_F(Conditions, AnnotationsOfTheTool) {
+    ToolAnnotations annotations;
+    annotations.remember("x", R"({"readOnlyHint":true})");
+    const std::string is_read_only = condition("annotations.readOnlyHint", "eq", "true");
+    EXPECT_FALSE(holds(is_read_only, R"({"readOnlyHint":true})"));
+    caller_.annotations = &annotations;
+    EXPECT_TRUE(holds(is_read_only, "{}"));
+    EXPECT_TRUE(policy_->asks_for_annotations());
+    annotations.remember("x", "{}");
+    EXPECT_FALSE(holds(is_read_only, "{}"));
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1}]}]})");
+    EXPECT_FALSE(policy_->asks_for_annotations());
+}
+
+}  // namespace
+}  // namespace callgate
