@@ -6,6 +6,7 @@
 
 #include "app.h"
 #include "cli.h"
+#include "pages_verb.h"
 
 namespace callgate {
 namespace {
@@ -145,6 +146,7 @@ int run_command_line(int argc, char** argv) {
     add_tail(app, action);
     add_doctor(app, action);
     add_version(app, action);
+    add_pages(app, action);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& problem) {

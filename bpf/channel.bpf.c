@@ -209,14 +209,7 @@ static __noinline int on_listened(struct task_struct* task, __u32 fd) {
     return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_read, struct pt_regs* regs, long result) {
-    if (result < 0 || !hold_enabled) return 0;
-    __s64 number = syscall_number(regs);
-    if (result == 0) return number == SYS_listen ? on_listened(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
-    if (number != SYS_read && number != SYS_recvfrom && number != SYS_readv && number != SYS_recvmsg &&
-        number != SYS_preadv2)
-        return 0;
+static __noinline int on_bytes(struct pt_regs* regs, __s64 number, long result) {
     struct task_struct* task = bpf_get_current_task_btf();
     struct cg_event event = {};
     __u32 fd = (__u32)argument_1(regs);
@@ -249,6 +242,19 @@ int BPF_PROG(on_read, struct pt_regs* regs, long result) {
     event.hold.channel = event.channel;
     hold_here(&event);
     return 0;
+}
+
+/* The frames of what calls each other may hold 512 bytes together, and an event is 176: so each kind of event has a
+ * function of its own, and this one has none. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_read, struct pt_regs* regs, long result) {
+    if (result < 0 || !hold_enabled) return 0;
+    __s64 number = syscall_number(regs);
+    if (result == 0) return number == SYS_listen ? on_listened(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
+    if (number != SYS_read && number != SYS_recvfrom && number != SYS_readv && number != SYS_recvmsg &&
+        number != SYS_preadv2)
+        return 0;
+    return on_bytes(regs, number, result);
 }
 
 SEC("tp_btf/sched_process_fork")

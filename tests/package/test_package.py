@@ -1,0 +1,228 @@
+"""The packages: what is in them, and that each file means something to its reader."""
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = Path(os.environ.get("CALLGATE_BUILD_DIR", ROOT / "build")).resolve()
+DIRECTORIES_OF_OURS = ("/etc/callgate/", "/etc/callgate/policies.d/", "/usr/share/callgate/", "/usr/share/doc/callgate/")
+
+
+def run(*command, code=0, both=False, **more):
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, **more)
+    if code is not None and done.returncode != code:
+        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout + (done.stderr if both else "")
+
+
+def setUpModule():
+    place = Packages.place = Path(tempfile.mkdtemp(prefix="callgate-package-"))
+    unittest.addModuleCleanup(shutil.rmtree, place)
+    run("cpack", "--config", BUILD / "CPackConfig.cmake", "-B", place)
+    Packages.deb, = place.glob("*.deb")
+    Packages.rpm, = place.glob("*.rpm")
+    Packages.tree = place / "tree"
+    run("dpkg-deb", "-x", Packages.deb, Packages.tree)
+
+
+class Packages(unittest.TestCase):
+
+    def callgate(self, *words):
+        return run(self.tree / "usr/bin/callgate", *words)
+
+    def verbs(self):
+        listed = self.callgate("--help").split("Subcommands:\n")[1].split("\n\n")[0]
+        return re.findall(r"^  (\S+)", listed, re.M)
+
+    def options(self, verb):
+        return set(re.findall(r"(?:^  |,)(--?[a-zA-Z][a-z-]*)", self.callgate(verb, "--help"), re.M)) - {"-h"}
+
+
+class TestContents(Packages):
+    def test_owners_and_modes(self):
+        for line in run("dpkg-deb", "-c", self.deb).splitlines():
+            mode, owner, *_, path = line.split()
+            expected = "-rwxr-xr-x" if path == "./usr/bin/callgate" else "drwxr-xr-x" if path.endswith("/") else "-rw-r--r--"
+            self.assertEqual((mode, owner), (expected, "root/root"), path)
+
+    def test_both_packages_hold_the_same(self):
+        deb = {line.split()[-1][1:] for line in run("dpkg-deb", "-c", self.deb).splitlines()}
+        rpm = set(run("rpm", "-qpl", "--nosignature", self.rpm).splitlines())
+        self.assertEqual({path for path in deb if not path.endswith("/")},
+                         {path for path in rpm if path + "/" not in deb})
+        self.assertLessEqual({path.rstrip("/") for path in DIRECTORIES_OF_OURS}, rpm)
+        # Directories of the distribution belong to its own packages.
+        self.assertFalse({"/etc", "/usr", "/usr/bin", "/usr/lib/systemd/system", "/etc/logrotate.d"} & rpm)
+
+    def test_configuration_is_kept_when_it_was_changed(self):
+        conffiles = set(run("dpkg-deb", "-I", self.deb, "conffiles").split())
+        self.assertEqual(conffiles, set(run("rpm", "-qpc", "--nosignature", self.rpm).split()))
+        self.assertEqual(conffiles, {"/" + str(path.relative_to(self.tree)) for path in (self.tree / "etc").rglob("*") if path.is_file()})
+
+    def test_dependencies_are_those_of_the_program(self):
+        depends = run("dpkg-deb", "-f", self.deb, "Depends")
+        for library in ("libbpf1", "liburing2", "libsodium23", "libsystemd0", "libc6"):
+            self.assertRegex(depends, rf"\b{library}\b")
+        self.assertIn("libbpf.so.1", run("rpm", "-qp", "--requires", "--nosignature", self.rpm))
+
+    def test_nothing_of_the_builders_machine(self):
+        program = (self.tree / "usr/bin/callgate").read_bytes()
+        for path in (ROOT, BUILD):
+            self.assertNotIn(os.fsencode(path), program)
+        self.assertNotIn(".debug_info", run("readelf", "-SW", self.tree / "usr/bin/callgate"))
+
+    def test_the_program_is_hardened(self):
+        dynamic = run("readelf", "-dlW", self.tree / "usr/bin/callgate")
+        self.assertIn("BIND_NOW", dynamic)
+        self.assertIn("GNU_RELRO", dynamic)
+        self.assertIn("PIE", dynamic)
+        self.assertRegex(dynamic, r"GNU_STACK.* RW ")
+
+    def test_twice_the_same_bits(self):
+        """Of what is packed; that the compiler gives the same twice is its own affair."""
+        again = self.place / "again"
+        run("cpack", "--config", BUILD / "CPackConfig.cmake", "-B", again, env={**os.environ, "TZ": "Asia/Tokyo"})
+        for package in (self.deb, self.rpm):
+            self.assertEqual((again / package.name).read_bytes(), package.read_bytes(), package.name)
+
+    def test_shipped_policies_load(self):
+        files = [file for file in (self.tree / "usr/share/callgate/policies").rglob("*.json") if "schema" not in file.name]
+        self.assertGreaterEqual(len(files), 10)
+        self.callgate("check", *files)
+
+    def test_maintainer_scripts(self):
+        for name in ("postinst", "prerm", "postrm"):
+            script = self.place / name
+            script.write_text(run("dpkg-deb", "-I", self.deb, name))
+            run("sh", "-n", script)
+        scripts = run("rpm", "-qp", "--scripts", "--nosignature", self.rpm)
+        phases = re.split(r"^\w+ scriptlet \(using /bin/sh\):\n", scripts, flags=re.M)[1:]
+        self.assertEqual(len(phases), 3)
+        for phase in phases:
+            run("sh", "-n", "-c", phase)
+
+
+class TestUnit(Packages):
+    def test_the_unit_is_well_formed(self):
+        # Of the host around it: the program that reloads it.
+        kill = self.tree / "bin/kill"
+        kill.parent.mkdir()
+        self.addCleanup(shutil.rmtree, kill.parent)
+        shutil.copy("/bin/kill", kill)
+        command = ("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", f"--root={self.tree}", "callgate.service")
+        self.assertEqual(run(*command, both=True), "")
+        unit = self.tree / "usr/lib/systemd/system/callgate.service"
+        text = unit.read_text()
+        self.addCleanup(unit.write_text, text)
+        unit.write_text(text.replace("ProtectHome=", "ProtectHouse="))
+        self.assertIn("ProtectHouse", run(*command, code=None, both=True))
+
+    def test_what_the_unit_gives_is_what_tmpfiles_gives(self):
+        unit = dict(line.split("=", 1) for line in (self.tree / "usr/lib/systemd/system/callgate.service").read_text().splitlines()
+                    if "=" in line and not line.startswith("#"))
+        lines = [line.split() for line in (self.tree / "usr/lib/tmpfiles.d/callgate.conf").read_text().splitlines()
+                 if not line.startswith("#")]
+        kinds = {"Runtime": "/run/", "State": "/var/lib/", "Logs": "/var/log/"}
+        self.assertEqual({(place + unit[f"{kind}Directory"], unit[f"{kind}DirectoryMode"]) for kind, place in kinds.items()},
+                         {(path, mode) for _, path, mode, *_ in lines})
+        self.assertGreater(int(unit["TimeoutStopSec"]), 60)  # stop_timeout_s
+
+    def test_exposure(self):
+        """systemd's figure, times ten; seccomp filters, which it asks for, would blind the agent (see the unit)."""
+        run("systemd-analyze", "security", "--offline=yes", "--threshold=70", self.tree / "usr/lib/systemd/system/callgate.service")
+
+    def test_logrotate_reads_its_file(self):
+        run("logrotate", "--debug", "--state", self.place / "state", self.tree / "etc/logrotate.d/callgate")
+
+
+class TestPages(Packages):
+    def page(self, name):
+        file, = (self.tree / "usr/share/man").rglob(f"{name}.gz")
+        return run("gzip", "-dc", file)
+
+    def test_each_verb_has_its_page_and_each_option_its_place(self):
+        verbs = self.verbs()
+        self.assertIn("run", verbs)
+        found = {path.name for path in (self.tree / "usr/share/man/man8").iterdir()}
+        self.assertEqual(found, {"callgate.8.gz"} | {f"callgate-{verb}.8.gz" for verb in verbs})
+        for verb in verbs:
+            self.assertNotIn("Subcommands:", self.callgate(verb, "--help"), "verbs below verbs have no pages")
+            page = self.page(f"callgate-{verb}.8").replace("\\-", "-")
+            for option in self.options(verb) - {"--help"}:
+                self.assertRegex(page, rf"(?m)^\.It .*Fl {re.escape(option[1:])}\b", verb)
+            self.assertIn(f".Xr callgate-{verb} 8", self.page("callgate.8"))
+
+    def test_pages_are_well_formed(self):
+        for file in (self.tree / "usr/share/man").rglob("*.gz"):
+            page = self.place / file.stem
+            page.write_text(run("gzip", "-dc", file))
+            self.assertEqual(run("mandoc", "-Tlint", "-Wwarning", page), "")
+
+    def test_every_member_of_the_configuration_is_described(self):
+        source = (ROOT / "agent/lifecycle/config.cpp").read_text()
+        page = self.page("callgate.json.5")
+        tables = dict(re.findall(r"k(\w+)Keys\[\] = \{(.*?)\}", source, re.S))
+        self.assertIn("Top", tables)
+        for table, text in tables.items():
+            for key in re.findall(r'"(\w+)"', text):
+                if f"k{key.capitalize()}Keys" in source:
+                    continue  # an object: its members are
+                name = key if table == "Top" else f"{table.lower()}.{key}"
+                self.assertIn(f".It Va {name}\n", page)
+
+
+class TestCompletion(Packages):
+    def complete(self, *words):
+        """What bash offers for the last word."""
+        file = self.tree / "usr/share/bash-completion/completions/callgate"
+        line = " ".join(shlex.quote(word) for word in words)
+        script = (f"compopt() {{ :; }}; . {shlex.quote(str(file))}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
+                  f"_callgate {words[0]} {shlex.quote(words[-1])} {shlex.quote(words[-2])}; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        return set(run("bash", "--norc", "-c", script).split())
+
+    def test_bash_offers_verbs_and_options(self):
+        self.assertEqual(self.complete("callgate", ""), {*self.verbs(), "--help"})
+        self.assertEqual(self.complete("callgate", "st"), {"status"})
+        for verb in self.verbs():
+            self.assertEqual(self.complete("callgate", verb, "-"), self.options(verb), verb)
+
+    def test_bash_offers_files_where_files_are_meant(self):
+        (self.place / "one.json").touch()
+        self.assertEqual(self.complete("callgate", "check", f"{self.place}/one"), {f"{self.place}/one.json"})
+        self.assertEqual(self.complete("callgate", "tail", "--audit", f"{self.place}/one"), {f"{self.place}/one.json"})
+        self.assertEqual(self.complete("callgate", "run", "--config", f"{self.place}/one"), set())  # no directory
+        self.assertIn(str(os.getpid()), self.complete("callgate", "run", "--scope-tree", ""))
+        self.assertEqual(self.complete("callgate", "tail", "-n", ""), set())
+
+    def test_fish_offers_verbs_and_options(self):
+        file = self.tree / "usr/share/fish/vendor_completions.d/callgate.fish"
+        home = {"HOME": str(self.place), "PATH": f"{self.tree}/usr/bin:/usr/bin:/bin"}
+
+        def offered(line):
+            said = run("fish", "--no-config", "-c", f"source {file}; complete -C {shlex.quote(line)}", env=home)
+            return {row.split("\t")[0] for row in said.splitlines()}
+        self.assertEqual(offered("callgate "), set(self.verbs()))
+        for verb in self.verbs():
+            expected = {name for name in self.options(verb) - {"--help"} if name.startswith("--")}
+            self.assertEqual({name for name in offered(f"callgate {verb} --")}, expected, verb)
+
+    def test_zsh_reads_its_file(self):
+        file = self.tree / "usr/share/zsh/vendor-completions/_callgate"
+        run("zsh", "-n", file)
+        text = file.read_text()
+        for verb in self.verbs():
+            self.assertIn(f"'{verb}')\n", text)
+            for option in self.options(verb):
+                self.assertRegex(text.split(f"\n'{verb}')\n")[1].split(";;")[0], rf"'\*?{re.escape(option)}\[", verb)
+
+
+if __name__ == "__main__":
+    if not (BUILD / "CPackConfig.cmake").exists():
+        sys.exit(f"test_package.py: {BUILD} is no build directory; name it in CALLGATE_BUILD_DIR")
+    unittest.main(verbosity=2)
