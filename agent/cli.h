@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "control/protocol.h"
+#include "policy/trial_call.h"
 
 namespace callgate {
 
@@ -28,10 +29,20 @@ struct TailOptions {
     bool follow = true;
 };
 
+struct ExplainOptions {
+    std::string policy_file;
+    TrialCall call;
+    std::string call_file;              // a whole message; "-": standard input
+    std::string audit_file, record_id;  // of a call that was recorded
+    bool as_json = false;
+};
+
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
 int print_doctor(bool as_json);
 int check_policies(const std::vector<std::string>& files);
+int explain_call(const ExplainOptions& options);
+int test_policies(const std::vector<std::string>& files);
 int tail_audit(const TailOptions& options);
 
 // --- shared by the verbs ---
@@ -39,6 +50,8 @@ int tail_audit(const TailOptions& options);
 // One request to the agent; prints what is wrong and sets `exit_code` where it fails.
 bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result,
                int& exit_code);
+// Null where it cannot be used; why is said on stderr.
+std::shared_ptr<const Policy> load_policy_file(const std::string& path);
 // "callgate: <text>" on stderr, safe for a terminal.
 void print_error(std::string_view text);
 // Indented JSON on stdout, pure ASCII.

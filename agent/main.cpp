@@ -74,6 +74,58 @@ void add_check(CLI::App& app, Action& action) {
     command->callback([files, &action] { action = [files] { return check_policies(*files); }; });
 }
 
+// A call as the command line tells it.
+void add_call(CLI::App* command, TrialCall& call) {
+    command->add_option("--tool", call.name, "the tool that is called")->type_name("NAME");
+    command->add_option("--args", call.arguments, "its arguments")->type_name("JSON");
+    command->add_option("--method", call.method, "another method than tools/call")->type_name("NAME");
+    command->add_option("--params", call.params, "its params")->type_name("JSON");
+    command->add_flag("--from-server", call.from_server, "the server asks its client");
+    command->add_option("--client", call.client_name, "clientInfo.name")->type_name("NAME");
+    command->add_option("--client-version", call.client_version, "clientInfo.version")->type_name("TEXT");
+    command->add_option("--annotations", call.annotations, "what the server says of the tool")->type_name("JSON");
+    command->add_option("--grant", call.grant, "the caller's grant")->type_name("TEXT");
+    ProcessFacts& peer = call.peer.process;
+    const auto known = [&peer](const std::string&) { peer.pid = 1; };
+    command->add_option("--peer-uid", peer.uid, "user number of the client")->type_name("UID")->each(known);
+    command->add_option("--peer-user", peer.user, "its user")->type_name("NAME")->each(known);
+    command->add_option("--peer-exe", peer.exe, "its program")->type_name("PATH")->each(known);
+    command->add_option("--peer-cgroup", peer.cgroup, "its cgroup")->type_name("PATH")->each(known);
+}
+
+void add_explain(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ExplainOptions>();
+    CLI::App* command = add_verb(
+        app, "explain", "Say what a policy decides about one call, and each step to it",
+        "  callgate explain policies.d/pay.json --tool create_charge --args '{\"amount\": 20000}'\n"
+        "  callgate explain policies.d/pay.json --method resources/read --params '{\"uri\": \"file:///etc/passwd\"}'\n"
+        "  callgate explain policies.d/pay.json --call message.json --peer-uid 1000 --client cursor\n"
+        "  callgate explain policies.d/pay.json --audit /var/log/callgate/audit.jsonl --id 01JABCDEFGHJKMNPQRSTVWXYZ0\n"
+        "Counters begin at nothing. Exits with 0 where the call is allowed, 1 where it is not, 78 where the policy is bad.\n");
+    command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
+    add_call(command, options->call);
+    CLI::Option* file = command->add_option("--call", options->call_file, "a whole JSON-RPC message (\"-\": standard input)")
+                            ->type_name("FILE");
+    CLI::Option* audit = command->add_option("--audit", options->audit_file, "an audit file that has a record of the call")
+                             ->type_name("FILE")
+                             ->excludes(file);
+    CLI::Option* id = command->add_option("--id", options->record_id, "the record's id")->type_name("ID")->needs(audit);
+    audit->needs(id);
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->callback([options, &action] { action = [options] { return explain_call(*options); }; });
+}
+
+void add_test(CLI::App& app, Action& action) {
+    auto files = std::make_shared<std::vector<std::string>>();
+    CLI::App* command =
+        add_verb(app, "test", "Run the tests of policies: NAME.test.json beside NAME.json",
+                 "  callgate test policies.d/pay.json\n"
+                 "  callgate test policies.d/*.test.json\n"
+                 "Exits with 0 where all cases are as expected, 1 where one is not, 78 where a file is bad.\n");
+    command->add_option("FILE", *files, "test files, or the policies that they are beside")->required()->type_name("");
+    command->callback([files, &action] { action = [files] { return test_policies(*files); }; });
+}
+
 void add_ask(CLI::App& app, Action& action, const std::string& verb, const std::string& purpose,
              int (*print)(const AskOptions&)) {
     auto options = std::make_shared<AskOptions>();
@@ -140,6 +192,8 @@ int run_command_line(int argc, char** argv) {
     Action action;
     add_run(app, action);
     add_check(app, action);
+    add_explain(app, action);
+    add_test(app, action);
     add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems",
             print_status);
     add_ask(app, action, "sessions", "List the sessions", print_sessions);
@@ -154,7 +208,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, check, status, sessions, tail, doctor or version; \"callgate --help\" says "
+            "name a verb: run, check, explain, test, status, sessions, tail, doctor or version; \"callgate --help\" says "
             "more");
         return kExitUsage;
     }

@@ -17,9 +17,16 @@ const Verdict& CallJudge::judge(const Message& message, const Caller& caller, co
     if (message.method == "tools/call") {
         policy_->judge_tool({message.name, message.arguments}, caller, realtime_ns(), counters_, verdict_);
     } else {
-        verdict_ = policy_->judge_method(message.method);
+        policy_->judge_method(message, caller, realtime_ns(), counters_, verdict_);
     }
     return verdict_;
+}
+
+const Verdict* CallJudge::judge_server(const Message& message, const Caller& caller) {
+    const bool is_asked = message.kind == MessageKind::request || message.kind == MessageKind::notification;
+    if (!is_asked || !policy_->says_anything_of_methods() || policy_->mode() == Mode::observe) return nullptr;
+    policy_->judge_server_message(message, caller, realtime_ns(), counters_, verdict_);
+    return &verdict_;
 }
 
 Decision CallJudge::decision_of_forwarded(const Message& message, const Verdict& verdict) {

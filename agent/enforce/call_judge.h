@@ -28,6 +28,8 @@ class CallJudge {
 
     // What the policy says of a client's message, and charges for it. Valid until the next call.
     const Verdict& judge(const Message& message, const Caller& caller, const PendingTable& pending);
+    // The same of a server's request or notification; null where the policy has nothing to say of it.
+    const Verdict* judge_server(const Message& message, const Caller& caller);
     // How the record calls a message that goes on.
     static Decision decision_of_forwarded(const Message& message, const Verdict& verdict);
     // The answer to a denied request; one line. Nothing for a notification.

@@ -13,6 +13,7 @@ FrameCounts& FrameCounts::operator+=(const FrameCounts& other) {
     blank += other.blank;
     server_in += other.server_in;
     server_forwarded += other.server_forwarded;
+    server_denied += other.server_denied;
     lists_filtered += other.lists_filtered;
     foreign_bytes += other.foreign_bytes;
     client_bytes += other.client_bytes;
@@ -30,6 +31,7 @@ std::string json_text(const FrameCounts& counts, size_t unanswered) {
     append(",\"held\":", counts.held);
     append(",\"server_in\":", counts.server_in);
     append(",\"server_forwarded\":", counts.server_forwarded);
+    append(",\"server_denied\":", counts.server_denied);
     append(",\"lists_filtered\":", counts.lists_filtered);
     append(",\"unanswered\":", unanswered);
     out += '}';

@@ -45,6 +45,7 @@ void Gate::client_end() {
     std::string rest(client_framer_.rest());
     client_framer_.clear();
     if (!rest.empty()) client_line(rest);
+    client_ended_ = true;
 }
 
 void Gate::client_line(std::string_view line) {

@@ -82,6 +82,7 @@ class Gate {
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
     void server_line(std::string_view line);
+    void deny_server(const Message& message, const Verdict& verdict, size_t bytes);
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);
     static void send(LineFramer& framer, std::string_view line, Outbox& to);
@@ -110,6 +111,7 @@ class Gate {
     std::string server_head_;        // the server's first line so far, while the client's stream is foreign
     bool server_line_open_ = false;  // part of a line has been sent to the client
     bool server_spoke_ = false;
+    bool client_ended_ = false;
     bool wants_release_ = false;
     bool modern_ = false;            // revision 2026-07-28 or later
     int64_t read_ns_ = 0, mark_ns_ = 0, queue_ns_ = 0, judge_ns_ = 0;

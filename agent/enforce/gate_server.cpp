@@ -1,4 +1,4 @@
-// The server's direction: everything passes but hidden tools; answers are matched to what they answer.
+// The server's direction: everything passes but hidden tools and what `methods` deny; answers are matched to what they answer.
 #include "base/clock.h"
 #include "enforce/gate.h"
 
@@ -73,12 +73,15 @@ void Gate::server_line(std::string_view line) {
         return;
     }
     ++counts_.server_in;
+    const Verdict* const verdict = judge_.judge_server(message, caller_);
+    if (verdict && verdict->action == Action::deny && enforcing_) return deny_server(message, *verdict, line.size());
     ++counts_.server_forwarded;
     MessageRecord record;
     record.direction = Direction::server_to_client;
     record.message = &message;
     record.bytes = line.size();
-    record.decision = Decision::passed;
+    record.verdict = verdict;
+    record.decision = verdict ? CallJudge::decision_of_forwarded(message, *verdict) : Decision::passed;
     record.read_ns = read_ns_;
     PendingRequest request;
     bool is_known = message.kind == MessageKind::response && match_request(message, request, record);
@@ -88,6 +91,20 @@ void Gate::server_line(std::string_view line) {
     if (may_be_list) judge_.remember_annotations(line, annotations_);
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
+}
+
+// What a server may not ask of its client it is told, between two lines of the client; the client never hears of it.
+void Gate::deny_server(const Message& message, const Verdict& verdict, size_t bytes) {
+    ++counts_.server_denied;
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &message;
+    record.bytes = bytes;
+    record.decision = Decision::denied;
+    record.verdict = &verdict;
+    record.read_ns = read_ns_;
+    audit_.message(options_.audit_session, record);
+    if (!client_ended_) judge_.append_denial(to_server_.text(), message, verdict, modern_);
 }
 
 // Finds the request that this answers. One that failed has not used up its limits.

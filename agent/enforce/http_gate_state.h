@@ -114,7 +114,9 @@ struct HttpGate::State {
     void upgrade();
     void bad_response(std::string_view why, std::string_view held);
     void server_ended_in_exchange();
-    bool must_filter() const { return judge.enforcing() && options.policy->hides_any(); }
+    bool must_filter() const {
+        return judge.enforcing() && (options.policy->hides_any() || options.policy->says_anything_of_methods());
+    }
 
     // --- messages of the server
     void session_of_response();

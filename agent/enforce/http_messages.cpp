@@ -6,6 +6,7 @@
 #include "enforce/http_gate_state.h"
 #include "enforce/http_target.h"
 #include "http/emit.h"
+#include "jsonrpc/answer.h"
 
 namespace callgate {
 namespace {
@@ -83,16 +84,25 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
     const Message& message = server_parser.parse(json, JsonText::document);
     if (message.kind == MessageKind::invalid) return false;  // not a message, or none that is ours to read
     if (!exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
-    count([](FrameCounts& books) { ++books.server_in, ++books.server_forwarded; });
+    const Verdict* const verdict = judge.judge_server(message, caller_of(message));
+    const bool denied = verdict && verdict->action == Action::deny && judge.enforcing();
+    count([denied](FrameCounts& books) { ++books.server_in, ++(denied ? books.server_denied : books.server_forwarded); });
     MessageRecord record;
     record.direction = Direction::server_to_client;
     record.message = &message;
     record.bytes = json.size();
-    record.decision = Decision::passed;
+    record.verdict = verdict;
+    record.decision = denied    ? Decision::denied
+                      : verdict ? CallJudge::decision_of_forwarded(message, *verdict)
+                                : Decision::passed;
     record.read_ns = read_ns;
     PendingRequest request;
     const bool is_known = message.kind == MessageKind::response && match(message, request, record);
     audit.message(audit_session_of(exchange.session.get()), record);
+    if (denied) {
+        append_denied_placeholder(changed, message.id_token);
+        return true;
+    }
     // A response to an unknown id may answer what was asked before we were there.
     const bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list) judge.remember_annotations(json, exchange.session->annotations);
@@ -234,7 +244,8 @@ void HttpGate::State::EventHandler::other(std::string_view raw) {
     if (!state.closing && !at_end) state.emit_events(raw);
 }
 
-// It cannot be looked into: where a list could be in it that hides a tool, the stream ends here.
+// It cannot be looked into: where a list could be in it that hides a tool, or a request that is denied, the stream ends
+// here.
 void HttpGate::State::EventHandler::oversize(std::string_view piece) {
     if (state.closing) return;
     if (state.must_filter()) return state.close();

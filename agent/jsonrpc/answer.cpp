@@ -102,6 +102,11 @@ void append_denied_error(std::string& out, std::string_view id_token, const Deni
     out += "}}}\n";
 }
 
+void append_denied_placeholder(std::string& out, std::string_view id_token) {
+    append_head(out, id_token);
+    out += id_token.empty() ? R"("method":"notifications/callgate/denied"})" : R"("method":"callgate/denied"})";
+}
+
 void append_refusal(std::string& out, std::string_view id_token, Refusal refusal, uint32_t offset) {
     constexpr int kParseError = -32700;
     const int code = json_rpc_code(refusal);

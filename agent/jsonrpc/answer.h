@@ -31,6 +31,9 @@ struct Denial {
 void append_denied_result(std::string& out, std::string_view id_token, const Denial& denial, bool modern);
 // Every other method: a JSON-RPC error, data {rule, tool?, retryAfterMs?}.
 void append_denied_error(std::string& out, std::string_view id_token, const Denial& denial);
+// In place of what a server asks of its client and may not: a request (without an id, a notification) of a method that no
+// client has, so that the client itself tells the server that there is no such thing. No line end.
+void append_denied_placeholder(std::string& out, std::string_view id_token);
 // A refused frame (malformed): -32700 or -32600 by json_rpc_code(), a sentence for the client's author, and
 // data {refused: name, offset: of the byte that was one too many}.
 void append_refusal(std::string& out, std::string_view id_token, Refusal refusal, uint32_t offset);

@@ -34,6 +34,7 @@ json counts_json(const FrameCounts& counts) {
     return {{"in", counts.in},           {"forwarded", counts.forwarded}, {"denied", counts.denied},
             {"refused", counts.refused}, {"held", counts.held},           {"dropped_blank", counts.blank},
             {"server_in", counts.server_in}, {"server_forwarded", counts.server_forwarded},
+            {"server_denied", counts.server_denied},
             {"lists_filtered", counts.lists_filtered}, {"foreign_bytes", counts.foreign_bytes},
             {"client_bytes", counts.client_bytes}, {"server_bytes", counts.server_bytes}};
 }

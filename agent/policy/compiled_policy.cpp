@@ -11,12 +11,33 @@ std::string_view ToolEntry::pattern() const {
 }
 
 std::string ToolEntry::subject() const {
-    return "Tool " + in_quotes(key);
+    if (method.empty()) return "Tool " + in_quotes(key);
+    if (key == method) return "Method " + in_quotes(method);
+    return "Name " + in_quotes(key) + " of method " + in_quotes(method);
 }
 
-const ToolEntry* CompiledPolicy::find_exact(std::string_view tool) const {
-    const auto found = tools.find(tool);
-    return found == tools.end() ? nullptr : &found->second;
+std::string ToolEntry::limits_name() const {
+    if (method.empty()) return key;
+    return key == method ? "method " + method : "method " + method + " " + key;
+}
+
+const ToolEntry* EntryTable::find_exact(std::string_view name) const {
+    const auto found = exact.find(name);
+    return found == exact.end() ? nullptr : &found->second;
+}
+
+const ToolEntry* EntryTable::find_governing(std::string_view name, const ToolEntry* own) const {
+    if (own && own->listed) return own;
+    for (const ToolEntry& entry : patterns) {
+        if (glob_match(entry.pattern(), name)) return &entry;
+    }
+    return nullptr;
+}
+
+std::string_view CompiledPolicy::own_name(std::string_view tool) const {
+    if (aliases.empty()) return tool;
+    const auto found = aliases.find(tool);
+    return found == aliases.end() ? tool : std::string_view(found->second);
 }
 
 bool CompiledPolicy::is_hidden(std::string_view tool, const ToolEntry* exact) const {
@@ -28,12 +49,19 @@ bool CompiledPolicy::is_hidden(std::string_view tool, const ToolEntry* exact) co
     return false;
 }
 
-const ToolEntry* CompiledPolicy::find_governing(std::string_view tool, const ToolEntry* exact) const {
-    if (exact && exact->listed) return exact;
-    for (const ToolEntry& entry : patterns) {
-        if (glob_match(entry.pattern(), tool)) return &entry;
+const MethodEntry* CompiledPolicy::find_method(std::string_view method) const {
+    if (const auto found = methods.find(method); found != methods.end()) return &found->second;
+    for (const MethodEntry& family : method_families) {
+        const std::string_view begin = std::string_view(family.own.key).substr(0, family.own.key.size() - 1);
+        if (method.starts_with(begin)) return &family;
     }
     return nullptr;
+}
+
+const std::vector<PathStep>* CompiledPolicy::find_carrier(std::string_view method) const {
+    if (carriers.empty()) return nullptr;
+    const auto found = carriers.find(method);
+    return found == carriers.end() ? nullptr : &found->second;
 }
 
 }  // namespace callgate

@@ -22,9 +22,10 @@ struct FixedDenial {
     std::string rule, reason;
 };
 
-// What a policy says of one tool, or of the tools that one pattern matches.
+// What a policy says of one tool, or of the tools that one pattern matches; likewise of a method, or of names within it.
 struct ToolEntry {
     std::string key;      // as in the policy, "glob:" included
+    std::string method;   // "" of a tool; key is the same where the entry is the method's own
     bool hidden = false;  // by its exact name
     bool listed = false;  // under "tools"; an entry that is only hidden is not
     std::optional<FixedDenial> denial;
@@ -34,14 +35,36 @@ struct ToolEntry {
 
     std::string_view pattern() const;  // of an entry under "glob:"
     std::string subject() const;       // `Tool "x"`: begins a sentence
+    std::string limits_name() const;   // what its counters belong to
+};
+
+struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+};
+template <typename T>
+using ByName = std::unordered_map<std::string, T, NameHash, std::equal_to<>>;
+
+// Entries by name and by pattern; only one governs a name.
+struct EntryTable {
+    ByName<ToolEntry> exact;
+    std::vector<ToolEntry> patterns;  // most specific first
+
+    // Null where the policy does not mention the exact name.
+    const ToolEntry* find_exact(std::string_view name) const;
+    // The entry that governs a name: its own, else the first pattern that matches; null where there is none. `own`: what
+    // find_exact() gave for it.
+    const ToolEntry* find_governing(std::string_view name, const ToolEntry* own) const;
+};
+
+// What a policy says of a method other than tools/call.
+struct MethodEntry {
+    ToolEntry own;
+    bool has_names = false;  // then `names` must allow what is named, under default deny
+    EntryTable names;
 };
 
 struct CompiledPolicy {
-    struct NameHash {
-        using is_transparent = void;
-        size_t operator()(std::string_view tool) const { return std::hash<std::string_view>{}(tool); }
-    };
-
     std::string name, revision;
     ServerMatch match;
     Mode mode = Mode::enforce;
@@ -54,18 +77,23 @@ struct CompiledPolicy {
     bool hides_any = false;
     std::vector<std::string> hidden_patterns;
 
-    std::unordered_map<std::string, ToolEntry, NameHash, std::equal_to<>> tools;  // by exact name
-    std::vector<ToolEntry> patterns;                                              // most specific first
+    EntryTable tools;
+    ByName<std::string> aliases;  // to names of tools
     std::vector<Limit> all_limits;
+    ByName<MethodEntry> methods;
+    std::vector<MethodEntry> method_families;    // "tasks/*", longest first
+    ByName<std::vector<PathStep>> carriers;      // methods that carry calls: the path of a call's name in params
     // Where set it goes before everything else: every tool and every request but the handshake's is denied.
     std::optional<FixedDenial> blanket;
 
-    // Null where the policy does not mention the exact name.
-    const ToolEntry* find_exact(std::string_view tool) const;
-    // `exact`: what find_exact() gave for it.
+    // The tool that `tool` is another name of; itself where it is none.
+    std::string_view own_name(std::string_view tool) const;
+    // `exact`: what tools.find_exact() gave for it.
     bool is_hidden(std::string_view tool, const ToolEntry* exact) const;
-    // The entry that governs a tool: its own, else the first pattern that matches; null where there is none.
-    const ToolEntry* find_governing(std::string_view tool, const ToolEntry* exact) const;
+    bool is_hidden(std::string_view tool) const { return is_hidden(tool, tools.find_exact(tool)); }
+    // Null where the policy says nothing of it.
+    const MethodEntry* find_method(std::string_view method) const;
+    const std::vector<PathStep>* find_carrier(std::string_view method) const;
 };
 
 }  // namespace callgate

@@ -132,6 +132,7 @@ class RuleLoader {
             each_object(*array, tool_.path_of(key), tool_.problems(),
                         [&, kind = kind](const JsonValue& item, const std::string& path) { load_rule(item, path, kind); });
         }
+        budget_.asks_for_annotations |= !rules_->annotations.empty();
         if (!rules_->rules.empty()) entry_.rules = std::move(rules_);
     }
 

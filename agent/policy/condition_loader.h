@@ -9,9 +9,10 @@
 
 namespace callgate {
 
-// What one file may use; shared by all of its tools.
+// What one file may still use, and what its conditions ask for; shared by all of its tools.
 struct LoadBudget {
     size_t regexes = kPolicyRegexesMax;
+    bool asks_for_annotations = false;
 };
 
 // Into entry.denial, entry.approval and entry.rules.

@@ -100,6 +100,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
                 value.string = text_.substr(value.offset, cursor_ - value.offset);
             }
         }
+        value.end = cursor_;
         return count(value.offset) && add(std::move(value));
     }
     bool open(JsonValue::Kind kind) {
@@ -120,6 +121,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
         token_start();
         ++cursor_;
         JsonValue value = std::move(open_.back());
+        value.end = cursor_;
         open_.pop_back();
         return add(std::move(value));
     }

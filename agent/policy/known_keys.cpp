@@ -7,11 +7,10 @@ namespace {
 
 using Word = std::string_view;
 
-constexpr std::array<Word, 12> kPolicyKeys = {"version", "default",     "hide",    "all_tools",
-                                              "tools",   "server",      "mode",    "on_blind",
-                                              "deny_as", "description", "$schema", kCommentKey};
-constexpr std::array<Word, 5> kPolicyLater = {"methods", "call_methods", "aliases", "approvals",
-                                              "approval_timeout"};
+constexpr std::array<Word, 15> kPolicyKeys = {
+    "version", "default", "hide",        "all_tools", "tools",   "aliases",      "methods",  "call_methods",
+    "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", kCommentKey};
+constexpr std::array<Word, 2> kPolicyLater = {"approvals", "approval_timeout"};
 
 constexpr std::array<Word, 6> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path"};
 constexpr std::array<Word, 2> kServerLater = {"image", "unit"};
@@ -20,7 +19,9 @@ constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
 
 constexpr std::array<Word, 8> kToolKeys = {"limits", "require",    "deny_if",          "action",
                                            "reason", "rate_limit", "require_approval", kCommentKey};
-constexpr std::array<Word, 5> kToolLater = {"rules", "pin", "aliases", "hold_ms", "count_failed"};
+constexpr std::array<Word, 4> kToolLater = {"rules", "pin", "hold_ms", "count_failed"};
+constexpr std::array<Word, 9> kMethodKeys = {"limits",     "require",          "deny_if", "action",   "reason",
+                                             "rate_limit", "require_approval", "names",   kCommentKey};
 
 constexpr std::array<Word, 11> kLimitKeys = {"counter",        "window",       "max",       "scope",
                                              "sliding",        "increment",    "increment_from",
@@ -38,6 +39,7 @@ const KnownKeys kPolicy{"policy", kPolicyKeys, kPolicyLater};
 const KnownKeys kServer{"server", kServerKeys, kServerLater};
 const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
 const KnownKeys kTool{"tool", kToolKeys, kToolLater};
+const KnownKeys kMethod{"method", kMethodKeys, {}};
 const KnownKeys kLimit{"limit", kLimitKeys, {}};
 const KnownKeys kConditionRule{"condition_rule", kConditionRuleKeys, {}};
 const KnownKeys kCondition{"condition", kConditionKeys, {}};
@@ -45,8 +47,8 @@ const KnownKeys kRateLimit{"rate_limit", kRateLimitKeys, {}};
 }  // namespace known
 
 std::span<const KnownKeys* const> all_known_keys() {
-    static constexpr std::array<const KnownKeys*, 8> kAll = {
-        &known::kPolicy, &known::kServer,        &known::kAllTools,  &known::kTool,
+    static constexpr std::array<const KnownKeys*, 9> kAll = {
+        &known::kPolicy, &known::kServer, &known::kAllTools,      &known::kTool, &known::kMethod,
         &known::kLimit,  &known::kConditionRule, &known::kCondition, &known::kRateLimit};
     return kAll;
 }

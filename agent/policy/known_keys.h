@@ -14,7 +14,7 @@ struct KnownKeys {
 };
 
 namespace known {
-extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kLimit, kConditionRule, kCondition, kRateLimit;
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit;
 }
 std::span<const KnownKeys* const> all_known_keys();
 
@@ -22,5 +22,7 @@ std::span<const KnownKeys* const> all_known_keys();
 inline constexpr std::string_view kCommentKey = "$comment";
 // A tool key or hidden name that begins with this is a pattern.
 inline constexpr std::string_view kGlobPrefix = "glob:";
+// A key of "methods" that ends with this names a family: "tasks/*".
+inline constexpr std::string_view kFamilyEnd = "/*";
 
 }  // namespace callgate

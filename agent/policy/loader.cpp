@@ -7,6 +7,7 @@
 #include "policy/glob.h"
 #include "policy/limit_loader.h"
 #include "policy/listen_address.h"
+#include "policy/method_loader.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 
@@ -33,21 +34,22 @@ bool is_pattern(std::string_view name) {
 }
 
 // Reports a name that can name no tool, or that its author surely meant to be a pattern.
-bool check_tool_name(std::string_view name, size_t offset, const std::string& path, ProblemList& problems) {
+bool check_tool_name(std::string_view name, size_t offset, const std::string& path, ProblemList& problems,
+                     bool in_method = false) {
     std::string message;
     if (is_pattern(name)) {
         message = glob_problem(name.substr(kGlobPrefix.size()));
     } else if (name.empty()) {
-        message = "the name of a tool is empty";
-    } else if (name == "*") {
+        message = in_method ? "the name is empty" : "the name of a tool is empty";
+    } else if (name == "*" && !in_method) {
         message =
             "\"*\" names no tool; write \"all_tools\" for limits over every call, \"glob:*\" for any tool";
-    } else if (name.find_first_of("*?") != name.npos) {
+    } else if (name.find_first_of(in_method ? "*" : "*?") != name.npos) {  // a URI may have a query
         message = in_quotes(name) + " would be an exact name; write " +
                   in_quotes("glob:" + std::string(name)) + " for a pattern";
     }
     if (name.size() > kNameBytesMax) message = "longer than " + std::to_string(kNameBytesMax) + " bytes";
-    if (has_control_character(name)) message = "the name of a tool contains a control character";
+    if (has_control_character(name)) message = "the name contains a control character";
     if (message.empty()) return true;
     problems.add(offset, path, std::move(message));
     return false;
@@ -111,45 +113,75 @@ void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& 
         } else if (is_pattern(item.string)) {
             policy.hidden_patterns.push_back(item.string.substr(kGlobPrefix.size()));
         } else {
-            policy.tools[item.string].hidden = true;
+            policy.tools.exact[item.string].hidden = true;
         }
     }
 }
 
-void load_tools(const JsonValue& object, const std::string& path, CompiledPolicy& policy,
-                LoadBudget& budget, ProblemList& problems) {
+void load_all_tools(const JsonValue& value, const std::string& path, CompiledPolicy& policy, ProblemList& problems) {
+    const ObjectReader reader(value, path, known::kAllTools, problems);
+    if (const JsonValue* limits = reader.member("limits", Kind::array)) {
+        load_limits(*limits, reader.path_of("limits"), "", policy.all_limits, problems);
+    }
+}
+
+// What may be called: tools, by their names and others, and methods.
+void load_calls(const ObjectReader& reader, CompiledPolicy& policy) {
+    ProblemList& problems = reader.problems();
+    LoadBudget budget;
+    if (const JsonValue* hide = reader.member("hide", Kind::array)) {
+        load_hide(*hide, reader.path_of("hide"), policy, problems);
+    }
+    if (const JsonValue* all = reader.member("all_tools", Kind::object)) {
+        load_all_tools(*all, reader.path_of("all_tools"), policy, problems);
+    }
+    if (const JsonValue* tools = reader.member("tools", Kind::object)) {
+        load_entries(*tools, reader.path_of("tools"), "", policy.tools, budget, problems);
+    }
+    if (const JsonValue* aliases = reader.member("aliases", Kind::object)) {
+        load_aliases(*aliases, reader.path_of("aliases"), policy, problems);
+    }
+    if (const JsonValue* methods = reader.member("methods", Kind::object)) {
+        load_methods(*methods, reader.path_of("methods"), policy, budget, problems);
+    }
+    if (const JsonValue* carriers = reader.member("call_methods", Kind::object)) {
+        load_call_methods(*carriers, reader.path_of("call_methods"), policy, problems);
+    }
+    policy.asks_for_annotations = budget.asks_for_annotations;
+}
+
+}  // namespace
+
+void load_entries(const JsonValue& object, const std::string& path, std::string_view method, EntryTable& table,
+                  LoadBudget& budget, ProblemList& problems) {
     for (size_t i = 0; i < object.items.size(); ++i) {
         const JsonKey& key = object.keys[i];
-        const std::string tool_path = join_pointer(path, key.name);
+        const std::string entry_path = join_pointer(path, key.name);
         if (key.name == kCommentKey && object.items[i].kind == Kind::string) continue;
         ToolEntry entry;
         entry.key = key.name;
-        const bool named = check_tool_name(key.name, key.offset, tool_path, problems);
-        load_tool(object.items[i], tool_path, entry, budget, problems);
-        policy.asks_for_annotations |= entry.rules && !entry.rules->annotations.empty();
+        entry.method = method;
+        const bool named = check_tool_name(key.name, key.offset, entry_path, problems, !method.empty());
+        load_tool(object.items[i], entry_path, entry, budget, problems);
         if (!named) continue;
         entry.listed = true;
         if (is_pattern(key.name)) {
-            policy.patterns.push_back(std::move(entry));
+            table.patterns.push_back(std::move(entry));
         } else {
-            ToolEntry& known = policy.tools[key.name];
+            ToolEntry& known = table.exact[key.name];
             entry.hidden = known.hidden;
             known = std::move(entry);
         }
     }
     // Equally specific patterns stay in the order of the file.
-    std::stable_sort(policy.patterns.begin(), policy.patterns.end(),
-                     [](const ToolEntry& a, const ToolEntry& b) {
-                         return glob_rank(a.pattern()).is_before(glob_rank(b.pattern()));
-                     });
+    std::stable_sort(table.patterns.begin(), table.patterns.end(), [](const ToolEntry& a, const ToolEntry& b) {
+        return glob_rank(a.pattern()).is_before(glob_rank(b.pattern()));
+    });
 }
-
-}  // namespace
 
 void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& problems) {
     if (!expect(Kind::object, root, "", problems)) return;
     const ObjectReader reader(root, "", known::kPolicy, problems);
-    LoadBudget budget;
     load_version(reader);
     reader.require("default");
     policy.default_allow = reader.choice("default", kDefaults).value_or(false);
@@ -163,18 +195,7 @@ void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& p
     if (const JsonValue* server = reader.member("server", Kind::object)) {
         load_server(*server, reader.path_of("server"), policy.match, problems);
     }
-    if (const JsonValue* hide = reader.member("hide", Kind::array)) {
-        load_hide(*hide, reader.path_of("hide"), policy, problems);
-    }
-    if (const JsonValue* all = reader.member("all_tools", Kind::object)) {
-        const ObjectReader all_reader(*all, reader.path_of("all_tools"), known::kAllTools, problems);
-        if (const JsonValue* limits = all_reader.member("limits", Kind::array)) {
-            load_limits(*limits, all_reader.path_of("limits"), "", policy.all_limits, problems);
-        }
-    }
-    if (const JsonValue* tools = reader.member("tools", Kind::object)) {
-        load_tools(*tools, reader.path_of("tools"), policy, budget, problems);
-    }
+    load_calls(reader, policy);
 }
 
 }  // namespace callgate

@@ -95,12 +95,17 @@ bool Policy::hides_any() const {
     return compiled_->hides_any;
 }
 
+bool Policy::says_anything_of_methods() const {
+    return !compiled_->methods.empty() || !compiled_->method_families.empty();
+}
+
 bool Policy::asks_for_annotations() const {
     return compiled_->asks_for_annotations;
 }
 
 bool Policy::is_hidden(std::string_view tool) const {
-    return compiled_->is_hidden(tool, compiled_->find_exact(tool));
+    const std::string_view own_name = compiled_->own_name(tool);
+    return compiled_->is_hidden(tool) || (own_name != tool && compiled_->is_hidden(own_name));
 }
 
 }  // namespace callgate

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "jsonrpc/message.h"
 #include "policy/call.h"
 #include "policy/caller.h"
 #include "policy/counters.h"
@@ -78,11 +79,20 @@ class Policy {
     // The same into `verdict`, whose memory is used again: allocates nothing once the counters of a caller exist.
     void judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
                     Verdict& verdict) const;
-    // Any other request or notification: unknown methods of the tools/ family are denied under default deny.
-    Verdict judge_method(std::string_view method) const;
+    // Any other request or notification of a client. A method that carries calls is judged as all of them; an unknown one
+    // of the tools/ family is denied under default deny.
+    void judge_method(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
+                      Verdict& verdict) const;
+    // A request or notification of the server: by what the policy says of its method.
+    void judge_server_message(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
+                              Verdict& verdict) const;
+    bool says_anything_of_methods() const;
 
   private:
+    friend class Explainer;
     Policy();
+    void judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
+                             int64_t now_ns, CounterTable& counters, Verdict& verdict) const;
     std::unique_ptr<CompiledPolicy> compiled_;
 };
 

@@ -13,6 +13,7 @@ namespace callgate {
 namespace {
 
 constexpr std::string_view kExtension = ".json";
+constexpr std::string_view kTestExtension = ".test.json";  // tests of a policy, see policy_test_file.h
 
 struct CloseDirectory {
     void operator()(DIR* directory) const { closedir(directory); }
@@ -27,7 +28,7 @@ Result<std::vector<std::string>> list_files(const std::string& directory) {
         const dirent* entry = readdir(stream.get());
         if (!entry) break;
         const std::string_view name = entry->d_name;
-        if (name.ends_with(kExtension) && !name.starts_with('.')) names.emplace_back(name);
+        if (name.ends_with(kExtension) && !name.ends_with(kTestExtension) && !name.starts_with('.')) names.emplace_back(name);
     }
     if (errno != 0) return Error::system("readdir", directory, errno);
     std::sort(names.begin(), names.end());

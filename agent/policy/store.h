@@ -14,7 +14,7 @@ namespace callgate {
 
 class PolicyStore {
   public:
-    // Reads DIR/*.json in name order. Refuses (as a problem) files that group or others can write, that are not
+    // Reads DIR/*.json in name order, *.test.json apart. Refuses (as a problem) files that group or others can write, that are not
     // regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
     static Result<PolicyStore> load(const std::string& directory);
 

@@ -30,16 +30,16 @@ void load_action(const ObjectReader& reader, ToolEntry& entry) {
 }  // namespace
 
 void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget,
-               ProblemList& problems) {
+               ProblemList& problems, const KnownKeys& keys) {
     if (!expect(Kind::object, value, path, problems)) return;
-    const ObjectReader reader(value, path, known::kTool, problems);
+    const ObjectReader reader(value, path, keys, problems);
     reader.member(kCommentKey, Kind::string);
     load_condition_rules(reader, entry, budget);
     load_action(reader, entry);
     if (const JsonValue* limits = reader.member("limits", Kind::array)) {
-        load_limits(*limits, reader.path_of("limits"), entry.key, entry.limits, problems);
+        load_limits(*limits, reader.path_of("limits"), entry.limits_name(), entry.limits, problems);
     }
-    load_rate_limit(reader, entry.key, entry.limits);
+    load_rate_limit(reader, entry.limits_name(), entry.limits);
 }
 
 }  // namespace callgate

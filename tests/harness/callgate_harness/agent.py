@@ -116,5 +116,5 @@ class Agent:
 def assert_conserved(frames, what):
     """Client's frames in = forwarded + denied + refused + held (blank lines are counted apart); server's lines likewise."""
     accounted = sum(frames[key] for key in ("forwarded", "denied", "refused", "held"))
-    if frames["in"] != accounted or frames["server_in"] != frames["server_forwarded"]:
+    if frames["in"] != accounted or frames["server_in"] != frames["server_forwarded"] + frames["server_denied"]:
         raise AssertionError(f"{what}: frames are missing: {frames}")

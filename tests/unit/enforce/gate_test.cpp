@@ -336,6 +336,50 @@ TEST_F(GateTest, WhatAHumanMustApproveIsAnsweredWithAnError) {
     EXPECT_THAT(line, HasSubstr("needs the approval of a human"));
 }
 
+constexpr char kNoSampling[] = R"({"version":"1","default":"allow","methods":{
+    "sampling/createMessage":{"action":"deny","reason":"No sampling."},"notifications/message":{"action":"deny"},
+    "resources/read":{"names":{"file:///no":{"action":"deny"}}}}})";
+constexpr char kSampling[] = R"({"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"messages":[]}})" "\n";
+
+TEST_F(GateTest, WhatAServerMayNotAskIsAnsweredToTheServer) {
+    use(kNoSampling);
+    EXPECT_EQ(client("{\"half"), "");
+    to_server_.clear();
+    EXPECT_EQ(server(kSampling), "");
+    EXPECT_THAT(text(to_server_), StartsWith(R"({"jsonrpc":"2.0","id":"s1","error":{"code":-31403,"message":"[POLICY DENIED] No sampling.")"));
+    EXPECT_THAT(text(to_server_), HasSubstr(R"("rule":"/methods/sampling~1createMessage/action")"));
+    to_server_.clear();
+    EXPECT_EQ(server(R"({"jsonrpc":"2.0","method":"notifications/message","params":{}})" "\n"), "");
+    EXPECT_EQ(text(to_server_), "");
+    const std::string roots = R"({"jsonrpc":"2.0","id":2,"method":"roots/list"})" "\n";
+    EXPECT_EQ(server(roots), roots);
+    EXPECT_EQ(gate_->counts().server_in, 3u);
+    EXPECT_EQ(gate_->counts().server_denied, 2u);
+    EXPECT_EQ(gate_->counts().server_forwarded, 1u);
+    gate_->client_end();
+    to_server_.clear();
+    EXPECT_EQ(server(kSampling), "");
+    EXPECT_EQ(text(to_server_), "");  // its input has ended
+    const std::string audit = world_.audit_text();
+    EXPECT_THAT(audit, HasSubstr(R"("direction":"s2c","kind":"request","method":"sampling/createMessage","rpc_id":"s1","decision":"deny")"));
+}
+
+TEST_F(GateTest, ShadowLetsAServerAsk) {
+    std::string policy(kNoSampling);
+    policy.replace(1, 0, R"("mode":"shadow",)");
+    use(policy);
+    EXPECT_EQ(server(kSampling), kSampling);
+    EXPECT_EQ(text(to_server_), "");
+    EXPECT_THAT(world_.audit_text(), HasSubstr(R"("decision":"would_deny")"));
+}
+
+TEST_F(GateTest, OtherMethodsAreDeniedWithAnError) {
+    use(kNoSampling);
+    const std::string line = answer(R"({"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"file:///no"}})" "\n");
+    EXPECT_THAT(line, StartsWith(R"({"jsonrpc":"2.0","id":7,"error":{"code":-31403,)"));
+    EXPECT_THAT(line, HasSubstr("/methods/resources~1read/names/file:~1~1~1no/action"));
+}
+
 TEST_F(GateTest, ChunksDoNotMatter) {
     const std::string stream = call_line("1", "ok") + "\n" + call_line("2", "bad") + "{x\n" + call_line("3", "ok");
     std::string whole;

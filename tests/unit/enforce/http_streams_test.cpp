@@ -48,6 +48,26 @@ TEST(HttpStreams, DenialComesOnTheStream) {
     }
 }
 
+// There is no way to the server but the client's: it is asked for a method that no client has.
+TEST(HttpStreams, WhatAServerMayNotAskIsReplaced) {
+    for (const size_t piece : {size_t{0}, size_t{1}, size_t{7}}) {
+        HttpWorld world(R"({"version":"1","default":"allow","methods":{"sampling/*":{"action":"deny"}}})");
+        Stream stream(world, piece);
+        const std::string sampling = R"({"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{}})";
+        const std::string roots = R"({"jsonrpc":"2.0","id":6,"method":"roots/list"})";
+        stream.play(server(chunk(sse(sampling) + sse(roots))), piece);
+        EXPECT_EQ(stream.to_client.find("sampling"), std::string::npos) << stream.to_client;
+        EXPECT_NE(stream.to_client.find(R"({"jsonrpc":"2.0","id":5,"method":"callgate/denied"})"), std::string::npos);
+        EXPECT_NE(stream.to_client.find(roots), std::string::npos);
+        EXPECT_EQ(stream.gate->counts().server_denied, 1u);
+        EXPECT_EQ(stream.gate->counts().server_forwarded, 1u);
+        expect_conserved(stream.gate->counts());
+        stream.gate.reset();
+        EXPECT_THAT(world.audit(), ::testing::Contains("s2c request sampling/createMessage deny /methods/sampling~1*/action"));
+        EXPECT_TRUE(world.sessions_conserved());
+    }
+}
+
 TEST(HttpStreams, AnswerOfTheServerIsMatchedOnTheStream) {
     HttpWorld world;
     Stream stream(world);

@@ -38,6 +38,15 @@ TEST(Answer, DeniedResultOfTheModernRevision) {
         "\n");
 }
 
+TEST(Answer, DeniedPlaceholder) {
+    std::string out;
+    append_denied_placeholder(out, "\"x\"");
+    EXPECT_EQ(out, R"({"jsonrpc":"2.0","id":"x","method":"callgate/denied"})");
+    out.clear();
+    append_denied_placeholder(out, "");
+    EXPECT_EQ(out, R"({"jsonrpc":"2.0","method":"notifications/callgate/denied"})");
+}
+
 TEST(Answer, RetryIsSaidInWholeSecondsRoundedUp) {
     Denial d = denial();
     d.code = kCodeOverLimit;

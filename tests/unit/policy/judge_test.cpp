@@ -23,6 +23,13 @@ class Judge : public ::testing::Test {
     Verdict judge(std::string_view tool, int64_t now_ns = kMidnight) {
         return policy_->judge_tool({tool}, caller_, now_ns, counters_);
     }
+    Verdict judge_method(std::string_view method) {
+        Message message;
+        message.method = method;
+        Verdict verdict;
+        policy_->judge_method(message, caller_, kMidnight, counters_, verdict);
+        return verdict;
+    }
     // "allow", or the rule.
     std::string rule(std::string_view tool, int64_t now_ns = kMidnight) {
         const Verdict verdict = judge(tool, now_ns);
@@ -255,18 +262,18 @@ TEST_F(Judge, UnknownToolMethodsAreDeniedUnderDefaultDeny) {
     use(R"({"version":"1","default":"deny","tools":{"a":{}}})");
     for (const char* method :
          {"tools/list", "tools/call", "initialize", "resources/read", "toolsx", "tools", ""}) {
-        EXPECT_EQ(policy_->judge_method(method).action, Action::allow) << method;
+        EXPECT_EQ(judge_method(method).action, Action::allow) << method;
     }
     for (const char* method : {"tools/batch", "tools/", "tools/call/x", "tools/Call"}) {
-        EXPECT_EQ(policy_->judge_method(method).action, Action::deny) << method;
+        EXPECT_EQ(judge_method(method).action, Action::deny) << method;
     }
-    const Verdict verdict = policy_->judge_method("tools/batch");
+    const Verdict verdict = judge_method("tools/batch");
     EXPECT_EQ(verdict.code, kCodeDenied);
     EXPECT_EQ(verdict.rule, "(default deny)");
     EXPECT_EQ(verdict.reason, "Method \"tools/batch\" is not allowed by the policy.");
-    EXPECT_EQ(policy_->judge_method("tools/\n").reason, "This method is not allowed by the policy.");
+    EXPECT_EQ(judge_method("tools/\n").reason, "This method is not allowed by the policy.");
     use(R"({"version":"1","default":"allow"})");
-    EXPECT_EQ(policy_->judge_method("tools/batch").action, Action::allow);
+    EXPECT_EQ(judge_method("tools/batch").action, Action::allow);
 }
 
 TEST_F(Judge, DenyingEverythingLeavesTheHandshake) {
@@ -275,9 +282,9 @@ TEST_F(Judge, DenyingEverythingLeavesTheHandshake) {
     EXPECT_EQ(judge("a").reason, "Because.");
     EXPECT_EQ(policy_->mode(), Mode::shadow);
     EXPECT_TRUE(policy_->is_hidden("a"));
-    EXPECT_EQ(policy_->judge_method("initialize").action, Action::allow);
-    EXPECT_EQ(policy_->judge_method("notifications/initialized").action, Action::allow);
-    EXPECT_EQ(policy_->judge_method("resources/read").rule, "(rule)");
+    EXPECT_EQ(judge_method("initialize").action, Action::allow);
+    EXPECT_EQ(judge_method("notifications/initialized").action, Action::allow);
+    EXPECT_EQ(judge_method("resources/read").rule, "(rule)");
 }
 
 TEST_F(Judge, ModeChangesNoVerdict) {

@@ -136,15 +136,41 @@ TEST(Loader, WrongRoots) {
 
 TEST(Loader, TheRestOfTheLanguageIsRefusedByName) {
     const std::string later = "is not supported by this version";
-    for (const char* key : {"methods", "call_methods", "aliases", "approvals"}) {
-        EXPECT_EQ(problem_with('"' + std::string(key) + "\":{}"),
-                  '/' + std::string(key) + ": \"" + key + "\" " + later);
-    }
+    EXPECT_EQ(problem_with("\"approvals\":{}"), "/approvals: \"approvals\" " + later);
     for (const char* key : {"image", "unit"}) {
         EXPECT_THAT(problem_with("\"server\":{\"" + std::string(key) + "\":\"v\"}"), HasSubstr(later));
     }
     EXPECT_EQ(problem_with_tool(R"({"rules":[]})"), "/tools/x/rules: \"rules\" " + later);
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1,"scope":"fleet"})"), HasSubstr(later));
+}
+
+TEST(Loader, MethodsAreChecked) {
+    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"name":{}}})"), HasSubstr("did you mean \"names\"?"));
+    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":[]}})"), HasSubstr("/methods/prompts~1get/names: expected an object"));
+    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":{"x":{"names":{}}}}})"), HasSubstr("unknown key \"names\""));
+    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":{"x*":{}}}})"), HasSubstr("write \"glob:x*\" for a pattern"));
+    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":{"":{}}}})"), HasSubstr("the name is empty"));
+    for (const char* name : {"", "/*", "a*", "*/x", "a\\n"}) {
+        EXPECT_THAT(problem_with("\"methods\":{\"" + std::string(name) + "\":{}}"), ::testing::StartsWith("/methods/")) << name;
+    }
+    EXPECT_THAT(problem_with(R"("methods":{"tools/call":{}})"), HasSubstr("tools are named under \"tools\""));
+    EXPECT_THAT(problem_with(R"("methods":{"tools/*":{}})"), HasSubstr("tools are named under \"tools\""));
+    EXPECT_THAT(problem_with(R"("methods":{"x":{"deny_if":[{}]}})"), HasSubstr("/methods/x/deny_if/0: key \"conditions\" is missing"));
+}
+
+TEST(Loader, CarriersAndAliasesAreChecked) {
+    EXPECT_THAT(problem_with(R"("call_methods":{"tools/batch":1})"), HasSubstr("/call_methods/tools~1batch: expected a string"));
+    for (const char* path : {"calls", "params", "params.", "params.calls[*]", "params.calls.name", "params..name"}) {
+        EXPECT_THAT(problem_with("\"call_methods\":{\"tools/batch\":\"" + std::string(path) + "\"}"),
+                    ::testing::StartsWith("/call_methods/tools~1batch: ")) << path;
+    }
+    EXPECT_THAT(problem_with(R"("call_methods":{"tools/*":"params.name"})"), HasSubstr("expected the name of one method"));
+    EXPECT_THAT(problem_with(R"("call_methods":{"tools/call":"params.name"})"), HasSubstr("tools are named under"));
+    EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":"c"})"), HasSubstr("/aliases/b: \"c\" is neither under \"tools\" nor hidden"));
+    EXPECT_THAT(problem_with(R"("tools":{"a":{},"b":{}},"aliases":{"b":"a"})"), HasSubstr("\"b\" has rules of its own"));
+    EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":"a","c":"b"})"), HasSubstr("/aliases/c: \"b\" is neither"));
+    EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":1})"), HasSubstr("/aliases/b: expected a string"));
+    EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"":"a"})"), HasSubstr("is no name of a tool"));
 }
 
 // The one problem of a condition.

@@ -59,6 +59,7 @@ TEST_F(Schema, RequiresWhatTheLoaderRequires) {
         {"limit", {{{"counter", "c"}, {"window", 1}, {"max", 1}, {"scope", "grant"}}, "/tools/x/limits/0"}},
         {"condition_rule", {{{"conditions", json::array()}, {"on_deny", "d"}}, "/tools/x/deny_if/0"}},
         {"condition", {{{"path", "args.a"}, {"op", "eq"}, {"value", 1}}, "/tools/x/require/0/conditions/0"}},
+        {"method", {{{"names", json::object()}, {"reason", "r"}}, "/methods/x~1y"}},
         {"rate_limit", {{{"max", 1}, {"window", 1}}, "/tools/x/rate_limit"}},
     };
     ASSERT_EQ(examples.size(), all_known_keys().size());

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "policy/policy.h"
@@ -48,6 +49,13 @@ std::map<std::string, std::string> classes(const Shipped& shipped) {
     return out;
 }
 
+// Other names of tools.
+std::map<std::string, std::string> aliases(const Shipped& shipped) {
+    std::ifstream file(kPolicies + shipped.name + ".json");
+    const auto policy = nlohmann::json::parse(file, nullptr, false);
+    return policy.value("aliases", std::map<std::string, std::string>());
+}
+
 // How many calls are let through in one minute before one is denied, at most `tries`; and the denial.
 int calls_a_minute(const Policy& policy, const std::string& tool, int tries, Verdict& denial) {
     CounterTable counters;
@@ -64,7 +72,10 @@ TEST(ShippedPolicies, EveryToolIsTreatedAsItsClassAsks) {
         ASSERT_TRUE(policy);
         EXPECT_EQ(policy->match().package, shipped.package);
         EXPECT_EQ(policy->mode(), Mode::enforce);
+        const std::map<std::string, std::string> other_names = aliases(shipped);
         for (const auto& [tool, risk] : classes(shipped)) {
+            const auto alias = other_names.find(tool);
+            const std::string own = alias == other_names.end() ? tool : alias->second;
             SCOPED_TRACE(std::string(shipped.name) + ": " + risk + " " + tool);
             Verdict denial;
             const int calls = calls_a_minute(*policy, tool, 100, denial);
@@ -73,13 +84,13 @@ TEST(ShippedPolicies, EveryToolIsTreatedAsItsClassAsks) {
                 EXPECT_EQ(calls, 100);
             } else if (risk == "write" || risk == "execute") {
                 EXPECT_EQ(calls, risk == "write" ? 30 : 10);
-                EXPECT_EQ(denial.rule, "/tools/" + tool + "/limits/" + tool + "_rate");
+                EXPECT_EQ(denial.rule, "/tools/" + own + "/limits/" + own + "_rate");
             } else if (risk == "destructive") {
                 EXPECT_TRUE(hidden);
                 EXPECT_EQ(denial.rule, "(hidden)");
                 EXPECT_EQ(calls, 0);
             } else if (risk == "financial") {
-                EXPECT_EQ(denial.rule, "/tools/" + tool + "/deny_if");
+                EXPECT_EQ(denial.rule, "/tools/" + own + "/deny_if");
                 EXPECT_EQ(denial.reason, "Requires human approval.");
                 EXPECT_EQ(calls, 0);
             } else {
@@ -107,12 +118,24 @@ TEST(ShippedPolicies, PagesAllowOneToolThirtyTimesAMinute) {
     }
 }
 
+TEST(ShippedPolicies, EachHasTestsAndASchema) {
+    for (const Shipped& shipped : kShipped) {
+        for (const std::string& path : {kPolicies + shipped.name, kPolicies + "pages/" + shipped.name}) {
+            EXPECT_TRUE(std::filesystem::exists(path + ".test.json")) << path;
+            std::ifstream file(path + ".json");
+            const auto policy = nlohmann::json::parse(file, nullptr, false);
+            const auto schema = std::filesystem::path(path).parent_path() / policy.value("$schema", "none");
+            EXPECT_TRUE(std::filesystem::equivalent(schema, kPolicies + "policy.schema.json")) << path;
+        }
+    }
+}
+
 TEST(ShippedPolicies, NoOtherFilesAreShipped) {
     for (const std::string& directory : {kPolicies, kPolicies + "pages/"}) {
         size_t files = 0;
         for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-            if (entry.path().extension() == ".json" && entry.path().filename() != "policy.schema.json")
-                ++files;
+            const std::string name = entry.path().filename();
+            if (name.ends_with(".json") && !name.ends_with(".test.json") && name != "policy.schema.json") ++files;
         }
         EXPECT_EQ(files, std::size(kShipped)) << directory;
     }

@@ -1,0 +1,66 @@
+// callgate test FILE…: a policy's own tests.
+#include <cstdio>
+
+#include "audit/safe_text.h"
+#include "cli.h"
+#include "policy/policy_file.h"
+#include "policy/policy_test_file.h"
+
+namespace callgate {
+namespace {
+
+constexpr std::string_view kTestEnd = ".test.json";
+constexpr std::string_view kPolicyEnd = ".json";
+
+// policies/x.json and policies/x.test.json name the same tests.
+std::string test_path(std::string path) {
+    if (path.ends_with(kTestEnd) || !path.ends_with(kPolicyEnd)) return path;
+    path.resize(path.size() - kPolicyEnd.size());
+    return path.append(kTestEnd);
+}
+
+std::string policy_path(const std::string& tests, const std::string& said) {
+    const size_t slash = tests.rfind('/');
+    const std::string directory = slash == tests.npos ? "" : tests.substr(0, slash + 1);
+    if (!said.empty()) return said.front() == '/' ? said : directory + said;
+    return tests.substr(0, tests.size() - std::min(tests.size(), kTestEnd.size())).append(kPolicyEnd);
+}
+
+int test_one(const std::string& path) {
+    const PolicyFile file = read_policy_file(path);
+    if (!file.text) {
+        print_error(path + ": " + file.problem);
+        return kExitConfig;
+    }
+    std::vector<PolicyProblem> problems;
+    const PolicyTestFile tests = PolicyTestFile::parse(*file.text, path, problems);
+    for (const PolicyProblem& problem : problems) fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
+    if (!problems.empty()) return kExitConfig;
+    const std::shared_ptr<const Policy> policy = load_policy_file(policy_path(path, tests.policy));
+    if (policy == nullptr) return kExitConfig;
+    size_t failed = 0;
+    for (const PolicyCase& test : tests.cases) {
+        const std::string wrong = run_case(test, *policy);
+        if (wrong.empty()) continue;
+        ++failed;
+        PolicyProblem problem = test.place;
+        problem.message = "\"" + test.name + "\": " + wrong;
+        printf("%s\n", terminal_text(problem.text()).c_str());
+    }
+    if (failed > 0) {
+        printf("%s: %zu of %zu cases failed\n", terminal_text(path).c_str(), failed, tests.cases.size());
+        return kExitNo;
+    }
+    printf("%s: ok (%zu cases)\n", terminal_text(path).c_str(), tests.cases.size());
+    return kExitDone;
+}
+
+}  // namespace
+
+int test_policies(const std::vector<std::string>& files) {
+    int exit_code = kExitDone;
+    for (const std::string& file : files) exit_code = std::max(exit_code, test_one(test_path(file)));
+    return exit_code;
+}
+
+}  // namespace callgate

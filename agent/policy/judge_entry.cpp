@@ -1,0 +1,59 @@
+#include "policy/judge_entry.h"
+
+#include <algorithm>
+#include <array>
+
+namespace callgate {
+namespace {
+
+// A name that a caller made up is quoted back only where it is short and plain: a reason is read by a model.
+constexpr size_t kQuotedNameBytesMax = 64;
+
+// One per thread: reused by every call, so that judging allocates nothing.
+thread_local std::array<char, 160> reason_buffer;
+
+bool is_plain(std::string_view name) {
+    return !name.empty() && name.size() <= kQuotedNameBytesMax &&
+           std::all_of(name.begin(), name.end(), [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '-' || c == '.' || c == '/';
+           });
+}
+
+}  // namespace
+
+std::string_view sentence(std::string_view noun, std::string_view name, std::string_view rest) {
+    char* out = reason_buffer.data();
+    const auto append = [&](std::string_view part) { out = std::copy(part.begin(), part.end(), out); };
+    if (is_plain(name)) {
+        append(noun);
+        append(" \"");
+        append(name);
+        append("\"");
+    } else {
+        append("This ");
+        *out++ = static_cast<char>(noun[0] | 0x20);
+        append(noun.substr(1));
+    }
+    append(rest);
+    return {reason_buffer.data(), out};
+}
+
+bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, Verdict& verdict) {
+    if (entry.denial) {
+        verdict.deny(kCodeDenied, entry.denial->rule, entry.denial->reason);
+        return true;
+    }
+    if (entry.rules) {
+        const RuleSet::Finding found = entry.rules->first_denial(call, caller);
+        if (found.rule != nullptr) {
+            const bool approvable = found.rule->kind == RuleKind::require_approval;
+            verdict.deny(approvable ? kCodeApproval : kCodeDenied, found.name, found.rule->reason);
+            return true;
+        }
+    }
+    if (entry.approval) verdict.deny(kCodeApproval, entry.approval->rule, entry.approval->reason);
+    return entry.approval.has_value();
+}
+
+}  // namespace callgate

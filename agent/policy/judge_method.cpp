@@ -1,0 +1,114 @@
+// Judging what is no tools/call: other methods, the calls that some of them carry, and what a server asks of a client.
+#include <algorithm>
+#include <array>
+
+#include "policy/judge_entry.h"
+#include "policy/judge_limits.h"
+#include "policy/params_reader.h"
+#include "policy/policy.h"
+
+namespace callgate {
+namespace {
+
+constexpr std::string_view kRuleUnreadable = "(unreadable calls)";
+
+// One per thread: reused by every call.
+struct Scratch {
+    std::string name;
+    Verdict call;
+};
+thread_local Scratch scratch;
+
+// What names in a policy are compared with.
+std::string_view name_of(const Message& message) {
+    static constexpr std::array<std::string_view, 2> kRefName = {"ref", "name"}, kRefUri = {"ref", "uri"};
+    static constexpr std::array<std::string_view, 1> kTask = {"taskId"};
+    if (message.method.starts_with("resources/")) return message.uri;
+    if (message.method.starts_with("tasks/")) return text_at(message.params, kTask, scratch.name);
+    if (message.method == "completion/complete") {
+        const std::string_view name = text_at(message.params, kRefName, scratch.name);
+        return name.empty() ? text_at(message.params, kRefUri, scratch.name) : name;
+    }
+    return message.name.empty() ? message.uri : message.name;
+}
+
+bool is_harmless(std::string_view method) {
+    constexpr std::array<std::string_view, 4> kHandshake = {"initialize", "ping", "server/discover", "tools/list"};
+    return method.starts_with("notifications/") ||
+           std::find(kHandshake.begin(), kHandshake.end(), method) != kHandshake.end();
+}
+
+// The rules of a method, then those of the name within it, then the limits of both.
+void judge_entry(const MethodEntry& entry, const CompiledPolicy& policy, const Message& message, const Caller& caller,
+                 int64_t now_ns, CounterTable& counters, Verdict& verdict) {
+    static const std::vector<Limit> kNone;
+    const Call call = call_of(message);
+    if (entry_denies(entry.own, call, caller, verdict)) return;
+    const ToolEntry* named = nullptr;
+    if (entry.has_names) {
+        named = entry.names.find_governing(call.name, entry.names.find_exact(call.name));
+        if (named == nullptr && !policy.default_allow) {
+            return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Method", message.method, kNotAllowedForThis));
+        }
+        if (named != nullptr && entry_denies(*named, call, caller, verdict)) return;
+    }
+    const std::vector<Limit>& own = named ? named->limits : kNone;
+    if (own.empty() && entry.own.limits.empty()) return;
+    judge_limits(own, entry.own.limits, {named ? named->key : entry.own.key, call.arguments, caller}, now_ns, counters, verdict);
+}
+
+}  // namespace
+
+Call call_of(const Message& message) {
+    return {name_of(message), message.method == "prompts/get" ? message.arguments : message.params};
+}
+
+// All of them are allowed and charged, or none is.
+void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
+                                 int64_t now_ns, CounterTable& counters, Verdict& verdict) const {
+    Verdict& call_verdict = scratch.call;
+    const bool readable = read_calls(message.params, path, [&](const Call& call) {
+        judge_tool(call, caller, now_ns, counters, call_verdict);
+        verdict.charged.insert(verdict.charged.end(), call_verdict.charged.begin(), call_verdict.charged.end());
+        if (call_verdict.action == Action::allow) return true;
+        verdict.deny(call_verdict.code, call_verdict.rule, call_verdict.reason);
+        verdict.retry_after_ms = call_verdict.retry_after_ms;
+        return false;
+    });
+    if (verdict.action == Action::allow && !readable) {
+        verdict.deny(kCodeDenied, kRuleUnreadable, "The calls in this message cannot be read as every server would read them.");
+    }
+    if (verdict.action == Action::allow) return;
+    counters.roll_back(verdict.charged);
+    verdict.charged.clear();
+}
+
+void Policy::judge_method(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
+                          Verdict& verdict) const {
+    verdict.reset();
+    const CompiledPolicy& policy = *compiled_;
+    if (policy.blanket) {
+        if (!is_harmless(message.method)) verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
+        return;
+    }
+    const MethodEntry* entry = policy.find_method(message.method);
+    if (entry != nullptr) judge_entry(*entry, policy, message, caller, now_ns, counters, verdict);
+    if (verdict.action == Action::deny) return;
+    const std::vector<PathStep>* carrier = policy.find_carrier(message.method);
+    if (carrier != nullptr) return judge_carried_calls(*carrier, message, caller, now_ns, counters, verdict);
+    // A method that may carry calls of tools in a form that the policy does not name.
+    const bool is_unknown_carrier =
+        message.method.starts_with("tools/") && message.method != "tools/list" && message.method != "tools/call";
+    if (is_unknown_carrier && entry == nullptr && !policy.default_allow) {
+        verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Method", message.method, kNotAllowed));
+    }
+}
+
+void Policy::judge_server_message(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
+                                  Verdict& verdict) const {
+    verdict.reset();
+    const MethodEntry* entry = compiled_->find_method(message.method);
+    if (entry != nullptr) judge_entry(*entry, *compiled_, message, caller, now_ns, counters, verdict);
+}
+
+}  // namespace callgate
