@@ -1,5 +1,5 @@
-// Man pages and shell completions, made from the definitions that parse the command line, so that neither can say
-// something else than `--help`. The build runs `callgate pages`; the agent never does.
+// Man pages and shell completions, made from the definitions that parse the command line, so that neither can
+// say something else than `--help`. The build runs `callgate pages`; the agent never does.
 //
 //   VerbText{"tail", "Follow the audit log", …, {{{"-n"}, "N", "begin with the last N records", "10"}}}
 //       -> callgate-tail(8) with ".It Fl n Ar N", and "-n" among what the shells offer after "callgate tail"
@@ -41,8 +41,8 @@ std::string bash_completion(const CommandLineText& all);
 std::string zsh_completion(const CommandLineText& all);
 std::string fish_completion(const CommandLineText& all);
 
-// Writes man/*.8 and completions/{callgate.bash,_callgate,callgate.fish} below `directory`, which is made where it is
-// absent; returns the program's exit code.
+// Writes man/*.8 and completions/{callgate.bash,_callgate,callgate.fish} below `directory`, which is made
+// where it is absent; returns the program's exit code.
 int write_pages(const CommandLineText& all, const std::string& directory);
 
 }  // namespace callgate

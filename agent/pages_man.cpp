@@ -159,8 +159,7 @@ std::string man_page(const CommandLineText& all) {
     std::string text = head(all, "callgate") + ".Nd govern the MCP traffic of this host\n";
     text += ".Sh SYNOPSIS\n.Nm callgate\n.Ar verb\n.Op Ar option ...\n.Sh DESCRIPTION\n" + prose(all.purpose);
     text += ".Pp\nThe verbs are:\n.Bl -tag -width Ds\n";
-    for (const VerbText& verb : all.verbs)
-        text += ".It Xr " + page_name(verb) + " 8\n" + prose(verb.purpose);
+    for (const VerbText& verb : all.verbs) text += ".It Xr " + page_name(verb) + " 8\n" + prose(verb.purpose);
     text += ".El\n" + files();
     if (!all.verbs.empty()) text += exit_status(parse_footer(all.verbs[0].footer).exit_codes);
     return text + see_also(all, true);
