@@ -14,8 +14,8 @@ namespace callgate {
 
 class PolicyStore {
   public:
-    // Reads DIR/*.json in name order, *.test.json apart. Refuses (as a problem) files that group or others can write, that are not
-    // regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
+    // Reads DIR/*.json in name order, but no *.test.json. Refuses (as a problem) files that group or others can write, that
+    // are not regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
     static Result<PolicyStore> load(const std::string& directory);
 
     struct Match {

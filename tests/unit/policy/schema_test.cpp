@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/limits.h"
+#include "policy/condition.h"
 #include "policy/known_keys.h"
 #include "policy/limit.h"
 #include "policy/policy.h"
@@ -99,6 +101,8 @@ TEST_F(Schema, ListsTheWordsAndBoundsOfTheLoader) {
     EXPECT_EQ(definitions["limit"]["properties"]["scope"]["enum"], words_of(kScopeNames));
     EXPECT_EQ(definitions["count"]["maximum"], kLimitCountMax);
     EXPECT_EQ(definitions["condition"]["properties"]["op"]["enum"], words_of(kOperators));
+    EXPECT_EQ(definitions["condition"]["properties"]["path"]["anyOf"][1]["enum"], words_of(kCallerFacts));
+    EXPECT_EQ(definitions["condition_rule"]["properties"]["conditions"]["maxItems"], kConditionsPerToolMax);
     EXPECT_EQ(definitions["tool"]["properties"]["action"]["enum"], json({"allow", "deny", "require_approval"}));
     for (const char* key : {"default", "mode", "on_blind", "deny_as"}) {
         for (const json& word : definitions["policy"]["properties"][key]["enum"]) {

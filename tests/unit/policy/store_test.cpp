@@ -72,6 +72,7 @@ TEST_F(Store, ReadsJsonFilesInTheOrderOfTheirNames) {
     write_policy("a", R"("package":"a")");
     write("notes.txt", "not a policy");
     write(".hidden.json", "not a policy");
+    write("a.test.json", "tests of a policy");
     const PolicyStore store = load();
     EXPECT_THAT(problems(store), ElementsAre());
     ASSERT_EQ(store.policies().size(), 2u);
