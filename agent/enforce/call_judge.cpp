@@ -6,6 +6,17 @@
 
 namespace callgate {
 
+std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::optional<int64_t> deadline_ns) {
+    constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
+    const int64_t until_ns = deadline_ns.value_or(now_ns + verdict.max_delay_ms * kNanosecondsPerMillisecond);
+    if (until_ns <= now_ns) return std::nullopt;
+    // Without a time, room is made by a call that ends.
+    if (!verdict.retry_after_ms) return WaitTime{until_ns, until_ns};
+    const int64_t due_ns = now_ns + *verdict.retry_after_ms * kNanosecondsPerMillisecond;
+    if (due_ns > until_ns) return std::nullopt;
+    return WaitTime{due_ns, until_ns};
+}
+
 const Verdict& CallJudge::judge(const Message& message, const Caller& caller, const PendingTable& pending) {
     verdict_.reset();
     if (message.kind == MessageKind::response || policy_->mode() == Mode::observe) return verdict_;

@@ -53,6 +53,7 @@ struct Caller {
     std::string_view session;  // session id
     std::string_view server;   // key of the server: its policy's name
     std::string_view arguments = {};  // of the call: raw bytes of params.arguments
+    std::string_view turn = {};       // of a call that waited: key of the counter in whose line it is the first
 };
 
 class Policy {
@@ -69,6 +70,8 @@ class Policy {
 
     const std::string& name() const;
     const std::string& revision() const;  // first 16 hex digits of the file's SHA-256
+    // The same file, now or before it was changed.
+    bool is_version_of(const Policy& other) const { return name() == other.name(); }
     const ServerMatch& match() const;
     Mode mode() const;
     OnBlind on_blind() const;

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "../session/temp_tree.h"
+#include "policy/counter_file.h"
 #include "policy/policy.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -31,18 +33,29 @@ TEST(JudgeMemory, SteadyStateAllocatesNothing) {
     std::vector<PolicyProblem> problems;
     const auto policy = Policy::load(R"({"version":"1","default":"deny","hide":["hidden"],
         "all_tools":{"limits":[{"counter":"all","window":"day","max":1000}]},
-        "tools":{"limited":{"limits":[{"counter":"a","window":"minute","max":9},{"counter":"b","window":"hour","max":99}]},
+        "tools":{"limited":{"limits":[{"counter":"a","window":"minute","max":9},{"counter":"b","window":"hour","max":99},
+                    {"counter":"s","window":"minute","max":9,"sliding":true},{"counter":"m","window":"day","max":99,"increment_from":"args.n"},
+                    {"counter":"f","max_in_flight":1}]},
                  "denied":{"action":"deny"},"plain":{},"glob:read_*":{"rate_limit":{"max":5,"window":60}}}})",
                                      "p.json", problems);
     ASSERT_TRUE(policy);
-    const Caller caller{"uid:1000 exe:/usr/bin/some-quite-long-name-of-a-program",
+    Caller caller{"uid:1000 exe:/usr/bin/some-quite-long-name-of-a-program",
                         "01JABCDEFGHJKMNPQRSTVWXYZ0", "p"};
     const std::string tools[] = {"limited", "denied",    "hidden",
                                  "plain",   "read_file", "a_name_that_is_not_in_the_policy"};
+    caller.arguments = R"({"x":[1,2,{"y":"z"}],"n":0.25})";
+    std::string remark;
+    TempTree tree;
+    auto file = CounterFile::open(tree.path("/counters"), remark);
+    ASSERT_TRUE(file.ok());
     CounterTable counters;
+    counters.keep_in(**file);
     Verdict verdict;
     const auto judge_all = [&](int64_t now_ns) {
-        for (const std::string& tool : tools) policy->judge_tool(tool, caller, now_ns, counters, verdict);
+        for (const std::string& tool : tools) {
+            policy->judge_tool(tool, caller, now_ns, counters, verdict);
+            counters.settle(verdict.charged, CallEnd::done);
+        }
     };
     judge_all(0);
     const unsigned long before = allocations;
