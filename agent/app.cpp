@@ -379,13 +379,15 @@ Status start(App& app) {
     app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret"));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
-    std::string remark;
-    app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
-    if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.config);
     TRY_VOID(start_watcher(app));
     TRY_VOID(start_policy_watch(app));
-    return start_control(app);
+    TRY_VOID(start_control(app));
+    // Last: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
+    std::string remark;
+    app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
+    if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
+    return {};
 }
 
 }  // namespace
