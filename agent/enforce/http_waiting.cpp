@@ -44,14 +44,16 @@ bool HttpGate::State::hold_judged_body(std::string_view text) {
     return true;
 }
 
-void HttpGate::State::try_again(std::string_view key, int64_t) {
+void HttpGate::State::try_again(std::string_view key, int64_t now_ns) {
     if (exchange.session->ended) {
         drop_held(kRuleEnded, kReasonEnded);
         answer_refusal(404, kReasonEnded);
     } else {
         read_ns = held_read_ns;
         turn = key;
+        const bool may_wait_later = std::exchange(may_wait, may_wait && now_ns < held_deadline_ns);
         judge_body(exchange.content());
+        may_wait = may_wait_later;
         turn = {};
         if (is_held) return;
     }

@@ -55,10 +55,11 @@ void WaitingCalls::room_made(std::string_view key) {
 }
 
 void WaitingCalls::run(int64_t now_ns) {
-    armed_for_ns_ = INT64_MAX;
+    armed_for_ns_ = INT64_MIN;  // until it is known what is next
     std::vector<std::string> keys;
     for (const auto& [key, line] : lines_) keys.push_back(key);
     for (const std::string& key : keys) run_line(key, now_ns);
+    armed_for_ns_ = INT64_MAX;
     for (const auto& [key, line] : lines_) {
         int64_t next_ns = line.front()->due_ns_;
         for (const WaitingCall* call : line) next_ns = std::min(next_ns, call->deadline_ns_);

@@ -57,7 +57,8 @@ TEST(JudgeMemory, SteadyStateAllocatesNothing) {
             counters.settle(verdict.charged, CallEnd::done);
         }
     };
-    judge_all(0);
+    // Twice: making the other counters may have dropped one of which nothing was in flight.
+    for (int i = 0; i < 2; ++i) judge_all(0);
     const unsigned long before = allocations;
     for (int i = 0; i < 1000; ++i) judge_all(int64_t{i} * 1'000'000'000);
     EXPECT_EQ(allocations, before);
