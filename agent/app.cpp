@@ -12,6 +12,9 @@
 
 #include "base/clock.h"
 #include "control/server.h"
+#include "lifecycle/kept_counters.h"
+#include "lifecycle/policy_watch.h"
+#include "policy/counter_listing.h"
 #include "lifecycle/http_table.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
@@ -28,12 +31,15 @@ struct App {
     RunOptions options;
     Config config;
     std::shared_ptr<const PolicyStore> policies;
-    std::vector<PolicyProblem> problems;
+    std::vector<PolicyProblem> problems;  // of the state directory
+    std::string reload_error;             // the policies could not be read again
     std::unique_ptr<Ring> ring;
     std::unique_ptr<AuditLog> audit;
+    std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
     std::unique_ptr<SessionTable> sessions;
     std::unique_ptr<HttpTable> http;
     std::unique_ptr<Watcher> watcher;
+    std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
     Fd signals;
     int64_t started_ns = realtime_ns();
@@ -78,6 +84,7 @@ int configure(App& app) {
     if (!options.scope_trees.empty()) app.config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
     if (!options.scope_cgroups.empty()) app.config.scope.cgroups = options.scope_cgroups;
     if (!options.audit_file.empty()) app.config.audit_file = options.audit_file;
+    if (!options.state_directory.empty()) app.config.state_directory = options.state_directory;
     if (!options.control_socket.empty()) app.config.control_socket = options.control_socket;
 
     if (int code = check_paths_and_scope(app.config)) return code;
@@ -86,8 +93,7 @@ int configure(App& app) {
         spdlog::error("{}; policies are the *.json files of that directory", policies.error().text());
         return kExitConfig;
     }
-    app.problems = policies->problems();
-    for (const PolicyProblem& problem : app.problems) spdlog::error("policy left out: {}", problem.text());
+    for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy left out: {}", problem.text());
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
     return 0;
 }
@@ -99,6 +105,14 @@ void raise_descriptor_limit() {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+std::vector<std::string> problems_of(const App& app) {
+    std::vector<std::string> texts;
+    for (const PolicyProblem& problem : app.problems) texts.push_back(problem.text());
+    for (const PolicyProblem& problem : app.policies->problems()) texts.push_back(problem.text());
+    if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
+    return texts;
 }
 
 json status_json(App& app) {
@@ -135,12 +149,49 @@ json status_json(App& app) {
                           {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
     status["exits"] = {{"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
     status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
+    status["counters"] = app.counters->figures_json();
+    status["counters"]["live"] = app.sessions->counters().size();
+    status["counters"]["waiting"] = app.sessions->counters().waiting().size();
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
         status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
     status["problems"] = json::array();
-    for (const PolicyProblem& problem : app.problems) status["problems"].push_back(problem.text());
+    for (const std::string& problem : problems_of(app)) status["problems"].push_back(problem);
     return status;
+}
+
+void record_problems(App& app) {
+    for (const std::string& problem : problems_of(app))
+        app.audit->event("policy_problem", nullptr, {{"problem", json(problem).dump(-1, ' ', true, json::error_handler_t::replace)}});
+}
+
+// On the loop's thread, between two messages: everything that comes after is judged by what was read now.
+void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
+    const bool is_news = loaded.policies != app.policies || loaded.error != app.reload_error;
+    app.reload_error = loaded.error;
+    if (loaded.policies && loaded.policies != app.policies) {
+        app.policies = loaded.policies;
+        app.watcher->use_policies(app.policies);
+        app.sessions->use_policies(*app.policies);
+        app.http->use_policies(*app.policies);
+        json names = json::object();
+        for (const auto& policy : app.policies->policies()) names[policy->name()] = policy->revision();
+        app.audit->event("policy_reload", nullptr, {{"policies", names.dump(-1, ' ', true, json::error_handler_t::replace)}});
+        spdlog::info("policies read again: {} in force, {} problems", app.policies->policies().size(), app.policies->problems().size());
+    }
+    if (is_news) {
+        for (const std::string& problem : problems_of(app)) spdlog::error("policy: {}", problem);
+        record_problems(app);
+    }
+    for (const auto& done : loaded.asked) done();
+}
+
+Status start_policy_watch(App& app) {
+    app.policy_watch = TRY(PolicyWatch::start(app.options.config_directory, app.policies, [&app](PolicyWatch::Loaded loaded) {
+        auto shared = std::make_shared<PolicyWatch::Loaded>(std::move(loaded));
+        app.ring->post([&app, shared] { put_in_force(app, *shared); });
+    }));
+    return {};
 }
 
 json sessions_json(App& app) {
@@ -149,11 +200,8 @@ json sessions_json(App& app) {
     return list;
 }
 
-// Control requests come on their own thread; sessions belong to the loop's.
-json on_loop(App& app, std::function<json()> ask) {
-    auto answer = std::make_shared<std::promise<json>>();
-    auto future = answer->get_future();
-    app.ring->post([answer, ask = std::move(ask)] { answer->set_value(ask()); });
+// Waits for what the loop or another thread answers, for as long as the loop runs.
+json wait_for(const App& app, std::future<json>& future) {
     for (int slice = 0; slice < 100; ++slice) {
         if (future.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready) return future.get();
         if (app.loop_has_ended) return {{"error", "the agent is stopping"}};
@@ -161,13 +209,47 @@ json on_loop(App& app, std::function<json()> ask) {
     return {{"error", "the agent is busy"}};
 }
 
+// Control requests come on their own thread; sessions belong to the loop's.
+json on_loop(App& app, std::function<json()> ask) {
+    auto answer = std::make_shared<std::promise<json>>();
+    auto future = answer->get_future();
+    app.ring->post([answer, ask = std::move(ask)] { answer->set_value(ask()); });
+    return wait_for(app, future);
+}
+
+// Answers when what stands in the files now is in force.
+json reload_and_wait(App& app) {
+    auto answer = std::make_shared<std::promise<json>>();
+    auto future = answer->get_future();
+    app.policy_watch->reload([&app, answer] {
+        json status = status_json(app);
+        answer->set_value({{"policies", status["policies"]}, {"problems", status["problems"]}});
+    });
+    return wait_for(app, future);
+}
+
+json reset_json(App& app, const json& request) {
+    const json names = request.value("names", json::array());
+    std::vector<std::string> wanted;
+    for (const json& each : names) {
+        if (each.is_string()) wanted.push_back(each.get<std::string>());
+    }
+    const json all = request.value("all", json(false));
+    const size_t found = reset_counters(app.sessions->counters(), wanted, all == true);
+    app.audit->event("counters_reset", nullptr, {{"count", std::to_string(found)}, {"all", all == true ? "true" : "false"}});
+    return {{"reset", found}};
+}
+
 Status start_control(App& app) {
     auto handler = [&app](const json& request) -> json {
         std::string verb = request.value("verb", "");
+        if (verb == "reload") return reload_and_wait(app);
+        if (verb == "counters") return on_loop(app, [&app] { return counters_json(app.sessions->counters().rows(realtime_ns())); });
+        if (verb == "counters_reset") return on_loop(app, [&app, request] { return reset_json(app, request); });
         if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
         return on_loop(app, [&app] { return status_json(app); });
     };
-    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions"}, handler));
+    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions", "counters", "counters_reset", "reload"}, handler));
     return {};
 }
 
@@ -243,7 +325,8 @@ Status start_watcher(App& app) {
     return {};
 }
 
-// SIGTERM and SIGINT: hand everything back, then end the loop. SIGHUP: the audit file was rotated.
+// SIGTERM and SIGINT: hand everything back, then end the loop. SIGHUP: the audit file was rotated, or the
+// policies are to be read again.
 class SignalReader : public Completion {
   public:
     explicit SignalReader(App& app) : app_(app) {}
@@ -253,6 +336,7 @@ class SignalReader : public Completion {
         while (::read(app_.signals.get(), &info, sizeof(info)) == sizeof(info)) {
             if (info.ssi_signo == SIGHUP) {
                 app_.audit->reopen();
+                app_.policy_watch->reload([] {});
             } else if (!stopping_) {
                 stopping_ = true;
                 stop();
@@ -297,7 +381,13 @@ Status start(App& app) {
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.config);
     TRY_VOID(start_watcher(app));
-    return start_control(app);
+    TRY_VOID(start_policy_watch(app));
+    TRY_VOID(start_control(app));
+    // Last: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
+    std::string remark;
+    app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
+    if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
+    return {};
 }
 
 }  // namespace
@@ -318,8 +408,7 @@ int run_agent(const RunOptions& options) {
     if (Status started = start(app); !started) return fail(exit_code_of(started.error()), started.error());
 
     app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
-    for (const PolicyProblem& problem : app.problems)
-        app.audit->event("policy_problem", nullptr, {{"problem", json(problem.text()).dump(-1, ' ', true, json::error_handler_t::replace)}});
+    record_problems(app);
     SignalReader signals(app);
     signals.arm();
     app.watcher->run();
@@ -331,6 +420,7 @@ int run_agent(const RunOptions& options) {
 
     app.loop_has_ended = true;
     app.control.reset();
+    app.policy_watch.reset();
     app.watcher->stop();
     app.http.reset();  // its sessions end; it uses the watcher's maps
     app.audit->event("agent_stop", nullptr, {});

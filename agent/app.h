@@ -11,6 +11,7 @@ struct RunOptions {
     std::vector<std::string> scope_cgroups;          // cgroup v2 directories
     std::string audit_file;                          // empty: what callgate.json says
     std::string control_socket;                      // empty: what callgate.json says
+    std::string state_directory;                     // empty: what callgate.json says
     bool verbose = false;
 };
 

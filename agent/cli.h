@@ -37,6 +37,18 @@ struct ExplainOptions {
     bool as_json = false;
 };
 
+struct CounterOptions {
+    std::string control_socket = kControlSocketDefault;
+    std::string config_directory = "/etc/callgate", state_directory;  // where no agent runs; empty: what the configuration says
+    bool as_json = false;
+    std::vector<std::string> names;  // to reset
+    bool all = false, yes = false;
+};
+
+int print_counters(const CounterOptions& options);
+int reset_counters_asked(const CounterOptions& options);
+// The agent reads its policies again; prints what is in force then.
+int reload_policies(const AskOptions& options);
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
 int print_doctor(bool as_json);

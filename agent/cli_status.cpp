@@ -75,6 +75,7 @@ void print_readable(const json& status) {
     print_line("exits", listed(member(status, "exits")));
     print_line("kernel", listed(member(status, "kernel")));
     print_line("audit", listed(member(status, "audit")));
+    print_line("counters", listed(member(status, "counters")));
     print_policies(member(status, "policies"));
     const json& problems = member(status, "problems");
     if (problems.is_array()) {
@@ -111,6 +112,23 @@ int print_status(const AskOptions& options) {
         print_readable(status);
     }
     return kExitDone;
+}
+
+int reload_policies(const AskOptions& options) {
+    json loaded;
+    int exit_code = kExitDone;
+    if (!ask_agent(options.control_socket, "reload", loaded, exit_code)) return exit_code;
+    const json& problems = member(loaded, "problems");
+    const bool is_good = !problems.is_array() || problems.empty();
+    if (options.as_json) {
+        print_json(loaded);
+    } else {
+        print_policies(member(loaded, "policies"));
+        if (!is_good) {
+            for (const json& problem : problems) print_line("PROBLEM", shown(problem));
+        }
+    }
+    return is_good ? kExitDone : kExitNo;
 }
 
 int print_sessions(const AskOptions& options) {

@@ -62,6 +62,8 @@ void add_run(CLI::App& app, Action& action) {
         ->type_name("FILE");
     command->add_option("--control", options->control_socket, "listen here, whatever callgate.json says")
         ->type_name("SOCKET");
+    command->add_option("--state", options->state_directory, "keep counters and secrets here, whatever callgate.json says")
+        ->type_name("DIR");
     command->add_flag("--verbose,-v", options->verbose, "log details");
     command->callback([options, &action] { action = [options] { return run_agent(*options); }; });
 }
@@ -136,6 +138,36 @@ void add_ask(CLI::App& app, Action& action, const std::string& verb, const std::
     command->callback([options, print, &action] { action = [options, print] { return print(*options); }; });
 }
 
+void add_counters(CLI::App& app, Action& action) {
+    auto options = std::make_shared<CounterOptions>();
+    CLI::App* command = add_verb(app, "counters", "List what limits have counted, or reset it",
+                                 "  callgate counters\n"
+                                 "  callgate counters reset 'session-forge|g:uid:1000 exe:/usr/bin/node|list|rate|60'\n"
+                                 "  callgate counters reset --all --yes\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    add_control(command, options->control_socket);
+    command->add_option("--config", options->config_directory, "where no agent runs: its configuration")
+        ->type_name("DIR")
+        ->capture_default_str();
+    command->add_option("--state", options->state_directory, "where no agent runs: its state directory")->type_name("DIR");
+    CLI::App* reset = command->add_subcommand("reset", "Forget what these counters have counted")->fallthrough();
+    reset->add_option("NAME", options->names, "counters, as \"callgate counters\" lists them")->type_name("");
+    reset->add_flag("--all", options->all, "every counter");
+    reset->add_flag("--yes", options->yes, "do not ask");
+    command->callback([options, reset, &action] {
+        const bool resets = reset->parsed();
+        action = [options, resets] { return resets ? reset_counters_asked(*options) : print_counters(*options); };
+    });
+}
+
+void add_reload(CLI::App& app, Action& action) {
+    auto options = std::make_shared<AskOptions>();
+    CLI::App* command = add_verb(app, "reload", "Make the agent read its policies again, as SIGHUP does", "  callgate reload\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    add_control(command, options->control_socket);
+    command->callback([options, &action] { action = [options] { return reload_policies(*options); }; });
+}
+
 void add_doctor(CLI::App& app, Action& action) {
     auto as_json = std::make_shared<bool>(false);
     CLI::App* command =
@@ -198,6 +230,8 @@ int run_command_line(int argc, char** argv) {
             print_status);
     add_ask(app, action, "sessions", "List the sessions", print_sessions);
     add_tail(app, action);
+    add_counters(app, action);
+    add_reload(app, action);
     add_doctor(app, action);
     add_version(app, action);
     add_pages(app, action);
@@ -208,7 +242,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, check, explain, test, status, sessions, tail, doctor or version; \"callgate --help\" says "
+            "name a verb: run, check, explain, test, status, sessions, tail, counters, reload, doctor or version; \"callgate --help\" says "
             "more");
         return kExitUsage;
     }

@@ -81,10 +81,19 @@ inline constexpr size_t kAuditHashBytes = size_t{16} << 10;
 
 // --- policy -----------------------------------------------------------------------------------------------------
 inline constexpr size_t kPolicyFileBytesMax = size_t{16} << 20;
+// Policies are read again when nothing in their directory has changed for so long, or after so long at the latest.
+inline constexpr std::chrono::milliseconds kPolicyQuiet{50};
+inline constexpr std::chrono::milliseconds kPolicyQuietMax{1000};
 // Live counters; when full, expired ones are dropped, and if none is expired the call is denied.
 inline constexpr size_t kCountersMax = 1000000;
 // Slices of a sliding window: a caller waits for a tenth of a window more than it must, at most. More would cost memory.
 inline constexpr int64_t kSlidingSlices = 10;
+// Longest key of a counter; of a longer one the end is replaced by its hash. A cell of the counter file holds it.
+inline constexpr size_t kCounterKeyBytesMax = 248;
+// The counter file is written to the disk this often: a power cut loses no more than a second with the writing.
+inline constexpr std::chrono::milliseconds kCounterSyncInterval{500};
+// Counters that the control socket lists; the rest is only counted.
+inline constexpr size_t kCountersListedMax = 10000;
 // A call that waits for room may wait this long: clients give up after a minute (TypeScript) or never (Python).
 inline constexpr int64_t kDelayMillisecondsMax = 600'000;
 // Conditions of one tool: every one is evaluated for every call of it. More are a problem of the file.
@@ -100,6 +109,9 @@ inline constexpr int64_t kDecimalExponentMax = int64_t{1} << 40;
 // Tools of one session whose annotations are remembered, and bytes of those of one tool. More are as if there were none.
 inline constexpr size_t kAnnotatedToolsMax = 4096;
 inline constexpr size_t kAnnotationsBytesMax = size_t{4} << 10;
+// Calls of one session that wait, and their bytes; one more is denied at once.
+inline constexpr size_t kDelayedCallsMax = 256;
+inline constexpr size_t kDelayedBytesMax = size_t{1} << 20;
 
 // --- kernel -----------------------------------------------------------------------------------------------------
 // A thread waits in the kernel this long at most for the agent's answer.

@@ -6,6 +6,17 @@
 
 namespace callgate {
 
+std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::optional<int64_t> deadline_ns) {
+    constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
+    const int64_t until_ns = deadline_ns.value_or(now_ns + verdict.max_delay_ms * kNanosecondsPerMillisecond);
+    if (until_ns <= now_ns) return std::nullopt;
+    // Without a time, room is made by a call that ends.
+    if (!verdict.retry_after_ms) return WaitTime{until_ns, until_ns};
+    const int64_t due_ns = now_ns + *verdict.retry_after_ms * kNanosecondsPerMillisecond;
+    if (due_ns > until_ns) return std::nullopt;
+    return WaitTime{due_ns, until_ns};
+}
+
 const Verdict& CallJudge::judge(const Message& message, const Caller& caller, const PendingTable& pending) {
     verdict_.reset();
     if (message.kind == MessageKind::response || policy_->mode() == Mode::observe) return verdict_;
@@ -26,6 +37,8 @@ const Verdict* CallJudge::judge_server(const Message& message, const Caller& cal
     const bool is_asked = message.kind == MessageKind::request || message.kind == MessageKind::notification;
     if (!is_asked || !policy_->says_anything_of_methods() || policy_->mode() == Mode::observe) return nullptr;
     policy_->judge_server_message(message, caller, realtime_ns(), counters_, verdict_);
+    // Which answer of the client is for it is not followed, so it is in flight for no time at all.
+    counters_.settle(verdict_.charged, CallEnd::done);
     return &verdict_;
 }
 

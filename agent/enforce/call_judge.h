@@ -6,6 +6,7 @@
 //   match(response to a call that was charged, an error)  ->  the record says what it answers; the charge is given back
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,11 +18,25 @@
 
 namespace callgate {
 
+// When a call that has to wait is tried again, and for the last time; monotonic.
+struct WaitTime {
+    int64_t due_ns, deadline_ns;
+};
+// Nothing where waiting is in vain: its time is over, or there is no room before that. `deadline_ns`: of a call that waits
+// already.
+std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::optional<int64_t> deadline_ns);
+
 class CallJudge {
   public:
     CallJudge(std::shared_ptr<const Policy> policy, CounterTable& counters)
         : policy_(std::move(policy)), counters_(counters), enforcing_(policy_->mode() == Mode::enforce) {}
 
+    // From the next message on.
+    void use(std::shared_ptr<const Policy> policy) {
+        policy_ = std::move(policy);
+        enforcing_ = policy_->mode() == Mode::enforce;
+        verdict_.reset();
+    }
     const Policy& policy() const { return *policy_; }
     bool enforcing() const { return enforcing_; }
     CounterTable& counters() const { return counters_; }

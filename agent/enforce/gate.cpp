@@ -16,8 +16,17 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       enforcing_(judge_.enforcing()),
       opening_(options_.start, options_.certain, options_.frame_bytes_max),
       client_framer_(options_.frame_bytes_max),
-      server_framer_(size_t{1} << 40) {
+      server_framer_(size_t{1} << 40),
+      counters_(counters) {
     pending_.charged_to(counters);
+}
+
+void Gate::use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<const AuditSession> audit_session) {
+    options_.policy = std::move(policy);
+    options_.audit_session = std::move(audit_session);
+    caller_.server = options_.policy->name();
+    judge_.use(options_.policy);
+    enforcing_ = judge_.enforcing();
 }
 
 void Gate::client_bytes(std::string_view bytes) {
@@ -73,7 +82,9 @@ void Gate::client_message(std::string_view line, const Message& message) {
     mark_ns_ = monotonic_ns();
     judge_ns_ = mark_ns_ - start;
     bool asked = message.kind != MessageKind::response;
+    if (!held_.empty() && message.kind == MessageKind::notification) cancel_held(message);
     if (verdict.action == Action::deny && enforcing_) {
+        if (verdict.max_delay_ms > 0 && hold(line, message, verdict)) return;
         ++counts_.denied;
         write_record(message, line.size(), Decision::denied, &verdict);
         return deny(message, verdict);

@@ -7,6 +7,7 @@
 // refused + held (I3); a line of the server is never split by an answer of ours.
 #pragma once
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 #include "frame/line_framer.h"
 #include "jsonrpc/answer.h"
 #include "policy/policy.h"
+#include "policy/waiting_calls.h"
 
 namespace callgate {
 
@@ -49,6 +51,17 @@ class Gate {
     void flush_unjudged();
     bool client_line_open() const { return !client_framer_.rest().empty(); }
 
+    // Governs from the next message on, and the calls that wait; what is in flight keeps what it was charged.
+    void use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<const AuditSession> audit_session);
+    // Calls that wait for room in a counter. Others pass them; the client's end is not passed on before they have.
+    bool holds_calls() const { return !held_.empty(); }
+    // Judges them for the last time, and lets no other one wait from now on: for hand-back.
+    void end_waiting();
+    // Their client or their server has gone: they reach nobody, and nobody gets an answer.
+    void drop_held();
+    // Set by the owner: a call that waited has gone on, or was answered. Output has been made outside of any call.
+    std::function<void()> on_output;
+
     const FrameCounts& counts() const { return counts_; }
     // The server has confirmed that it speaks another protocol.
     bool wants_release() const { return wants_release_; }
@@ -71,6 +84,21 @@ class Gate {
         void skipped(size_t) override {}
         Gate& gate;
     };
+
+    // One call that waits, with what its record needs. See gate_waiting.cpp.
+    struct HeldCall : WaitingCall {
+        explicit HeldCall(Gate& owner) : gate(owner) {}
+        void turn(std::string_view key, int64_t now_ns) override { gate.try_again(*this, key, now_ns); }
+        Gate& gate;
+        std::string line, id_key;
+        int64_t read_ns = 0;   // realtime
+    };
+    using HeldCalls = std::list<std::unique_ptr<HeldCall>>;
+    bool hold(std::string_view line, const Message& message, const Verdict& verdict);
+    void try_again(HeldCall& call, std::string_view key, int64_t now_ns);
+    void let_go(HeldCall& call);
+    void drop(HeldCall& call, std::string_view rule, std::string_view reason);
+    void cancel_held(const Message& notification);
 
     void client_line(std::string_view line);
     void client_oversize(std::string_view head);
@@ -105,6 +133,11 @@ class Gate {
     ClientLines client_lines_{*this};
     ServerLines server_lines_{*this};
     PendingTable pending_;
+    CounterTable& counters_;
+    HeldCalls held_;
+    size_t held_bytes_ = 0;
+    bool may_wait_ = true;
+    MessageParser held_parser_;
     FrameCounts counts_;
     std::string judge_from_opening_;
     std::string answers_waiting_;

@@ -228,6 +228,7 @@ void HttpConnection::close_when_all_has_arrived() {
 
 void HttpConnection::drain() {
     draining_ = true;
+    if (gate_) gate_->end_waiting();
     pump();
     if (ended_already_ || client_spoke_) return;
     ring_.after(kHttpLinger, [this, alive = std::weak_ptr<bool>(alive_)] {
@@ -235,6 +236,12 @@ void HttpConnection::drain() {
         drain_is_old_ = true;
         pump();
     });
+}
+
+void HttpConnection::use_policy(std::shared_ptr<const Policy> policy) {
+    if (!gate_) return;
+    on_blind_ = policy->on_blind();
+    gate_->use_policy(std::move(policy));
 }
 
 void HttpConnection::reset() {
@@ -253,7 +260,10 @@ void HttpConnection::close() {
     if (ended_already_) return;
     ended_already_ = true;
     alive_.reset();
-    if (gate_) gate_->on_output = {};
+    if (gate_) {
+        gate_->on_output = {};
+        gate_->drop_held();
+    }
     exemption_.end();
     if (connect_in_flight_) ring_.cancel(&connecting_);
     client_source_.close();

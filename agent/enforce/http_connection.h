@@ -42,6 +42,7 @@ class HttpConnection {
     void close();  // at once
     bool ended() const { return ended_already_; }
     bool idle() const;
+    void use_policy(std::shared_ptr<const Policy> policy);
     // Null where both directions pass.
     const HttpGate* gate() const { return gate_ ? &*gate_ : nullptr; }
 

@@ -48,6 +48,8 @@ void HttpGate::client_end() {
     State& s = *state_;
     s.client_ended = true;
     s.read_ns = realtime_ns();
+    // Perhaps it has gone, perhaps it only says nothing more: it is answered now.
+    s.end_waiting();
     s.client_end_in_request();
 }
 
@@ -64,6 +66,7 @@ void HttpGate::server_end() {
     s.server_ended = true;
     s.read_ns = realtime_ns();
     if (s.closing) return;
+    s.end_waiting();
     if (s.passage == State::Passage::http && s.exchange.in_hand && s.exchange.sent) s.server_ended_in_exchange();
     s.to_client.append(std::exchange(s.tunnel_head, {}));
     // In a tunnel it may still listen, and is still not to be sent what is no part of it.
@@ -73,6 +76,7 @@ void HttpGate::server_end() {
 void HttpGate::server_failed() {
     State& s = *state_;
     if (s.closing) return;
+    s.end_waiting();
     if (s.exchange.in_hand && s.exchange.sent) {
         s.forget_unanswered(State::Unanswered::given_back);
         s.answer_bad_gateway("the server cannot be reached");
@@ -122,6 +126,17 @@ void HttpGate::pass_blind() {
     s.open_tunnel(s.passage_reason);
 }
 
+void HttpGate::use_policy(std::shared_ptr<const Policy> policy) {
+    State& s = *state_;
+    s.options.policy = std::move(policy);
+    s.judge.use(s.options.policy);
+    s.policy_path = restricting_path(*s.options.policy);
+    s.audit_session.reset();
+}
+
+const Policy& HttpGate::policy() const { return *state_->options.policy; }
+const HttpFacts& HttpGate::facts() const { return *state_->facts; }
+
 const FrameCounts& HttpGate::counts() const { return state_->counts; }
 uint64_t HttpGate::requests_passed() const { return state_->passed; }
 bool HttpGate::send_event(std::string_view json) { return state_->send_event(json); }
@@ -150,6 +165,7 @@ void HttpGate::State::resume_client() {
 
 void HttpGate::State::finish_exchange() {
     if (!exchange.in_hand) return;
+    if (is_held) gate.drop_held();
     exchange.in_hand = false;
     const bool may_come_elsewhere =
         exchange.session && (exchange.session->kind == HttpSessionKind::stream ||

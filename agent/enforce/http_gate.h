@@ -79,6 +79,16 @@ class HttpGate {
     bool send_event(std::string_view json);
     // The session of the stream is over: so is the connection. Calls on_output.
     void close_stream();
+    // Governs from the next message on, and the request that waits; what is in flight keeps what it was charged.
+    void use_policy(std::shared_ptr<const Policy> policy);
+    const Policy& policy() const;
+    const HttpFacts& facts() const;
+    // A request that waits for room in a limit: is judged for the last time, and no other one waits from now on.
+    void end_waiting();
+    // Its client has gone: it reaches nobody, and nobody gets an answer.
+    void drop_held();
+    // The client has cancelled the request with this id, over another connection. False where it does not wait here.
+    bool cancel_held(std::string_view id_key);
     // Set by the owner: to_client got bytes from outside, or close_client() has changed.
     std::function<void()> on_output;
 

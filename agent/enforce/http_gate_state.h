@@ -3,6 +3,7 @@
 //   http_request.cpp   bytes of the client into requests; what of them is held, passed, refused
 //   http_tunnel.cpp    what is not HTTP
 //   http_judge.cpp     one complete body: session, verdicts, the canonical request or our answer
+//   http_waiting.cpp   a body that waits for room in a limit
 //   http_answer.cpp    the bytes of our answers
 //   http_response.cpp  bytes of the server into responses
 //   http_messages.cpp  JSON-RPC in responses: answers matched, hidden tools cut, the event that opens a session
@@ -72,6 +73,7 @@ struct HttpGate::State {
         std::string reason;             // what verdict.reason points to
         std::string_view disagreement;  // of fields and body
         bool is_malformed = false;
+        std::string delay_key;          // … what verdict.delay_key points to
     };
     void judge_body(std::string_view text);
     const Message& message_of(size_t i);
@@ -91,6 +93,20 @@ struct HttpGate::State {
         add(counts);
         if (exchange.session) add(exchange.session->counts);
     }
+
+    // --- waiting
+    struct HeldBody : WaitingCall {
+        explicit HeldBody(State& owner) : state(owner) {}
+        void turn(std::string_view key, int64_t now_ns) override { state.try_again(key, now_ns); }
+        State& state;
+    };
+    bool hold_judged_body(std::string_view text);
+    void try_again(std::string_view key, int64_t now_ns);
+    void end_waiting();
+    void drop_held(std::string_view rule, std::string_view reason);
+    bool cancel_held(std::string_view id_key);
+    void cancel_elsewhere(const Message& notification);
+    void leave_line();
 
     // --- our answers
     void answer(int status, std::string_view content_type, std::string_view content);
@@ -180,6 +196,12 @@ struct HttpGate::State {
     MessageParser parser, server_parser;
     HttpBody body;
     std::vector<Outcome> outcomes;
+    HeldBody held_body{*this};
+    std::string_view turn;        // while a body that waited is judged again
+    bool is_held = false, may_wait = true;
+    size_t held_size = 0;
+    int64_t held_deadline_ns = 0;  // monotonic
+    int64_t held_read_ns = 0;      // realtime
     FrameCounts counts;
     uint64_t passed = 0;
     std::string audit_id;  // session that audit_session describes, as it is used over this connection

@@ -36,12 +36,17 @@ void HttpGate::State::judge_body(std::string_view text) {
     bool stops = false;
     for (size_t i = 0; i < number; ++i) {
         const Message& message = message_of(i);
-        if (i == 0) choose_session(message);
+        if (i == 0 && !is_held) choose_session(message);
         stops |= judge_message(message, i);
     }
     judge_ns = (monotonic_ns() - start) / static_cast<int64_t>(number);
-    if (!stops || !judge.enforcing()) return forward_messages(text);
+    if (!stops || !judge.enforcing()) {
+        leave_line();
+        return forward_messages(text);
+    }
     for (const Outcome& outcome : outcomes) judge.give_back(outcome.verdict.charged);
+    if (hold_judged_body(text)) return;
+    leave_line();
     answer_messages();
 }
 
@@ -58,10 +63,14 @@ bool HttpGate::State::judge_message(const Message& message, size_t i) {
     if (outcome.is_malformed) return true;
     outcome.disagreement = body.is_array ? field_disagreement_of_array(fields) : field_disagreement(fields, message);
     if (!outcome.disagreement.empty()) return true;
-    outcome.verdict = judge.judge(message, caller_of(message), exchange.session->pending);
+    Caller caller = caller_of(message);
+    caller.turn = turn;
+    outcome.verdict = judge.judge(message, caller, exchange.session->pending);
     // A reason lasts until the next message is judged.
     outcome.reason = outcome.verdict.reason;
     outcome.verdict.reason = outcome.reason;
+    outcome.delay_key = outcome.verdict.delay_key;
+    outcome.verdict.delay_key = outcome.delay_key;
     return outcome.verdict.action == Action::deny;
 }
 
@@ -116,6 +125,7 @@ void HttpGate::State::forward_messages(std::string_view text) {
             is_judged ? CallJudge::decision_of_forwarded(message, outcome.verdict) : Decision::would_deny;
         const RecordId record =
             write_record(message, body.messages[i].size(), decision, is_asked ? &outcome.verdict : nullptr);
+        if (message.kind == MessageKind::notification) cancel_elsewhere(message);
         if (message.kind != MessageKind::request) continue;
         PendingRequest pending = CallJudge::pending_request(message, record, outcome.verdict, now);
         pending.exchange = place;

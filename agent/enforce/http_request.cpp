@@ -205,8 +205,8 @@ void HttpGate::State::ask_for_body() {
 // Refuses what is too long to be judged, or to be read to its end only to be refused.
 bool HttpGate::State::is_over_limit() {
     HttpExchange& e = exchange;
-    const bool is_held = e.request == HttpExchange::Request::collecting || e.request == HttpExchange::Request::discarding;
-    if (!is_held) return false;
+    const bool is_kept_back = e.request == HttpExchange::Request::collecting || e.request == HttpExchange::Request::discarding;
+    if (!is_kept_back) return false;
     const bool is_announced = e.has_length_body() && e.head.framing.length > options.frame_bytes_max;
     if (!is_announced && e.body.raw_bytes() <= options.frame_bytes_max) return false;
     refuse_request(e.refuse_status != 0 ? e.refuse_status : 413,
@@ -388,9 +388,9 @@ void HttpGate::State::refuse_request(int status, std::string_view reason) {
 void HttpGate::State::client_end_in_request() {
     if (closing || passage != Passage::http) return;
     if (exchange.in_hand) {
-        const bool is_held = exchange.request != HttpExchange::Request::complete &&
+        const bool is_kept_back = exchange.request != HttpExchange::Request::complete &&
                              exchange.request != HttpExchange::Request::passing;
-        if (is_held) refuse_request(400, name(HttpRefusal::incomplete));
+        if (is_kept_back) refuse_request(400, name(HttpRefusal::incomplete));
     } else if (request_framer.is_empty()) {
         close();
     } else {

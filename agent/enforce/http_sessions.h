@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "audit/log.h"
 #include "enforce/frame_counts.h"
@@ -45,6 +46,8 @@ struct HttpSession {
     FrameCounts counts;
     PendingTable pending;        // forwarded and not answered
     HttpGate* stream = nullptr;  // HTTP+SSE: where its answers go, while that is open
+    std::vector<HttpGate*> held;  // with a request that waits for room in a limit
+    size_t held_bytes = 0;
     bool ended = false;
 
     // What places it in its table; for HttpSessions only.

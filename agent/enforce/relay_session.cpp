@@ -44,6 +44,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                    {[this] { pump(); },
                     [this] {
                         if (handed_over_) return;
+                        gate_.drop_held();
                         client_source_.close();
                         end_if_over();
                     },
@@ -53,6 +54,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                    {[this] { pump(); },
                     [this] {
                         if (handed_over_) return;
+                        gate_.drop_held();
                         server_source_.close();
                         end_if_over();
                     },
@@ -60,6 +62,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                    Sink::Owner::others),
       unread_(std::move(ends.unread)),
       gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
+    gate_.on_output = [this] { pump(); };
     set_blocking(client_source_.fd());
     set_blocking(client_sink_.fd());
 }
@@ -81,6 +84,12 @@ void RelaySession::pump() {
     if (ended_) return;
     server_sink_.flush();
     client_sink_.flush();
+    if (client_at_end_ && !gate_.holds_calls()) {
+        client_at_end_ = false;
+        server_sink_.finish();
+        end_if_over();
+        if (ended_) return;
+    }
     if (!quiescing_ || gate_.client_line_open()) {
         bool client_must_wait =
             server_sink_.pending_bytes() > kOutputBytesHigh || client_sink_.pending_bytes() > kOutputBytesHigh;
@@ -95,8 +104,8 @@ void RelaySession::pump() {
 
 void RelaySession::client_ended() {
     gate_.client_end();
-    client_sink_.flush();
-    server_sink_.finish();
+    client_at_end_ = true;
+    pump();
     end_if_over();
 }
 
@@ -113,13 +122,14 @@ void RelaySession::end_if_over() {
     bool from_client_over = !client_source_.open();
     bool from_server_over = !server_source_.open();
     bool to_client_over = !client_sink_.open() || (from_server_over && client_sink_.pending_bytes() == 0);
-    bool to_server_over = !server_sink_.open() || (from_client_over && server_sink_.pending_bytes() == 0);
+    bool to_server_over = !server_sink_.open() || (from_client_over && !gate_.holds_calls() && server_sink_.pending_bytes() == 0);
     if (from_client_over && from_server_over && to_client_over && to_server_over) close();
 }
 
 void RelaySession::close() {
     if (ended_) return;
     ended_ = true;
+    gate_.drop_held();
     *alive_ = false;
     client_source_.close();
     server_source_.close();
@@ -145,6 +155,8 @@ bool RelaySession::output_delivered() const {
 void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<void(bool)> ready) {
     if (ended_ || quiescing_) return;
     quiescing_ = true;
+    gate_.end_waiting();
+    if (ended_) return;
     quiesced_ = std::move(ready);
     int64_t now = monotonic_ns();
     quiesce_deadline_ns_ = now + std::chrono::nanoseconds(patience).count();

@@ -64,6 +64,7 @@ class RelaySession {
     std::string unread_;
     Gate gate_;
     bool ended_ = false, quiescing_ = false, release_asked_ = false;
+    bool client_at_end_ = false;  // what it said last may still wait for room in a limit
     bool handed_over_ = false;  // the descriptors are being given back: what happens on them is not ours any more
     int64_t quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;
     std::function<void(bool)> quiesced_;

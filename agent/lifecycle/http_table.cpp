@@ -205,6 +205,22 @@ std::shared_ptr<NetworkNamespace> HttpTable::space_of(uint32_t netns) const {
     return nullptr;
 }
 
+void HttpTable::use_policies(const PolicyStore& policies) {
+    for (auto& [cookie, entry] : entries_) {
+        if (entry.decision != Decision::governed) continue;
+        const PolicyStore::Match match = policies.find(entry.governed.server);
+        if (match.policy) entry.governed.policy = match.policy;
+    }
+    // One that nobody can tell the listener of stays denied.
+    const auto is_tie = [](const Policy& policy) { return policy.name() == "(policy tie)"; };
+    for (auto& [raw, connection] : connections_) {
+        if (!connection->gate() || is_tie(connection->gate()->policy())) continue;
+        ServerIdentity server = connection->gate()->facts().server;
+        const PolicyStore::Match match = policies.find(server);
+        if (match.policy && match.policy.get() != &connection->gate()->policy()) connection->use_policy(match.policy);
+    }
+}
+
 // Nobody but its server can be asked: it has no listener that a new connection could reach it by.
 void HttpTable::adopt_alone(EarlierConnection earlier, const SocketAddress& local, const SocketAddress& remote) {
     if (!earlier.cut.empty()) {

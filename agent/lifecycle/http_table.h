@@ -40,6 +40,9 @@ class HttpTable {
     void adopt_unix(UnixConnection connection);
     void note_unix_cut(const UnixListener& listener);
 
+    // Each listener and each connection is governed from the next message on by the policy that names its server now; where
+    // none does, by the one that it has.
+    void use_policies(const PolicyStore& policies);
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.
     void drain(std::chrono::milliseconds patience, std::function<void()> done);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {
@@ -34,7 +35,12 @@ SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const
 }  // namespace
 
 SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
-    : ring_(ring), audit_(audit), config_(config), exits_(ring, [this](const std::string& id) { return delivered(id); }) {}
+    : ring_(ring), audit_(audit), config_(config), exits_(ring, [this](const std::string& id) { return delivered(id); }) {
+    WaitingCalls& waiting = counters_.waiting();
+    waiting.wake = [&ring, &waiting](int64_t at_ns) {
+        ring.after(std::chrono::nanoseconds(std::max<int64_t>(at_ns - monotonic_ns(), 0)), [&waiting] { waiting.run(monotonic_ns()); });
+    };
+}
 
 SessionTable::~SessionTable() = default;
 
@@ -92,6 +98,17 @@ void SessionTable::add_blind(BlindServer blind) {
                       {"killed", blind.killed}, {"server", server_json(blind.server)}, {"peer", peer_json(blind.client)},
                       {"policy", blind.policy->name()}, {"started", utc_now()}, {"listen", blind.listen}});
     if (blind_.size() > kBlindKept) blind_.pop_front();
+}
+
+void SessionTable::use_policies(const PolicyStore& policies) {
+    for (auto& [id, entry] : entries_) {
+        const PolicyStore::Match match = policies.find(entry.server);
+        if (!match.policy || match.policy == entry.policy || !entry.relay) continue;
+        entry.policy = match.policy;
+        entry.audit_session = audit_.describe(facts_of(id, entry.server, entry.client, *entry.policy));
+        entry.relay->gate().use_policy(entry.policy, entry.audit_session);
+        audit_.event("policy_changed", entry.audit_session, {});
+    }
 }
 
 void SessionTable::late_bytes(const std::string& id, std::string_view bytes) {

@@ -32,6 +32,9 @@ class SessionTable {
     void exiting(std::string id, pid_t pid, int64_t since_ns) { exits_.add(std::move(id), pid, since_ns); }
     const ServerExits& exits() const { return exits_; }
 
+    // Each session is governed from its next message on by the policy that names its server now; where none does, by the one
+    // that it has.
+    void use_policies(const PolicyStore& policies);
     // Hands every session back to its server, and calls `done` when none is left.
     void hand_back_all(std::chrono::milliseconds patience, std::function<void()> done);
 

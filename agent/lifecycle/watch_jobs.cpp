@@ -48,6 +48,20 @@ void Watcher::State::run_commands() {
     run_jobs();
 }
 
+void Watcher::State::hold_as_needed() {
+    // Where no policy can name a server, nobody is made to wait.
+    const bool any = for_unnamed || !options.policies->policies().empty();
+    listeners->enable_holds(any);
+    programs->watch_accepted(any);
+}
+
+void Watcher::use_policies(std::shared_ptr<const PolicyStore> policies) {
+    state_->post([&state = *state_, policies = std::move(policies)] {
+        state.options.policies = policies;
+        if (state.taking) state.hold_as_needed();
+    });
+}
+
 void Watcher::State::run_jobs() {
     if (jobs.empty()) return;
     std::vector<HandBackJob> batch;

@@ -99,6 +99,7 @@ struct Watcher::State {
     std::string new_id();
     void post(std::function<void()> command);
     void run_commands();
+    void hold_as_needed();
     void run_jobs();
 
     std::unique_lock<std::mutex> hear();  // locks `hearing`

@@ -81,7 +81,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     candidates.erase(plan.input);
     if (auto known = by_original.find(plan.input); known != by_original.end()) {
         Session& session = sessions[known->second];
-        if (session.match.policy == match.policy && join(session, plan.pid, *ends)) {
+        if (session.match.policy->is_version_of(*match.policy) && join(session, plan.pid, *ends)) {
             events.joined(session.id, std::move(server));
             if (!ends->unread.empty()) events.late_bytes(session.id, std::move(ends->unread));
             return;

@@ -91,10 +91,7 @@ void Watcher::run() {
             if (half == 0) {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);
-                // Where no policy can name a server, nobody is made to wait.
-                bool any = state.for_unnamed || !state.options.policies->policies().empty();
-                state.listeners->enable_holds(any);
-                state.programs->watch_accepted(any);
+                state.hold_as_needed();
                 state.scan();
                 scanned.set_value();
             }

@@ -83,6 +83,8 @@ class Watcher {
     void stop_taking(std::function<void()> done);
     void stop();  // ends the thread
 
+    // From any thread: for servers that start from now on. What is governed stays so.
+    void use_policies(std::shared_ptr<const PolicyStore> policies);
     // From any thread. The server that is handed back goes on without us, and stays watched.
     void hand_back(HandBackJob job);
     // Of a session that has ended otherwise.

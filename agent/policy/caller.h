@@ -33,6 +33,7 @@ struct Caller {
     const PeerIdentity* peer = nullptr;  // of no process of this host: pid 0
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
+    std::string_view turn = {};  // of a call that waited: key of the counter in whose line it is the first
 };
 
 // Kind absent where it is not known. `digits` holds the text of a number.

@@ -105,15 +105,14 @@ int64_t CounterTable::Cell::room_at_ns(int64_t amount) const {
 }
 
 Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_t now_ns,
-                                  std::vector<CounterUse>& charged) {
+                                  std::vector<CounterUse>& charged, std::string_view turn) {
     charged.clear();
     for (size_t i = 0; i < demands.size(); ++i) {
         const CounterDemand& demand = demands[i];
         assert((demand.window_s > 0 || demand.kind == CounterKind::in_flight) && demand.amount >= 0);
         Cell* cell = cell_for(demand.key, now_ns);
         if (!cell) {
-            roll_back(charged);
-            charged.clear();
+            undo(charged);
             ++refusals_full_;
             const int64_t until_ns = std::max(no_expiry_before_ns_, now_ns + kNanosecondsPerSecond);
             return {.granted = false, .exceeded = i, .retry_after_ms = wait_ms(until_ns, now_ns), .table_full = true};
@@ -124,12 +123,13 @@ Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_
         cell->advance(now_ns);
         if (cell->kind != CounterKind::in_flight) no_expiry_before_ns_ = std::min(no_expiry_before_ns_, cell->end_ns());
         cell->max = demand.max;
-        if (demand.amount > demand.max || cell->count > demand.max - demand.amount) {
-            const bool never_fits = demand.amount > demand.max;
-            const bool waits_for_answer = demand.kind == CounterKind::in_flight;
-            const int64_t wait = waits_for_answer ? 0 : wait_ms(cell->room_at_ns(demand.amount), now_ns);
-            roll_back(charged);
-            charged.clear();
+        const bool never_fits = demand.amount > demand.max;
+        const bool has_room = !never_fits && cell->count <= demand.max - demand.amount;
+        const bool is_behind = demand.may_wait && demand.key != turn && waiting_->has_line(demand.key);
+        if (!has_room || is_behind) {
+            const bool waits_for_call = has_room || demand.kind == CounterKind::in_flight;
+            const int64_t wait = waits_for_call ? 0 : wait_ms(cell->room_at_ns(demand.amount), now_ns);
+            undo(charged);
             return {.granted = false, .exceeded = i, .retry_after_ms = wait, .never_fits = never_fits};
         }
         cell->count += demand.amount;
@@ -146,6 +146,9 @@ Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_
                            .keeps_failed = demand.keeps_failed,
                            .is_in_flight = demand.kind == CounterKind::in_flight});
     }
+    if (store_) {
+        for (const CounterUse& use : charged) save(cells_[static_cast<uint32_t>(use.key)]);
+    }
     return {};
 }
 
@@ -156,31 +159,46 @@ CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) {
     return cell.key && cell.generation == static_cast<uint32_t>(use.key >> 32) ? &cell : nullptr;
 }
 
-void CounterTable::give_back(const CounterUse& use) {
+// The cell that has more room now, or null.
+CounterTable::Cell* CounterTable::give_back(const CounterUse& use) {
     Cell* cell = cell_of(use);
     const bool is_kept = cell && use.slice <= cell->newest && use.slice > cell->newest - cell->slices_kept();
-    if (!is_kept) return;
+    if (!is_kept) return nullptr;
     int64_t& charged = cell->kind == CounterKind::sliding ? cell->slice(use.slice) : cell->count;
     const int64_t amount = std::min(use.amount, charged);
     charged -= amount;
     if (cell->kind == CounterKind::sliding) cell->count -= amount;
     if (cell->kind == CounterKind::in_flight) no_expiry_before_ns_ = 0;
+    return cell;
+}
+
+void CounterTable::give_back_and_tell(const CounterUse& use) {
+    const Cell* cell = give_back(use);
+    if (!cell) return;
+    if (store_) save(*cell);
+    waiting_->room_made(*cell->key);
+}
+
+// What a call was charged before it turned out that not all of it fits. Nobody had to wait for that.
+void CounterTable::undo(std::vector<CounterUse>& charged) {
+    for (const CounterUse& use : charged) give_back(use);
+    charged.clear();
 }
 
 void CounterTable::roll_back(std::span<const CounterUse> charged) {
-    for (const CounterUse& use : charged) give_back(use);
+    for (const CounterUse& use : charged) give_back_and_tell(use);
 }
 
 void CounterTable::release(std::span<const CounterUse> charged) {
     for (const CounterUse& use : charged) {
-        if (use.is_in_flight) give_back(use);
+        if (use.is_in_flight) give_back_and_tell(use);
     }
 }
 
 void CounterTable::settle(std::span<const CounterUse> charged, CallEnd end) {
     for (const CounterUse& use : charged) {
         const bool failed = end == CallEnd::error || (end == CallEnd::tool_error && !use.keeps_failed);
-        if (failed || use.is_in_flight) give_back(use);
+        if (failed || use.is_in_flight) give_back_and_tell(use);
     }
 }
 
@@ -218,6 +236,57 @@ CounterTable::Cell* CounterTable::cell_for(std::string_view key, int64_t now_ns)
     return &cell;
 }
 
+std::span<const int64_t> CounterTable::Cell::image() const {
+    if (kind == CounterKind::sliding) return {slices.get(), static_cast<size_t>(slices_kept())};
+    return {&count, 1};
+}
+
+void CounterTable::save(const Cell& cell) {
+    if (cell.kind == CounterKind::in_flight) return;
+    const auto number = static_cast<uint32_t>(&cell - cells_.data());
+    store_->save(number, *cell.key, {cell.window_s, cell.max, cell.newest, cell.scale, cell.kind, cell.image()});
+}
+
+bool CounterTable::restore(uint32_t number, std::string_view key, const CounterImage& image, int64_t now_ns) {
+    const bool was_free = number < cells_.size();
+    for (; cells_.size() <= number; cells_.emplace_back()) {
+        if (cells_.size() < number) free_.push_back(static_cast<uint32_t>(cells_.size()));
+    }
+    Cell& cell = cells_[number];
+    if (cell.key || index_.contains(key) || index_.size() >= capacity_) return false;
+    CounterDemand like;
+    like.window_s = image.window_s;
+    like.kind = image.kind;
+    like.scale = image.scale;
+    cell.start(like);
+    cell.max = image.max;
+    cell.newest = image.newest;
+    if (cell.kind == CounterKind::sliding) {
+        std::copy(image.slices.begin(), image.slices.end(), cell.slices.get());
+    }
+    for (const int64_t slice : image.slices) cell.count += slice;
+    if (cell.is_expired(now_ns)) {
+        if (!was_free) free_.push_back(number);
+        return false;
+    }
+    if (was_free) std::erase(free_, number);
+    cell.key = &index_.emplace(std::string(key), number).first->first;
+    return true;
+}
+
+size_t CounterTable::reset(const std::function<bool(std::string_view key)>& which) {
+    size_t found = 0;
+    for (uint32_t number = 0; number < cells_.size(); ++number) {
+        const Cell& cell = cells_[number];
+        if (!cell.key || cell.kind == CounterKind::in_flight || !which(*cell.key)) continue;
+        waiting_->room_made(*cell.key);
+        drop(number);
+        ++found;
+    }
+    no_expiry_before_ns_ = 0;
+    return found;
+}
+
 void CounterTable::drop_expired_step(int64_t now_ns) {
     for (int i = 0; i < kExpiryStep && !cells_.empty(); ++i) {
         if (++cursor_ >= cells_.size()) cursor_ = 0;
@@ -243,6 +312,7 @@ void CounterTable::drop_all_expired(int64_t now_ns) {
 
 void CounterTable::drop(uint32_t number) {
     Cell& cell = cells_[number];
+    if (store_ && cell.kind != CounterKind::in_flight) store_->erase(number);
     index_.erase(*cell.key);
     cell.key = nullptr;
     ++cell.generation;

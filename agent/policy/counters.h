@@ -27,6 +27,7 @@
 
 #include "base/limits.h"
 #include "policy/verdict.h"
+#include "policy/waiting_calls.h"
 
 namespace callgate {
 
@@ -41,6 +42,7 @@ struct CounterDemand {
     int64_t amount = 1;
     CounterKind kind = CounterKind::calendar;
     bool keeps_failed = false;    // a result that has isError gives nothing back
+    bool may_wait = false;        // … for room; then not before those who wait in this counter's line already
     int32_t scale = 1;            // what one unit of the record is, in units of amount and max
 };
 
@@ -55,6 +57,23 @@ struct Reservation {
 // How the server says that a call ended.
 enum class CallEnd : uint8_t { done, tool_error, error };
 
+// What of one counter survives the agent.
+struct CounterImage {
+    int64_t window_s, max;
+    int64_t newest;  // slice that was charged last
+    int32_t scale;
+    CounterKind kind;
+    std::span<const int64_t> slices;  // as a cell has them: one, or kSlidingSlices + 1
+};
+
+// Where the counters are kept beside the table, under the number of their cell. What is in flight is not.
+class CounterStore {
+  public:
+    virtual ~CounterStore() = default;
+    virtual bool save(uint32_t cell, std::string_view key, const CounterImage& image) = 0;
+    virtual void erase(uint32_t cell) = 0;
+};
+
 class CounterTable {
   public:
     // `capacity`: live counters at once. When it is reached, expired ones are dropped; if none is, reserve() refuses
@@ -66,13 +85,24 @@ class CounterTable {
     CounterTable& operator=(const CounterTable&) = delete;
 
     // Replaces `charged`: one entry per demand where granted, empty where not. Demands with max < amount never fit.
-    Reservation reserve(std::span<const CounterDemand> demands, int64_t now_ns, std::vector<CounterUse>& charged);
+    // `turn`: key of the counter in whose line this call is the first.
+    Reservation reserve(std::span<const CounterDemand> demands, int64_t now_ns, std::vector<CounterUse>& charged,
+                        std::string_view turn = {});
     // The call was not made, or failed: nothing of it counts.
     void roll_back(std::span<const CounterUse> charged);
     // The call is over, whatever became of it: it is not in flight any more. What its windows were charged stays.
     void release(std::span<const CounterUse> charged);
     // The server has answered: gives back what a call that ended so is not charged for, and releases it.
     void settle(std::span<const CounterUse> charged, CallEnd end);
+
+    // Every change from now on goes to `store` too, which outlives the table.
+    void keep_in(CounterStore& store) { store_ = &store; }
+    // One counter of an earlier agent, before anything was charged. False where it is over, or its cell is in use.
+    bool restore(uint32_t cell, std::string_view key, const CounterImage& image, int64_t now_ns);
+    // Forgets the counters whose key satisfies `which`, but those in flight. How many there were.
+    size_t reset(const std::function<bool(std::string_view key)>& which);
+    // Who waits for room; roll_back(), release() and settle() wake the first in line.
+    WaitingCalls& waiting() { return *waiting_; }
 
     struct Row {
         std::string key;
@@ -94,6 +124,8 @@ class CounterTable {
         int64_t window_s = 0, max = 0;
         int64_t newest = 0;        // slice that is charged now, in slices since the epoch
         int64_t count = 0;         // of all slices together
+        // The slices as an image has them; of a calendar window that is `count`.
+        std::span<const int64_t> image() const;
         std::unique_ptr<int64_t[]> slices;  // of a sliding one: kSlidingSlices + 1, slice n at n modulo that
         uint32_t generation = 0;   // a late roll_back() must not reach whatever uses the cell now
         int32_t scale = 1;
@@ -112,10 +144,13 @@ class CounterTable {
 
     Cell* cell_for(std::string_view key, int64_t now_ns);
     Cell* cell_of(const CounterUse& use);
-    void give_back(const CounterUse& use);
+    Cell* give_back(const CounterUse& use);
+    void give_back_and_tell(const CounterUse& use);
+    void undo(std::vector<CounterUse>& charged);
     void drop_expired_step(int64_t now_ns);
     void drop_all_expired(int64_t now_ns);
     void drop(uint32_t cell);
+    void save(const Cell& cell);
 
     size_t capacity_;
     std::vector<Cell> cells_;
@@ -125,6 +160,8 @@ class CounterTable {
     // A full table is not searched again before this, unless the clock goes back behind the last search.
     int64_t no_expiry_before_ns_ = 0, searched_ns_ = 0;
     uint64_t refusals_full_ = 0;
+    CounterStore* store_ = nullptr;
+    std::unique_ptr<WaitingCalls> waiting_ = std::make_unique<WaitingCalls>();
 };
 
 }  // namespace callgate

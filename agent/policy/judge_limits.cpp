@@ -1,6 +1,11 @@
 #include "policy/judge_limits.h"
 
+#include <sodium.h>
+
+#include <array>
 #include <utility>
+
+#include "base/limits.h"
 
 #include "jsonrpc/answer.h"
 #include "policy/amount.h"
@@ -42,6 +47,18 @@ size_t key_length(const Limit& limit, const LimitedCall& call) {
     return owner(limit, call).size() + scope_value(limit.scope, call).second.size() + limit.key_suffix.size() + 3;
 }
 
+// What is left of a long key, and a hash of all of it: 128 bits, so that no other key can be made to be the same.
+void shorten(std::string& keys, size_t start) {
+    std::array<unsigned char, 16> hash;
+    const auto* bytes = reinterpret_cast<const unsigned char*>(keys.data() + start);
+    crypto_generichash(hash.data(), hash.size(), bytes, keys.size() - start, nullptr, 0);
+    std::array<char, 2 * hash.size() + 1> hex;
+    sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
+    keys.resize(start + kCounterKeyBytesMax - 2 * hash.size() - 1);
+    keys += '#';
+    keys.append(hex.data(), 2 * hash.size());
+}
+
 // keys must have room: the demands hold views into it.
 std::string_view make_key(const Limit& limit, const LimitedCall& call) {
     std::string& keys = scratch.keys;
@@ -53,6 +70,7 @@ std::string_view make_key(const Limit& limit, const LimitedCall& call) {
     keys += ':';
     keys += value;
     keys += limit.key_suffix;
+    if (keys.size() - start > kCounterKeyBytesMax) shorten(keys, start);
     return std::string_view(keys).substr(start);
 }
 
@@ -64,7 +82,8 @@ bool add_demand(const Limit& limit, const LimitedCall& call, Verdict& verdict) {
                          .max = limit.max,
                          .amount = limit.increment,
                          .kind = limit.kind,
-                         .keeps_failed = limit.count_failed};
+                         .keeps_failed = limit.count_failed,
+                         .may_wait = limit.max_delay_ms > 0};
     if (limit.sums()) {
         const Amount amount = read_amount(call.arguments, limit.amount_path);
         if (amount.problem != AmountProblem::none) {
@@ -96,7 +115,7 @@ void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, 
         }
     }
 
-    const Reservation reservation = counters.reserve(scratch.demands, now_ns, verdict.charged);
+    const Reservation reservation = counters.reserve(scratch.demands, now_ns, verdict.charged, call.caller.turn);
     if (reservation.granted) return;
     if (reservation.table_full) {
         verdict.deny(kCodeOverLimit, kRuleTableFull,
@@ -107,8 +126,10 @@ void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, 
     const size_t i = reservation.exceeded;
     const Limit& limit = i < own.size() ? own[i] : all[i - own.size()];
     verdict.deny(kCodeOverLimit, limit.rule, limit.reason);
-    const bool time_helps = !reservation.never_fits && limit.kind != CounterKind::in_flight;
-    if (time_helps) verdict.retry_after_ms = reservation.retry_after_ms;
+    if (reservation.never_fits) return;
+    if (reservation.retry_after_ms > 0) verdict.retry_after_ms = reservation.retry_after_ms;
+    verdict.max_delay_ms = limit.max_delay_ms;
+    verdict.delay_key = scratch.demands[i].key;
 }
 
 }  // namespace callgate

@@ -73,6 +73,8 @@ void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Messag
         if (call_verdict.action == Action::allow) return true;
         verdict.deny(call_verdict.code, call_verdict.rule, call_verdict.reason);
         verdict.retry_after_ms = call_verdict.retry_after_ms;
+        verdict.max_delay_ms = call_verdict.max_delay_ms;
+        verdict.delay_key = call_verdict.delay_key;
         return false;
     });
     if (verdict.action == Action::allow && !readable) {

@@ -64,6 +64,8 @@ class Policy {
 
     const std::string& name() const;
     const std::string& revision() const;  // first 16 hex digits of the file's SHA-256
+    // The same file, now or before it was changed.
+    bool is_version_of(const Policy& other) const { return name() == other.name(); }
     const ServerMatch& match() const;
     Mode mode() const;
     OnBlind on_blind() const;

@@ -82,25 +82,48 @@ std::shared_ptr<const Policy> PolicyStore::deny_for_tie(const std::vector<std::s
         "Several policies name this server equally well; nothing is allowed until one does.", mode);
 }
 
-Result<PolicyStore> PolicyStore::load(const std::string& directory) {
+namespace {
+
+// Null where it must not govern; `problems` says why.
+std::shared_ptr<const Policy> load_file(const std::string& path, std::vector<PolicyProblem>& problems) {
+    PolicyFile file = read_policy_file(path);
+    if (!file.problem.empty()) {
+        problems.push_back({path, 0, 0, "", std::move(file.problem)});
+        return nullptr;
+    }
+    std::shared_ptr<const Policy> policy = Policy::load(*file.text, path, problems);
+    if (policy && policy->match().empty()) {
+        problems.push_back({path, 1, 1, "/server", "names no server, so it governs none"});
+        return nullptr;
+    }
+    return policy;
+}
+
+}  // namespace
+
+std::shared_ptr<const Policy> PolicyStore::named(std::string_view name) const {
+    const auto found = std::find_if(policies_.begin(), policies_.end(), [&](const auto& policy) { return policy->name() == name; });
+    return found == policies_.end() ? nullptr : *found;
+}
+
+Result<PolicyStore> PolicyStore::load(const std::string& directory, const PolicyStore* before) {
     const std::vector<std::string> names = TRY(list_files(directory));
     PolicyStore store;
     for (const std::string& name : names) {
         const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
-        PolicyFile file = read_policy_file(path);
-        if (!file.problem.empty()) {
-            store.problems_.push_back({path, 0, 0, "", std::move(file.problem)});
-            continue;
-        }
-        std::shared_ptr<const Policy> policy = Policy::load(*file.text, path, store.problems_);
-        if (!policy) continue;
-        if (policy->match().empty()) {
-            store.problems_.push_back({path, 1, 1, "/server", "names no server, so it governs none"});
-            continue;
-        }
-        store.policies_.push_back(std::move(policy));
+        const std::shared_ptr<const Policy> known = before ? before->named(name.substr(0, name.size() - kExtension.size())) : nullptr;
+        std::shared_ptr<const Policy> policy = load_file(path, store.problems_);
+        if (!policy && known) store.problems_.back().message += " (its last good version stays in force)";
+        if (known && (!policy || policy->revision() == known->revision())) policy = known;
+        if (policy) store.policies_.push_back(std::move(policy));
     }
     return store;
+}
+
+bool PolicyStore::is_same(const PolicyStore& other) const {
+    const auto same_text = [](const PolicyProblem& a, const PolicyProblem& b) { return a.text() == b.text(); };
+    return policies_ == other.policies_ &&
+           std::equal(problems_.begin(), problems_.end(), other.problems_.begin(), other.problems_.end(), same_text);
 }
 
 PolicyStore::Match PolicyStore::find(ServerIdentity& server, const std::function<void()>& while_hashing) const {

@@ -14,9 +14,10 @@ namespace callgate {
 
 class PolicyStore {
   public:
-    // Reads DIR/*.json in name order, but no *.test.json. Refuses (as a problem) files that group or others can write, that
-    // are not regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
-    static Result<PolicyStore> load(const std::string& directory);
+    // Reads DIR/*.json in name order, but no *.test.json. A file that is the same as in `before` is the same object; of one that
+    // is bad now, the policy of `before` stays in force. Refuses (as a problem) files that group or others can write, that are
+    // not regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
+    static Result<PolicyStore> load(const std::string& directory, const PolicyStore* before = nullptr);
 
     struct Match {
         std::shared_ptr<const Policy> policy;  // null: no policy names this server
@@ -31,8 +32,11 @@ class PolicyStore {
                                                       std::string& names);
     const std::vector<std::shared_ptr<const Policy>>& policies() const { return policies_; }
     const std::vector<PolicyProblem>& problems() const { return problems_; }
+    // Same policies, same problems.
+    bool is_same(const PolicyStore& other) const;
 
   private:
+    std::shared_ptr<const Policy> named(std::string_view name) const;  // null where there is none
     std::vector<std::shared_ptr<const Policy>> policies_;
     std::vector<PolicyProblem> problems_;
 };

@@ -32,6 +32,10 @@ struct Verdict {
     std::string_view reason;       // human text; lives as long as the policy or until this thread judges again
     std::optional<int64_t> retry_after_ms;
     std::vector<CounterUse> charged;  // reserved, all or nothing; empty where denied
+    // Where it may wait for room instead of being denied: how long, and in which counter's line. The key lives until this
+    // thread judges again.
+    int64_t max_delay_ms = 0;
+    std::string_view delay_key;
 
     void deny(int with_code, std::string_view by_rule, std::string_view because) {
         action = Action::deny;
@@ -46,6 +50,8 @@ struct Verdict {
         rule = reason = {};
         retry_after_ms.reset();
         charged.clear();
+        max_delay_ms = 0;
+        delay_key = {};
     }
 };
 

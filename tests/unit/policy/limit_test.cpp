@@ -28,7 +28,7 @@ class Limits : public ::testing::Test {
     void use(std::string_view text) { policy_ = load(text); }
     void use_limit(const std::string& limit) { use(with_limit(limit)); }
     Verdict judge(std::string_view tool, int64_t now_ns = kMidnight) {
-        return policy_->judge_tool(tool, caller_, now_ns, counters_);
+        return policy_->judge_tool({tool, arguments_}, caller_, now_ns, counters_);
     }
     std::string rule(std::string_view tool, int64_t now_ns = kMidnight) {
         const Verdict verdict = judge(tool, now_ns);
@@ -36,12 +36,13 @@ class Limits : public ::testing::Test {
     }
     // Of a call of "x" with these arguments.
     Verdict pay(std::string_view arguments, int64_t now_ns = kMidnight) {
-        caller_.arguments = arguments;
+        arguments_ = arguments;
         return judge("x", now_ns);
     }
 
     std::shared_ptr<const Policy> policy_;
     CounterTable counters_;
+    std::string_view arguments_;  // of the next calls
     Caller caller_{"uid:1000 exe:/usr/bin/node", "session-1", "p"};
 };
 
@@ -179,7 +180,7 @@ TEST_F(Limits, KindsOfOneNameNeverShareACount) {
             "b":{"limits":[{"counter":"c","window":"day","max":1,"scope":"host","sliding":true}]},
             "x":{"limits":[{"counter":"c","window":"day","max":1,"scope":"host","increment_from":"args.n"}]},
             "d":{"limits":[{"counter":"c","max_in_flight":1,"scope":"host"}]}}})");
-    caller_.arguments = R"({"n":1})";
+    arguments_ = R"({"n":1})";
     for (const char* tool : {"a", "b", "x", "d"}) EXPECT_EQ(rule(tool), "allow") << tool;
     for (const char* tool : {"a", "b", "x", "d"}) EXPECT_NE(rule(tool), "allow") << tool;
 }

@@ -111,6 +111,63 @@ TEST_F(Store, FilesThatOthersCouldHaveWrittenAreRefused) {
     EXPECT_EQ(store.policies().size(), 1u);
 }
 
+TEST_F(Store, LinksOfAConfigMapAreFollowed) {
+    ASSERT_EQ(mkdir((directory_ + "/..1").c_str(), 0755), 0);
+    write("..1/a.json", R"({"version":"1","default":"deny","server":{"package":"some-server"}})", 0644);
+    ASSERT_EQ(symlink("..1", (directory_ + "/..data").c_str()), 0);
+    ASSERT_EQ(symlink("..data/a.json", (directory_ + "/a.json").c_str()), 0);
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store), ElementsAre());
+    ASSERT_EQ(store.policies().size(), 1u);
+    EXPECT_EQ(store.policies()[0]->name(), "a");
+}
+
+TEST_F(Store, LinksThatLeadElsewhereAreNot) {
+    ASSERT_EQ(mkdir((directory_ + "/below").c_str(), 0755), 0);
+    write("below/open.json", R"({"version":"1","default":"deny","server":{"package":"some-server"}})", 0664);
+    ASSERT_EQ(symlink("below/open.json", (directory_ + "/a.json").c_str()), 0);
+    ASSERT_EQ(symlink((directory_ + "/below/open.json").c_str(), (directory_ + "/b.json").c_str()), 0);
+    ASSERT_EQ(symlink("../../etc/passwd", (directory_ + "/c.json").c_str()), 0);
+    ASSERT_EQ(symlink("/proc/self/fd/0", (directory_ + "/d.json").c_str()), 0);
+    const std::string link = "is a symbolic link, not a regular file; put the policy itself in its place";
+    EXPECT_THAT(problems(load()), ElementsAre("a.json: can be written by others than its owner; chmod go-w it",
+                                              "b.json: " + link, "c.json: " + link, "d.json: " + link));
+}
+
+TEST_F(Store, ReadAgainWhatIsTheSameIsTheSameObject) {
+    write_policy("a", R"("package":"some-server")");
+    write_policy("b", R"("package":"another")");
+    const PolicyStore before = load();
+    write_policy("b", R"("package":"a-third")");
+    const Result<PolicyStore> after = PolicyStore::load(directory_, &before);
+    ASSERT_TRUE(after.ok());
+    ASSERT_EQ(after.value().policies().size(), 2u);
+    EXPECT_EQ(after.value().policies()[0], before.policies()[0]);
+    EXPECT_NE(after.value().policies()[1], before.policies()[1]);
+    EXPECT_FALSE(after.value().is_same(before));
+    const Result<PolicyStore> again = PolicyStore::load(directory_, &after.value());
+    ASSERT_TRUE(again.ok());
+    EXPECT_TRUE(again.value().is_same(after.value()));
+}
+
+TEST_F(Store, ABadFileLeavesItsLastGoodVersionInForce) {
+    write_policy("a", R"("package":"some-server")");
+    const PolicyStore before = load();
+    write("a.json", "{ not json", 0644);
+    const Result<PolicyStore> bad = PolicyStore::load(directory_, &before);
+    ASSERT_TRUE(bad.ok());
+    EXPECT_THAT(problems(bad.value()), ElementsAre(HasSubstr("its last good version stays in force")));
+    EXPECT_EQ(bad.value().policies(), before.policies());
+    // Still so when it is read once more, and over when the file goes.
+    const Result<PolicyStore> again = PolicyStore::load(directory_, &bad.value());
+    ASSERT_TRUE(again.ok());
+    EXPECT_TRUE(again.value().is_same(bad.value()));
+    ASSERT_EQ(unlink((directory_ + "/a.json").c_str()), 0);
+    const Result<PolicyStore> gone = PolicyStore::load(directory_, &again.value());
+    ASSERT_TRUE(gone.ok());
+    EXPECT_TRUE(gone.value().policies().empty());
+}
+
 TEST_F(Store, FilesThatAreTooLargeAreRefused) {
     write("a.json", "");
     ASSERT_EQ(truncate((directory_ + "/a.json").c_str(), (off_t{16} << 20) + 1), 0);

@@ -1,0 +1,106 @@
+// Calls that wait for room in a counter (on_exceed: delay). Until then they are counted as held, and have no record.
+#include <algorithm>
+
+#include "base/clock.h"
+#include "enforce/gate.h"
+
+namespace callgate {
+namespace {
+
+constexpr std::string_view kRuleCancelled = "(cancelled while it waited)";
+constexpr std::string_view kReasonCancelled = "The client cancelled the call while it waited for room in a limit.";
+constexpr std::string_view kRuleEnded = "(session ended while it waited)";
+constexpr std::string_view kReasonEnded = "The session ended while the call waited for room in a limit.";
+
+}  // namespace
+
+// False where it has to be denied at once. A notification cannot be cancelled, so it does not wait.
+bool Gate::hold(std::string_view line, const Message& message, const Verdict& verdict) {
+    const bool fits = held_.size() < kDelayedCallsMax && held_bytes_ + line.size() <= kDelayedBytesMax;
+    if (message.kind != MessageKind::request || !may_wait_ || !fits) return false;
+    const std::optional<WaitTime> time = wait_time(verdict, monotonic_ns(), std::nullopt);
+    if (!time) return false;
+    HeldCall& call = *held_.emplace_back(std::make_unique<HeldCall>(*this));
+    call.line = line;
+    call.id_key = message.id_key;
+    call.read_ns = read_ns_;
+    held_bytes_ += line.size();
+    ++counts_.held;
+    counters_.waiting().wait(verdict.delay_key, call, time->due_ns, time->deadline_ns);
+    return true;
+}
+
+void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
+    const Message& message = held_parser_.parse(call.line);
+    caller_.turn = key;
+    const int64_t start = monotonic_ns();
+    const Verdict& verdict = judge_.judge(message, caller_, pending_);
+    mark_ns_ = monotonic_ns();
+    caller_.turn = {};
+    const bool is_denied = verdict.action == Action::deny && enforcing_;
+    if (is_denied && verdict.max_delay_ms > 0 && may_wait_) {
+        const std::optional<WaitTime> time = wait_time(verdict, now_ns, call.deadline_ns());
+        if (time) return counters_.waiting().wait(verdict.delay_key, call, time->due_ns, time->deadline_ns);
+    }
+    read_ns_ = call.read_ns;
+    queue_ns_ = realtime_ns() - read_ns_;
+    judge_ns_ = mark_ns_ - start;
+    held_bytes_ -= call.line.size();
+    --counts_.held;
+    if (is_denied) {
+        ++counts_.denied;
+        write_record(message, call.line.size(), Decision::denied, &verdict);
+        deny(message, verdict);
+    } else {
+        ++counts_.forwarded;
+        const Decision decision = CallJudge::decision_of_forwarded(message, verdict);
+        const RecordId record = write_record(message, call.line.size(), decision, &verdict);
+        pending_.add(message.id_key, CallJudge::pending_request(message, record, verdict, mark_ns_));
+        to_server_.append(call.line);
+    }
+    let_go(call);
+    if (on_output) on_output();
+}
+
+// Destroys it.
+void Gate::let_go(HeldCall& call) {
+    const auto place = std::find_if(held_.begin(), held_.end(), [&](const auto& each) { return each.get() == &call; });
+    held_.erase(place);
+}
+
+void Gate::drop(HeldCall& call, std::string_view rule, std::string_view reason) {
+    const Message& message = held_parser_.parse(call.line);
+    Verdict verdict;
+    verdict.deny(kCodeDenied, rule, reason);
+    read_ns_ = call.read_ns;
+    queue_ns_ = realtime_ns() - read_ns_;
+    judge_ns_ = 0;
+    --counts_.held;
+    ++counts_.denied;
+    held_bytes_ -= call.line.size();
+    write_record(message, call.line.size(), Decision::denied, &verdict);
+    let_go(call);
+}
+
+// The server has not seen what is cancelled, and will not. The notification goes on: it may mean another call of that id.
+void Gate::cancel_held(const Message& notification) {
+    if (notification.method != "notifications/cancelled" || notification.cancelled_id_key.empty()) return;
+    const int64_t read_ns = read_ns_, queue_ns = queue_ns_, judge_ns = judge_ns_;
+    const auto found = std::find_if(held_.begin(), held_.end(), [&](const auto& call) { return call->id_key == notification.cancelled_id_key; });
+    if (found != held_.end()) drop(**found, kRuleCancelled, kReasonCancelled);
+    read_ns_ = read_ns;
+    queue_ns_ = queue_ns;
+    judge_ns_ = judge_ns;
+}
+
+void Gate::drop_held() {
+    may_wait_ = false;
+    while (!held_.empty()) drop(*held_.front(), kRuleEnded, kReasonEnded);
+}
+
+void Gate::end_waiting() {
+    may_wait_ = false;
+    while (!held_.empty()) try_again(*held_.front(), {}, monotonic_ns());
+}
+
+}  // namespace callgate

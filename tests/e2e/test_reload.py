@@ -1,0 +1,176 @@
+"""Policies that change while the agent runs."""
+import os
+import shutil
+import signal
+
+from governed_http import *  # noqa: F403
+from governed_http import LIMITED, NOTES_PY, PYTHON_HTTP, EndToEnd, HttpEndToEnd, json, main, policy, wait_for
+
+MATCH = NOTES_PY.match
+ALLOWING, DENYING = policy(MATCH), policy(MATCH, denied="echo")
+RULE = "/tools/echo/deny_if"
+
+
+class Reloading(EndToEnd):
+    def begin(self):
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        return client
+
+    def call(self, client):
+        return client.call("echo", {"text": "x"})
+
+    def policies(self, agent):
+        return agent.config_directory / "policies.d"
+
+    def put(self, path, document):
+        """As an editor does: written beside, then renamed over it."""
+        beside = path.with_name("." + path.name + ".swp")
+        beside.write_text(document if isinstance(document, str) else json.dumps(document))
+        beside.chmod(0o644)
+        beside.rename(path)
+
+    def wait_denied(self, client):
+        wait_for(lambda: self.call(client)["result"].get("isError"), "the new policy", interval=0.02)
+        self.assert_denied(self.call(client), rule=RULE)
+
+    def wait_allowed(self, client):
+        wait_for(lambda: not self.call(client)["result"].get("isError"), "the new policy", interval=0.02)
+
+
+class TestReload(Reloading):
+    def test_a_file_that_is_renamed_into_place(self):
+        agent = self.agent({"p": ALLOWING})
+        client, other = self.begin(), self.begin()
+        self.assert_result(self.call(client))
+        self.put(self.policies(agent) / "p.json", DENYING)
+        self.wait_denied(client)
+        self.assert_denied(self.call(other), rule=RULE)
+        self.assert_denied(self.call(self.begin()), rule=RULE)
+        self.assertEqual(len(agent.wait_audit("policy_changed", count=2)), 2)
+        records = agent.audit("message", tool="echo", direction="c2s")
+        self.assertNotEqual(records[0]["policy_revision"], records[-1]["policy_revision"])
+
+    def test_a_file_that_is_written_in_place(self):
+        agent = self.agent({"p": ALLOWING})
+        client = self.begin()
+        (self.policies(agent) / "p.json").write_text(json.dumps(DENYING))
+        self.wait_denied(client)
+
+    def test_a_directory_that_is_a_link(self):
+        agent = self.agent({"p": ALLOWING})
+        place = self.policies(agent)
+        client = self.begin()
+        one, two = agent.config_directory / "v1", agent.config_directory / "v2"
+        shutil.copytree(place, one)
+        shutil.copytree(place, two)
+        (two / "p.json").write_text(json.dumps(DENYING))
+        shutil.rmtree(place)
+        place.symlink_to("v1")
+        self.assert_result(self.call(client))
+        wait_for(lambda: agent.status()["problems"] == [], "v1 is read")
+        (agent.config_directory / "new").symlink_to("v2")
+        (agent.config_directory / "new").rename(place)
+        self.wait_denied(client)
+        # And changes in the new one are seen.
+        self.put(two / "p.json", ALLOWING)
+        self.wait_allowed(client)
+
+    def test_a_config_map(self):
+        """x.json -> ..data/x.json, ..data -> ..1: a new version is one rename of ..data."""
+        agent = self.agent({})
+        place = self.policies(agent)
+        for version, document in (("..1", ALLOWING), ("..2", DENYING)):
+            (place / version).mkdir()
+            (place / version / "p.json").write_text(json.dumps(document))
+            (place / version / "p.json").chmod(0o644)
+        (place / "..data").symlink_to("..1")
+        (place / "p.json").symlink_to("..data/p.json")
+        wait_for(lambda: agent.status()["policies"], "the policy is read")
+        client = self.begin()
+        self.assert_result(self.call(client))
+        (place / "..data_tmp").symlink_to("..2")
+        (place / "..data_tmp").rename(place / "..data")
+        self.wait_denied(client)
+
+    def test_sighup_and_the_verb(self):
+        agent = self.agent({"p": ALLOWING})
+        client = self.begin()
+        self.put(self.policies(agent) / "p.json", DENYING)
+        said = agent.command("reload").stdout
+        self.assertIn("p", said)
+        self.assert_denied(self.call(client), rule=RULE)
+        self.put(self.policies(agent) / "p.json", ALLOWING)
+        os.kill(agent.pid, signal.SIGHUP)
+        self.wait_allowed(client)
+
+    def test_a_bad_file_keeps_the_last_good_policy(self):
+        agent = self.agent({"p": DENYING})
+        client = self.begin()
+        self.put(self.policies(agent) / "p.json", "{ not json")
+        done = agent.command("reload", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("its last good version stays in force", done.stdout)
+        self.assert_denied(self.call(client), rule=RULE)
+        self.assert_denied(self.call(self.begin()), rule=RULE)
+        self.assertIn("last good version", agent.status()["problems"][0])
+        self.assertIn("last good version", agent.wait_audit("policy_problem")[0]["problem"])
+        self.put(self.policies(agent) / "p.json", ALLOWING)
+        self.assertEqual(agent.command("reload").returncode, 0)
+        self.assert_result(self.call(client))
+
+    def test_a_file_that_goes(self):
+        agent = self.agent({"p": DENYING})
+        client = self.begin()
+        (self.policies(agent) / "p.json").unlink()
+        agent.command("reload")
+        self.assertEqual(agent.status()["policies"], [])
+        self.assert_denied(self.call(client), rule=RULE)  # it goes on as it was
+        self.assert_result(self.call(self.begin()))       # and no policy names a new one
+        self.put(self.policies(agent) / "q.json", ALLOWING)
+        agent.command("reload")
+        self.assert_result(self.call(client))             # another policy names it now
+
+    def test_a_directory_that_goes_keeps_everything(self):
+        agent = self.agent({"p": DENYING})
+        client = self.begin()
+        self.policies(agent).rename(agent.config_directory / "away")
+        done = agent.command("reload", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assert_denied(self.call(client), rule=RULE)
+        self.assert_denied(self.call(self.begin()), rule=RULE)
+
+    def test_counters_are_kept(self):
+        limited = policy(MATCH, limited="echo", maximum=3)
+        agent = self.agent({"p": limited})
+        client = self.begin()
+        for _ in range(2):
+            self.assert_result(self.call(client))
+        self.put(self.policies(agent) / "p.json", policy(MATCH, limited="echo", maximum=3, description="changed"))
+        agent.command("reload")
+        self.assert_result(self.call(client))
+        self.assert_denied(self.call(client), code=LIMITED)
+
+    def test_the_first_policy_comes_later(self):
+        agent = self.agent({})
+        self.put(self.policies(agent) / "p.json", DENYING)
+        agent.command("reload")
+        self.assert_denied(self.call(self.begin()), rule=RULE)
+
+
+class TestHttpReload(HttpEndToEnd):
+    def test_over_http(self):
+        match = PYTHON_HTTP.match
+        server = self.server(PYTHON_HTTP)
+        agent = self.agent({"p": policy(match)})
+        client = self.mcp(server)
+        self.assert_result(client.call("echo", {"text": "x"}))
+        path = agent.config_directory / "policies.d" / "p.json"
+        path.write_text(json.dumps(policy(match, denied="echo")))
+        agent.command("reload")
+        self.assert_denied(client.call("echo", {"text": "x"}), rule=RULE)
+        self.assert_denied(self.mcp(server).call("echo", {"text": "x"}), rule=RULE)
+
+
+if __name__ == "__main__":
+    main()
