@@ -121,6 +121,9 @@ class TestBlind(EndToEnd):
         agent = self.agent({"p": policy(server.match, denied="delete_note", **more)})
         os.kill(agent.pid, signal.SIGSTOP)
         try:
+            # Each thread stops by itself; one that has not yet would still take the server over.
+            wait_for(lambda: all("State:\tT" in status.read_text() for status in Path(f"/proc/{agent.pid}/task").glob("*/status")),
+                     "all threads of the agent being stopped")
             client = self.client(server.command)
             client.send(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_note"}}\n')
             wait_for(lambda: log.exists() and b"delete_note" in log.read_bytes(), "the first frame being read")
