@@ -24,6 +24,7 @@ struct VerbText {
     std::string purpose;
     std::string footer;  // examples, remarks and exit codes, as `--help` ends
     std::vector<OptionText> options;
+    std::vector<VerbText> verbs;  // below it: "reset" of "counters"
 };
 
 struct CommandLineText {

@@ -173,7 +173,10 @@ std::string man_page(const CommandLineText& all, const VerbText& verb) {
     std::string text = head(all, page_name(verb)) + ".Nd " + roff(purpose) + "\n" + synopsis(verb);
     text += ".Sh DESCRIPTION\n" + prose(verb.purpose);
     if (!footer.remarks.empty()) text += prose(footer.remarks);
-    text += option_list(verb) + exit_status(footer.exit_codes);
+    text += option_list(verb);
+    for (const VerbText& below : verb.verbs)
+        text += ".Ss " + roff(verb.name + " " + below.name) + "\n" + prose(below.purpose) + option_list(below);
+    text += exit_status(footer.exit_codes);
     if (!footer.examples.empty()) text += ".Sh EXAMPLES\n.Bd -literal\n" + roff(footer.examples) + ".Ed\n";
     return text + see_also(all, false);
 }

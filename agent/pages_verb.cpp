@@ -33,9 +33,11 @@ OptionText option_text(const CLI::Option& option) {
 }
 
 VerbText verb_text(const CLI::App& verb) {
-    VerbText text{verb.get_name(), verb.get_description(), verb.get_footer(), {}};
+    VerbText text{verb.get_name(), verb.get_description(), verb.get_footer(), {}, {}};
     for (const CLI::Option* option : verb.get_options())
         if (option != verb.get_help_ptr()) text.options.push_back(option_text(*option));
+    for (const CLI::App* below : verb.get_subcommands([](const CLI::App*) { return true; }))
+        text.verbs.push_back(verb_text(*below));
     return text;
 }
 
