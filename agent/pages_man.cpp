@@ -129,7 +129,7 @@ std::string files() {
         {"/usr/share/callgate/policies", "Policies for published servers, to be copied from.\n"},
         {config.audit_file, "The audit log, readable by root only.\n"},
         {config.control_socket, "Where the other verbs ask the agent.\n"},
-        {config.state_directory, "The secret under which arguments are hashed.\n"}};
+        {config.state_directory, "What limits have counted, and the secret under which arguments are hashed.\n"}};
     std::string text = ".Sh FILES\n.Bl -tag -width Ds\n";
     for (const auto& [path, meaning] : list) text += ".It Pa " + roff(path) + "\n" + meaning;
     return text + ".El\n";
