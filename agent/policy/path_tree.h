@@ -33,7 +33,6 @@ class PathTree {
         uint32_t node;
     };
     static constexpr uint32_t kNone = 0;  // the root is nobody's child
-    static constexpr int64_t kNoIndex = -1;
     struct Node {
         std::vector<Child> names;       // few are compared one by one, many are found by table
         std::vector<uint32_t> table;    // indices + 1 into names, by hash; its size is a power of two
