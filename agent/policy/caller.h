@@ -9,6 +9,8 @@
 
 namespace callgate {
 
+class ApprovalDesk;
+
 // The "annotations" of each tool in a server's lists, as it wrote them. Bounded: what is too much is not remembered.
 class ToolAnnotations {
   public:
@@ -33,6 +35,7 @@ struct Caller {
     const PeerIdentity* peer = nullptr;  // of no process of this host: pid 0
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
+    ApprovalDesk* approvals = nullptr;  // null: what needs approval is denied
     std::string_view turn = {};  // of a call that waited: key of the counter in whose line it is the first
 };
 

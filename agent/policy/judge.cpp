@@ -14,10 +14,14 @@ Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_n
 
 void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
                         Verdict& verdict) const {
+    judge_call(call, {*compiled_, caller, now_ns}, counters, verdict);
+}
+
+void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& counters, Verdict& verdict) const {
     verdict.reset();
 
     const std::string_view tool = call.name;
-    const CompiledPolicy& policy = *compiled_;
+    const CompiledPolicy& policy = judging.policy;
     if (policy.blanket) return verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
     const std::string_view own_name = policy.own_name(tool);
     const ToolEntry* exact = policy.tools.find_exact(own_name);
@@ -28,12 +32,15 @@ void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, 
     if (!entry && !policy.default_allow) {
         return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Tool", tool, kNotAllowed));
     }
-    if (entry && entry_denies(*entry, call, caller, verdict)) return;
+    ApprovalNeed need;
+    if (entry && entry_denies(*entry, call, judging.caller, need, verdict)) return;
+    if (lacks_approval(need, call, judging, verdict)) return;
     static const std::vector<Limit> kNone;
     const std::vector<Limit>& own = entry ? entry->limits : kNone;
     if (own.empty() && policy.all_limits.empty()) return;
     const std::string_view key = entry ? std::string_view(entry->key) : std::string_view();
-    judge_limits(own, policy.all_limits, {key, call.arguments, caller}, now_ns, counters, verdict);
+    judge_limits(own, policy.all_limits, {key, call.arguments, judging.caller}, judging.now_ns, counters, verdict);
+    give_back_if_denied(judging.caller, verdict);
 }
 
 }  // namespace callgate

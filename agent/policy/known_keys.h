@@ -14,7 +14,8 @@ struct KnownKeys {
 };
 
 namespace known {
-extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit;
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit, kApprovals,
+    kNotify, kWebhook;
 }
 std::span<const KnownKeys* const> all_known_keys();
 
