@@ -1,8 +1,6 @@
 // Loads what a policy says of approvals: "approvals" and "approval_timeout" of the policy, "approval_timeout"
 // and "hold_ms" of an entry.
 #pragma once
-#include <string>
-
 #include "policy/compiled_policy.h"
 #include "policy/object_reader.h"
 
@@ -11,8 +9,5 @@ namespace callgate {
 void load_approvals(const ObjectReader& policy, ApprovalRules& rules);
 // After everything else of the entry.
 void load_approval_terms(const ObjectReader& reader, ToolEntry& entry);
-
-// What is wrong with the address of a webhook; "" where nothing is. Only this host is told without TLS.
-std::string webhook_url_problem(std::string_view url);
 
 }  // namespace callgate

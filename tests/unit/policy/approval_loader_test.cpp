@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "policy/webhook_url.h"
+
 namespace callgate {
 namespace {
 
