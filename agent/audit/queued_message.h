@@ -18,8 +18,8 @@
 namespace callgate {
 
 // What a record's strings are, in the order of their bytes.
-enum class QueuedText : uint8_t { method, tool, name, uri, rpc_id, rule, reason, answers };
-inline constexpr size_t kQueuedTexts = 8;
+enum class QueuedText : uint8_t { method, tool, name, uri, rpc_id, rule, reason, answers, approval };
+inline constexpr size_t kQueuedTexts = 9;
 
 struct QueuedCounter {
     std::string_view name;  // lives as long as the policy: copied before it is read elsewhere

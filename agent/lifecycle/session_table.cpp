@@ -66,6 +66,7 @@ void SessionTable::add(TakenServer taken) {
     options.start = taken.start;
     options.certain = taken.certain;
     options.frame_bytes_max = config_.frame_bytes_max;
+    options.approvals = approvals_;
     std::string id = entry.id;
     entry.relay = std::make_unique<RelaySession>(
         ring_, std::move(taken.ends), std::move(options), counters_, audit_,

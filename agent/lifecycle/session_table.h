@@ -20,6 +20,8 @@ class SessionTable {
     SessionTable(Ring& ring, AuditLog& audit, const Config& config);
     ~SessionTable();
     void use_watcher(Watcher* watcher) { watcher_ = watcher; }
+    // Before any session; outlives them.
+    void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
 
     void add(TakenServer taken);
     void add_blind(BlindServer blind);
@@ -70,6 +72,7 @@ class SessionTable {
     AuditLog& audit_;
     const Config& config_;
     Watcher* watcher_ = nullptr;
+    ApprovalDesk* approvals_ = nullptr;
     CounterTable counters_;
     std::unordered_map<std::string, Entry> entries_;
     std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
