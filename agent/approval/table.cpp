@@ -12,10 +12,11 @@ constexpr char kSchema[] =
     " state INTEGER NOT NULL, decided_ns INTEGER NOT NULL, by_uid INTEGER NOT NULL, by_user TEXT NOT NULL,"
     " by_login_uid INTEGER NOT NULL, by_login TEXT NOT NULL, decision_reason TEXT NOT NULL,"
     " used INTEGER NOT NULL, used_ns INTEGER NOT NULL) STRICT";
+// In the order in which they were made, whatever the clock said.
 constexpr std::string_view kSelect =
     "SELECT id, fingerprint, policy, revision, method, tool, grant_key, session, server, client, arguments, rule, reason,"
     " webhook_url, requested_ns, expires_ns, dedupe_ns, state, decided_ns, by_uid, by_user, by_login_uid, by_login,"
-    " decision_reason, used, used_ns FROM approvals ORDER BY requested_ns, id";
+    " decision_reason, used, used_ns FROM approvals ORDER BY rowid";
 constexpr std::string_view kInsert =
     "INSERT INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
     " ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
