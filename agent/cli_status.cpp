@@ -63,6 +63,15 @@ void print_policies(const json& policies) {
     }
 }
 
+void print_listeners(const json& listeners) {
+    if (!listeners.is_array()) return;
+    for (const json& listener : listeners) {
+        print_line("listener", shown(member(listener, "listen")) + "  " + server_name(member(listener, "server")) +
+                                   "  policy " + shown(member(listener, "policy")) + "  connections " +
+                                   shown(member(listener, "connections")));
+    }
+}
+
 void print_readable(const json& status) {
     printf("callgate %s, process %s, since %s\n", shown(member(status, "version")).c_str(),
            shown(member(status, "pid")).c_str(), local_time(member(status, "started")).c_str());
@@ -71,6 +80,8 @@ void print_readable(const json& status) {
     print_line("mechanism", listed(member(status, "mechanism")));
     print_line("sessions", listed(member(status, "sessions")));
     print_line("frames", frames_text(member(status, "frames")));
+    print_line("http", listed(member(status, "http")));
+    print_listeners(member(status, "listeners"));
     print_line("takeover", listed(member(status, "takeover")));
     print_line("exits", listed(member(status, "exits")));
     print_line("kernel", listed(member(status, "kernel")));
@@ -89,6 +100,8 @@ void print_session(const json& session) {
            shown(member(session, "state")).c_str(), client_name(member(session, "peer")).c_str(),
            server_name(member(session, "server")).c_str());
     printf("  pid %s", shown(member(member(session, "server"), "pid")).c_str());
+    const std::string listen = shown(member(session, "listen"));
+    if (!listen.empty()) printf("  listen %s", listen.c_str());
     const std::string policy = shown(member(session, "policy"));
     if (!policy.empty()) printf("  policy %s", policy.c_str());
     if (frames.is_object()) {
