@@ -14,18 +14,10 @@
 #include "policy/call.h"
 #include "policy/caller.h"
 #include "policy/counters.h"
+#include "policy/policy_problem.h"
 #include "policy/verdict.h"
 
 namespace callgate {
-
-struct PolicyProblem {
-    std::string file;
-    int line = 0;    // 1-based
-    int column = 0;  // 1-based
-    std::string path;     // JSON Pointer
-    std::string message;  // what is wrong and what to do
-    std::string text() const;  // "file:line:column: path: message"
-};
 
 // Which servers a policy governs; every given member must match (POLICY.md §5).
 struct ServerMatch {

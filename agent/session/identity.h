@@ -32,6 +32,7 @@ struct ProcessFacts {
     uint64_t start_time = 0;
     uid_t uid = 0;
     gid_t gid = 0;
+    std::vector<gid_t> groups;  // the effective one and the supplementary ones
     std::string user;  // from the password database, or the number
     std::string exe;   // readlink /proc/PID/exe
     std::string cwd;
