@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "policy/glob.h"
 #include "session/cgroup.h"
 #include "session/users.h"
 
@@ -46,7 +45,7 @@ bool matches_process(const GrantMatch& match, const PeerIdentity& peer) {
     if (match.exe.given() && !match.exe.matches(program_of(process.exe))) return false;
     if (match.cgroup.given() && !match.cgroup.matches(process.cgroup)) return false;
     if (match.unit.given() && !match.unit.matches(unit_of(process.cgroup))) return false;
-    if (match.container.given() && !matches_container(match.container, container_of(process.cgroup))) return false;
+    if (match.container.given() && !matches_container(match.container, system_container_of(process.cgroup))) return false;
     return matches_parents(match.parents, peer.parents);
 }
 
@@ -66,11 +65,6 @@ bool matches(const GrantMatch& match, const GrantTable::Asker& asker, std::optio
 }
 
 }  // namespace
-
-// What is not known matches nothing, not even "glob:*".
-bool NamePattern::matches(std::string_view name) const {
-    return !name.empty() && (is_pattern ? glob_match(text, name) : name == text);
-}
 
 int GrantMatch::specificity() const {
     const bool given[] = {client.given(), group.given(),     user.given(), !parents.empty(),    cgroup.given(),

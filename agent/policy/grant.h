@@ -17,20 +17,11 @@
 #include <vector>
 
 #include "policy/condition.h"
+#include "policy/name_pattern.h"
 #include "policy/policy_problem.h"
 #include "session/identity.h"
 
 namespace callgate {
-
-// A text, or with "glob:" in front a pattern. Empty: not given.
-struct NamePattern {
-    std::string text;
-    bool is_pattern = false;
-
-    bool given() const { return !text.empty(); }
-    bool matches(std::string_view name) const;
-    bool operator==(const NamePattern&) const = default;
-};
 
 // Every member that is given must match.
 struct GrantMatch {

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "base/limits.h"
-#include "policy/glob.h"
 #include "policy/grant_loader.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
@@ -31,27 +30,11 @@ std::string name_problem(std::string_view name, std::string_view more) {
     return "a name has only letters, digits, \"-\", \"_\"" + std::string(more.empty() ? "" : " and \".\"");
 }
 
-NamePattern pattern_of(const std::string& text, std::string& problem) {
-    NamePattern made{text, text.starts_with(kGlobPrefix)};
-    if (!made.is_pattern) return made;
-    made.text = text.substr(kGlobPrefix.size());
-    problem = made.text.empty() ? "the pattern is empty" : glob_problem(made.text);
-    return made;
-}
-
-// Letters that mean something in a pattern, in a text that is to be taken as it is: surely a mistake.
-std::string plain_problem(const NamePattern& made) {
-    if (made.is_pattern || made.text.find_first_of("*?") == std::string::npos) return {};
-    return in_quotes(made.text) + " would be taken as it is; write " + in_quotes("glob:" + made.text) + " for a pattern";
-}
-
 NamePattern read_pattern(const ObjectReader& reader, std::string_view key, size_t bytes_max) {
     const std::optional<std::string> text = reader.word(key, bytes_max);
     if (!text) return {};
-    std::string problem;
-    NamePattern made = pattern_of(*text, problem);
-    if (problem.empty()) problem = plain_problem(made);
-    if (!problem.empty()) reader.problem(key, std::move(problem));
+    NamePattern made = NamePattern::of(*text);
+    if (std::string problem = made.problem(); !problem.empty()) reader.problem(key, std::move(problem));
     return made;
 }
 
@@ -80,9 +63,8 @@ std::vector<NamePattern> read_parents(const ObjectReader& reader, const JsonValu
         const JsonValue& item = value->items[i];
         const std::string path = join_pointer(reader.path_of("parents"), i);
         if (!expect(Kind::string, item, path, reader.problems())) continue;
-        std::string problem;
-        NamePattern made = pattern_of(item.string, problem);
-        if (problem.empty()) problem = plain_problem(made);
+        NamePattern made = NamePattern::of(item.string);
+        std::string problem = made.problem();
         if (item.string.empty() || item.string.size() > kPathBytesMax || has_control_character(item.string)) {
             problem = "expected the path or the name of a program";
         }

@@ -12,8 +12,7 @@ constexpr std::array<Word, 15> kPolicyKeys = {
     "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", kCommentKey};
 constexpr std::array<Word, 2> kPolicyLater = {"approvals", "approval_timeout"};
 
-constexpr std::array<Word, 6> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path"};
-constexpr std::array<Word, 2> kServerLater = {"image", "unit"};
+constexpr std::array<Word, 8> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path", "image", "unit"};
 
 constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
 
@@ -41,7 +40,7 @@ constexpr std::array<Word, 9> kGrantMatchKeys = {"user", "group",     "exe",   "
 
 namespace known {
 const KnownKeys kPolicy{"policy", kPolicyKeys, kPolicyLater};
-const KnownKeys kServer{"server", kServerKeys, kServerLater};
+const KnownKeys kServer{"server", kServerKeys, {}};
 const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
 const KnownKeys kTool{"tool", kToolKeys, kToolLater};
 const KnownKeys kMethod{"method", kMethodKeys, {}};

@@ -48,4 +48,8 @@ std::string_view container_of(std::string_view cgroup) {
     return {};
 }
 
+std::string_view system_container_of(std::string_view cgroup) {
+    return unit_of(cgroup).starts_with("user@") ? std::string_view() : container_of(cgroup);
+}
+
 }  // namespace callgate

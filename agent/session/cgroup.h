@@ -17,5 +17,7 @@ std::string unit_of(std::string_view cgroup);
 
 // The id of the container that a cgroup belongs to: its last 64 hex digits in a row; "" where there is none.
 std::string_view container_of(std::string_view cgroup);
+// The same, but for what lies below a user's own manager, where that user may have made a cgroup of any name.
+std::string_view system_container_of(std::string_view cgroup);
 
 }  // namespace callgate

@@ -35,6 +35,13 @@ TEST(Cgroup, UnitsOfAUserCarryItsManager) {
     EXPECT_EQ(unit_of(user + "/system.slice/ci.service"), "user@1000.service/ci.service");
 }
 
+TEST(Cgroup, AUsersOwnContainersAreNoneOfTheSystem) {
+    const std::string id(64, 'a');
+    EXPECT_EQ(system_container_of("/system.slice/docker-" + id + ".scope"), id);
+    EXPECT_EQ(system_container_of("/docker/" + id), id);
+    EXPECT_EQ(system_container_of("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id + ".scope"), "");
+}
+
 TEST(Cgroup, WhatIsNoUnit) {
     for (const char* path : {"", "/", "/system.slice", "/docker/ci.service", "/a.slice/b/ci.service", "//", "/kubepods/pod1/x.scope"}) {
         EXPECT_EQ(unit_of(path), "") << path;
