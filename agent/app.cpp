@@ -18,6 +18,7 @@
 #include "lifecycle/http_table.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
+#include "store/database.h"
 
 namespace callgate {
 namespace {
@@ -36,6 +37,7 @@ struct App {
     std::string reload_error;             // the policies could not be read again
     std::unique_ptr<Ring> ring;
     std::unique_ptr<AuditLog> audit;
+    std::unique_ptr<Database> database;      // state.db
     std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
     std::unique_ptr<SessionTable> sessions;
     std::unique_ptr<HttpTable> http;
@@ -399,6 +401,7 @@ Status start(App& app) {
     TRY_VOID(start_policy_watch(app));
     TRY_VOID(start_control(app));
     // Last: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
+    app.database = TRY(Database::open(database_path(app.config.state_directory)));
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
     if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
