@@ -18,6 +18,7 @@
 #include "lifecycle/http_table.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
+#include "store/database.h"
 
 namespace callgate {
 namespace {
@@ -32,9 +33,11 @@ struct App {
     Config config;
     std::shared_ptr<const PolicyStore> policies;
     std::vector<PolicyProblem> problems;  // of the state directory
+    std::shared_ptr<const GrantStore> grants;
     std::string reload_error;             // the policies could not be read again
     std::unique_ptr<Ring> ring;
     std::unique_ptr<AuditLog> audit;
+    std::unique_ptr<Database> database;      // state.db
     std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
     std::unique_ptr<SessionTable> sessions;
     std::unique_ptr<HttpTable> http;
@@ -95,6 +98,8 @@ int configure(App& app) {
     }
     for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy left out: {}", problem.text());
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
+    app.grants = std::make_shared<const GrantStore>(GrantStore::load(options.config_directory));
+    for (const PolicyProblem& problem : app.grants->problems) spdlog::error("grants left out: {}", problem.text());
     return 0;
 }
 
@@ -111,6 +116,7 @@ std::vector<std::string> problems_of(const App& app) {
     std::vector<std::string> texts;
     for (const PolicyProblem& problem : app.problems) texts.push_back(problem.text());
     for (const PolicyProblem& problem : app.policies->problems()) texts.push_back(problem.text());
+    for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
 }
@@ -155,6 +161,9 @@ json status_json(App& app) {
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
         status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
+    json names = json::array();
+    for (const Grant& grant : app.grants->table->grants()) names.push_back(grant.name);
+    status["grants"] = {{"revision", app.grants->table->revision()}, {"names", names}, {"denies_others", app.grants->table->denies_others()}};
     status["problems"] = json::array();
     for (const std::string& problem : problems_of(app)) status["problems"].push_back(problem);
     return status;
@@ -167,8 +176,15 @@ void record_problems(App& app) {
 
 // On the loop's thread, between two messages: everything that comes after is judged by what was read now.
 void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
-    const bool is_news = loaded.policies != app.policies || loaded.error != app.reload_error;
+    const bool are_new_grants = loaded.grants != app.grants;
+    const bool is_news = loaded.policies != app.policies || are_new_grants || loaded.error != app.reload_error;
     app.reload_error = loaded.error;
+    if (are_new_grants) {
+        app.grants = loaded.grants;
+        app.sessions->use_grants(app.grants->table);
+        app.audit->event("grants_reload", nullptr, {{"revision", json_text(app.grants->table->revision())}});
+        spdlog::info("grants read again: {} in force", app.grants->table->grants().size());
+    }
     if (loaded.policies && loaded.policies != app.policies) {
         app.policies = loaded.policies;
         app.watcher->use_policies(app.policies);
@@ -187,7 +203,7 @@ void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
 }
 
 Status start_policy_watch(App& app) {
-    app.policy_watch = TRY(PolicyWatch::start(app.options.config_directory, app.policies, [&app](PolicyWatch::Loaded loaded) {
+    app.policy_watch = TRY(PolicyWatch::start(app.options.config_directory, app.policies, app.grants, [&app](PolicyWatch::Loaded loaded) {
         auto shared = std::make_shared<PolicyWatch::Loaded>(std::move(loaded));
         app.ring->post([&app, shared] { put_in_force(app, *shared); });
     }));
@@ -223,7 +239,7 @@ json reload_and_wait(App& app) {
     auto future = answer->get_future();
     app.policy_watch->reload([&app, answer] {
         json status = status_json(app);
-        answer->set_value({{"policies", status["policies"]}, {"problems", status["problems"]}});
+        answer->set_value({{"policies", status["policies"]}, {"grants", status["grants"]}, {"problems", status["problems"]}});
     });
     return wait_for(app, future);
 }
@@ -379,11 +395,13 @@ Status start(App& app) {
     app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret"));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
-    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.config);
+    app.sessions->use_grants(app.grants->table);
+    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.config);
     TRY_VOID(start_watcher(app));
     TRY_VOID(start_policy_watch(app));
     TRY_VOID(start_control(app));
     // Last: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
+    app.database = TRY(Database::open(database_path(app.config.state_directory)));
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
     if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});

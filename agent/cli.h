@@ -32,6 +32,7 @@ struct TailOptions {
 struct ExplainOptions {
     std::string policy_file;
     TrialCall call;
+    std::string grants_file;            // where call.grant and its labels are
     std::string call_file;              // a whole message; "-": standard input
     std::string audit_file, record_id;  // of a call that was recorded
     bool as_json = false;

@@ -1,8 +1,9 @@
-// callgate check FILE…
+// callgate check FILE…: policies, and grants.json
 #include <cstdio>
 
 #include "audit/safe_text.h"
 #include "cli.h"
+#include "policy/grant_loader.h"
 #include "policy/policy.h"
 #include "policy/policy_file.h"
 
@@ -24,11 +25,21 @@ std::string summary(const std::string& text) {
     return line;
 }
 
+bool check_grants(const std::string& path, const std::string& text, std::vector<PolicyProblem>& problems) {
+    const std::shared_ptr<const GrantTable> table = GrantTable::load(text, path, problems);
+    for (const PolicyProblem& problem : problems) printf("%s\n", terminal_text(problem.text()).c_str());
+    if (table == nullptr || !problems.empty()) return false;
+    printf("%s: ok (%zu grants, %s)\n", terminal_text(path).c_str(), table->grants().size(),
+           table->denies_others() ? "others are denied" : "others have the default grant");
+    return true;
+}
+
 // What `run` would say of the file itself, and of what is in it.
 bool check_one(const std::string& path) {
     const PolicyFile file = read_policy_file(path);
     std::vector<PolicyProblem> problems;
     if (!file.problem.empty()) problems.push_back({path, 0, 0, "", file.problem});
+    if (file.text && is_grants_file(path, *file.text)) return check_grants(path, *file.text, problems);
     std::shared_ptr<const Policy> policy;
     if (file.text) policy = Policy::load(*file.text, path, problems);
     for (const PolicyProblem& problem : problems) printf("%s\n", terminal_text(problem.text()).c_str());

@@ -70,6 +70,22 @@ bool find_record(const ExplainOptions& options, TrialCall& call) {
     return false;
 }
 
+// The grant that --grant names, with its labels.
+bool find_grant(const ExplainOptions& options, TrialCall& call) {
+    const PolicyFile file = read_policy_file(options.grants_file);
+    std::vector<PolicyProblem> problems;
+    std::shared_ptr<const GrantTable> table;
+    if (file.text) table = GrantTable::load(*file.text, options.grants_file, problems);
+    for (const PolicyProblem& problem : problems) fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
+    if (!file.text) print_error(options.grants_file + ": " + file.problem);
+    if (!table) return false;
+    for (const Grant& grant : table->grants()) {
+        if (grant.name == call.grant) call.named_grant = grant;
+    }
+    if (!call.named_grant) print_error(options.grants_file + ": has no grant \"" + call.grant + "\"");
+    return call.named_grant.has_value();
+}
+
 json as_json(const TrialOutcome outcome, const Message& message, const Verdict& verdict, const std::vector<ExplainedStep>& steps) {
     json out = {{"decision", name(outcome)}, {"steps", json::array()}};
     if (outcome == TrialOutcome::refuse) out["refusal"] = name(message.refusal);
@@ -130,6 +146,7 @@ int explain_call(const ExplainOptions& options) {
     TrialCall call = options.call;
     if (!options.call_file.empty() && !read_whole(options.call_file, call.message)) return kExitUsage;
     if (!options.audit_file.empty() && !find_record(options, call)) return kExitUsage;
+    if (!options.grants_file.empty() && !find_grant(options, call)) return kExitConfig;
     const Trial trial(call);
     const Message& message = trial.message();
     CounterTable counters;

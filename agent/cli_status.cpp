@@ -72,6 +72,14 @@ void print_listeners(const json& listeners) {
     }
 }
 
+// "ci, dev  revision 0123456789abcdef"; nothing where there is no grants.json.
+void print_grants(const json& grants) {
+    const std::string revision = shown(member(grants, "revision"));
+    if (revision.empty()) return;
+    const std::string others = member(grants, "denies_others") == true ? "  others are denied" : "";
+    print_line("grants", listed(member(grants, "names")) + "  revision " + revision + others);
+}
+
 void print_readable(const json& status) {
     printf("callgate %s, process %s, since %s\n", shown(member(status, "version")).c_str(),
            shown(member(status, "pid")).c_str(), local_time(member(status, "started")).c_str());
@@ -88,6 +96,7 @@ void print_readable(const json& status) {
     print_line("audit", listed(member(status, "audit")));
     print_line("counters", listed(member(status, "counters")));
     print_policies(member(status, "policies"));
+    print_grants(member(status, "grants"));
     const json& problems = member(status, "problems");
     if (problems.is_array()) {
         for (const json& problem : problems) print_line("PROBLEM", shown(problem));
@@ -104,6 +113,8 @@ void print_session(const json& session) {
     if (!listen.empty()) printf("  listen %s", listen.c_str());
     const std::string policy = shown(member(session, "policy"));
     if (!policy.empty()) printf("  policy %s", policy.c_str());
+    const std::string grant = shown(member(session, "grant"));
+    if (!grant.empty()) printf("  grant %s", grant.c_str());
     if (frames.is_object()) {
         printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(),
                shown(member(frames, "denied")).c_str());
@@ -137,6 +148,7 @@ int reload_policies(const AskOptions& options) {
         print_json(loaded);
     } else {
         print_policies(member(loaded, "policies"));
+        print_grants(member(loaded, "grants"));
         if (!is_good) {
             for (const json& problem : problems) print_line("PROBLEM", shown(problem));
         }

@@ -70,9 +70,9 @@ void add_run(CLI::App& app, Action& action) {
 
 void add_check(CLI::App& app, Action& action) {
     auto files = std::make_shared<std::vector<std::string>>();
-    CLI::App* command = add_verb(app, "check", "Check policy files: every problem with its line, or \"ok\"",
-                                 "  callgate check /etc/callgate/policies.d/*.json\n");
-    command->add_option("FILE", *files, "policy files")->required()->type_name("");
+    CLI::App* command = add_verb(app, "check", "Check policy files and grants.json: every problem with its line, or \"ok\"",
+                                 "  callgate check /etc/callgate/policies.d/*.json /etc/callgate/grants.json\n");
+    command->add_option("FILE", *files, "policy files, or grants.json")->required()->type_name("");
     command->callback([files, &action] { action = [files] { return check_policies(*files); }; });
 }
 
@@ -106,6 +106,9 @@ void add_explain(CLI::App& app, Action& action) {
         "Counters begin at nothing. Exits with 0 where the call is allowed, 1 where it is not, 78 where the policy is bad.\n");
     command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
     add_call(command, options->call);
+    command->add_option("--grants", options->grants_file, "a grants.json that has the grant that --grant names, and its labels")
+        ->type_name("FILE")
+        ->needs("--grant");
     CLI::Option* file = command->add_option("--call", options->call_file, "a whole JSON-RPC message (\"-\": standard input)")
                             ->type_name("FILE");
     CLI::Option* audit = command->add_option("--audit", options->audit_file, "an audit file that has a record of the call")
@@ -162,7 +165,7 @@ void add_counters(CLI::App& app, Action& action) {
 
 void add_reload(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
-    CLI::App* command = add_verb(app, "reload", "Make the agent read its policies again, as SIGHUP does", "  callgate reload\n");
+    CLI::App* command = add_verb(app, "reload", "Make the agent read its policies and grants again, as SIGHUP does", "  callgate reload\n");
     command->add_flag("--json", options->as_json, "print JSON");
     add_control(command, options->control_socket);
     command->callback([options, &action] { action = [options] { return reload_policies(*options); }; });

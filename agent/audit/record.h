@@ -19,7 +19,7 @@
 // - bytes, queue_ns, judge_ns
 // - counters: [{"name","count","max","window_start"}]; calls in flight have no window_start
 // - answers: id of the request's record; outcome ("ok", "tool_error", "error"), error_code, latency_ns
-// - server: {"package","package_version","command","exe","pid","uid","listen"}
+// - server: {"package","package_version","command","exe","pid","uid","image","listen"}; image where a policy asks for one
 // - peer, the client: {"pid","uid","user","exe","cgroup","address","parents":["comm(pid)"]}; where it is no process of this
 //   host, only its address
 // - grant, policy, policy_revision, mode

@@ -17,6 +17,7 @@ void append_server(std::string& out, const ServerIdentity& server, std::string_v
     append_member(out, ",\"package_version\":", cut(server.package.version));
     append_member(out, ",\"command\":", cut(server.command));
     append_member(out, ",\"exe\":", cut(server.process.exe));
+    append_member(out, ",\"image\":", cut(server.image ? std::string_view(*server.image) : std::string_view()));
     append_member(out, ",\"listen\":", cut(listen));
     out += '}';
 }

@@ -109,6 +109,11 @@ inline constexpr int64_t kDecimalExponentMax = int64_t{1} << 40;
 // Tools of one session whose annotations are remembered, and bytes of those of one tool. More are as if there were none.
 inline constexpr size_t kAnnotatedToolsMax = 4096;
 inline constexpr size_t kAnnotationsBytesMax = size_t{4} << 10;
+// Grants of grants.json: each is asked about each caller, once. Parents that one names, and its labels. More are a problem of
+// the file.
+inline constexpr size_t kGrantsMax = 1000;
+inline constexpr size_t kGrantParentsMax = 16;
+inline constexpr size_t kGrantLabelsMax = 64;
 // Calls of one session that wait, and their bytes; one more is denied at once.
 inline constexpr size_t kDelayedCallsMax = 256;
 inline constexpr size_t kDelayedBytesMax = size_t{1} << 20;

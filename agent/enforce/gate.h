@@ -20,6 +20,7 @@
 #include "enforce/pending.h"
 #include "frame/line_framer.h"
 #include "jsonrpc/answer.h"
+#include "policy/caller_grant.h"
 #include "policy/policy.h"
 #include "policy/waiting_calls.h"
 
@@ -28,7 +29,11 @@ namespace callgate {
 struct GateOptions {
     std::shared_ptr<const Policy> policy;
     std::shared_ptr<const AuditSession> audit_session;
-    std::string grant, session_id;
+    std::string grant;  // key of the default one; `grants` may have another
+    const GrantsInForce* grants = nullptr;
+    // The session as the audit log is to see it from now on, when its grant has become another.
+    std::function<std::shared_ptr<const AuditSession>(const std::string& grant)> describe;
+    std::string session_id;
     ServerIdentity server;  // what conditions ask about it, and about the client
     PeerIdentity peer;
     Opening::Start start = Opening::Start::fresh;
@@ -61,6 +66,10 @@ class Gate {
     void drop_held();
     // Set by the owner: a call that waited has gone on, or was answered. Output has been made outside of any call.
     std::function<void()> on_output;
+
+    // What grants.json says of its client now.
+    const std::string& grant();
+    const std::shared_ptr<const AuditSession>& audit_session() const { return options_.audit_session; }
 
     const FrameCounts& counts() const { return counts_; }
     // The server has confirmed that it speaks another protocol.
@@ -104,6 +113,7 @@ class Gate {
     void client_oversize(std::string_view head);
     void client_message(std::string_view line, const Message& message);
     void remember_client(const Message& message);
+    void follow_grant();
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
     void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
@@ -125,6 +135,7 @@ class Gate {
     Caller caller_;
     std::string client_name_, client_version_;  // as the client's initialize said
     ToolAnnotations annotations_;
+    CallerGrant grant_;
     CallJudge judge_;
     bool enforcing_;
     Opening opening_;

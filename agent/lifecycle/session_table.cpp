@@ -19,13 +19,14 @@ void add_unread(std::string& because, size_t bytes, bool is_socket) {
     if (bytes) because += ", " + (is_socket ? "some" : std::to_string(bytes)) + " bytes were not read by the server";
 }
 
-SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy) {
+SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy,
+                      std::string grant) {
     SessionFacts facts;
     facts.session_id = id;
     facts.transport = "stdio";
     facts.server = server;
     facts.peer = client;
-    facts.grant = default_grant(client);
+    facts.grant = std::move(grant);
     facts.policy = policy.name();
     facts.policy_revision = policy.revision();
     facts.mode = mode_name(policy.mode());
@@ -49,7 +50,6 @@ void SessionTable::add(TakenServer taken) {
     entry.id = taken.session_id;
     entry.started = utc_now();
     entry.policy = taken.policy;
-    entry.audit_session = audit_.describe(facts_of(taken.session_id, taken.server, taken.client, *taken.policy));
     entry.server = std::move(taken.server);
     entry.client = std::move(taken.client);
     entry.new_input = taken.ends.new_input;
@@ -58,8 +58,12 @@ void SessionTable::add(TakenServer taken) {
     entry.remark = taken.remark;
     GateOptions options;
     options.policy = taken.policy;
-    options.audit_session = entry.audit_session;
     options.grant = default_grant(entry.client);
+    options.grants = &grants_;
+    const CallerGrant first_grant(grants_, options.grant, entry.client);
+    options.audit_session = entry.audit_session =
+        audit_.describe(facts_of(entry.id, entry.server, entry.client, *entry.policy, first_grant.key()));
+    options.describe = [this, id = entry.id](const std::string& grant) { return describe(id, grant); };
     options.session_id = entry.id;
     options.server = entry.server;
     options.peer = entry.client;
@@ -85,7 +89,8 @@ void SessionTable::add(TakenServer taken) {
 
 void SessionTable::add_blind(BlindServer blind) {
     ++blind_total_;
-    SessionFacts facts = facts_of(blind.session_id, blind.server, blind.client, *blind.policy);
+    std::string grant = CallerGrant(grants_, default_grant(blind.client), blind.client).key();
+    SessionFacts facts = facts_of(blind.session_id, blind.server, blind.client, *blind.policy, std::move(grant));
     if (!blind.listen.empty()) {
         facts.transport = "http";
         facts.listen = blind.listen;
@@ -105,10 +110,16 @@ void SessionTable::use_policies(const PolicyStore& policies) {
         const PolicyStore::Match match = policies.find(entry.server);
         if (!match.policy || match.policy == entry.policy || !entry.relay) continue;
         entry.policy = match.policy;
-        entry.audit_session = audit_.describe(facts_of(id, entry.server, entry.client, *entry.policy));
+        entry.audit_session = describe(id, entry.relay->gate().grant());
         entry.relay->gate().use_policy(entry.policy, entry.audit_session);
         audit_.event("policy_changed", entry.audit_session, {});
     }
+}
+
+std::shared_ptr<const AuditSession> SessionTable::describe(const std::string& id, const std::string& grant) {
+    Entry& entry = entries_.at(id);
+    entry.audit_session = audit_.describe(facts_of(id, entry.server, entry.client, *entry.policy, grant));
+    return entry.audit_session;
 }
 
 void SessionTable::late_bytes(const std::string& id, std::string_view bytes) {
@@ -213,7 +224,7 @@ void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::functi
 
 json SessionTable::entry_json(const Entry& entry) {
     return {{"session", entry.id}, {"state", "enforced"}, {"reason", entry.remark}, {"server", server_json(entry.server)},
-            {"peer", peer_json(entry.client)}, {"policy", entry.policy->name()}, {"mode", mode_name(entry.policy->mode())},
+            {"peer", peer_json(entry.client)}, {"grant", entry.relay->gate().grant()}, {"policy", entry.policy->name()}, {"mode", mode_name(entry.policy->mode())},
             {"frames", counts_json(entry.relay->counts())}, {"started", entry.started}};
 }
 

@@ -32,6 +32,9 @@ class SessionTable {
     void exiting(std::string id, pid_t pid, int64_t since_ns) { exits_.add(std::move(id), pid, since_ns); }
     const ServerExits& exits() const { return exits_; }
 
+    // From the next message on.
+    void use_grants(std::shared_ptr<const GrantTable> grants) { grants_.table = std::move(grants); }
+    const GrantsInForce& grants() const { return grants_; }
     // Each session is governed from its next message on by the policy that names its server now; where none does, by the one
     // that it has.
     void use_policies(const PolicyStore& policies);
@@ -58,6 +61,7 @@ class SessionTable {
         bool input_is_socket = false;
         bool handing_back = false;
     };
+    std::shared_ptr<const AuditSession> describe(const std::string& id, const std::string& grant);
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
     void bury(std::unique_ptr<RelaySession> relay);
@@ -71,6 +75,7 @@ class SessionTable {
     const Config& config_;
     Watcher* watcher_ = nullptr;
     CounterTable counters_;
+    GrantsInForce grants_;
     std::unordered_map<std::string, Entry> entries_;
     std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
     ServerExits exits_;

@@ -19,6 +19,7 @@ void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, 
     const std::string_view tool = call.name;
     const CompiledPolicy& policy = *compiled_;
     if (policy.blanket) return verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
+    if (caller_is_refused(caller, verdict)) return;
     const std::string_view own_name = policy.own_name(tool);
     const ToolEntry* exact = policy.tools.find_exact(own_name);
     if (policy.is_hidden(own_name, exact) || (own_name != tool && policy.is_hidden(tool))) {

@@ -14,6 +14,9 @@ inline constexpr std::string_view kNotAllowed = " is not allowed by the policy."
 inline constexpr std::string_view kNotAllowedForThis = " is not allowed for this name by the policy.";
 inline constexpr std::string_view kNotAvailable = " is not available under the policy.";
 
+// True where nothing is allowed to the caller, because of what grants.json says of it.
+bool caller_is_refused(const Caller& caller, Verdict& verdict);
+
 // True where the rules of the entry, its limits apart, deny the call.
 bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, Verdict& verdict);
 

@@ -12,8 +12,7 @@ constexpr std::array<Word, 15> kPolicyKeys = {
     "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", kCommentKey};
 constexpr std::array<Word, 2> kPolicyLater = {"approvals", "approval_timeout"};
 
-constexpr std::array<Word, 6> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path"};
-constexpr std::array<Word, 2> kServerLater = {"image", "unit"};
+constexpr std::array<Word, 8> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path", "image", "unit"};
 
 constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
 
@@ -32,11 +31,16 @@ constexpr std::array<Word, 2> kConditionRuleKeys = {"conditions", "on_deny"};
 constexpr std::array<Word, 3> kConditionKeys = {"path", "op", "value"};
 constexpr std::array<Word, 2> kRateLimitKeys = {"max", "window"};
 
+constexpr std::array<Word, 6> kGrantsKeys = {"version", "default", "grants", "$schema", "description", kCommentKey};
+constexpr std::array<Word, 4> kGrantKeys = {"match", "labels", "description", kCommentKey};
+constexpr std::array<Word, 9> kGrantMatchKeys = {"user", "group",     "exe",   "exe_sha256", "parents",
+                                                 "cgroup", "unit", "container", "client"};
+
 }  // namespace
 
 namespace known {
 const KnownKeys kPolicy{"policy", kPolicyKeys, kPolicyLater};
-const KnownKeys kServer{"server", kServerKeys, kServerLater};
+const KnownKeys kServer{"server", kServerKeys, {}};
 const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
 const KnownKeys kTool{"tool", kToolKeys, kToolLater};
 const KnownKeys kMethod{"method", kMethodKeys, {}};
@@ -44,12 +48,20 @@ const KnownKeys kLimit{"limit", kLimitKeys, {}};
 const KnownKeys kConditionRule{"condition_rule", kConditionRuleKeys, {}};
 const KnownKeys kCondition{"condition", kConditionKeys, {}};
 const KnownKeys kRateLimit{"rate_limit", kRateLimitKeys, {}};
+const KnownKeys kGrants{"grants", kGrantsKeys, {}};
+const KnownKeys kGrant{"grant", kGrantKeys, {}};
+const KnownKeys kGrantMatch{"match", kGrantMatchKeys, {}};
 }  // namespace known
 
 std::span<const KnownKeys* const> all_known_keys() {
     static constexpr std::array<const KnownKeys*, 9> kAll = {
         &known::kPolicy, &known::kServer, &known::kAllTools,      &known::kTool, &known::kMethod,
         &known::kLimit,  &known::kConditionRule, &known::kCondition, &known::kRateLimit};
+    return kAll;
+}
+
+std::span<const KnownKeys* const> grant_known_keys() {
+    static constexpr std::array<const KnownKeys*, 3> kAll = {&known::kGrants, &known::kGrant, &known::kGrantMatch};
     return kAll;
 }
 

@@ -8,6 +8,7 @@
 #include "policy/limit_loader.h"
 #include "policy/listen_address.h"
 #include "policy/method_loader.h"
+#include "policy/name_pattern.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 
@@ -20,6 +21,8 @@ constexpr size_t kCommandBytesMax = 4096;
 constexpr size_t kUserBytesMax = 256;
 constexpr size_t kListenBytesMax = 64;
 constexpr size_t kPathBytesMax = 1024;
+constexpr size_t kImageBytesMax = 1024;
+constexpr size_t kUnitBytesMax = 512;
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> kDefaults = {{{"allow", true}, {"deny", false}}};
 constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes = {
@@ -78,6 +81,12 @@ void check_listener(const ObjectReader& reader, const ServerMatch& match) {
     if (other.empty()) reader.problem("path", "names no server; add \"listen\", \"package\" or another member");
 }
 
+std::string read_name_pattern(const ObjectReader& reader, std::string_view key, size_t bytes_max) {
+    std::string text = reader.word(key, bytes_max).value_or("");
+    if (std::string problem = NamePattern::of(text).problem(); !problem.empty()) reader.problem(key, std::move(problem));
+    return text;
+}
+
 void load_server(const JsonValue& value, const std::string& path, ServerMatch& match, ProblemList& problems) {
     const ObjectReader reader(value, path, known::kServer, problems);
     match.package = reader.word("package", kNameBytesMax).value_or("");
@@ -86,6 +95,8 @@ void load_server(const JsonValue& value, const std::string& path, ServerMatch& m
     match.listen = reader.word("listen", kListenBytesMax).value_or("");
     match.path = reader.word("path", kPathBytesMax).value_or("");
     match.exe_sha256 = reader.word("exe_sha256", kNameBytesMax).value_or("");
+    match.image = read_name_pattern(reader, "image", kImageBytesMax);
+    match.unit = read_name_pattern(reader, "unit", kUnitBytesMax);
     check_listener(reader, match);
     if (std::string problem = glob_problem(match.command); !match.command.empty() && !problem.empty()) {
         reader.problem("command", std::move(problem));

@@ -1,25 +1,14 @@
 #include "policy/policy.h"
 
-#include <sodium.h>
-
 #include "base/limits.h"
 #include "policy/compiled_policy.h"
 #include "policy/json_document.h"
 #include "policy/loader.h"
 #include "policy/problem_list.h"
+#include "policy/revision.h"
 
 namespace callgate {
 namespace {
-
-constexpr size_t kRevisionBytes = 8;
-
-std::string revision_of(std::string_view text) {
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-    char hex[2 * kRevisionBytes + 1];
-    sodium_bin2hex(hex, sizeof hex, hash, kRevisionBytes);
-    return hex;
-}
 
 std::string name_of(std::string_view file) {
     if (const size_t slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);

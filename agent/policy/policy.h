@@ -14,18 +14,10 @@
 #include "policy/call.h"
 #include "policy/caller.h"
 #include "policy/counters.h"
+#include "policy/policy_problem.h"
 #include "policy/verdict.h"
 
 namespace callgate {
-
-struct PolicyProblem {
-    std::string file;
-    int line = 0;    // 1-based
-    int column = 0;  // 1-based
-    std::string path;     // JSON Pointer
-    std::string message;  // what is wrong and what to do
-    std::string text() const;  // "file:line:column: path: message"
-};
 
 // Which servers a policy governs; every given member must match (POLICY.md §5).
 struct ServerMatch {
@@ -34,8 +26,10 @@ struct ServerMatch {
     std::string exe_sha256;  // 64 hex digits
     std::string user;        // name or number
     std::string listen;      // ADDRESS:PORT or :PORT, see listen_address.h; never matches a stdio server
+    std::string image;       // of its container: a name, any tag where it has none; or a pattern, see NamePattern
+    std::string unit;        // of systemd, as unit_of() says it; or a pattern
     std::string path;        // only requests for it are governed; never matches a stdio server
-    // How many members are given; exe_sha256 > package > listen > path > command > user break ties of count.
+    // How many members are given; exe_sha256 > package > image > unit > listen > path > command > user break ties of count.
     int specificity() const;
     bool empty() const;
     // True where identity alone says "this is that server" (package or exe_sha256 given); false where it is a

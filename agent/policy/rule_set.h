@@ -32,7 +32,12 @@ struct RuleSet {
     std::vector<Condition> conditions;
     std::vector<ConditionRule> rules;  // in the order in which they are asked: deny_if, require, require_approval
     PathTree arguments, annotations;
-    std::vector<std::pair<uint32_t, CallerFact>> facts;  // conditions about the caller
+    struct AboutCaller {
+        uint32_t condition;
+        CallerFact fact;
+        std::string label;
+    };
+    std::vector<AboutCaller> facts;
 
     void add(Condition condition, const ConditionPath& path);
     // One byte for each condition: it was met by a value. Valid until this thread asks again.

@@ -7,7 +7,11 @@
 
 #include "policy/glob.h"
 #include "policy/listen_address.h"
+#include "policy/name_pattern.h"
 #include "policy/policy_file.h"
+#include "policy/server_match.h"
+#include "session/cgroup.h"
+#include "session/container.h"
 
 namespace callgate {
 namespace {
@@ -45,18 +49,26 @@ bool matches_where_it_listens(const ServerMatch& match, const ServerIdentity& se
     });
 }
 
-// Everything but exe_sha256, which costs a read of the whole program and so is asked for last.
-bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server) {
+// Everything but what costs reads of files, and so is asked for last.
+bool matches_without_files(const ServerMatch& match, const ServerIdentity& server) {
     if (match.empty() || !matches_where_it_listens(match, server)) return false;
     if (!match.package.empty() && match.package != server.package.name) return false;
     if (!match.command.empty() && !glob_match(match.command, server.command)) return false;
+    if (!match.unit.empty() && !NamePattern::of(match.unit).matches(unit_of(server.process.cgroup))) return false;
     return match.user.empty() || match.user == server.process.user ||
            match.user == std::to_string(server.process.uid);
 }
 
+// What the runtime has written down is read once, and only where a policy asks for it.
+bool matches_image(const ServerMatch& match, ServerIdentity& server) {
+    if (match.image.empty()) return true;
+    if (!server.image) server.image = image_of_cgroup(server.process.cgroup);
+    return image_matches(match.image, *server.image);
+}
+
 bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for,
              const std::function<void()>& while_hashing) {
-    if (!matches_but_for_hash(match, server)) return false;
+    if (!matches_without_files(match, server) || !matches_image(match, server)) return false;
     if (match.exe_sha256.empty()) return true;
     if (server.exe_sha256.empty() && !hash_asked_for) {
         hash_asked_for = true;

@@ -46,6 +46,10 @@ Caller Trial::caller(const Policy& policy) const {
     caller.client_name = says_client ? message_->client_name : std::string_view(call_.client_name);
     caller.client_version = says_client ? message_->client_version : std::string_view(call_.client_version);
     caller.annotations = &annotations_;
+    if (call_.named_grant) {
+        caller.named_grant = &*call_.named_grant;
+        caller.grant = call_.named_grant->name;
+    }
     return caller;
 }
 

@@ -15,7 +15,7 @@ from .processes import bpf_ids
 class Agent:
     """`callgate run` over one process tree, with its own configuration, audit file and control socket."""
 
-    def __init__(self, policies, *, config=None, scope=None, arguments=(), audit=None, preexec=None):
+    def __init__(self, policies, *, config=None, grants=None, scope=None, arguments=(), audit=None, preexec=None):
         self.directory = Path(tempfile.mkdtemp(prefix="callgate-e2e-"))
         self.directory.chmod(0o755)
         self.config_directory = self.directory / "etc"
@@ -24,6 +24,8 @@ class Agent:
         (self.config_directory / "callgate.json").write_text(json.dumps(settings))
         for name, document in policies.items():
             (self.config_directory / "policies.d" / f"{name}.json").write_text(json.dumps(document, indent=2))
+        if grants is not None:
+            (self.config_directory / "grants.json").write_text(json.dumps(grants, indent=2))
         for path in self.config_directory.rglob("*.json"):
             path.chmod(0o644)  # files that others can write are refused
         self.audit_path = Path(audit) if audit else self.directory / "audit.jsonl"

@@ -138,7 +138,7 @@ TEST(Loader, TheRestOfTheLanguageIsRefusedByName) {
     const std::string later = "is not supported by this version";
     EXPECT_EQ(problem_with("\"approvals\":{}"), "/approvals: \"approvals\" " + later);
     for (const char* key : {"image", "unit"}) {
-        EXPECT_THAT(problem_with("\"server\":{\"" + std::string(key) + "\":\"v\"}"), HasSubstr(later));
+        EXPECT_THAT(problem_with("\"server\":{\"" + std::string(key) + "\":\"v*\"}"), HasSubstr("\"glob:v*\" for a pattern"));
     }
     EXPECT_EQ(problem_with_tool(R"({"rules":[]})"), "/tools/x/rules: \"rules\" " + later);
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1,"scope":"fleet"})"), HasSubstr(later));
