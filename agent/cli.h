@@ -50,6 +50,8 @@ int print_counters(const CounterOptions& options);
 int reset_counters_asked(const CounterOptions& options);
 // The agent reads its policies again; prints what is in force then.
 int reload_policies(const AskOptions& options);
+// A new agent goes on in the place of the one that runs; returns when it is ready.
+int restart_agent(const AskOptions& options);
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
 int print_doctor(bool as_json);

@@ -6,6 +6,7 @@
 
 #include "app.h"
 #include "cli.h"
+#include "restart/keeper.h"
 #include "pages_verb.h"
 
 namespace callgate {
@@ -38,7 +39,8 @@ void add_run(CLI::App& app, Action& action) {
         add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
                  "  callgate run --config /etc/callgate\n"
                  "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
-                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file.\n");
+                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file. \"systemctl restart\" and\n"
+                 "\"callgate restart\" (see keep) hand nothing back: the next agent goes on with every session on stdio.\n");
     command
         ->add_option("--config", options->config_directory,
                      "directory that holds callgate.json and policies.d/")
@@ -66,6 +68,24 @@ void add_run(CLI::App& app, Action& action) {
         ->type_name("DIR");
     command->add_flag("--verbose,-v", options->verbose, "log details");
     command->callback([options, &action] { action = [options] { return run_agent(*options); }; });
+}
+
+void add_keep(CLI::App& app, Action& action) {
+    auto words = std::make_shared<std::vector<std::string>>();
+    CLI::App* command =
+        add_verb(app, "keep", "Where there is no systemd: run the agent, start it again when it ends, keep its sessions meanwhile",
+                 "  callgate keep -- run --config /etc/callgate\n"
+                 "  callgate restart                  a new agent, of the binary as it is now, goes on with every session\n"
+                 "SIGTERM and SIGHUP go to the agent. Ends when the agent was stopped, or cannot start (exit codes 2, 77, 78); when\n"
+                 "it ends otherwise it is started again after a second, and after up to 30 if that goes on.\n");
+    command->add_option("COMMAND", *words, "\"run\" and its options, after \"--\"")->required()->type_name("");
+    command->callback([words, &action] {
+        action = [words] {
+            if (words->front() == "run") return run_keeper(*words);
+            print_error("keep: only \"run\" can be kept: callgate keep -- run --config /etc/callgate");
+            return kExitUsage;
+        };
+    });
 }
 
 void add_check(CLI::App& app, Action& action) {
@@ -171,6 +191,16 @@ void add_reload(CLI::App& app, Action& action) {
     command->callback([options, &action] { action = [options] { return reload_policies(*options); }; });
 }
 
+void add_restart(CLI::App& app, Action& action) {
+    auto options = std::make_shared<AskOptions>();
+    CLI::App* command = add_verb(app, "restart", "Put a new agent in the place of the one that runs; every session on stdio goes on",
+                                 "  callgate restart\n"
+                                 "Of an agent that \"callgate keep\" runs; with systemd: systemctl restart callgate\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    add_control(command, options->control_socket);
+    command->callback([options, &action] { action = [options] { return restart_agent(*options); }; });
+}
+
 void add_doctor(CLI::App& app, Action& action) {
     auto as_json = std::make_shared<bool>(false);
     CLI::App* command =
@@ -226,6 +256,7 @@ int run_command_line(int argc, char** argv) {
                kExitCodes);
     Action action;
     add_run(app, action);
+    add_keep(app, action);
     add_check(app, action);
     add_explain(app, action);
     add_test(app, action);
@@ -235,6 +266,7 @@ int run_command_line(int argc, char** argv) {
     add_tail(app, action);
     add_counters(app, action);
     add_reload(app, action);
+    add_restart(app, action);
     add_doctor(app, action);
     add_version(app, action);
     add_pages(app, action);
@@ -245,8 +277,8 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, check, explain, test, status, sessions, tail, counters, reload, doctor or version; \"callgate --help\" says "
-            "more");
+            "name a verb: run, keep, check, explain, test, status, sessions, tail, counters, reload, restart, doctor or version; "
+            "\"callgate --help\" says more");
         return kExitUsage;
     }
     return action();

@@ -32,6 +32,13 @@ inline constexpr size_t kOutputBytesHigh = size_t{256} << 10;
 inline constexpr int kWideChannelBytes = 1 << 20;
 // Bytes read from a pipe or socket at once; the default capacity of a Linux pipe.
 inline constexpr size_t kReadBytes = size_t{64} << 10;
+// State of one session between two agents: a frame of the largest size may wait in each direction, and calls beside them.
+// More is taken to be damaged.
+inline constexpr size_t kStateBytesMax = size_t{512} << 20;
+// A planned restart waits this long for HTTP exchanges in hand; what is not over then is cut.
+inline constexpr std::chrono::milliseconds kRestartDrain{5000};
+// … and for operations of the sessions to be cancelled, which takes no time, before it gives up and hands them back.
+inline constexpr std::chrono::milliseconds kSuspendPatience{2000};
 // Sessions at once; the next server is left alone and reported blind ("session table full").
 inline constexpr size_t kSessionsMax = 65536;
 

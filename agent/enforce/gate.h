@@ -16,6 +16,7 @@
 #include "base/outbox.h"
 #include "enforce/call_judge.h"
 #include "enforce/frame_counts.h"
+#include "enforce/gate_state.h"
 #include "enforce/opening.h"
 #include "enforce/pending.h"
 #include "frame/line_framer.h"
@@ -62,6 +63,14 @@ class Gate {
     bool holds_calls() const { return !held_.empty(); }
     // Judges them for the last time, and lets no other one wait from now on: for hand-back.
     void end_waiting();
+    // For an agent that goes on with this session; see gate_state.h. Everything it has was handed in and handed out.
+    GateState save() const;
+    // Before the first byte, in a gate that has the session's policy. False where that cannot be the state of a gate. The calls
+    // that wait stay aside until wait_again() has been called.
+    bool restore(GateState state);
+    // Their turn comes in the order of these calls: those that came first, of whatever session, first. See held_read_ns().
+    void wait_again(size_t held);
+    std::vector<int64_t> held_read_ns() const;
     // Their client or their server has gone: they reach nobody, and nobody gets an answer.
     void drop_held();
     // Set by the owner: a call that waited has gone on, or was answered. Output has been made outside of any call.
@@ -100,7 +109,8 @@ class Gate {
         void turn(std::string_view key, int64_t now_ns) override { gate.try_again(*this, key, now_ns); }
         Gate& gate;
         std::string line, id_key;
-        int64_t read_ns = 0;   // realtime
+        int64_t read_ns = 0;      // realtime
+        int64_t kept_deadline_ns = 0;  // monotonic; of one that waited in another agent and has not had its turn here
     };
     using HeldCalls = std::list<std::unique_ptr<HeldCall>>;
     bool hold(std::string_view line, const Message& message, const Verdict& verdict);

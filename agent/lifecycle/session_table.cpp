@@ -45,19 +45,12 @@ SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
 
 SessionTable::~SessionTable() = default;
 
-void SessionTable::add(TakenServer taken) {
-    Entry entry;
-    entry.id = taken.session_id;
-    entry.started = utc_now();
-    entry.policy = taken.policy;
-    entry.server = std::move(taken.server);
-    entry.client = std::move(taken.client);
-    entry.new_input = taken.ends.new_input;
-    entry.new_output = taken.ends.new_output;
-    entry.input_is_socket = taken.ends.input_kind == ChannelKind::unix_socket;
-    entry.remark = taken.remark;
+SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::Start start, bool certain) {
+    entry.new_input = ends.new_input;
+    entry.new_output = ends.new_output;
+    entry.input_is_socket = ends.input_kind == ChannelKind::unix_socket;
     GateOptions options;
-    options.policy = taken.policy;
+    options.policy = entry.policy;
     options.grant = default_grant(entry.client);
     options.grants = &grants_;
     const CallerGrant first_grant(grants_, options.grant, entry.client);
@@ -67,23 +60,34 @@ void SessionTable::add(TakenServer taken) {
     options.session_id = entry.id;
     options.server = entry.server;
     options.peer = entry.client;
-    options.start = taken.start;
-    options.certain = taken.certain;
+    options.start = start;
+    options.certain = certain;
     options.frame_bytes_max = config_.frame_bytes_max;
     std::string id = entry.id;
     entry.relay = std::make_unique<RelaySession>(
-        ring_, std::move(taken.ends), std::move(options), counters_, audit_,
+        ring_, std::move(ends), std::move(options), counters_, audit_,
         RelaySession::Events{[this, id](RelaySession&) { ended(id); },
                              [this, id](RelaySession&) {
                                  auto found = entries_.find(id);
                                  if (found != entries_.end()) hand_back(found->second, 10s, "released: not MCP");
                              }});
+    ++total_;
+    return entries_.emplace(id, std::move(entry)).first->second;
+}
+
+void SessionTable::add(TakenServer taken) {
+    Entry entry;
+    entry.id = taken.session_id;
+    entry.started = utc_now();
+    entry.policy = taken.policy;
+    entry.server = std::move(taken.server);
+    entry.client = std::move(taken.client);
+    entry.remark = taken.remark;
+    Entry& placed = place(std::move(entry), std::move(taken.ends), taken.start, taken.certain);
     std::vector<std::pair<std::string, std::string>> members = {
         {"state", "\"enforced\""}, {"adopted", taken.start == Opening::Start::midway ? "true" : "false"}};
-    if (!entry.remark.empty()) members.emplace_back("remark", json_text(entry.remark));
-    audit_.event("session_start", entry.audit_session, members);
-    ++total_;
-    Entry& placed = entries_.emplace(id, std::move(entry)).first->second;
+    if (!placed.remark.empty()) members.emplace_back("remark", json_text(placed.remark));
+    audit_.event("session_start", placed.audit_session, members);
     placed.relay->start();
 }
 
@@ -184,6 +188,10 @@ void SessionTable::finish_if_empty() {
 
 void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because) {
     if (entry.handing_back) return;
+    if (!watcher_) {
+        entry.wants_back = because;
+        return;
+    }
     entry.handing_back = true;
     std::string id = entry.id;
     entry.relay->quiesce(patience, [this, id, because](bool drained) {

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "policy/condition.h"
 #include "session/cgroup.h"
@@ -21,6 +23,7 @@ class ToolAnnotations {
     // `annotations`: JSON; replaces what was known of the tool.
     void remember(std::string_view tool, std::string_view annotations);
     std::string_view of(std::string_view tool) const;  // "" where nothing is known
+    std::vector<std::pair<std::string, std::string>> all() const { return {tools_.begin(), tools_.end()}; }
 
   private:
     struct Hash {
