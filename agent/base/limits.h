@@ -115,6 +115,20 @@ inline constexpr size_t kAnnotationsBytesMax = size_t{4} << 10;
 inline constexpr size_t kDelayedCallsMax = 256;
 inline constexpr size_t kDelayedBytesMax = size_t{1} << 20;
 
+// --- draft ------------------------------------------------------------------------------------------------------
+// Tools of one server that are drafted, pages of its list, and bytes of one answer. More is an error: such a list is no
+// list of what a model may call.
+inline constexpr size_t kDraftToolsMax = 10000;
+inline constexpr size_t kDraftPagesMax = 1000;
+inline constexpr size_t kDraftAnswerBytesMax = size_t{16} << 20;
+// A recorded list.
+inline constexpr size_t kDraftFileBytesMax = size_t{64} << 20;
+// A description is looked at so far: what a tool does stands at its beginning.
+inline constexpr size_t kToolDescriptionBytesMax = size_t{16} << 10;
+// A server has so long to start (npx may have to download it), to answer everything, and then to end.
+inline constexpr std::chrono::milliseconds kDraftTimeout{60'000};
+inline constexpr std::chrono::milliseconds kDraftEndTimeout{2'000};
+
 // --- kernel -----------------------------------------------------------------------------------------------------
 // A thread waits in the kernel this long at most for the agent's answer.
 inline constexpr uint64_t kHoldNanoseconds = 25'000'000;
