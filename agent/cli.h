@@ -44,6 +44,12 @@ struct DraftOptions {
     ServerMatch server;                     // instead of what is found out of it
 };
 
+struct ReplayOptions {
+    std::string policy_file;
+    std::vector<std::string> audit_files;  // "-": standard input
+    bool any_server = false, all = false, as_json = false;
+};
+
 struct CounterOptions {
     std::string control_socket = kControlSocketDefault;
     std::string config_directory = "/etc/callgate", state_directory;  // where no agent runs; empty: what the configuration says
@@ -62,6 +68,7 @@ int print_doctor(bool as_json);
 int check_policies(const std::vector<std::string>& files);
 int explain_call(const ExplainOptions& options);
 int test_policies(const std::vector<std::string>& files);
+int replay_audit(const ReplayOptions& options);
 int draft_from(const DraftOptions& options);
 int tail_audit(const TailOptions& options);
 

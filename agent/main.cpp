@@ -128,6 +128,26 @@ void add_test(CLI::App& app, Action& action) {
     command->callback([files, &action] { action = [files] { return test_policies(*files); }; });
 }
 
+void add_replay(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ReplayOptions>();
+    CLI::App* command = add_verb(
+        app, "replay", "Say what a policy would have decided on recorded traffic, as a table of differences",
+        "  callgate replay new/pay.json /var/log/callgate/audit.jsonl*\n"
+        "  callgate replay new/pay.json --all --json audit.jsonl.2.gz | jq '.calls[].id'\n"
+        "  zcat old/*.gz | callgate replay new/pay.json -\n"
+        "Files may be compressed, and are read in the order of their records.\n"
+        "Counters begin at nothing, and the time is the records'. Servers that the policy does not name are left out.\n"
+        "What depends on a value that was not recorded is unknown: see audit.arguments in callgate.json.\n"
+        "Exits as diff does: with 0 where nothing would be decided in another way (the unknown apart),\n"
+        "1 where something would, 2 where a file cannot be read; 78 where the policy is bad.\n");
+    command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
+    command->add_option("AUDIT", options->audit_files, "audit files (\"-\": standard input)")->required()->type_name("");
+    command->add_flag("--any-server", options->any_server, "judge what was said to servers that the policy does not name, too");
+    command->add_flag("--all", options->all, "list every message that would be decided in another way");
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->callback([options, &action] { action = [options] { return replay_audit(*options); }; });
+}
+
 void add_draft(CLI::App& app, Action& action, const std::vector<std::string>& command_line) {
     auto options = std::make_shared<DraftOptions>();
     CLI::App* command = add_verb(
@@ -266,6 +286,7 @@ int run_command_line(int argc, char** argv) {
     add_check(app, action);
     add_explain(app, action);
     add_test(app, action);
+    add_replay(app, action);
     add_draft(app, action, command_line);
     add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems",
             print_status);
@@ -283,7 +304,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, check, explain, test, draft, status, sessions, tail, counters, reload, doctor or version; \"callgate --help\" says "
+            "name a verb: run, check, explain, test, replay, draft, status, sessions, tail, counters, reload, doctor or version; \"callgate --help\" says "
             "more");
         return kExitUsage;
     }

@@ -78,8 +78,12 @@ inline constexpr size_t kAuditQueueBytes = size_t{8} << 20;
 inline constexpr size_t kAuditKeysMax = 32;
 // Arguments up to this size are hashed whole; of longer ones the first and last half of it, and the length.
 inline constexpr size_t kAuditHashBytes = size_t{16} << 10;
+
 // Arguments of one record, where their values are written; of longer ones only the length is.
 inline constexpr size_t kAuditValuesBytesMax = size_t{64} << 10;
+
+// A line of an audit file that is read back; a longer one is none of ours.
+inline constexpr size_t kAuditLineBytesMax = size_t{4} << 20;
 
 // --- policy -----------------------------------------------------------------------------------------------------
 inline constexpr size_t kPolicyFileBytesMax = size_t{16} << 20;

@@ -45,7 +45,9 @@ bool matches_where_it_listens(const ServerMatch& match, const ServerIdentity& se
     });
 }
 
-// Everything but exe_sha256, which costs a read of the whole program and so is asked for last.
+}  // namespace
+
+// exe_sha256 costs a read of the whole program and so is asked for last.
 bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server) {
     if (match.empty() || !matches_where_it_listens(match, server)) return false;
     if (!match.package.empty() && match.package != server.package.name) return false;
@@ -53,6 +55,8 @@ bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server
     return match.user.empty() || match.user == server.process.user ||
            match.user == std::to_string(server.process.uid);
 }
+
+namespace {
 
 bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for,
              const std::function<void()>& while_hashing) {

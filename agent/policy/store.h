@@ -12,6 +12,9 @@
 
 namespace callgate {
 
+// True where every member that is given matches, but for exe_sha256, which is not looked at.
+bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server);
+
 class PolicyStore {
   public:
     // Reads DIR/*.json in name order, but no *.test.json. A file that is the same as in `before` is the same object; of one that

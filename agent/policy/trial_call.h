@@ -19,6 +19,7 @@ struct TrialCall {
     std::string params;                 // JSON: instead of name and arguments
     bool from_server = false;
     std::string grant, client_name, client_version;
+    std::string session = "trial";
     PeerIdentity peer;                  // pid 0: nothing is known of it
     ServerIdentity server;
     std::string annotations;            // JSON: what the server says of the tool
