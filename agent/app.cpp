@@ -510,7 +510,8 @@ Status start(App& app) {
     raise_descriptor_limit();
     TRY_VOID(block_signals(app));
     app.ring = TRY(Ring::create());
-    app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret"));
+    app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
+                                  app.config.audit_arguments));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.config);

@@ -38,6 +38,19 @@ struct ExplainOptions {
     bool as_json = false;
 };
 
+struct DraftOptions {
+    std::string source;                     // a recorded list ("-": standard input), or the URL of a server
+    std::vector<std::string> command_line;  // instead: a server to start
+    std::vector<std::string> headers;       // further ones of requests to a URL
+    ServerMatch server;                     // instead of what is found out of it
+};
+
+struct ReplayOptions {
+    std::string policy_file;
+    std::vector<std::string> audit_files;  // "-": standard input
+    bool any_server = false, all = false, as_json = false;
+};
+
 struct CounterOptions {
     std::string control_socket = kControlSocketDefault;
     std::string config_directory = "/etc/callgate", state_directory;  // where no agent runs; empty: what the configuration says
@@ -58,6 +71,8 @@ int print_doctor(bool as_json);
 int check_policies(const std::vector<std::string>& files);
 int explain_call(const ExplainOptions& options);
 int test_policies(const std::vector<std::string>& files);
+int replay_audit(const ReplayOptions& options);
+int draft_from(const DraftOptions& options);
 int tail_audit(const TailOptions& options);
 
 // --- shared by the verbs ---

@@ -151,6 +151,53 @@ void add_test(CLI::App& app, Action& action) {
     command->callback([files, &action] { action = [files] { return test_policies(*files); }; });
 }
 
+void add_replay(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ReplayOptions>();
+    CLI::App* command = add_verb(
+        app, "replay", "Say what a policy would have decided on recorded traffic, as a table of differences",
+        "  callgate replay new/pay.json /var/log/callgate/audit.jsonl*\n"
+        "  callgate replay new/pay.json --all --json audit.jsonl.2.gz | jq '.calls[].id'\n"
+        "  zcat old/*.gz | callgate replay new/pay.json -\n"
+        "Files may be compressed, and are read in the order of their records.\n"
+        "Counters begin at nothing, and the time is the records'. Servers that the policy does not name are left out.\n"
+        "What depends on a value that was not recorded is unknown: see audit.arguments in callgate.json.\n"
+        "Exits as diff does: with 0 where nothing would be decided in another way (the unknown apart),\n"
+        "1 where something would, 2 where a file cannot be read; 78 where the policy is bad.\n");
+    command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
+    command->add_option("AUDIT", options->audit_files, "audit files (\"-\": standard input)")->required()->type_name("");
+    command->add_flag("--any-server", options->any_server, "judge what was said to servers that the policy does not name, too");
+    command->add_flag("--all", options->all, "list every message that would be decided in another way");
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->callback([options, &action] { action = [options] { return replay_audit(*options); }; });
+}
+
+void add_draft(CLI::App& app, Action& action, const std::vector<std::string>& command_line) {
+    auto options = std::make_shared<DraftOptions>();
+    CLI::App* command = add_verb(
+        app, "draft", "Draft a policy from a server's list of tools, each tool by its class of risk and with the reason",
+        "  callgate draft -- npx -y @modelcontextprotocol/server-memory > memory.json\n"
+        "  callgate draft http://127.0.0.1:3000/mcp --header 'Authorization: Bearer abc' > notes.json\n"
+        "  callgate draft --package session-forge recorded.json > session-forge.json\n"
+        "  jq -c .result answers.jsonl | callgate draft -\n"
+        "What stands after \"--\" is started, asked for its tools, and ended.\n"
+        "A file holds what a server answered to tools/list: the whole answer, its result or its tools.\n"
+        "Several of them, one after the other, are put together.\n"
+        "The policy goes to standard output, a summary to stderr. Prompts and resources are not covered.\n"
+        "Read the draft before it governs anything: names and descriptions are the server's own words.\n");
+    command->add_option("FILE", options->source, "a recorded list of tools (\"-\": standard input), or the URL of a server")->type_name("");
+    command->add_option("--header", options->headers, "a header of the requests to a URL (repeatable)")
+        ->type_name("TEXT")
+        ->expected(1)
+        ->take_all();
+    command->add_option("--package", options->server.package, "the package that the policy governs")->type_name("NAME");
+    command->add_option("--command", options->server.command, "the command line that it governs, as a pattern")->type_name("PATTERN");
+    command->add_option("--listen", options->server.listen, "where the server that it governs listens")->type_name("ADDRESS");
+    command->callback([options, &command_line, &action] {
+        options->command_line = command_line;
+        action = [options] { return draft_from(*options); };
+    });
+}
+
 void add_ask(CLI::App& app, Action& action, const std::string& verb, const std::string& purpose,
              int (*print)(const AskOptions&)) {
     auto options = std::make_shared<AskOptions>();
@@ -245,7 +292,20 @@ void add_version(CLI::App& app, Action& action) {
     });
 }
 
+// The words after "--", which are a command of their own; the words before it stay.
+std::vector<std::string> take_command_line(int& argc, char** argv) {
+    for (int i = 2; i < argc; ++i) {
+        if (argv[i] != std::string_view("--")) continue;
+        std::vector<std::string> words(argv + i + 1, argv + argc);
+        argc = i;
+        return words;
+    }
+    return {};
+}
+
 int run_command_line(int argc, char** argv) {
+    std::vector<std::string> command_line;
+    if (argc > 1 && argv[1] == std::string_view("draft")) command_line = take_command_line(argc, argv);
     CLI::App app{
         "callgate governs the MCP traffic of this host: policies, rate limits and an audit log for every "
         "tool "
@@ -260,6 +320,8 @@ int run_command_line(int argc, char** argv) {
     add_check(app, action);
     add_explain(app, action);
     add_test(app, action);
+    add_replay(app, action);
+    add_draft(app, action, command_line);
     add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems",
             print_status);
     add_ask(app, action, "sessions", "List the sessions", print_sessions);
@@ -277,8 +339,8 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, keep, check, explain, test, status, sessions, tail, counters, reload, restart, doctor or version; "
-            "\"callgate --help\" says more");
+            "name a verb: run, keep, check, explain, test, replay, draft, status, sessions, tail, counters, reload, restart, doctor or "
+            "version; \"callgate --help\" says more");
         return kExitUsage;
     }
     return action();

@@ -13,6 +13,7 @@ void append_server(std::string& out, const ServerIdentity& server, std::string_v
     out += ",\"server\":{\"pid\":";
     append_number(out, server.process.pid);
     append_member(out, ",\"uid\":", int64_t{server.process.uid});
+    append_member(out, ",\"user\":", cut(server.process.user));
     append_member(out, ",\"package\":", cut(server.package.name));
     append_member(out, ",\"package_version\":", cut(server.package.version));
     append_member(out, ",\"command\":", cut(server.command));

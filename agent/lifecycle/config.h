@@ -2,7 +2,8 @@
 //
 //   {
 //     "scope": {"trees": [1234], "cgroups": ["/sys/fs/cgroup/user.slice"], "users": ["alice", 1000]},
-//     "audit": {"file": "/var/log/callgate/audit.jsonl"},
+//     "audit": {"file": "/var/log/callgate/audit.jsonl",
+//               "arguments": "hash"},  of calls: their keys and a keyed hash; "full": their values, too
 //     "control": {"socket": "/run/callgate/control.sock"},
 //     "unnamed": "observe",            servers that no policy names: "observe" (left alone) | "deny"
 //     "frame_bytes_max": 67108864,     longest message; a longer one is refused
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/record.h"
 #include "kernel/scope.h"
 #include "policy/store.h"
 
@@ -20,6 +22,7 @@ namespace callgate {
 struct Config {
     Scope scope;
     std::string audit_file = "/var/log/callgate/audit.jsonl";
+    AuditArguments audit_arguments = AuditArguments::hash;
     std::string control_socket = "/run/callgate/control.sock";
     std::string state_directory = "/var/lib/callgate";
     bool deny_unnamed = false;

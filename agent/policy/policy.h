@@ -86,6 +86,7 @@ class Policy {
 
   private:
     friend class Explainer;
+    friend class GapFinder;
     Policy();
     void judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
                              int64_t now_ns, CounterTable& counters, Verdict& verdict) const;

@@ -49,7 +49,8 @@ bool matches_where_it_listens(const ServerMatch& match, const ServerIdentity& se
     });
 }
 
-// Everything but what costs reads of files, and so is asked for last.
+}  // namespace
+
 bool matches_without_files(const ServerMatch& match, const ServerIdentity& server) {
     if (match.empty() || !matches_where_it_listens(match, server)) return false;
     if (!match.package.empty() && match.package != server.package.name) return false;
@@ -58,6 +59,8 @@ bool matches_without_files(const ServerMatch& match, const ServerIdentity& serve
     return match.user.empty() || match.user == server.process.user ||
            match.user == std::to_string(server.process.uid);
 }
+
+namespace {
 
 // What the runtime has written down is read once, and only where a policy asks for it.
 bool matches_image(const ServerMatch& match, ServerIdentity& server) {

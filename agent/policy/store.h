@@ -12,6 +12,10 @@
 
 namespace callgate {
 
+// True where every member that is given matches, but for `exe_sha256` and `image`, which cost reads of files and are not
+// looked at.
+bool matches_without_files(const ServerMatch& match, const ServerIdentity& server);
+
 class PolicyStore {
   public:
     // Reads DIR/*.json in name order, but no *.test.json. A file that is the same as in `before` is the same object; of one that

@@ -23,6 +23,7 @@ struct TrialCall {
     std::string grant;                  // its key; "" where `named_grant` says it
     std::optional<Grant> named_grant;   // of grants.json
     std::string client_name, client_version;
+    std::string session = "trial";
     PeerIdentity peer;                  // pid 0: nothing is known of it
     ServerIdentity server;
     std::string annotations;            // JSON: what the server says of the tool
