@@ -50,7 +50,8 @@ struct App {
     std::unique_ptr<Watcher> watcher;  // null until the kernel's side is loaded, while resumed sessions go on already
     std::thread starting;
     std::optional<Error> start_error;
-    bool ready = false, kept_for_next = false;
+    std::atomic<bool> ready{false};
+    bool kept_for_next = false;
     std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
     Fd signals;
@@ -346,7 +347,7 @@ Status start_control(App& app) {
     auto handler = [&app](const json& request) -> json {
         std::string verb = request.value("verb", "");
         if (verb == "restart") return on_loop(app, [&app] { return restart_json(app); });
-        if (verb == "reload") return reload_and_wait(app);
+        if (verb == "reload") return app.ready ? reload_and_wait(app) : json{{"error", "the agent is starting"}};
         if (verb == "counters") return on_loop(app, [&app] { return counters_json(app.sessions->counters().rows(realtime_ns())); });
         if (verb == "counters_reset") return on_loop(app, [&app, request] { return reset_json(app, request); });
         if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
