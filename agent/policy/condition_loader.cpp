@@ -142,6 +142,7 @@ class RuleLoader {
     void load_rule(const JsonValue& value, const std::string& path, RuleKind kind) {
         const ObjectReader reader(value, path, known::kConditionRule, tool_.problems());
         reader.require("conditions");
+        reader.member(kCommentKey, Kind::string);
         const JsonValue* array = reader.member("conditions", Kind::array);
         ConditionRule rule;
         rule.kind = kind;

@@ -18,7 +18,7 @@ extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kCon
 }
 std::span<const KnownKeys* const> all_known_keys();
 
-// Keys of the policy and of a tool that hold a remark and mean nothing.
+// The key of a remark, which means nothing: of a policy, a tool, a rule, a limit.
 inline constexpr std::string_view kCommentKey = "$comment";
 // A tool key or hidden name that begins with this is a pattern.
 inline constexpr std::string_view kGlobPrefix = "glob:";
