@@ -146,7 +146,7 @@ class RuleLoader {
         const JsonValue* array = reader.member("conditions", Kind::array);
         ConditionRule rule;
         rule.kind = kind;
-        rule.place = path;
+        rule.place = tool_.problems().as_written(path);
         rule.reason = reason_of(reader.text("on_deny").value_or(""), kind);
         if (!array) return;
         if (array->items.empty()) return always(rule);

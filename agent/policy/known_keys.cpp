@@ -19,7 +19,7 @@ constexpr std::array<Word, 5> kAllToolsKeys = {"limits", "require", "deny_if", "
 
 constexpr std::array<Word, 8> kToolKeys = {"limits", "require",    "deny_if",          "action",
                                            "reason", "rate_limit", "require_approval", kCommentKey};
-constexpr std::array<Word, 4> kToolLater = {"rules", "pin", "hold_ms", "count_failed"};
+constexpr std::array<Word, 3> kToolLater = {"pin", "hold_ms", "count_failed"};
 constexpr std::array<Word, 9> kMethodKeys = {"limits",     "require",          "deny_if", "action",   "reason",
                                              "rate_limit", "require_approval", "names",   kCommentKey};
 

@@ -2,10 +2,10 @@
 
 #include <sodium.h>
 
-#include "base/limits.h"
 #include "policy/compiled_policy.h"
-#include "policy/json_document.h"
+#include "policy/dialect.h"
 #include "policy/loader.h"
+#include "policy/policy_name.h"
 #include "policy/problem_list.h"
 
 namespace callgate {
@@ -23,8 +23,7 @@ std::string revision_of(std::string_view text) {
 
 std::string name_of(std::string_view file) {
     if (const size_t slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-    if (file.ends_with(".json")) file.remove_suffix(5);
-    return std::string(file);
+    return std::string(policy_stem(file));
 }
 
 }  // namespace
@@ -48,9 +47,7 @@ std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_vi
                                            std::vector<PolicyProblem>& problems) {
     ProblemList found;
     std::shared_ptr<Policy> policy(new Policy);
-    if (text.size() > kPolicyFileBytesMax) {
-        found.add(0, "", "larger than " + std::to_string(kPolicyFileBytesMax) + " bytes");
-    } else if (const std::optional<JsonValue> root = parse_json(text, found)) {
+    if (const std::optional<JsonValue> root = read_policy_tree(text, file, found)) {
         load_document(*root, *policy->compiled_, found);
     }
     if (!found.empty()) {

@@ -141,7 +141,6 @@ TEST(Loader, TheRestOfTheLanguageIsRefusedByName) {
     for (const char* key : {"image", "unit"}) {
         EXPECT_THAT(problem_with("\"server\":{\"" + std::string(key) + "\":\"v\"}"), HasSubstr(later));
     }
-    EXPECT_EQ(problem_with_tool(R"({"rules":[]})"), "/tools/x/rules: \"rules\" " + later);
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1,"scope":"fleet"})"), HasSubstr(later));
 }
 
