@@ -219,7 +219,7 @@ Outcome outcome_of(const Verdict& verdict) {
 
 TEST_F(Conversion, TheYamlDialectDecidesWhatItSays) {
     std::map<Outcome, size_t> seen;
-    for (int round = 0; round < 2000; ++round) {
+    for (int round = 0; round < 700; ++round) {
         const ordered_json written = policy();
         const std::string text = yaml(written, 0, below(100)).substr(1);
         const auto direct = load(text, "p.yaml");
@@ -243,14 +243,14 @@ TEST_F(Conversion, TheYamlDialectDecidesWhatItSays) {
         }
     }
     for (Outcome outcome : {Outcome::allow, Outcome::deny, Outcome::approval, Outcome::limit})
-        EXPECT_GT(seen[outcome], 1000u);
+        EXPECT_GT(seen[outcome], 350u);
 }
 
 TEST_F(Conversion, TheFaqFormDecidesTheSameAfterIt) {
     std::map<Outcome, size_t> seen;
     const std::map<std::string, std::string> spelling = {{"/action", "/deny_if"},
                                                          {"/rate_limit", "/limits/rate_limit"}};
-    for (int round = 0; round < 1000; ++round) {
+    for (int round = 0; round < 600; ++round) {
         ordered_json written = {{"version", "1"}, {"default", one_of("allow", "deny")}};
         for (const char* name : {"a", "b", "glob:c*"}) {
             ordered_json& tool = written["tools"][name] = ordered_json::object();
@@ -288,12 +288,12 @@ TEST_F(Conversion, TheFaqFormDecidesTheSameAfterIt) {
         }
     }
     for (Outcome outcome : {Outcome::allow, Outcome::deny, Outcome::approval, Outcome::limit})
-        EXPECT_GT(seen[outcome], 500u);
+        EXPECT_GT(seen[outcome], 300u);
 }
 
 TEST_F(Conversion, ARuleMoreNeverAllowsMoreUnderDefaultDeny) {
     size_t narrowed = 0;
-    for (int round = 0; round < 1000; ++round) {
+    for (int round = 0; round < 600; ++round) {
         ordered_json written = policy();
         written["default"] = "deny";
         const auto before = load(yaml(written, 0, 1).substr(1), "p.yaml");
@@ -316,7 +316,7 @@ TEST_F(Conversion, ARuleMoreNeverAllowsMoreUnderDefaultDeny) {
             narrowed += was && !is;
         }
     }
-    EXPECT_GT(narrowed, 300u);
+    EXPECT_GT(narrowed, 200u);
 }
 
 }  // namespace
