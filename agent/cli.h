@@ -51,6 +51,11 @@ struct ReplayOptions {
     bool any_server = false, all = false, as_json = false;
 };
 
+struct ConvertOptions {
+    std::string policy_file;
+    std::string output;  // empty: standard output
+};
+
 struct CounterOptions {
     std::string control_socket = kControlSocketDefault;
     std::string config_directory = "/etc/callgate", state_directory;  // where no agent runs; empty: what the configuration says
@@ -69,6 +74,7 @@ int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
 int print_doctor(bool as_json);
 int check_policies(const std::vector<std::string>& files);
+int convert_policy(const ConvertOptions& options);
 int explain_call(const ExplainOptions& options);
 int test_policies(const std::vector<std::string>& files);
 int replay_audit(const ReplayOptions& options);

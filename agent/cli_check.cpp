@@ -3,6 +3,7 @@
 
 #include "audit/safe_text.h"
 #include "cli.h"
+#include "policy/dialect.h"
 #include "policy/grant_loader.h"
 #include "policy/policy.h"
 #include "policy/policy_file.h"
@@ -10,19 +11,16 @@
 namespace callgate {
 namespace {
 
-using nlohmann::json;
-
 // "default deny, 15 tools, 3 hidden", of a file that loads.
-std::string summary(const std::string& text) {
-    const json policy = json::parse(text, nullptr, false);
-    const json& tools = member(policy, "tools");
-    const json& hide = member(policy, "hide");
-    std::string line = "default " + shown(member(policy, "default")) + ", " +
-                       std::to_string(tools.is_object() ? tools.size() : 0) + " tools, ";
-    bool hides_all = hide == "*";
-    for (const json& name : hide.is_array() ? hide : json::array()) hides_all = hides_all || name == "*";
-    line += hides_all ? "all hidden" : std::to_string(hide.is_array() ? hide.size() : 0) + " hidden";
-    return line;
+std::string summary(const std::string& text, const std::string& path) {
+    ProblemList none;
+    const std::optional<JsonValue> policy = read_policy_tree(text, path, none);
+    const JsonValue* tools = policy->find("tools");
+    const JsonValue* hide = policy->find("hide");
+    bool hides_all = false;
+    for (size_t i = 0; hide && i < hide->items.size(); ++i) hides_all = hides_all || hide->items[i].string == "*";
+    return "default " + policy->find("default")->string + ", " + std::to_string(tools ? tools->items.size() : 0) + " tools, " +
+           (hides_all ? "all hidden" : std::to_string(hide ? hide->items.size() : 0) + " hidden");
 }
 
 bool check_grants(const std::string& path, const std::string& text, std::vector<PolicyProblem>& problems) {
@@ -45,7 +43,7 @@ bool check_one(const std::string& path) {
     for (const PolicyProblem& problem : problems) printf("%s\n", terminal_text(problem.text()).c_str());
     if (policy == nullptr && problems.empty()) print_error(path + ": no policy; is the file empty?");
     if (policy == nullptr || !problems.empty()) return false;
-    printf("%s: ok (%s)\n", terminal_text(path).c_str(), summary(*file.text).c_str());
+    printf("%s: ok (%s)\n", terminal_text(path).c_str(), summary(*file.text, path).c_str());
     return true;
 }
 

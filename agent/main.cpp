@@ -91,9 +91,21 @@ void add_keep(CLI::App& app, Action& action) {
 void add_check(CLI::App& app, Action& action) {
     auto files = std::make_shared<std::vector<std::string>>();
     CLI::App* command = add_verb(app, "check", "Check policy files and grants.json: every problem with its line, or \"ok\"",
-                                 "  callgate check /etc/callgate/policies.d/*.json /etc/callgate/grants.json\n");
+                                 "  callgate check /etc/callgate/policies.d/*.json /etc/callgate/grants.json\n"
+                                 "  callgate check github.yaml\n");
     command->add_option("FILE", *files, "policy files, or grants.json")->required()->type_name("");
     command->callback([files, &action] { action = [files] { return check_policies(*files); }; });
+}
+
+void add_convert(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ConvertOptions>();
+    CLI::App* command = add_verb(app, "convert", "Write a policy of any dialect in the native one: its normal form, in JSON",
+                                 "  callgate convert policies.d/github.yaml\n"
+                                 "  callgate convert intercept.yaml --output policies.d/github.json\n"
+                                 "What is wrong with the policy is told as \"callgate check\" tells it, and nothing is written.\n");
+    command->add_option("FILE", options->policy_file, "policy file")->required()->type_name("");
+    command->add_option("--output", options->output, "write it there; standard output otherwise")->type_name("FILE");
+    command->callback([options, &action] { action = [options] { return convert_policy(*options); }; });
 }
 
 // A call as the command line tells it.
@@ -143,7 +155,7 @@ void add_explain(CLI::App& app, Action& action) {
 void add_test(CLI::App& app, Action& action) {
     auto files = std::make_shared<std::vector<std::string>>();
     CLI::App* command =
-        add_verb(app, "test", "Run the tests of policies: NAME.test.json beside NAME.json",
+        add_verb(app, "test", "Run the tests of policies: NAME.test.json beside NAME.json or NAME.yaml",
                  "  callgate test policies.d/pay.json\n"
                  "  callgate test policies.d/*.test.json\n"
                  "Exits with 0 where all cases are as expected, 1 where one is not, 78 where a file is bad.\n");
@@ -318,6 +330,7 @@ int run_command_line(int argc, char** argv) {
     add_run(app, action);
     add_keep(app, action);
     add_check(app, action);
+    add_convert(app, action);
     add_explain(app, action);
     add_test(app, action);
     add_replay(app, action);
@@ -339,7 +352,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, keep, check, explain, test, replay, draft, status, sessions, tail, counters, reload, restart, doctor or "
+            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, reload, restart, doctor or "
             "version; \"callgate --help\" says more");
         return kExitUsage;
     }

@@ -65,9 +65,23 @@ class Explainer {
         say(prefix + "hidden", hidden ? "yes: denied" : "no", hidden);
         if (hidden) return;
         const ToolEntry* entry = policy_.tools.find_governing(own, policy_.tools.find_exact(own));
-        if (entry == nullptr) return say(prefix + "default", policy_.default_allow ? "not listed: allowed" : "not listed: denied", !policy_.default_allow);
-        rules_of(*entry, prefix + join_pointer("/tools", entry->key), call);
-        if (!decided()) limits_of(entry->limits, policy_.all_limits);
+        if (entry) {
+            rules_of(*entry, prefix + join_pointer("/tools", entry->key), call);
+        } else {
+            say(prefix + "default", policy_.default_allow ? "not listed: allowed" : "not listed: denied", !policy_.default_allow);
+        }
+        if (!decided() || asks_approval_) rules_of_all(prefix, call);
+        if (!decided()) limits_of(entry ? entry->limits : std::vector<Limit>(), policy_.all_tools.limits);
+    }
+    // What all tools have in common; after an approval that the tool's own entry asks for, only a denial matters.
+    void rules_of_all(const std::string& prefix, const Call& call) {
+        const ToolEntry& all = policy_.all_tools;
+        if (!all.denial && !all.approval && !all.rules) return;
+        std::vector<ExplainedStep> before = steps_;
+        const bool asked = decided();
+        if (asked) steps_.back().decides = false;
+        rules_of(all, prefix + "/all_tools", call);
+        if (asked && (!decided() || asks_approval_)) steps_ = std::move(before);
     }
 
     void method(bool from_server) {
@@ -109,10 +123,13 @@ class Explainer {
     }
 
     void rules_of(const ToolEntry& entry, const std::string& at, const Call& call) {
+        asks_approval_ = false;
         say(at, "governs");
         if (entry.denial) return say(entry.denial->rule, "denies every call", true);
         if (entry.rules) conditions_of(*entry.rules, call);
-        if (!decided() && entry.approval) say(entry.approval->rule, "a human must approve every call", true);
+        if (decided() || !entry.approval) return;
+        say(entry.approval->rule, "a human must approve every call", true);
+        asks_approval_ = true;
     }
     void conditions_of(const RuleSet& rules, const Call& call) {
         const std::vector<uint8_t> there = values_there(rules, call, caller_);
@@ -126,6 +143,7 @@ class Explainer {
                                            rules.holds(i, met), there[i] != 0});
             }
             steps_.push_back(std::move(step));
+            asks_approval_ = denies && rule.kind == RuleKind::require_approval;
             if (denies) return;
         }
     }
@@ -143,6 +161,7 @@ class Explainer {
     const Message& message_;
     Caller caller_;
     std::vector<ExplainedStep> steps_;
+    bool asks_approval_ = false;  // what the last rules decided, where they did
 };
 
 std::vector<ExplainedStep> explain(const Policy& policy, const Trial& trial, bool from_server) {

@@ -14,20 +14,20 @@ constexpr std::array<Word, 2> kPolicyLater = {"approvals", "approval_timeout"};
 
 constexpr std::array<Word, 8> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path", "image", "unit"};
 
-constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
+constexpr std::array<Word, 5> kAllToolsKeys = {"limits", "require", "deny_if", "require_approval", kCommentKey};
 
 constexpr std::array<Word, 8> kToolKeys = {"limits", "require",    "deny_if",          "action",
                                            "reason", "rate_limit", "require_approval", kCommentKey};
-constexpr std::array<Word, 4> kToolLater = {"rules", "pin", "hold_ms", "count_failed"};
+constexpr std::array<Word, 3> kToolLater = {"pin", "hold_ms", "count_failed"};
 constexpr std::array<Word, 9> kMethodKeys = {"limits",     "require",          "deny_if", "action",   "reason",
                                              "rate_limit", "require_approval", "names",   kCommentKey};
 
-constexpr std::array<Word, 11> kLimitKeys = {"counter",        "window",       "max",       "scope",
+constexpr std::array<Word, 13> kLimitKeys = {"counter",        "window",       "max",       "scope",
                                              "sliding",        "increment",    "increment_from",
                                              "count_failed",   "on_exceed",    "max_delay_ms",
-                                             "max_in_flight"};
+                                             "max_in_flight",  "on_deny",      kCommentKey};
 
-constexpr std::array<Word, 2> kConditionRuleKeys = {"conditions", "on_deny"};
+constexpr std::array<Word, 3> kConditionRuleKeys = {"conditions", "on_deny", kCommentKey};
 constexpr std::array<Word, 3> kConditionKeys = {"path", "op", "value"};
 constexpr std::array<Word, 2> kRateLimitKeys = {"max", "window"};
 

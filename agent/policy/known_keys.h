@@ -20,7 +20,7 @@ extern const KnownKeys kGrants, kGrant, kGrantMatch;
 std::span<const KnownKeys* const> all_known_keys();    // of a policy
 std::span<const KnownKeys* const> grant_known_keys();  // of grants.json
 
-// Keys of the policy and of a tool that hold a remark and mean nothing.
+// The key of a remark, which means nothing: of a policy, a tool, a rule, a limit.
 inline constexpr std::string_view kCommentKey = "$comment";
 // A tool key or hidden name that begins with this is a pattern.
 inline constexpr std::string_view kGlobPrefix = "glob:";

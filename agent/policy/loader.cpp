@@ -46,7 +46,7 @@ bool check_tool_name(std::string_view name, size_t offset, const std::string& pa
         message = in_method ? "the name is empty" : "the name of a tool is empty";
     } else if (name == "*" && !in_method) {
         message =
-            "\"*\" names no tool; write \"all_tools\" for limits over every call, \"glob:*\" for any tool";
+            "\"*\" names no tool; write \"all_tools\" for rules of every call, \"glob:*\" for any tool";
     } else if (name.find_first_of(in_method ? "*" : "*?") != name.npos) {  // a URI may have a query
         message = in_quotes(name) + " would be an exact name; write " +
                   in_quotes("glob:" + std::string(name)) + " for a pattern";
@@ -129,13 +129,6 @@ void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& 
     }
 }
 
-void load_all_tools(const JsonValue& value, const std::string& path, CompiledPolicy& policy, ProblemList& problems) {
-    const ObjectReader reader(value, path, known::kAllTools, problems);
-    if (const JsonValue* limits = reader.member("limits", Kind::array)) {
-        load_limits(*limits, reader.path_of("limits"), "", policy.all_limits, problems);
-    }
-}
-
 // What may be called: tools, by their names and others, and methods.
 void load_calls(const ObjectReader& reader, CompiledPolicy& policy) {
     ProblemList& problems = reader.problems();
@@ -144,7 +137,7 @@ void load_calls(const ObjectReader& reader, CompiledPolicy& policy) {
         load_hide(*hide, reader.path_of("hide"), policy, problems);
     }
     if (const JsonValue* all = reader.member("all_tools", Kind::object)) {
-        load_all_tools(*all, reader.path_of("all_tools"), policy, problems);
+        load_tool(*all, reader.path_of("all_tools"), policy.all_tools, budget, problems, known::kAllTools);
     }
     if (const JsonValue* tools = reader.member("tools", Kind::object)) {
         load_entries(*tools, reader.path_of("tools"), "", policy.tools, budget, problems);

@@ -1,4 +1,4 @@
-// Policy: one policy.json, compiled. Immutable and shared between sessions; judging is a pure function of the call,
+// Policy: one policy file, compiled. Immutable and shared between sessions; judging is a pure function of the call,
 // the caller and the time, plus the counter table that it charges.
 //
 // Loading never throws and reports every problem of a file at once, each with file, line, column, JSON path and,
@@ -46,7 +46,7 @@ enum class DenyAs : uint8_t { result, error };
 
 class Policy {
   public:
-    // `name` is the file name without .json; `problems` receives everything wrong, and then nothing is returned.
+    // In any dialect (dialect.h). `name` is the file name without .json, .yaml or .yml; `problems` receives everything wrong, and then nothing is returned.
     static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file,
                                               std::vector<PolicyProblem>& problems);
     // Denies every tool, and every request but those of the handshake, with this rule and reason.

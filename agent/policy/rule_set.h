@@ -23,7 +23,7 @@ enum class RuleKind : uint8_t {
 struct ConditionRule {
     RuleKind kind = RuleKind::deny_if;
     uint32_t first = 0, count = 0;  // of its conditions
-    std::string place;              // JSON Pointer in the file
+    std::string place;              // JSON Pointer in the file, as its dialect writes it
     std::string rule;               // of require: that of the condition that fails
     std::string reason;
 };

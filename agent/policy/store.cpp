@@ -4,20 +4,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "policy/glob.h"
 #include "policy/listen_address.h"
 #include "policy/name_pattern.h"
 #include "policy/policy_file.h"
+#include "policy/policy_name.h"
 #include "policy/server_match.h"
 #include "session/cgroup.h"
 #include "session/container.h"
 
 namespace callgate {
 namespace {
-
-constexpr std::string_view kExtension = ".json";
-constexpr std::string_view kTestExtension = ".test.json";  // tests of a policy, see policy_test_file.h
 
 struct CloseDirectory {
     void operator()(DIR* directory) const { closedir(directory); }
@@ -32,7 +31,7 @@ Result<std::vector<std::string>> list_files(const std::string& directory) {
         const dirent* entry = readdir(stream.get());
         if (!entry) break;
         const std::string_view name = entry->d_name;
-        if (name.ends_with(kExtension) && !name.ends_with(kTestExtension) && !name.starts_with('.')) names.emplace_back(name);
+        if (is_policy_name(name)) names.emplace_back(name);
     }
     if (errno != 0) return Error::system("readdir", directory, errno);
     std::sort(names.begin(), names.end());
@@ -124,9 +123,15 @@ std::shared_ptr<const Policy> PolicyStore::named(std::string_view name) const {
 Result<PolicyStore> PolicyStore::load(const std::string& directory, const PolicyStore* before) {
     const std::vector<std::string> names = TRY(list_files(directory));
     PolicyStore store;
+    std::map<std::string_view, std::string_view> by_stem;
     for (const std::string& name : names) {
         const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
-        const std::shared_ptr<const Policy> known = before ? before->named(name.substr(0, name.size() - kExtension.size())) : nullptr;
+        const std::string_view stem = policy_stem(name);
+        if (const auto [first, is_new] = by_stem.emplace(stem, name); !is_new) {
+            store.problems_.push_back({path, 0, 0, "", "has the same name as " + std::string(first->second) + ", which is the one that is read; remove one of the two"});
+            continue;
+        }
+        const std::shared_ptr<const Policy> known = before ? before->named(stem) : nullptr;
         std::shared_ptr<const Policy> policy = load_file(path, store.problems_);
         if (!policy && known) store.problems_.back().message += " (its last good version stays in force)";
         if (known && (!policy || policy->revision() == known->revision())) policy = known;
