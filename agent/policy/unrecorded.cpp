@@ -19,6 +19,7 @@ bool has(const std::vector<std::string>& keys, std::string_view key) {
 struct Progress {
     bool is_over = false;
     std::string_view missing = {};
+    bool asks_a_human = false;  // a denial that comes later goes before
 };
 
 }  // namespace
@@ -43,11 +44,13 @@ class GapFinder {
         const std::string_view own = policy_.own_name(call.name);
         if (policy_.is_hidden(own) || policy_.is_hidden(call.name)) return {};
         const ToolEntry* entry = policy_.tools.find_governing(own, policy_.tools.find_exact(own));
-        if (entry == nullptr) return policy_.default_allow ? amounts(policy_.all_limits) : std::string_view();
-        const Progress progress = rules(*entry, call);
-        if (progress.is_over) return progress.missing;
-        const std::string_view missing = amounts(entry->limits);
-        return missing.empty() ? amounts(policy_.all_limits) : missing;
+        if (entry == nullptr && !policy_.default_allow) return {};
+        const Progress progress = entry ? rules(*entry, call) : Progress();
+        if (progress.is_over && !(progress.asks_a_human && progress.missing.empty())) return progress.missing;
+        const Progress of_all = rules(policy_.all_tools, call);
+        if (progress.is_over || of_all.is_over) return of_all.missing;
+        const std::string_view missing = entry ? amounts(entry->limits) : std::string_view();
+        return missing.empty() ? amounts(policy_.all_tools.limits) : missing;
     }
 
     std::string_view method(bool from_server) {
@@ -87,7 +90,7 @@ class GapFinder {
                 if (progress.is_over) return progress;
             }
         }
-        return {entry.approval.has_value(), {}};
+        return {entry.approval.has_value(), {}, true};
     }
     Progress one_rule(const RuleSet& set, const ConditionRule& rule, const std::vector<uint8_t>& met) {
         std::string_view missing;
@@ -102,7 +105,7 @@ class GapFinder {
             }
         }
         if (rule.kind == RuleKind::require) return {};
-        return {true, missing};  // all that can be told holds
+        return {true, missing, rule.kind == RuleKind::require_approval};  // all that can be told holds
     }
 
     std::string_view missing_for(const Condition& condition) const {

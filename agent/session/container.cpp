@@ -59,7 +59,7 @@ Container of_docker(const RootFs& fs, const std::string& id) {
 
 Container of_containerd(const RootFs& fs, const std::string& id) {
     for (const std::string& space : fs.list(kContainerd, kNamespacesMax)) {
-        const json config = read_json(fs, std::string(kContainerd) + "/" + space + "/" + id + "/config.json");
+        const json config = read_json(fs, kContainerd + ("/" + space) + "/" + id + "/config.json");
         Container found = made("containerd", text_at(config, {"annotations", "io.kubernetes.cri.container-name"}),
                                text_at(config, {"annotations", "io.kubernetes.cri.image-name"}));
         if (!found.runtime.empty()) return found;
