@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "jsonrpc/answer.h"
+#include "jsonrpc/walk.h"
 #include "policy/json_document.h"
 
 namespace callgate {
@@ -14,9 +15,41 @@ using Kind = JsonValue::Kind;
 // A key that was cut when it was recorded is no whole name.
 constexpr size_t kRecordedKeyBytesMax = 256;
 
+// Finds the member "arguments" or "params" of a record. Its value is for our own parser alone: another
+// refuses 1e400.
+class ValueFinder {
+  public:
+    void open(bool, const char* at) {
+        if (depth_++ == 1 && is_next_) begin_ = at;
+    }
+    void key(const StringToken& token) {
+        is_next_ = depth_ == 1 && end_ == nullptr && (token.raw() == "arguments" || token.raw() == "params");
+    }
+    void scalar(ValueKind, const char*, const char*, const StringToken&) {}  // neither is ever one
+    void close(bool, const char* end) {
+        if (--depth_ == 1 && begin_ != nullptr && end_ == nullptr) end_ = end;
+    }
+    std::string_view found() const {
+        return end_ != nullptr ? std::string_view(begin_, static_cast<size_t>(end_ - begin_))
+                               : std::string_view();
+    }
+
+  private:
+    size_t depth_ = 0;
+    bool is_next_ = false;
+    const char *begin_ = nullptr, *end_ = nullptr;
+};
+
+std::string_view recorded_values(std::string_view line) {
+    Scanner scanner(line, JsonText::document);
+    ValueFinder finder;
+    const char* end = Walk(scanner, finder).value(scanner.space(scanner.begin()));
+    return end != nullptr ? finder.found() : std::string_view();
+}
+
 class Reader {
   public:
-    Reader(const JsonValue& object, std::string_view text) : object_(object), text_(text) {}
+    explicit Reader(const JsonValue& object) : object_(object) {}
 
     std::string text(std::string_view key) const {
         const JsonValue* value = object_.kind == Kind::object ? object_.find(key) : nullptr;
@@ -26,18 +59,13 @@ class Reader {
         const JsonValue* value = object_.kind == Kind::object ? object_.find(key) : nullptr;
         return value && value->kind == Kind::integer ? std::optional<int64_t>(value->integer) : std::nullopt;
     }
-    // The value as it is written; "" where there is none.
-    std::string raw(std::string_view key) const {
-        const JsonValue* value = object_.kind == Kind::object ? object_.find(key) : nullptr;
-        return value ? std::string(text_.substr(value->offset, value->end - value->offset)) : std::string();
-    }
     bool has(std::string_view key) const {
         return object_.kind == Kind::object && object_.find(key) != nullptr;
     }
     Reader inside(std::string_view key) const {
         static const JsonValue kNone;
         const JsonValue* value = object_.kind == Kind::object ? object_.find(key) : nullptr;
-        return Reader(value ? *value : kNone, text_);
+        return Reader(value ? *value : kNone);
     }
     std::vector<std::string> texts(std::string_view key) const {
         std::vector<std::string> out;
@@ -49,7 +77,6 @@ class Reader {
 
   private:
     const JsonValue& object_;
-    std::string_view text_;
 };
 
 // "2026-11-03T08:15:30.000000001Z"
@@ -106,14 +133,14 @@ std::string placeholders(const std::vector<std::string>& keys) {
     return out + "}";
 }
 
-void read_values(const Reader& record, AuditRecord& out) {
+void read_values(const Reader& record, std::string_view values, AuditRecord& out) {
     TrialCall& call = out.call;
     RecordedFacts& facts = out.facts;
     call.method = record.text("method");
     call.name = record.text(record.has("tool") ? "tool" : "name");
     const bool takes_arguments = call.method == "tools/call" || call.method == "prompts/get";
     if (!takes_arguments) {
-        call.params = record.raw("params");
+        call.params = values;
         facts.has_values = !call.params.empty();
         if (facts.has_values) return;
         facts.has_uri = record.has("uri");
@@ -126,7 +153,7 @@ void read_values(const Reader& record, AuditRecord& out) {
         return;
     }
     facts.has_name = true;
-    call.arguments = record.raw("arguments");
+    call.arguments = values;
     facts.has_values = !call.arguments.empty() || !record.has("arguments_hash");
     if (facts.has_values) return;
     facts.keys = record.texts("argument_keys");
@@ -152,11 +179,15 @@ void read_decision(const Reader& record, AuditRecord& out) {
 
 }  // namespace
 
-std::optional<AuditRecord> parse_audit_record(std::string_view line) {
+std::optional<AuditRecord> parse_audit_record(std::string_view text) {
+    // What stands in the place of the values is an empty object.
+    const std::string_view values = recorded_values(text);
+    std::string line(text);
+    if (!values.empty()) line.replace(static_cast<size_t>(values.data() - text.data()), values.size(), "{}");
     ProblemList problems;
     const std::optional<JsonValue> root = parse_json(line, problems);
     if (!root || root->kind != Kind::object || !problems.empty()) return std::nullopt;
-    const Reader record(*root, line);
+    const Reader record(*root);
     AuditRecord out;
     out.type = record.text("type");
     out.id = record.text("id");
@@ -174,7 +205,7 @@ std::optional<AuditRecord> parse_audit_record(std::string_view line) {
     out.outcome = record.text("outcome");
     read_decision(record, out);
     read_parties(record, out);
-    if (out.is_asked) read_values(record, out);
+    if (out.is_asked) read_values(record, values, out);
     return out;
 }
 

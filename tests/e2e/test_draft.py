@@ -3,7 +3,7 @@ import subprocess
 
 from governed import *  # noqa: F403
 from governed import (BINARY, CPP_HTTP, EVERYTHING_HTTP, MODERN_HTTP, MODULES, NODE, PYTHON, PYTHON_HTTP, PYTHON_HTTP_SSE, SERVERS,
-                      EndToEnd, HttpServer, json, main)
+                      EndToEnd, HttpServer, Path, json, main)
 
 
 def callgate(*words, stdin=b"", seconds=60):
@@ -162,7 +162,7 @@ while True: time.sleep(1)
         for pid in map(int, marks.read_text().split()):
             alive = True
             try:
-                alive = open(f"/proc/{pid}/stat").read().split(")")[1].split()[0] != "Z"
+                alive = Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
             except OSError:
                 alive = False
             self.assertFalse(alive, f"{pid} is still there")

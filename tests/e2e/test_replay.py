@@ -3,7 +3,7 @@ import gzip
 import subprocess
 
 from governed import *  # noqa: F403
-from governed import BINARY, NOTES_PY, EndToEnd, json, main, os, policy
+from governed import BINARY, LIMITED, NOTES_PY, EndToEnd, json, main, os, policy
 
 LIMIT = {"counter": "writes", "window": "day", "max": 3}
 OLD = {"write_note": {"limits": [LIMIT]}, "delete_note": {"action": "deny"}}
@@ -23,7 +23,7 @@ class TestReplay(EndToEnd):
         client.initialize()
         for number in range(3):
             self.assert_result(client.call("write_note", {"text": TEXT, "number": number}))
-        self.assert_denied(client.call("write_note", {"text": "one too many"}))
+        self.assert_denied(client.call("write_note", {"text": "one too many"}), code=LIMITED)
         self.assert_denied(client.call("delete_note"))
         self.assert_result(client.call("echo", {"text": "hello"}))
         client.call("no_such_tool")

@@ -54,9 +54,12 @@ TEST(AuditRecord, WhatIsKnownOfArguments) {
 }
 
 TEST(AuditRecord, Decisions) {
-    EXPECT_EQ(parsed(call_line(0, "t", R"(,"rule":"(hidden)","code":-31403)", R"("deny")")).was, TrialOutcome::deny);
-    EXPECT_EQ(parsed(call_line(0, "t", R"(,"rule":"/x","code":-31429)", R"("deny")")).was, TrialOutcome::limit);
-    EXPECT_EQ(parsed(call_line(0, "t", R"(,"rule":"/x","code":-32003)", R"("would_deny")")).was, TrialOutcome::approval);
+    EXPECT_EQ(parsed(call_line(0, "t", R"x(,"rule":"(hidden)","code":-31403)x", R"("deny")")).was,
+              TrialOutcome::deny);
+    EXPECT_EQ(parsed(call_line(0, "t", R"(,"rule":"/x","code":-31429)", R"("deny")")).was,
+              TrialOutcome::limit);
+    EXPECT_EQ(parsed(call_line(0, "t", R"(,"rule":"/x","code":-32003)", R"("would_deny")")).was,
+              TrialOutcome::approval);
     EXPECT_TRUE(parsed(call_line(0, "t", R"(,"refusal":"batch")", R"("refuse")")).is_refused);
     EXPECT_TRUE(parsed(call_line(0, "t", "", R"("would_deny")")).is_refused) << "no rule: it was no message";
 }
