@@ -66,7 +66,7 @@ class TestFiles(EndToEnd):
         self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
         done = callgate("--help")
         self.assertEqual(done.returncode, 0)
-        for verb in ("run", "check", "explain", "test", "status", "sessions", "tail", "doctor", "version"):
+        for verb in ("run", "keep", "restart", "check", "explain", "test", "status", "sessions", "tail", "doctor", "version"):
             self.assertIn(verb, done.stdout)
             self.assertEqual(callgate(verb, "--help").returncode, 0)
 
