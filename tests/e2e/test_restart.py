@@ -134,7 +134,7 @@ class TestRestart(EndToEnd):
         agent = self.kept({"p": rules})
         client = self.client(server.command)
         client.initialize()
-        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 2000}})
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 6000}})
         client.request("ping")
         agent.restart()
         answer = client.call("sleep", {"ms": 1})
@@ -153,7 +153,7 @@ class TestRestart(EndToEnd):
         agent = self.kept({"p": policy(server.match, tools={"sleep": {"limits": [limit]}})})
         client = self.client(server.command)
         client.initialize()
-        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1500}})
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 6000}})
         waiting = [client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}}) for _ in range(3)]
         wait_for(lambda: agent.status()["frames"]["held"] == 3, "the calls waiting")
         agent.restart()
