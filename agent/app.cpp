@@ -9,16 +9,20 @@
 
 #include <atomic>
 #include <future>
+#include <optional>
+#include <thread>
 
 #include "base/clock.h"
 #include "control/server.h"
 #include "lifecycle/kept_approvals.h"
 #include "lifecycle/kept_counters.h"
+#include "lifecycle/planned_restart.h"
 #include "lifecycle/policy_watch.h"
 #include "policy/counter_listing.h"
 #include "lifecycle/http_table.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
+#include "restart/systemd_job.h"
 #include "store/database.h"
 
 namespace callgate {
@@ -28,12 +32,15 @@ using nlohmann::json;
 
 constexpr int kExitInternal = 70, kExitNotPermitted = 77, kExitConfig = 78;
 
+class Ending;
+
 // What the daemon consists of, in the order in which it is built; it goes in the reverse order.
 struct App {
     RunOptions options;
     Config config;
     std::shared_ptr<const PolicyStore> policies;
     std::vector<PolicyProblem> problems;  // of the state directory
+    std::shared_ptr<const GrantStore> grants;
     std::string reload_error;             // the policies could not be read again
     std::unique_ptr<Ring> ring;
     std::unique_ptr<AuditLog> audit;
@@ -42,10 +49,18 @@ struct App {
     std::unique_ptr<SessionTable> sessions;
     std::unique_ptr<KeptApprovals> approvals;
     std::unique_ptr<HttpTable> http;
-    std::unique_ptr<Watcher> watcher;
+    std::unique_ptr<Watcher> watcher;  // null until the kernel's side is loaded, while resumed sessions go on already
+    std::thread starting;
+    std::optional<Error> start_error;
+    std::atomic<bool> ready{false};
+    bool kept_for_next = false;
     std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
     Fd signals;
+    Carrier carrier = Carrier::from_environment();
+    std::unique_ptr<PlannedRestart> restart;
+    std::unique_ptr<Ending> ending;
+    std::function<void()> when_ready;  // a stop that was asked for before
     int64_t started_ns = realtime_ns();
     std::atomic<bool> loop_has_ended{false};
 };
@@ -99,6 +114,8 @@ int configure(App& app) {
     }
     for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy left out: {}", problem.text());
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
+    app.grants = std::make_shared<const GrantStore>(GrantStore::load(options.config_directory));
+    for (const PolicyProblem& problem : app.grants->problems) spdlog::error("grants left out: {}", problem.text());
     return 0;
 }
 
@@ -116,6 +133,7 @@ std::vector<std::string> problems_of(const App& app) {
     for (const PolicyProblem& problem : app.problems) texts.push_back(problem.text());
     for (const PolicyProblem& problem : app.policies->problems()) texts.push_back(problem.text());
     if (app.approvals && !app.approvals->problem().empty()) texts.push_back(app.approvals->problem());
+    for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
 }
@@ -161,6 +179,9 @@ json status_json(App& app) {
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
         status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
+    json names = json::array();
+    for (const Grant& grant : app.grants->table->grants()) names.push_back(grant.name);
+    status["grants"] = {{"revision", app.grants->table->revision()}, {"names", names}, {"denies_others", app.grants->table->denies_others()}};
     status["problems"] = json::array();
     for (const std::string& problem : problems_of(app)) status["problems"].push_back(problem);
     return status;
@@ -173,11 +194,18 @@ void record_problems(App& app) {
 
 // On the loop's thread, between two messages: everything that comes after is judged by what was read now.
 void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
-    const bool is_news = loaded.policies != app.policies || loaded.error != app.reload_error;
+    const bool are_new_grants = loaded.grants != app.grants;
+    const bool is_news = loaded.policies != app.policies || are_new_grants || loaded.error != app.reload_error;
     app.reload_error = loaded.error;
+    if (are_new_grants) {
+        app.grants = loaded.grants;
+        app.sessions->use_grants(app.grants->table);
+        app.audit->event("grants_reload", nullptr, {{"revision", json_text(app.grants->table->revision())}});
+        spdlog::info("grants read again: {} in force", app.grants->table->grants().size());
+    }
     if (loaded.policies && loaded.policies != app.policies) {
         app.policies = loaded.policies;
-        app.watcher->use_policies(app.policies);
+        if (app.watcher) app.watcher->use_policies(app.policies);
         app.sessions->use_policies(*app.policies);
         app.http->use_policies(*app.policies);
         json names = json::object();
@@ -193,7 +221,7 @@ void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
 }
 
 Status start_policy_watch(App& app) {
-    app.policy_watch = TRY(PolicyWatch::start(app.options.config_directory, app.policies, [&app](PolicyWatch::Loaded loaded) {
+    app.policy_watch = TRY(PolicyWatch::start(app.options.config_directory, app.policies, app.grants, [&app](PolicyWatch::Loaded loaded) {
         auto shared = std::make_shared<PolicyWatch::Loaded>(std::move(loaded));
         app.ring->post([&app, shared] { put_in_force(app, *shared); });
     }));
@@ -219,8 +247,81 @@ json wait_for(const App& app, std::future<json>& future) {
 json on_loop(App& app, std::function<json()> ask) {
     auto answer = std::make_shared<std::promise<json>>();
     auto future = answer->get_future();
-    app.ring->post([answer, ask = std::move(ask)] { answer->set_value(ask()); });
+    app.ring->post([&app, answer, ask = std::move(ask)] {
+        answer->set_value(app.ready ? ask() : json{{"error", "the agent is starting"}});
+    });
     return wait_for(app, future);
+}
+
+// What a policy-less server is governed by.
+std::shared_ptr<const Policy> policy_of_unnamed(const App& app) {
+    const Mode mode = app.config.deny_unnamed ? Mode::enforce : Mode::observe;
+    return Policy::deny_everything("(no policy)", "(no policy)", "No policy names this server any more.", mode);
+}
+
+// The next agent reads them too: one that cannot start would end every session.
+Status next_agent_can_start(const App& app) {
+    std::vector<PolicyProblem> found;
+    TRY_VOID(load_config(app.options.config_directory, found));
+    if (!found.empty()) return Error::invalid("configuration", found.front().text());
+    TRY_VOID(PolicyStore::load(app.options.config_directory + "/policies.d"));
+    return {};
+}
+
+// Ends the agent in one of two ways, once.
+class Ending {
+  public:
+    explicit Ending(App& app) : app_(app) {}
+
+    // Every session goes back to its own channels.
+    void hand_back() {
+        sd_notify(0, "STOPPING=1");
+        auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
+        app_.watcher->stop_taking([this, patience] {
+            app_.ring->post([this, patience] { app_.http->drain(patience, [this] { one_is_done(); }); });
+        });
+        app_.sessions->hand_back_all(patience, [this] { one_is_done(); });
+    }
+
+    // Every session goes on with the next agent; where it cannot be kept for that one, it is handed back.
+    void restart() {
+        app_.restart = std::make_unique<PlannedRestart>(*app_.ring, *app_.watcher, *app_.sessions, *app_.http, app_.carrier);
+        app_.restart->begin(*app_.policies, policy_of_unnamed(app_), [this](Status kept) {
+            if (kept) {
+                app_.kept_for_next = true;
+                return app_.ring->stop();
+            }
+            spdlog::error("sessions cannot be kept for the next agent and are handed back: {}", kept.error().text());
+            app_.sessions->hand_back_all(std::chrono::seconds(app_.config.stop_timeout_s), [this] { app_.ring->stop(); });
+        });
+    }
+
+    bool has_begun() const { return begun_; }
+    void begin(void (Ending::*how)()) {
+        if (std::exchange(begun_, true)) return;
+        if (app_.ready) return (this->*how)();
+        app_.when_ready = [this, how] { (this->*how)(); };
+    }
+
+  private:
+    void one_is_done() {
+        if (++done_ == 2) app_.ring->stop();
+    }
+    App& app_;
+    bool begun_ = false;
+    int done_ = 0;  // of the two tables
+};
+
+// The answer comes before the agent goes: it is on its way when the loop does the rest.
+json restart_json(App& app) {
+    if (app.carrier.kind() == Carrier::Kind::systemd) return {{"error", "systemd runs this agent: use \"systemctl restart callgate\""}};
+    if (app.carrier.kind() == Carrier::Kind::none)
+        return {{"error", "nobody would start the agent again: run it with \"callgate keep\", or as a service of systemd"}};
+    if (app.ending->has_begun()) return {{"error", "the agent is stopping"}};
+    if (Status can = next_agent_can_start(app); !can) return {{"error", "the next agent could not start: " + can.error().text()}};
+    const size_t sessions = app.sessions->size();
+    app.ending->begin(&Ending::restart);
+    return {{"pid", getpid()}, {"sessions", sessions}};
 }
 
 // Answers when what stands in the files now is in force.
@@ -229,7 +330,7 @@ json reload_and_wait(App& app) {
     auto future = answer->get_future();
     app.policy_watch->reload([&app, answer] {
         json status = status_json(app);
-        answer->set_value({{"policies", status["policies"]}, {"problems", status["problems"]}});
+        answer->set_value({{"policies", status["policies"]}, {"grants", status["grants"]}, {"problems", status["problems"]}});
     });
     return wait_for(app, future);
 }
@@ -249,7 +350,8 @@ json reset_json(App& app, const json& request) {
 Status start_control(App& app) {
     auto handler = [&app](const json& request) -> json {
         std::string verb = request.value("verb", "");
-        if (verb == "reload") return reload_and_wait(app);
+        if (verb == "restart") return on_loop(app, [&app] { return restart_json(app); });
+        if (verb == "reload") return app.ready ? reload_and_wait(app) : json{{"error", "the agent is starting"}};
         if (verb == "counters") return on_loop(app, [&app] { return counters_json(app.sessions->counters().rows(realtime_ns())); });
         if (verb == "counters_reset") return on_loop(app, [&app, request] { return reset_json(app, request); });
         if (verb == "approvals") return on_loop(app, [&app] { return app.approvals->list_json(); });
@@ -258,7 +360,7 @@ Status start_control(App& app) {
         if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
         return on_loop(app, [&app] { return status_json(app); });
     };
-    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions", "counters", "counters_reset", "approvals", "approval", "approval_decide", "reload"}, handler));
+    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions", "counters", "counters_reset", "approvals", "approval", "approval_decide", "reload", "restart"}, handler));
     return {};
 }
 
@@ -287,8 +389,7 @@ ListenWatch::Events listener_events(App& app) {
     return events;
 }
 
-Status start_watcher(App& app) {
-    Watcher::Options options{app.config.scope, app.policies, app.config.deny_unnamed};
+Watcher::Events watcher_events(App& app) {
     Ring& ring = *app.ring;
     SessionTable& sessions = *app.sessions;
     Watcher::Events events;
@@ -328,14 +429,50 @@ Status start_watcher(App& app) {
         auto shared = std::make_shared<UnixConnection>(std::move(connection));
         ring.post([&app, shared] { app.http->adopt_unix(std::move(*shared)); });
     };
-    app.watcher = TRY(Watcher::create(std::move(options), std::move(events)));
-    sessions.use_watcher(app.watcher.get());
-    app.http->use_watcher(app.watcher.get());
+    return events;
+}
+
+void become_ready(App& app) {
+    app.ready = true;
+    printf("callgate ready pid=%d policies=%zu audit=%s control=%s\n", getpid(), app.policies->policies().size(),
+           app.config.audit_file.c_str(), app.config.control_socket.c_str());
+    fflush(stdout);
+    sd_notify(0, "READY=1");
+    if (app.when_ready) app.when_ready();
+}
+
+// Loading the kernel's side takes some tenths of a second, in which resumed sessions go on.
+Status load_and_scan(App& app, Watcher::Options options) {
+    auto watcher = std::make_shared<std::unique_ptr<Watcher>>(TRY(Watcher::create(std::move(options), watcher_events(app))));
+    std::promise<std::vector<ResumedServer>> resumed;
+    app.ring->post([&app, &resumed, watcher] {
+        app.watcher = std::move(*watcher);
+        app.watcher->use_policies(app.policies);
+        std::vector<ResumedServer> list = app.sessions->resumed();
+        app.sessions->use_watcher(app.watcher.get());
+        app.http->use_watcher(app.watcher.get());
+        resumed.set_value(std::move(list));
+    });
+    app.watcher->resume(resumed.get_future().get());
+    app.watcher->run();
+    app.ring->post([&app] { become_ready(app); });
     return {};
 }
 
-// SIGTERM and SIGINT: hand everything back, then end the loop. SIGHUP: the audit file was rotated, or the
-// policies are to be read again.
+void start_watcher(App& app) {
+    Watcher::Options options{app.config.scope, app.policies, app.config.deny_unnamed};
+    app.starting = std::thread([&app, options = std::move(options)]() mutable {
+        Status loaded = load_and_scan(app, std::move(options));
+        if (loaded) return;
+        app.ring->post([&app, error = loaded.error()] {
+            app.start_error = error;
+            app.sessions->close_all("the agent could not start", [&app] { app.ring->stop(); });
+        });
+    });
+}
+
+// SIGTERM and SIGINT: the end, or a restart if systemd says so. SIGHUP: the audit file was rotated, or the policies are to be
+// read again.
 class SignalReader : public Completion {
   public:
     explicit SignalReader(App& app) : app_(app) {}
@@ -346,29 +483,24 @@ class SignalReader : public Completion {
             if (info.ssi_signo == SIGHUP) {
                 app_.audit->reopen();
                 app_.policy_watch->reload([] {});
-            } else if (!stopping_) {
-                stopping_ = true;
-                stop();
+            } else if (!app_.ending->has_begun()) {
+                app_.ending->begin(restart_is_wanted() ? &Ending::restart : &Ending::hand_back);
             }
         }
         arm();
     }
 
   private:
-    void stop() {
-        sd_notify(0, "STOPPING=1");
-        auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
-        app_.watcher->stop_taking([this, patience] {
-            app_.ring->post([this, patience] { app_.http->drain(patience, [this] { one_is_done(); }); });
-        });
-        app_.sessions->hand_back_all(patience, [this] { one_is_done(); });
-    }
-    void one_is_done() {
-        if (++done_ == 2) app_.ring->stop();
+    bool restart_is_wanted() const {
+        if (app_.carrier.kind() != Carrier::Kind::systemd) return false;
+        auto job = systemd_job_of_this_process();
+        if (!job) spdlog::warn("cannot tell a restart from a stop, sessions are handed back: {}", job.error().text());
+        if (!job || !job->is_restart || !job->keeps_descriptors) return false;
+        const Status can = next_agent_can_start(app_);
+        if (!can) spdlog::error("the next agent could not start, sessions are handed back: {}", can.error().text());
+        return static_cast<bool>(can);
     }
     App& app_;
-    bool stopping_ = false;
-    int done_ = 0;  // of the two tables
 };
 
 Status block_signals(App& app) {
@@ -386,16 +518,18 @@ Status start(App& app) {
     raise_descriptor_limit();
     TRY_VOID(block_signals(app));
     app.ring = TRY(Ring::create());
-    app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret"));
+    app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
+                                  app.config.audit_arguments));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
-    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.config);
+    app.sessions->use_grants(app.grants->table);
+    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.config);
     app.approvals = std::make_unique<KeptApprovals>(*app.ring, *app.audit, app.sessions->counters().waiting(), app.config);
     app.sessions->use_approvals(app.approvals->desk());
     app.http->use_approvals(app.approvals->desk());
-    TRY_VOID(start_watcher(app));
+    app.ending = std::make_unique<Ending>(app);
     TRY_VOID(start_policy_watch(app));
     TRY_VOID(start_control(app));
-    // Last: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
+    // After that: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
     app.database = TRY(Database::open(database_path(app.config.state_directory)));
     TRY_VOID(app.approvals->open(*app.database));
     std::string remark;
@@ -422,19 +556,27 @@ int run_agent(const RunOptions& options) {
     if (Status started = start(app); !started) return fail(exit_code_of(started.error()), started.error());
 
     app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
+    std::vector<std::string> lost;
+    resume_sessions(app.carrier, *app.sessions, *app.policies, policy_of_unnamed(app), lost);
+    for (const std::string& problem : lost) spdlog::error("{}", problem);
     record_problems(app);
     SignalReader signals(app);
     signals.arm();
-    app.watcher->run();
-    printf("callgate ready pid=%d policies=%zu audit=%s control=%s\n", getpid(), app.policies->policies().size(),
-           app.config.audit_file.c_str(), app.config.control_socket.c_str());
-    fflush(stdout);
-    sd_notify(0, "READY=1");
+    start_watcher(app);
     app.ring->run();
 
     app.loop_has_ended = true;
     app.control.reset();
+    app.starting.join();
     app.policy_watch.reset();
+    if (app.start_error) return fail(exit_code_of(*app.start_error), *app.start_error);
+    if (app.kept_for_next) {
+        // The next agent waits for the end of this process, and the kernel takes down faster what it can do by itself.
+        app.audit->event("agent_stop", nullptr, {{"restart", "true"}});
+        app.audit.reset();
+        spdlog::info("stopped; the sessions are kept for the next agent");
+        std::_Exit(0);
+    }
     app.watcher->stop();
     app.http.reset();  // its sessions end; it uses the watcher's maps
     app.audit->event("agent_stop", nullptr, {});

@@ -32,9 +32,28 @@ struct TailOptions {
 struct ExplainOptions {
     std::string policy_file;
     TrialCall call;
+    std::string grants_file;            // where call.grant and its labels are
     std::string call_file;              // a whole message; "-": standard input
     std::string audit_file, record_id;  // of a call that was recorded
     bool as_json = false;
+};
+
+struct DraftOptions {
+    std::string source;                     // a recorded list ("-": standard input), or the URL of a server
+    std::vector<std::string> command_line;  // instead: a server to start
+    std::vector<std::string> headers;       // further ones of requests to a URL
+    ServerMatch server;                     // instead of what is found out of it
+};
+
+struct ReplayOptions {
+    std::string policy_file;
+    std::vector<std::string> audit_files;  // "-": standard input
+    bool any_server = false, all = false, as_json = false;
+};
+
+struct ConvertOptions {
+    std::string policy_file;
+    std::string output;  // empty: standard output
 };
 
 struct CounterOptions {
@@ -58,12 +77,17 @@ int print_counters(const CounterOptions& options);
 int reset_counters_asked(const CounterOptions& options);
 // The agent reads its policies again; prints what is in force then.
 int reload_policies(const AskOptions& options);
+// A new agent goes on in the place of the one that runs; returns when it is ready.
+int restart_agent(const AskOptions& options);
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
 int print_doctor(bool as_json);
 int check_policies(const std::vector<std::string>& files);
+int convert_policy(const ConvertOptions& options);
 int explain_call(const ExplainOptions& options);
 int test_policies(const std::vector<std::string>& files);
+int replay_audit(const ReplayOptions& options);
+int draft_from(const DraftOptions& options);
 int tail_audit(const TailOptions& options);
 
 // --- shared by the verbs ---

@@ -2,11 +2,13 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <unordered_map>
 
 #include "audit/safe_text.h"
 #include "cli.h"
 #include "policy/explain.h"
 #include "policy/policy_file.h"
+#include "replay/audit_files.h"
 
 namespace callgate {
 namespace {
@@ -23,51 +25,66 @@ bool read_whole(const std::string& path, std::string& text) {
     return false;
 }
 
-std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : std::string(); }
-
-void take_process(const json& said, ProcessFacts& process) {
-    if (!said.is_object()) return;
-    process.pid = 1;  // known
-    if (member(said, "uid").is_number_unsigned()) process.uid = member(said, "uid").get<uid_t>();
-    process.user = text_of(member(said, "user"));
-    process.exe = text_of(member(said, "exe"));
-    process.cgroup = text_of(member(said, "cgroup"));
-}
-
-// What a record of the audit log tells of a call: everything but the values of its arguments.
-void take_record(const json& record, TrialCall& call) {
-    call.method = text_of(member(record, "method"));
-    call.name = text_of(member(record, record.contains("tool") ? "tool" : "name"));
-    const std::string uri = text_of(member(record, "uri"));
-    if (call.params.empty() && !uri.empty()) call.params = json{{"uri", uri}}.dump(-1, ' ', true, json::error_handler_t::replace);
-    call.from_server = member(record, "direction") == "s2c";
-    call.grant = text_of(member(record, "grant"));
-    take_process(member(record, "peer"), call.peer.process);
-    const json& server = member(record, "server");
-    take_process(server, call.server.process);
-    call.server.command = text_of(member(server, "command"));
-    call.server.package.name = text_of(member(server, "package"));
-    call.server.package.version = text_of(member(server, "package_version"));
+// Where both the record and the command line say something, the command line counts.
+void take_record(AuditRecord&& record, TrialCall& call, bool& lacks_values) {
+    const TrialCall said = std::move(call);
+    call = std::move(record.call);
+    lacks_values = !record.facts.has_values && !record.facts.keys.empty();
+    if (!said.arguments.empty() || !said.params.empty()) {
+        call.arguments = said.arguments;
+        call.params = said.params;
+        lacks_values = false;
+    } else if (lacks_values) {
+        call.arguments.clear();
+    }
+    if (!said.client_name.empty()) call.client_name = said.client_name;
+    if (!said.client_version.empty()) call.client_version = said.client_version;
+    if (!said.grant.empty()) call.grant = said.grant;
+    if (said.peer.process.pid != 0) call.peer = said.peer;
+    call.annotations = said.annotations;
 }
 
 bool find_record(const ExplainOptions& options, TrialCall& call) {
-    std::ifstream file(options.audit_file);
-    if (!file) {
-        print_error(options.audit_file + ": cannot be read");
+    Result<AuditFiles> files = AuditFiles::open({options.audit_file});
+    if (!files.ok()) {
+        print_error(files.error().text());
         return false;
     }
-    for (std::string line; std::getline(file, line);) {
-        const json record = json::parse(line, nullptr, false);
-        if (member(record, "id") != options.record_id || member(record, "type") != "message") continue;
-        take_record(record, call);
-        const json& keys = member(record, "argument_keys");
-        if (call.arguments.empty() && keys.is_array() && !keys.empty()) {
+    std::unordered_map<std::string, std::pair<std::string, std::string>> clients;  // by session
+    while (std::optional<AuditRecord> record = files->next()) {
+        auto& [name, version] = clients[record->session];
+        if (record->says_client) {
+            name = record->call.client_name;
+            version = record->call.client_version;
+        }
+        if (record->id != options.record_id || !record->is_asked) continue;
+        record->call.client_name = name;
+        record->call.client_version = version;
+        bool lacks_values = false;
+        take_record(std::move(*record), call, lacks_values);
+        if (lacks_values) {
             fprintf(stderr, "callgate: the record has no values of arguments; say them with --args, or all of them are missing\n");
         }
         return true;
     }
-    print_error(options.audit_file + ": no record of a message has the id " + options.record_id);
+    print_error(options.audit_file + ": no record of a request or notification that was judged has the id " + options.record_id);
     return false;
+}
+
+// The grant that --grant names, with its labels.
+bool find_grant(const ExplainOptions& options, TrialCall& call) {
+    const PolicyFile file = read_policy_file(options.grants_file);
+    std::vector<PolicyProblem> problems;
+    std::shared_ptr<const GrantTable> table;
+    if (file.text) table = GrantTable::load(*file.text, options.grants_file, problems);
+    for (const PolicyProblem& problem : problems) fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
+    if (!file.text) print_error(options.grants_file + ": " + file.problem);
+    if (!table) return false;
+    for (const Grant& grant : table->grants()) {
+        if (grant.name == call.grant) call.named_grant = grant;
+    }
+    if (!call.named_grant) print_error(options.grants_file + ": has no grant \"" + call.grant + "\"");
+    return call.named_grant.has_value();
 }
 
 json as_json(const TrialOutcome outcome, const Message& message, const Verdict& verdict, const std::vector<ExplainedStep>& steps) {
@@ -130,6 +147,7 @@ int explain_call(const ExplainOptions& options) {
     TrialCall call = options.call;
     if (!options.call_file.empty() && !read_whole(options.call_file, call.message)) return kExitUsage;
     if (!options.audit_file.empty() && !find_record(options, call)) return kExitUsage;
+    if (!options.grants_file.empty() && !find_grant(options, call)) return kExitConfig;
     const Trial trial(call);
     const Message& message = trial.message();
     CounterTable counters;

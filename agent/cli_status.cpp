@@ -63,6 +63,23 @@ void print_policies(const json& policies) {
     }
 }
 
+void print_listeners(const json& listeners) {
+    if (!listeners.is_array()) return;
+    for (const json& listener : listeners) {
+        print_line("listener", shown(member(listener, "listen")) + "  " + server_name(member(listener, "server")) +
+                                   "  policy " + shown(member(listener, "policy")) + "  connections " +
+                                   shown(member(listener, "connections")));
+    }
+}
+
+// "ci, dev  revision 0123456789abcdef"; nothing where there is no grants.json.
+void print_grants(const json& grants) {
+    const std::string revision = shown(member(grants, "revision"));
+    if (revision.empty()) return;
+    const std::string others = member(grants, "denies_others") == true ? "  others are denied" : "";
+    print_line("grants", listed(member(grants, "names")) + "  revision " + revision + others);
+}
+
 void print_readable(const json& status) {
     printf("callgate %s, process %s, since %s\n", shown(member(status, "version")).c_str(),
            shown(member(status, "pid")).c_str(), local_time(member(status, "started")).c_str());
@@ -71,6 +88,8 @@ void print_readable(const json& status) {
     print_line("mechanism", listed(member(status, "mechanism")));
     print_line("sessions", listed(member(status, "sessions")));
     print_line("frames", frames_text(member(status, "frames")));
+    print_line("http", listed(member(status, "http")));
+    print_listeners(member(status, "listeners"));
     print_line("takeover", listed(member(status, "takeover")));
     print_line("exits", listed(member(status, "exits")));
     print_line("kernel", listed(member(status, "kernel")));
@@ -78,6 +97,7 @@ void print_readable(const json& status) {
     print_line("counters", listed(member(status, "counters")));
     print_line("approvals", listed(member(status, "approvals")));
     print_policies(member(status, "policies"));
+    print_grants(member(status, "grants"));
     const json& problems = member(status, "problems");
     if (problems.is_array()) {
         for (const json& problem : problems) print_line("PROBLEM", shown(problem));
@@ -90,8 +110,12 @@ void print_session(const json& session) {
            shown(member(session, "state")).c_str(), client_name(member(session, "peer")).c_str(),
            server_name(member(session, "server")).c_str());
     printf("  pid %s", shown(member(member(session, "server"), "pid")).c_str());
+    const std::string listen = shown(member(session, "listen"));
+    if (!listen.empty()) printf("  listen %s", listen.c_str());
     const std::string policy = shown(member(session, "policy"));
     if (!policy.empty()) printf("  policy %s", policy.c_str());
+    const std::string grant = shown(member(session, "grant"));
+    if (!grant.empty()) printf("  grant %s", grant.c_str());
     if (frames.is_object()) {
         printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(),
                shown(member(frames, "denied")).c_str());
@@ -125,6 +149,7 @@ int reload_policies(const AskOptions& options) {
         print_json(loaded);
     } else {
         print_policies(member(loaded, "policies"));
+        print_grants(member(loaded, "grants"));
         if (!is_good) {
             for (const json& problem : problems) print_line("PROBLEM", shown(problem));
         }

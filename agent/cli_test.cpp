@@ -1,29 +1,34 @@
 // callgate test FILE…: a policy's own tests.
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "audit/safe_text.h"
 #include "cli.h"
 #include "policy/policy_file.h"
+#include "policy/policy_name.h"
 #include "policy/policy_test_file.h"
 
 namespace callgate {
 namespace {
 
-constexpr std::string_view kTestEnd = ".test.json";
-constexpr std::string_view kPolicyEnd = ".json";
-
-// policies/x.json and policies/x.test.json name the same tests.
-std::string test_path(std::string path) {
-    if (path.ends_with(kTestEnd) || !path.ends_with(kPolicyEnd)) return path;
-    path.resize(path.size() - kPolicyEnd.size());
-    return path.append(kTestEnd);
+// policies/x.json, policies/x.yaml and policies/x.test.json name the same tests.
+std::string test_path(const std::string& path) {
+    const std::string_view stem = policy_stem(path);
+    if (path.ends_with(kPolicyTestExtension) || stem == path) return path;
+    return std::string(stem).append(kPolicyTestExtension);
 }
 
 std::string policy_path(const std::string& tests, const std::string& said) {
     const size_t slash = tests.rfind('/');
     const std::string directory = slash == tests.npos ? "" : tests.substr(0, slash + 1);
     if (!said.empty()) return said.front() == '/' ? said : directory + said;
-    return tests.substr(0, tests.size() - std::min(tests.size(), kTestEnd.size())).append(kPolicyEnd);
+    const std::string stem = tests.substr(0, tests.size() - std::min(tests.size(), kPolicyTestExtension.size()));
+    for (std::string_view extension : kPolicyExtensions) {
+        std::string path = stem + std::string(extension);
+        if (access(path.c_str(), F_OK) == 0) return path;
+    }
+    return stem + std::string(kPolicyExtensions.front());
 }
 
 int test_one(const std::string& path) {

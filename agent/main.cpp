@@ -6,6 +6,7 @@
 
 #include "app.h"
 #include "cli.h"
+#include "restart/keeper.h"
 #include "pages_verb.h"
 
 namespace callgate {
@@ -38,7 +39,8 @@ void add_run(CLI::App& app, Action& action) {
         add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
                  "  callgate run --config /etc/callgate\n"
                  "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
-                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file.\n");
+                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file. \"systemctl restart\" and\n"
+                 "\"callgate restart\" (see keep) hand nothing back: the next agent goes on with every session on stdio.\n");
     command
         ->add_option("--config", options->config_directory,
                      "directory that holds callgate.json and policies.d/")
@@ -68,12 +70,42 @@ void add_run(CLI::App& app, Action& action) {
     command->callback([options, &action] { action = [options] { return run_agent(*options); }; });
 }
 
+void add_keep(CLI::App& app, Action& action) {
+    auto words = std::make_shared<std::vector<std::string>>();
+    CLI::App* command =
+        add_verb(app, "keep", "Where there is no systemd: run the agent, start it again when it ends, keep its sessions meanwhile",
+                 "  callgate keep -- run --config /etc/callgate\n"
+                 "  callgate restart                  a new agent, of the binary as it is now, goes on with every session\n"
+                 "SIGTERM and SIGHUP go to the agent. Ends when the agent was stopped, or cannot start (exit codes 2, 77, 78); when\n"
+                 "it ends otherwise it is started again after a second, and after up to 30 if that goes on.\n");
+    command->add_option("COMMAND", *words, "\"run\" and its options, after \"--\"")->required()->type_name("");
+    command->callback([words, &action] {
+        action = [words] {
+            if (words->front() == "run") return run_keeper(*words);
+            print_error("keep: only \"run\" can be kept: callgate keep -- run --config /etc/callgate");
+            return kExitUsage;
+        };
+    });
+}
+
 void add_check(CLI::App& app, Action& action) {
     auto files = std::make_shared<std::vector<std::string>>();
-    CLI::App* command = add_verb(app, "check", "Check policy files: every problem with its line, or \"ok\"",
-                                 "  callgate check /etc/callgate/policies.d/*.json\n");
-    command->add_option("FILE", *files, "policy files")->required()->type_name("");
+    CLI::App* command = add_verb(app, "check", "Check policy files and grants.json: every problem with its line, or \"ok\"",
+                                 "  callgate check /etc/callgate/policies.d/*.json /etc/callgate/grants.json\n"
+                                 "  callgate check github.yaml\n");
+    command->add_option("FILE", *files, "policy files, or grants.json")->required()->type_name("");
     command->callback([files, &action] { action = [files] { return check_policies(*files); }; });
+}
+
+void add_convert(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ConvertOptions>();
+    CLI::App* command = add_verb(app, "convert", "Write a policy of any dialect in the native one: its normal form, in JSON",
+                                 "  callgate convert policies.d/github.yaml\n"
+                                 "  callgate convert intercept.yaml --output policies.d/github.json\n"
+                                 "What is wrong with the policy is told as \"callgate check\" tells it, and nothing is written.\n");
+    command->add_option("FILE", options->policy_file, "policy file")->required()->type_name("");
+    command->add_option("--output", options->output, "write it there; standard output otherwise")->type_name("FILE");
+    command->callback([options, &action] { action = [options] { return convert_policy(*options); }; });
 }
 
 // A call as the command line tells it.
@@ -106,6 +138,9 @@ void add_explain(CLI::App& app, Action& action) {
         "Counters begin at nothing. Exits with 0 where the call is allowed, 1 where it is not, 78 where the policy is bad.\n");
     command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
     add_call(command, options->call);
+    command->add_option("--grants", options->grants_file, "a grants.json that has the grant that --grant names, and its labels")
+        ->type_name("FILE")
+        ->needs("--grant");
     CLI::Option* file = command->add_option("--call", options->call_file, "a whole JSON-RPC message (\"-\": standard input)")
                             ->type_name("FILE");
     CLI::Option* audit = command->add_option("--audit", options->audit_file, "an audit file that has a record of the call")
@@ -120,12 +155,59 @@ void add_explain(CLI::App& app, Action& action) {
 void add_test(CLI::App& app, Action& action) {
     auto files = std::make_shared<std::vector<std::string>>();
     CLI::App* command =
-        add_verb(app, "test", "Run the tests of policies: NAME.test.json beside NAME.json",
+        add_verb(app, "test", "Run the tests of policies: NAME.test.json beside NAME.json or NAME.yaml",
                  "  callgate test policies.d/pay.json\n"
                  "  callgate test policies.d/*.test.json\n"
                  "Exits with 0 where all cases are as expected, 1 where one is not, 78 where a file is bad.\n");
     command->add_option("FILE", *files, "test files, or the policies that they are beside")->required()->type_name("");
     command->callback([files, &action] { action = [files] { return test_policies(*files); }; });
+}
+
+void add_replay(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ReplayOptions>();
+    CLI::App* command = add_verb(
+        app, "replay", "Say what a policy would have decided on recorded traffic, as a table of differences",
+        "  callgate replay new/pay.json /var/log/callgate/audit.jsonl*\n"
+        "  callgate replay new/pay.json --all --json audit.jsonl.2.gz | jq '.calls[].id'\n"
+        "  zcat old/*.gz | callgate replay new/pay.json -\n"
+        "Files may be compressed, and are read in the order of their records.\n"
+        "Counters begin at nothing, and the time is the records'. Servers that the policy does not name are left out.\n"
+        "What depends on a value that was not recorded is unknown: see audit.arguments in callgate.json.\n"
+        "Exits as diff does: with 0 where nothing would be decided in another way (the unknown apart),\n"
+        "1 where something would, 2 where a file cannot be read; 78 where the policy is bad.\n");
+    command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
+    command->add_option("AUDIT", options->audit_files, "audit files (\"-\": standard input)")->required()->type_name("");
+    command->add_flag("--any-server", options->any_server, "judge what was said to servers that the policy does not name, too");
+    command->add_flag("--all", options->all, "list every message that would be decided in another way");
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->callback([options, &action] { action = [options] { return replay_audit(*options); }; });
+}
+
+void add_draft(CLI::App& app, Action& action, const std::vector<std::string>& command_line) {
+    auto options = std::make_shared<DraftOptions>();
+    CLI::App* command = add_verb(
+        app, "draft", "Draft a policy from a server's list of tools, each tool by its class of risk and with the reason",
+        "  callgate draft -- npx -y @modelcontextprotocol/server-memory > memory.json\n"
+        "  callgate draft http://127.0.0.1:3000/mcp --header 'Authorization: Bearer abc' > notes.json\n"
+        "  callgate draft --package session-forge recorded.json > session-forge.json\n"
+        "  jq -c .result answers.jsonl | callgate draft -\n"
+        "What stands after \"--\" is started, asked for its tools, and ended.\n"
+        "A file holds what a server answered to tools/list: the whole answer, its result or its tools.\n"
+        "Several of them, one after the other, are put together.\n"
+        "The policy goes to standard output, a summary to stderr. Prompts and resources are not covered.\n"
+        "Read the draft before it governs anything: names and descriptions are the server's own words.\n");
+    command->add_option("FILE", options->source, "a recorded list of tools (\"-\": standard input), or the URL of a server")->type_name("");
+    command->add_option("--header", options->headers, "a header of the requests to a URL (repeatable)")
+        ->type_name("TEXT")
+        ->expected(1)
+        ->take_all();
+    command->add_option("--package", options->server.package, "the package that the policy governs")->type_name("NAME");
+    command->add_option("--command", options->server.command, "the command line that it governs, as a pattern")->type_name("PATTERN");
+    command->add_option("--listen", options->server.listen, "where the server that it governs listens")->type_name("ADDRESS");
+    command->callback([options, &command_line, &action] {
+        options->command_line = command_line;
+        action = [options] { return draft_from(*options); };
+    });
 }
 
 void add_ask(CLI::App& app, Action& action, const std::string& verb, const std::string& purpose,
@@ -191,10 +273,20 @@ void add_approvals(CLI::App& app, Action& action) {
 
 void add_reload(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
-    CLI::App* command = add_verb(app, "reload", "Make the agent read its policies again, as SIGHUP does", "  callgate reload\n");
+    CLI::App* command = add_verb(app, "reload", "Make the agent read its policies and grants again, as SIGHUP does", "  callgate reload\n");
     command->add_flag("--json", options->as_json, "print JSON");
     add_control(command, options->control_socket);
     command->callback([options, &action] { action = [options] { return reload_policies(*options); }; });
+}
+
+void add_restart(CLI::App& app, Action& action) {
+    auto options = std::make_shared<AskOptions>();
+    CLI::App* command = add_verb(app, "restart", "Put a new agent in the place of the one that runs; every session on stdio goes on",
+                                 "  callgate restart\n"
+                                 "Of an agent that \"callgate keep\" runs; with systemd: systemctl restart callgate\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    add_control(command, options->control_socket);
+    command->callback([options, &action] { action = [options] { return restart_agent(*options); }; });
 }
 
 void add_doctor(CLI::App& app, Action& action) {
@@ -241,7 +333,20 @@ void add_version(CLI::App& app, Action& action) {
     });
 }
 
+// The words after "--", which are a command of their own; the words before it stay.
+std::vector<std::string> take_command_line(int& argc, char** argv) {
+    for (int i = 2; i < argc; ++i) {
+        if (argv[i] != std::string_view("--")) continue;
+        std::vector<std::string> words(argv + i + 1, argv + argc);
+        argc = i;
+        return words;
+    }
+    return {};
+}
+
 int run_command_line(int argc, char** argv) {
+    std::vector<std::string> command_line;
+    if (argc > 1 && argv[1] == std::string_view("draft")) command_line = take_command_line(argc, argv);
     CLI::App app{
         "callgate governs the MCP traffic of this host: policies, rate limits and an audit log for every "
         "tool "
@@ -252,9 +357,13 @@ int run_command_line(int argc, char** argv) {
                kExitCodes);
     Action action;
     add_run(app, action);
+    add_keep(app, action);
     add_check(app, action);
+    add_convert(app, action);
     add_explain(app, action);
     add_test(app, action);
+    add_replay(app, action);
+    add_draft(app, action, command_line);
     add_ask(app, action, "status", "Show what the agent does: sessions, frames, policies, problems",
             print_status);
     add_ask(app, action, "sessions", "List the sessions", print_sessions);
@@ -262,6 +371,7 @@ int run_command_line(int argc, char** argv) {
     add_counters(app, action);
     add_approvals(app, action);
     add_reload(app, action);
+    add_restart(app, action);
     add_doctor(app, action);
     add_version(app, action);
     add_pages(app, action);
@@ -272,8 +382,8 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, check, explain, test, status, sessions, tail, counters, approvals, reload, doctor or version; \"callgate --help\" says "
-            "more");
+            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, reload, restart, doctor or "
+            "version; \"callgate --help\" says more");
         return kExitUsage;
     }
     return action();

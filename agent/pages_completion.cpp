@@ -11,7 +11,7 @@ Takes taken(const OptionText& option) {
     if (value.empty()) return Takes::nothing;
     if (value == "DIR") return Takes::directory;
     if (value == "PID") return Takes::process;
-    if (value == "FILE" || value == "SOCKET" || value == "PATH") return Takes::file;
+    if (value == "FILE" || value == "POLICY" || value == "AUDIT" || value == "SOCKET" || value == "PATH") return Takes::file;
     return Takes::word;
 }
 

@@ -125,7 +125,7 @@ std::string files() {
     const Config config;
     const std::pair<std::string, std::string> list[] = {
         {"/etc/callgate/callgate.json", "The agent's configuration, see\n.Xr callgate.json 5 .\n"},
-        {"/etc/callgate/policies.d/*.json", "Policies, see\n.Xr callgate-policy 5 .\n"},
+        {"/etc/callgate/policies.d/*.json, *.yaml", "Policies, see\n.Xr callgate-policy 5 .\n"},
         {"/usr/share/callgate/policies", "Policies for published servers, to be copied from.\n"},
         {config.audit_file, "The audit log, readable by root only.\n"},
         {config.control_socket, "Where the other verbs ask the agent.\n"},

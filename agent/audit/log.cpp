@@ -22,8 +22,9 @@ Status make_directory_of(const std::string& path) {
 }  // namespace
 
 struct AuditLog::State {
-    State(ArgumentsHash arguments_hash, AuditFile file, WakeUp wake_up)
+    State(ArgumentsHash arguments_hash, AuditArguments arguments, AuditFile file, WakeUp wake_up)
         : hash(arguments_hash),
+          values(arguments),
           queues(kAuditQueueBytes, std::move(wake_up)),
           retired(std::make_shared<RetiredSessions>(&queues.messages)),
           writer(std::make_unique<AuditWriter>(std::move(file), queues, *retired)) {}
@@ -33,6 +34,7 @@ struct AuditLog::State {
     }
 
     const ArgumentsHash hash;
+    const AuditArguments values;
     RecordIdMaker ids;  // of messages
     AuditQueues queues;
     std::shared_ptr<RetiredSessions> retired;  // outlives the log where sessions do
@@ -43,14 +45,15 @@ AuditLog::AuditLog(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 AuditLog::~AuditLog() = default;
 
-Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path, const std::string& secret_path) {
+Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path, const std::string& secret_path,
+                                                 AuditArguments arguments) {
     TRY_VOID(make_directory_of(path));
     TRY_VOID(make_directory_of(secret_path));
     ArgumentsHash hash = TRY(ArgumentsHash::open(secret_path));
     AuditFile file = TRY(AuditFile::open(path));
     WakeUp wake_up = TRY(WakeUp::create());
     return std::unique_ptr<AuditLog>(
-        new AuditLog(std::make_unique<State>(hash, std::move(file), std::move(wake_up))));
+        new AuditLog(std::make_unique<State>(hash, arguments, std::move(file), std::move(wake_up))));
 }
 
 std::shared_ptr<const AuditSession> AuditLog::describe(const SessionFacts& facts) const {
@@ -63,6 +66,7 @@ std::shared_ptr<const AuditSession> AuditLog::describe(const SessionFacts& facts
 RecordId AuditLog::message(const std::shared_ptr<const AuditSession>& session, const MessageRecord& record) {
     AuditQueues& queues = state_->queues;
     QueuedHeader header;
+    header.has_values = state_->values == AuditArguments::full;
     header.session = session.get();
     header.time_ns = record.read_ns != 0 ? record.read_ns : realtime_ns();
     header.id = state_->ids.next(header.time_ns / 1'000'000);

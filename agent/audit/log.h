@@ -27,7 +27,8 @@ class AuditLog {
     // `path`: created 0600, appended to; a symlink, or an existing file that others can write, is refused.
     // The host's hash secret is `secret_path` (32 bytes, 0600, made where absent). Their directories are made
     // where absent.
-    static Result<std::unique_ptr<AuditLog>> open(const std::string& path, const std::string& secret_path);
+    static Result<std::unique_ptr<AuditLog>> open(const std::string& path, const std::string& secret_path,
+                                                  AuditArguments arguments = AuditArguments::hash);
     ~AuditLog();  // writes what is queued
     AuditLog(const AuditLog&) = delete;
     AuditLog& operator=(const AuditLog&) = delete;

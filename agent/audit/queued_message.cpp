@@ -34,7 +34,7 @@ struct PackedRare {
     Refusal refusal;
     bool has_retry, is_error, is_tool_error;
 };
-constexpr uint8_t kHasMessage = 1, kHasHash = 2, kHasRare = 4;
+constexpr uint8_t kHasMessage = 1, kHasHash = 2, kHasRare = 4, kHasValues = 8;
 static_assert(std::is_trivially_default_constructible_v<PackedHead> && alignof(PackedHead) == 8);
 static_assert(sizeof(PackedHead) % 8 == 0 && sizeof(PackedRare) % 8 == 0);
 static_assert(kAuditTextBytesMax <= UINT16_MAX && kAuditKeyBytesMax <= UINT16_MAX &&
@@ -57,6 +57,10 @@ Texts texts_of(const MessageRecord& record) {
             at(texts, message->method == "tools/call" ? QueuedText::tool : QueuedText::name) = message->name;
         }
         at(texts, QueuedText::uri) = message->uri;
+        if (message->has_client_info) {
+            at(texts, QueuedText::client_name) = message->client_name;
+            at(texts, QueuedText::client_version) = message->client_version;
+        }
         // Cut, it would no longer be JSON.
         if (message->id_token.size() <= kAuditTextBytesMax) at(texts, QueuedText::rpc_id) = message->id_token;
     }
@@ -127,6 +131,14 @@ bool fill_rare(PackedRare& rare, const QueuedHeader& header, const MessageRecord
     return true;
 }
 
+// What conditions call "args": see record.h. Nothing of what was refused: it may be no JSON.
+std::string_view values_of(const QueuedHeader& header, const MessageRecord& record) {
+    if (!header.has_values || record.message == nullptr) return {};
+    const Message& message = *record.message;
+    if (message.kind != MessageKind::request && message.kind != MessageKind::notification) return {};
+    return message.method == "tools/call" || message.method == "prompts/get" ? message.arguments : message.params;
+}
+
 size_t size_of(const Texts& texts, std::span<const CounterUse> counters,
                std::span<const std::string_view> keys, uint8_t flags) {
     size_t size = sizeof(PackedHead) + counters.size() * (sizeof(PackedCounter) + sizeof(uint16_t)) +
@@ -171,8 +183,12 @@ bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageReco
     uint8_t flags = fill_rare(rare, header, record, keys.size()) ? kHasRare : 0;
     if (record.message != nullptr) flags |= kHasMessage;
     if (hash != nullptr) flags |= kHasHash;
+    const std::string_view values = values_of(header, record);
+    if (!values.empty()) flags |= kHasValues;
+    const std::string_view kept_values = values.size() <= kAuditValuesBytesMax ? values : std::string_view();
 
-    const size_t size = size_of(texts, counters, keys, flags);
+    size_t size = size_of(texts, counters, keys, flags);
+    if (!values.empty()) size += sizeof(uint32_t) + kept_values.size();
     std::byte* to = ring.reserve(size);
     if (to == nullptr) return false;
     PackedHead& head = *new (to) PackedHead;
@@ -199,6 +215,7 @@ bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageReco
         to = copy_short(to, use.counter);
     }
     for (std::string_view key : keys) to = copy_short(to, key);
+    if (!values.empty()) to = copy(copy_value(to, static_cast<uint32_t>(values.size())), kept_values);
     ring.commit(size);
     return true;
 }
@@ -245,6 +262,10 @@ QueuedMessage QueuedMessage::read(std::span<const std::byte> packed) {
         from = take_short(from, counter.name);
     }
     for (size_t i = 0; i < head.keys_count; ++i) from = take_short(from, message.keys[i]);
+    if (head.flags & kHasValues) {
+        from = take_value(from, message.values_bytes);
+        if (message.values_bytes <= kAuditValuesBytesMax) from = take(from, message.values_bytes, message.values);
+    }
     return message;
 }
 

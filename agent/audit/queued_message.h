@@ -18,8 +18,8 @@
 namespace callgate {
 
 // What a record's strings are, in the order of their bytes.
-enum class QueuedText : uint8_t { method, tool, name, uri, rpc_id, rule, reason, answers, approval };
-inline constexpr size_t kQueuedTexts = 9;
+enum class QueuedText : uint8_t { method, tool, name, uri, rpc_id, rule, reason, answers, client_name, client_version, approval };
+inline constexpr size_t kQueuedTexts = 11;
 
 struct QueuedCounter {
     std::string_view name;  // lives as long as the policy: copied before it is read elsewhere
@@ -43,6 +43,8 @@ struct QueuedMessage {
     uint64_t bytes = 0;
     ArgumentsHash::Digest hash{};
     std::array<std::string_view, kQueuedTexts> texts;
+    uint32_t values_bytes = 0;  // of the arguments or params whose value is to be written; 0: none
+    std::string_view values;    // "" where they are too long
     uint32_t counters_count = 0, keys_count = 0;
     std::array<QueuedCounter, kAuditCountersMax> counters;
     std::array<std::string_view, kAuditKeysMax> keys;
@@ -56,6 +58,7 @@ struct QueuedHeader {
     RecordId id;
     int64_t time_ns = 0;
     uint32_t lost_before = 0;
+    bool has_values = false;  // of arguments their values are written, too
 };
 
 // `hash` may be null where the message has no arguments.

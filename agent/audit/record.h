@@ -1,8 +1,9 @@
 // The audit record: one JSON object per judged message and per session event, one per line.
 //
 // Message records are made on the data path as a fixed struct plus views; the writer thread turns them into
-// JSON. Argument values are never written, only their keys and a keyed hash (SipHash-2-4-128 under a secret
-// that is made once per host), so that equal calls can be told equal without being told.
+// JSON. Of arguments their keys are written and a keyed hash (SipHash-2-4-128 under a secret that is made once per
+// host), so that equal calls can be told equal without being told. Their values are written only where the
+// configuration asks for it ("arguments": "full").
 //
 // Every record has
 // - time: RFC 3339, UTC, nanoseconds: when the message's last byte was read, or when the event happened
@@ -16,11 +17,15 @@
 // - decision ("allow", "deny", "refuse", "would_deny", "pass"), rule, reason, code, retry_after_ms
 // - approval: id of the request that it waits for, or (the first of those) that let it through
 // - refusal, refusal_offset: why a frame was refused, and the byte that shows it
+// - client_name, client_version: where the message itself says who the client is
 // - argument_keys, argument_keys_total (where more than are listed), arguments_hash
+// - arguments (of tools/call and prompts/get), params (of all other requests and notifications): the value as it was sent,
+//   with the same tokens; unsafe characters are escaped and space between tokens may differ. values_too_long instead: how
+//   many bytes it has, where that is more than kAuditValuesBytesMax
 // - bytes, queue_ns, judge_ns
 // - counters: [{"name","count","max","window_start"}]; calls in flight have no window_start
 // - answers: id of the request's record; outcome ("ok", "tool_error", "error"), error_code, latency_ns
-// - server: {"package","package_version","command","exe","pid","uid","listen"}
+// - server: {"package","package_version","command","exe","pid","uid","user","image","listen"}; image where a policy asks for one
 // - peer, the client: {"pid","uid","user","exe","cgroup","address","parents":["comm(pid)"]}; where it is no process of this
 //   host, only its address
 // - grant, policy, policy_revision, mode
@@ -51,6 +56,9 @@ inline constexpr size_t kAuditCountersMax = 16;
 
 enum class Decision : uint8_t { allowed, denied, refused, would_deny, passed };
 std::string_view name(Decision decision);  // "allow", "deny", "refuse", "would_deny", "pass"
+
+// What is written of arguments.
+enum class AuditArguments : uint8_t { hash, full };
 
 enum class Direction : uint8_t { client_to_server, server_to_client };
 

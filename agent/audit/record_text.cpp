@@ -48,6 +48,17 @@ void append_arguments(std::string& out, const QueuedMessage& message) {
     }
 }
 
+void append_values(std::string& out, const QueuedMessage& message) {
+    if (message.values_bytes == 0) return;
+    if (message.values.empty()) {
+        append_member(out, ",\"values_too_long\":", int64_t{message.values_bytes});
+        return;
+    }
+    const std::string_view method = message.text(QueuedText::method);
+    out += method == "tools/call" || method == "prompts/get" ? ",\"arguments\":" : ",\"params\":";
+    append_json_value(out, message.values);
+}
+
 void append_quantity(std::string& out, int64_t quantity, int64_t scale) {
     out += scale == kAmountScale ? decimal_text(quantity) : std::to_string(quantity);
 }
@@ -148,7 +159,10 @@ void RecordText::append_message(std::string& out, const QueuedMessage& message) 
         append_json_value(out, message.text(QueuedText::rpc_id));
     }
     append_decision(out, message);
+    append_member(out, ",\"client_name\":", message.text(QueuedText::client_name));
+    append_member(out, ",\"client_version\":", message.text(QueuedText::client_version));
     append_arguments(out, message);
+    append_values(out, message);
     append_member(out, ",\"bytes\":", static_cast<int64_t>(message.bytes));
     append_member(out, ",\"queue_ns\":", message.queue_ns);
     append_member(out, ",\"judge_ns\":", message.judge_ns);

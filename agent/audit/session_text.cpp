@@ -13,10 +13,12 @@ void append_server(std::string& out, const ServerIdentity& server, std::string_v
     out += ",\"server\":{\"pid\":";
     append_number(out, server.process.pid);
     append_member(out, ",\"uid\":", int64_t{server.process.uid});
+    append_member(out, ",\"user\":", cut(server.process.user));
     append_member(out, ",\"package\":", cut(server.package.name));
     append_member(out, ",\"package_version\":", cut(server.package.version));
     append_member(out, ",\"command\":", cut(server.command));
     append_member(out, ",\"exe\":", cut(server.process.exe));
+    append_member(out, ",\"image\":", cut(server.image ? std::string_view(*server.image) : std::string_view()));
     append_member(out, ",\"listen\":", cut(listen));
     out += '}';
 }

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kRetryMilliseconds = static_cast<int>(AuditFile::kRetryNanoseconds / 1'000'000);
 // Room for the longest record, so that the buffer never grows.
-constexpr size_t kBufferBytes = AuditWriter::kWriteBytes + (size_t{128} << 10);
+// A byte of a value becomes six at most.
+constexpr size_t kBufferBytes = AuditWriter::kWriteBytes + (size_t{128} << 10) + 6 * kAuditValuesBytesMax;
 
 }  // namespace
 

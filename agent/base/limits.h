@@ -32,6 +32,13 @@ inline constexpr size_t kOutputBytesHigh = size_t{256} << 10;
 inline constexpr int kWideChannelBytes = 1 << 20;
 // Bytes read from a pipe or socket at once; the default capacity of a Linux pipe.
 inline constexpr size_t kReadBytes = size_t{64} << 10;
+// State of one session between two agents: a frame of the largest size may wait in each direction, and calls beside them.
+// More is taken to be damaged.
+inline constexpr size_t kStateBytesMax = size_t{512} << 20;
+// A planned restart waits this long for HTTP exchanges in hand; what is not over then is cut.
+inline constexpr std::chrono::milliseconds kRestartDrain{5000};
+// … and for operations of the sessions to be cancelled, which takes no time, before it gives up and hands them back.
+inline constexpr std::chrono::milliseconds kSuspendPatience{2000};
 // Sessions at once; the next server is left alone and reported blind ("session table full").
 inline constexpr size_t kSessionsMax = 65536;
 
@@ -79,6 +86,12 @@ inline constexpr size_t kAuditKeysMax = 32;
 // Arguments up to this size are hashed whole; of longer ones the first and last half of it, and the length.
 inline constexpr size_t kAuditHashBytes = size_t{16} << 10;
 
+// Arguments of one record, where their values are written; of longer ones only the length is.
+inline constexpr size_t kAuditValuesBytesMax = size_t{64} << 10;
+
+// A line of an audit file that is read back; a longer one is none of ours.
+inline constexpr size_t kAuditLineBytesMax = size_t{4} << 20;
+
 // --- policy -----------------------------------------------------------------------------------------------------
 inline constexpr size_t kPolicyFileBytesMax = size_t{16} << 20;
 // Policies are read again when nothing in their directory has changed for so long, or after so long at the latest.
@@ -120,9 +133,28 @@ inline constexpr size_t kApprovalsKeptMax = 1024;
 inline constexpr size_t kApprovalArgumentsBytesMax = size_t{64} << 10;
 // What whoever decides may say to it: the model reads it.
 inline constexpr size_t kApprovalReasonBytesMax = 1024;
+// Grants of grants.json: each is asked about each caller, once. Parents that one names, and its labels. More are a problem of
+// the file.
+inline constexpr size_t kGrantsMax = 1000;
+inline constexpr size_t kGrantParentsMax = 16;
+inline constexpr size_t kGrantLabelsMax = 64;
 // Calls of one session that wait, and their bytes; one more is denied at once.
 inline constexpr size_t kDelayedCallsMax = 256;
 inline constexpr size_t kDelayedBytesMax = size_t{1} << 20;
+
+// --- draft ------------------------------------------------------------------------------------------------------
+// Tools of one server that are drafted, pages of its list, and bytes of one answer. More is an error: such a list is no
+// list of what a model may call.
+inline constexpr size_t kDraftToolsMax = 10000;
+inline constexpr size_t kDraftPagesMax = 1000;
+inline constexpr size_t kDraftAnswerBytesMax = size_t{16} << 20;
+// A recorded list.
+inline constexpr size_t kDraftFileBytesMax = size_t{64} << 20;
+// A description is looked at so far: what a tool does stands at its beginning.
+inline constexpr size_t kToolDescriptionBytesMax = size_t{16} << 10;
+// A server has so long to start (npx may have to download it), to answer everything, and then to end.
+inline constexpr std::chrono::milliseconds kDraftTimeout{60'000};
+inline constexpr std::chrono::milliseconds kDraftEndTimeout{2'000};
 
 // --- kernel -----------------------------------------------------------------------------------------------------
 // A thread waits in the kernel this long at most for the agent's answer.

@@ -4,6 +4,11 @@
 #include "base/clock.h"
 
 namespace callgate {
+namespace {
+
+const GrantsInForce kNoGrants;
+
+}  // namespace
 
 Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox& to_server, Outbox& to_client)
     : options_(std::move(options)),
@@ -12,6 +17,7 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       to_client_(to_client),
       caller_{options_.grant, options_.session_id, options_.policy->name(), &options_.server, &options_.peer, {}, {},
               &annotations_},
+      grant_(options_.grants ? *options_.grants : kNoGrants, options_.grant, options_.peer),
       judge_(options_.policy, counters, options_.approvals),
       enforcing_(judge_.enforcing()),
       opening_(options_.start, options_.certain, options_.frame_bytes_max),
@@ -20,6 +26,19 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       counters_(counters) {
     caller_.approvals = judge_.approvals();
     pending_.charged_to(counters);
+    grant_.apply_to(caller_);
+}
+
+// The client may have said another name, or grants.json may have changed.
+void Gate::follow_grant() {
+    const bool is_other = grant_.know_client(client_name_);
+    grant_.apply_to(caller_);
+    if (is_other && options_.describe) options_.audit_session = options_.describe(grant_.key());
+}
+
+const std::string& Gate::grant() {
+    follow_grant();
+    return grant_.key();
 }
 
 void Gate::use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<const AuditSession> audit_session) {
@@ -79,6 +98,7 @@ void Gate::client_line(std::string_view line) {
 void Gate::client_message(std::string_view line, const Message& message) {
     if (message.has_meta_protocol_version) modern_ = true;
     if (message.has_client_info) remember_client(message);
+    follow_grant();
     int64_t start = mark_ns_;
     const Verdict& verdict = judge_.judge(message, caller_, pending_);
     mark_ns_ = monotonic_ns();

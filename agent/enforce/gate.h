@@ -16,10 +16,12 @@
 #include "base/outbox.h"
 #include "enforce/call_judge.h"
 #include "enforce/frame_counts.h"
+#include "enforce/gate_state.h"
 #include "enforce/opening.h"
 #include "enforce/pending.h"
 #include "frame/line_framer.h"
 #include "jsonrpc/answer.h"
+#include "policy/caller_grant.h"
 #include "policy/policy.h"
 #include "policy/waiting_calls.h"
 
@@ -28,7 +30,11 @@ namespace callgate {
 struct GateOptions {
     std::shared_ptr<const Policy> policy;
     std::shared_ptr<const AuditSession> audit_session;
-    std::string grant, session_id;
+    std::string grant;  // key of the default one; `grants` may have another
+    const GrantsInForce* grants = nullptr;
+    // The session as the audit log is to see it from now on, when its grant has become another.
+    std::function<std::shared_ptr<const AuditSession>(const std::string& grant)> describe;
+    std::string session_id;
     ServerIdentity server;  // what conditions ask about it, and about the client
     PeerIdentity peer;
     Opening::Start start = Opening::Start::fresh;
@@ -58,10 +64,22 @@ class Gate {
     bool holds_calls() const { return !held_.empty(); }
     // Judges them for the last time, and lets no other one wait from now on: for hand-back.
     void end_waiting();
+    // For an agent that goes on with this session; see gate_state.h. Everything it has was handed in and handed out.
+    GateState save() const;
+    // Before the first byte, in a gate that has the session's policy. False where that cannot be the state of a gate. The calls
+    // that wait stay aside until wait_again() has been called.
+    bool restore(GateState state);
+    // Their turn comes in the order of these calls: those that came first, of whatever session, first. See held_read_ns().
+    void wait_again(size_t held);
+    std::vector<int64_t> held_read_ns() const;
     // Their client or their server has gone: they reach nobody, and nobody gets an answer.
     void drop_held();
     // Set by the owner: a call that waited has gone on, or was answered. Output has been made outside of any call.
     std::function<void()> on_output;
+
+    // What grants.json says of its client now.
+    const std::string& grant();
+    const std::shared_ptr<const AuditSession>& audit_session() const { return options_.audit_session; }
 
     const FrameCounts& counts() const { return counts_; }
     // The server has confirmed that it speaks another protocol.
@@ -92,7 +110,8 @@ class Gate {
         void turn(std::string_view key, int64_t now_ns) override { gate.try_again(*this, key, now_ns); }
         Gate& gate;
         std::string line, id_key;
-        int64_t read_ns = 0;   // realtime
+        int64_t read_ns = 0;      // realtime
+        int64_t kept_deadline_ns = 0;  // monotonic; of one that waited in another agent and has not had its turn here
     };
     using HeldCalls = std::list<std::unique_ptr<HeldCall>>;
     bool hold(std::string_view line, const Message& message, const Verdict& verdict);
@@ -105,6 +124,7 @@ class Gate {
     void client_oversize(std::string_view head);
     void client_message(std::string_view line, const Message& message);
     void remember_client(const Message& message);
+    void follow_grant();
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
     void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
@@ -126,6 +146,7 @@ class Gate {
     Caller caller_;
     std::string client_name_, client_version_;  // as the client's initialize said
     ToolAnnotations annotations_;
+    CallerGrant grant_;
     CallJudge judge_;
     bool enforcing_;
     Opening opening_;

@@ -73,6 +73,7 @@ void Gate::server_line(std::string_view line) {
         return;
     }
     ++counts_.server_in;
+    follow_grant();
     const Verdict* const verdict = judge_.judge_server(message, caller_);
     if (verdict && verdict->action == Action::deny && enforcing_) return deny_server(message, *verdict, line.size());
     ++counts_.server_forwarded;

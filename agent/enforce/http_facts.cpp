@@ -8,7 +8,7 @@ std::string HttpFacts::peer_host() const {
     return host;
 }
 
-SessionFacts HttpFacts::session_facts(std::string session_id, const Policy& policy) const {
+SessionFacts HttpFacts::session_facts(std::string session_id, const Policy& policy, const std::string& grant_key) const {
     SessionFacts facts;
     facts.session_id = std::move(session_id);
     facts.transport = "http";
@@ -16,7 +16,7 @@ SessionFacts HttpFacts::session_facts(std::string session_id, const Policy& poli
     facts.peer = peer;
     facts.listen = listen;
     facts.peer_address = peer_address;
-    facts.grant = grant;
+    facts.grant = grant_key;
     facts.policy = policy.name();
     facts.policy_revision = policy.revision();
     facts.mode = mode_name(policy.mode());

@@ -79,7 +79,7 @@ struct HttpGate::State {
     const Message& message_of(size_t i);
     bool judge_message(const Message& message, size_t i);
     bool use_approvals();
-    Caller caller_of(const Message& message) const;
+    Caller caller_of(const Message& message);
     void choose_session(const Message& first);
     void set_session(HttpSessions::Pointer session);
     void forward_messages(std::string_view text);
@@ -169,6 +169,7 @@ struct HttpGate::State {
     AuditLog& audit;
     std::string& to_server;
     std::string& to_client;
+    CallerGrant grant;  // of the client, for the message that is looked at
     CallJudge judge;
     std::string policy_path;  // "" where every path is governed
 

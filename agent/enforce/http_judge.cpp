@@ -87,14 +87,17 @@ bool HttpGate::State::judge_message(const Message& message, size_t i) {
 }
 
 // Valid as long as the message.
-Caller HttpGate::State::caller_of(const Message& message) const {
-    const HttpSession& session = *exchange.session;
+Caller HttpGate::State::caller_of(const Message& message) {
+    HttpSession& session = *exchange.session;
     Caller caller{facts->grant, session.id, options.policy->name(), &facts->server, &facts->peer};
     const bool says_client = message.has_client_info && message.has_meta_protocol_version;
     caller.client_name = says_client ? message.client_name : session.client_name;
     caller.client_version = says_client ? message.client_version : session.client_version;
     caller.annotations = &session.annotations;
     caller.approvals = judge.approvals();
+    if (grant.know_client(caller.client_name)) audit_session.reset();
+    grant.apply_to(caller);
+    session.grant = grant.key();
     return caller;
 }
 
@@ -133,6 +136,7 @@ void HttpGate::State::forward_messages(std::string_view text) {
         const Outcome& outcome = outcomes[i];
         count([](FrameCounts& books) { ++books.in, ++books.forwarded; });
         const bool is_judged = !outcome.is_malformed && outcome.disagreement.empty();
+        if (is_judged) (void)caller_of(message);  // the record names its grant, not that of the last one
         const bool is_asked = is_judged && message.kind != MessageKind::response;
         const Decision decision =
             is_judged ? CallJudge::decision_of_forwarded(message, outcome.verdict) : Decision::would_deny;
@@ -175,6 +179,7 @@ void HttpGate::State::answer_messages() {
             write_record(message, bytes, Decision::refused, &verdict);
             append_field_disagreement(answer, message.id_token, outcome.disagreement);
         } else {
+            (void)caller_of(message);
             if (outcome.verdict.action != Action::deny) outcome.verdict = denial(kCodeDenied, kRuleBatch, kReasonBatch);
             count([](FrameCounts& books) { ++books.in, ++books.denied; });
             write_record(message, bytes, Decision::denied, &outcome.verdict);
@@ -233,7 +238,7 @@ const std::shared_ptr<const AuditSession>& HttpGate::State::audit_session_of(con
     const std::string_view id = session ? std::string_view(session->id) : std::string_view();
     if (!audit_session || audit_id != id) {
         audit_id = id;
-        audit_session = audit.describe(facts->session_facts(audit_id, *options.policy));
+        audit_session = audit.describe(facts->session_facts(audit_id, *options.policy, grant.key()));
     }
     return audit_session;
 }

@@ -61,7 +61,10 @@ HttpSessions::Pointer HttpSessions::open(const Facts& facts, PolicyPointer polic
     session->policy = std::move(policy);
     session->client_name = client_name.substr(0, kNameBytesMax);
     session->used_ns = monotonic_ns();
-    session->audit_session = audit_.describe(facts->session_facts(session->id, *session->policy));
+    CallerGrant grant(grants_, facts->grant, facts->peer);
+    grant.know_client(session->client_name);
+    session->grant = grant.key();
+    session->audit_session = audit_.describe(facts->session_facts(session->id, *session->policy, session->grant));
     session->place = sessions_.insert(sessions_.end(), session);
     ++opened_;
     std::vector<std::pair<std::string, std::string>> members = {{"state", "\"enforced\""}};

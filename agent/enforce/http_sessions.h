@@ -23,6 +23,7 @@
 #include "enforce/frame_counts.h"
 #include "enforce/http_facts.h"
 #include "enforce/pending.h"
+#include "policy/caller_grant.h"
 #include "policy/policy.h"
 
 namespace callgate {
@@ -37,6 +38,7 @@ struct HttpSession {
     std::shared_ptr<const HttpFacts> facts;  // of the connection that opened it
     std::shared_ptr<const Policy> policy;
     std::string client_name, client_version;  // clientInfo, as the client says
+    std::string grant;                        // of who sent its last message
     ToolAnnotations annotations;              // of the server's lists
     std::string path;         // where its requests go. header: only there may the server end it
     int64_t opened_ns = 0;    // realtime
@@ -58,7 +60,8 @@ struct HttpSession {
 
 class HttpSessions {
   public:
-    explicit HttpSessions(AuditLog& audit) : audit_(audit) {}
+    // `grants` outlives it.
+    HttpSessions(AuditLog& audit, const GrantsInForce& grants) : audit_(audit), grants_(grants) {}
     ~HttpSessions() { end_all("the agent stops"); }
     HttpSessions(const HttpSessions&) = delete;
     HttpSessions& operator=(const HttpSessions&) = delete;
@@ -68,6 +71,7 @@ class HttpSessions {
     using Pointer = std::shared_ptr<HttpSession>;
 
     // --- for the gates --------------------------------------------------------------------------------------------
+    const GrantsInForce& grants() const { return grants_; }
     // A session without a name yet: an initialize is on its way. Name it or end it.
     Pointer open(const Facts& facts, PolicyPointer policy, std::string_view client_name);
     // The server has given the session a name. Ends an older session of that name.
@@ -107,6 +111,7 @@ class HttpSessions {
     void add_stream_path(std::string key);
 
     AuditLog& audit_;
+    const GrantsInForce& grants_;
     RecordIdMaker ids_;
     std::list<Pointer> sessions_;
     std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> by_key_;

@@ -190,6 +190,22 @@ size_t Opening::take_headed_message(std::string& pass) {
     return whole;
 }
 
+OpeningState Opening::save() const {
+    return {static_cast<uint32_t>(state_), certain_, tail_open_, foreign_call_, held_, line_passed_};
+}
+
+bool Opening::restore(OpeningState state) {
+    if (state.phase > static_cast<uint32_t>(State::decided)) return false;
+    state_ = static_cast<State>(state.phase);
+    certain_ = state.certain;
+    tail_open_ = state.tail_open;
+    foreign_call_ = state.foreign_call;
+    held_ = std::move(state.held);
+    line_passed_ = std::move(state.line_passed);
+    searched_ = 0;
+    return true;
+}
+
 // Refused by the strict parser, so that a server may read something else in it than we do.
 bool Opening::hides_a_call(std::string_view line) {
     const Message& message = parser_.parse(line);

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "enforce/gate_state.h"
 #include "jsonrpc/classify.h"
 #include "jsonrpc/message.h"
 
@@ -37,6 +38,10 @@ class Opening {
     void finish(std::string& pass, std::string& judge);
     // The first bytes the server sends while the client's stream is foreign.
     bool server_confirms(std::string_view line);
+
+    OpeningState save() const;
+    // False where no opening was ever in such a state.
+    bool restore(OpeningState state);
 
   private:
     enum class State { tail, sniff, foreign_lines, foreign_headers, decided };

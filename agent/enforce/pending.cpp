@@ -58,4 +58,38 @@ void PendingTable::end_of_session() {
     }
 }
 
+std::vector<PendingState> PendingTable::save() const {
+    std::vector<PendingState> all;
+    for (const auto& [id_key, request] : requests_) {
+        PendingState& state = all.emplace_back();
+        state.id_key = id_key;
+        state.record = request.record.view();
+        state.method = request.method;
+        state.tool = request.tool;
+        state.forwarded_ns = request.forwarded_ns;
+        state.shares_id = request.shares_id;
+        for (const CounterUse& use : request.charged) {
+            if (counters_ != nullptr) state.charged.push_back(counters_->keep(use));
+        }
+    }
+    return all;
+}
+
+void PendingTable::restore(std::vector<PendingState> requests, int64_t now_ns) {
+    for (PendingState& state : requests) {
+        PendingRequest request;
+        state.record.copy(request.record.text.data(), request.record.text.size());
+        request.method = std::move(state.method);
+        request.tool = std::move(state.tool);
+        request.forwarded_ns = state.forwarded_ns;
+        request.shares_id = state.shares_id;
+        for (const KeptUse& kept : state.charged) {
+            CounterUse use = kept.use;
+            use.counter = *names_.insert(kept.counter).first;
+            if (counters_ != nullptr && counters_->adopt(kept.key, use, now_ns)) request.charged.push_back(use);
+        }
+        requests_.emplace(std::move(state.id_key), std::move(request));
+    }
+}
+
 }  // namespace callgate

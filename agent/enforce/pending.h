@@ -4,12 +4,14 @@
 // of the two an answer is for cannot be known: both are marked, what they were charged is not given back, and both are in
 // flight until both are answered.
 #pragma once
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "audit/log.h"
+#include "enforce/gate_state.h"
 #include "policy/counters.h"
 
 namespace callgate {
@@ -44,6 +46,10 @@ class PendingTable {
     bool take(std::string_view id_key, uint64_t exchange, PendingRequest& out);
     size_t size() const { return requests_.size(); }
 
+    std::vector<PendingState> save() const;
+    // Of another table; what was charged is found again in the counters.
+    void restore(std::vector<PendingState> requests, int64_t now_ns);
+
   private:
     struct Hash {
         using is_transparent = void;
@@ -55,6 +61,7 @@ class PendingTable {
     void leave_in_flight(std::string_view id_key, PendingRequest& answered);
     Requests requests_;
     CounterTable* counters_ = nullptr;
+    std::set<std::string, std::less<>> names_;  // of counters, as restored uses refer to them
 };
 
 }  // namespace callgate

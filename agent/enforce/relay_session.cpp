@@ -81,7 +81,7 @@ void RelaySession::late_client_bytes(std::string_view bytes) {
 }
 
 void RelaySession::pump() {
-    if (ended_) return;
+    if (ended_ || suspended_) return;
     server_sink_.flush();
     client_sink_.flush();
     if (client_at_end_ && !gate_.holds_calls()) {
@@ -118,7 +118,7 @@ void RelaySession::server_ended() {
 }
 
 void RelaySession::end_if_over() {
-    if (ended_ || handed_over_) return;
+    if (ended_ || handed_over_ || suspended_) return;
     bool from_client_over = !client_source_.open();
     bool from_server_over = !server_source_.open();
     bool to_client_over = !client_sink_.open() || (from_server_over && client_sink_.pending_bytes() == 0);
@@ -138,6 +138,41 @@ void RelaySession::close() {
     events_.ended(*this);
 }
 
+void RelaySession::suspend() {
+    if (ended_ || handed_over_) return;
+    suspended_ = true;
+    quiesced_ = nullptr;
+    client_source_.stop();
+    server_source_.stop();
+    server_sink_.suspend();
+    client_sink_.suspend();
+}
+
+RelayState RelaySession::leave() {
+    RelayState state;
+    state.gate = gate_.save();
+    state.to_server = server_sink_.unwritten();
+    state.to_client = client_sink_.unwritten();
+    state.ends.input_kind = input_is_socket_ ? ChannelKind::unix_socket : ChannelKind::pipe;
+    state.ends.output_kind = output_is_socket_ ? ChannelKind::unix_socket : ChannelKind::pipe;
+    state.ends.from_client = client_source_.take_fd();
+    state.ends.to_server = server_sink_.take_fd();
+    state.ends.from_server = server_source_.take_fd();
+    state.ends.to_client = client_sink_.take_fd();
+    ended_ = true;
+    *alive_ = false;
+    return state;
+}
+
+bool RelaySession::resume(RelayState state) {
+    if (!gate_.restore(std::move(state.gate))) return false;
+    server_sink_.pending().append(state.to_server);
+    client_sink_.pending().append(state.to_client);
+    start();
+    end_if_over();
+    return true;
+}
+
 size_t RelaySession::unread_by_server() const {
     int count = 0;
     if (server_sink_.fd() < 0) return 0;
@@ -153,7 +188,7 @@ bool RelaySession::output_delivered() const {
 }
 
 void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<void(bool)> ready) {
-    if (ended_ || quiescing_) return;
+    if (ended_ || quiescing_ || suspended_) return;
     quiescing_ = true;
     gate_.end_waiting();
     if (ended_) return;
@@ -165,7 +200,7 @@ void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<voi
 }
 
 void RelaySession::quiesce_step() {
-    if (ended_) return;
+    if (ended_ || suspended_) return;
     int64_t now = monotonic_ns();
     if (client_source_.open() && (!gate_.client_line_open() || now > line_deadline_ns_)) client_source_.stop();
     bool client_stopped = !client_source_.open() && client_source_.idle();

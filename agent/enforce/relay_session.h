@@ -16,6 +16,13 @@
 
 namespace callgate {
 
+// A session between two agents; the descriptors are those of TakenEnds, absent where that side is closed.
+struct RelayState {
+    GateState gate;
+    std::string to_server, to_client;  // judged, and not written
+    TakenEnds ends;
+};
+
 class RelaySession {
   public:
     struct Events {
@@ -43,6 +50,15 @@ class RelaySession {
     // A read of this moment may still be on its way: ask twice.
     bool output_delivered() const;
 
+    // For another agent: no byte is read or written from here on. Once idle(), everything is in the channels or in what
+    // leave() returns, and the session does nothing any more. One that is_handed_over() cannot be suspended: it is on its way
+    // to its server.
+    void suspend();
+    bool is_handed_over() const { return handed_over_; }
+    RelayState leave();
+    // Instead of start(), in the other agent. False where that cannot be the state of a session.
+    bool resume(RelayState state);
+
     void close();  // both directions at once
     bool ended() const { return ended_; }
     bool idle() const {
@@ -63,7 +79,7 @@ class RelaySession {
     Sink server_sink_, client_sink_;
     std::string unread_;
     Gate gate_;
-    bool ended_ = false, quiescing_ = false, release_asked_ = false;
+    bool ended_ = false, suspended_ = false, quiescing_ = false, release_asked_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit
     bool handed_over_ = false;  // the descriptors are being given back: what happens on them is not ours any more
     int64_t quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;

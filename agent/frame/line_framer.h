@@ -42,6 +42,10 @@ class LineFramer {
     // has not been delivered.
     std::string_view rest() const;
     void clear();
+    // Bytes so far of a line that was too long and has not ended; 0: not inside one. skip_on() goes on inside such a line, in a
+    // framer that holds nothing.
+    size_t skipped_bytes() const { return skipped_bytes_; }
+    void skip_on(size_t skipped_bytes) { skipped_bytes_ = skipped_bytes; }
     size_t buffered_bytes() const;
     // Inside Handler::line(): if `line` is the whole buffer, gives it away instead of having it copied; else copies.
     // `line` stays valid until the handler returns or what is returned goes.

@@ -22,7 +22,7 @@ void widen(int fd, bool is_socket) {
 }  // namespace
 
 Source::Source(Ring& ring, Fd fd, bool is_socket, Events events)
-    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), events_(std::move(events)) {}
+    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), events_(std::move(events)), open_(fd_.valid()) {}
 
 void Source::resume() {
     paused_ = false;
@@ -73,17 +73,17 @@ void Source::complete(int result, std::string_view bytes) {
 }
 
 Sink::Sink(Ring& ring, Fd fd, bool is_socket, Events events, Owner owner)
-    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), ours_(owner == Owner::agent), events_(std::move(events)) {}
+    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), ours_(owner == Owner::agent), events_(std::move(events)), open_(fd_.valid()) {}
 
 void Sink::watch_hangup() {
-    if (watching_ || !open_) return;
+    if (watching_ || !open_ || suspended_) return;
     watching_ = true;
     ring_.poll_hangup(fd_.get(), &hangup_);
 }
 
 void Sink::flush() {
     if (!open_) return pending_.clear();
-    if (writing_now_) return;
+    if (writing_now_ || suspended_) return;
     if (pending_.empty()) return end_if_done();
     writing_.swap(pending_);
     if (writing_.size() > kReadBytes && ours_ && !widened_) {
@@ -111,7 +111,7 @@ void Sink::finish() {
 }
 
 void Sink::end_if_done() {
-    if (!finishing_ || finished_ || writing_now_ || !pending_.empty()) return;
+    if (!finishing_ || finished_ || suspended_ || writing_now_ || !pending_.empty()) return;
     finished_ = true;
     if (is_socket_ && !end_by_closing_) {
         ::shutdown(fd_.get(), SHUT_WR);
@@ -136,7 +136,7 @@ void Sink::complete(int result, std::string_view) {
         forget_written();
         return;
     }
-    if (result == -EINTR || result == -EAGAIN) result = 0;
+    if (result == -EINTR || result == -EAGAIN || (result == -ECANCELED && suspended_)) result = 0;
     if (result < 0) {
         forget_written();
         close();
@@ -144,6 +144,7 @@ void Sink::complete(int result, std::string_view) {
         return;
     }
     written_ += result;
+    if (suspended_) return;
     if (written_ < writing_.size()) {
         write_on();
     } else {
@@ -159,10 +160,25 @@ void Sink::hung_up(int result) {
         if (idle()) fd_.reset();
         return;
     }
-    if (result == -ECANCELED) return;
+    if (result == -ECANCELED || suspended_) return;  // who goes on with it will be told again
     if (result > 0 && !(result & (POLLHUP | POLLERR))) return look_for_hangup();
     close();
     events_.gone();
+}
+
+void Sink::suspend() {
+    suspended_ = true;
+    if (writing_now_) ring_.cancel(this);
+    if (watching_) ring_.cancel(&hangup_);
+}
+
+std::string Sink::unwritten() const {
+    std::string bytes(writing_.first());
+    bytes += writing_.second();
+    bytes.erase(0, written_);
+    bytes += pending_.first();
+    bytes += pending_.second();
+    return bytes;
 }
 
 // io_uring reports a half-closed socket (POLLRDHUP) asked for or not. The other half may be open for long: from here on
@@ -174,7 +190,7 @@ void Sink::look_for_hangup() {
         return events_.gone();
     }
     ring_.after(kHangupInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
-        if (!alive.expired() && open_) look_for_hangup();
+        if (!alive.expired() && open_ && !suspended_) look_for_hangup();
     });
 }
 

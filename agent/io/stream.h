@@ -1,11 +1,12 @@
 // Source and Sink: the reading and the writing end of one direction of a connection, on the Ring.
 //
 // Both own their descriptor. close() may be called at any time: it stops new operations and cancels those in flight;
-// idle() tells when none is left, and only then may the object die.
+// idle() tells when none is left, and only then may the object die. One without a descriptor is closed from the beginning.
 #pragma once
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/fd.h"
@@ -30,6 +31,7 @@ class Source : public Completion {
     void pause() { paused_ = true; }
     void stop();   // reads no more, keeps the descriptor; bytes of a read in flight are still handed over
     void close();  // stop, and the descriptor goes
+    Fd take_fd() { return std::move(fd_); }  // once idle(); for another agent
     bool open() const { return open_; }
     bool idle() const { return !in_flight_; }
     int fd() const { return fd_.get(); }
@@ -42,7 +44,7 @@ class Source : public Completion {
     bool is_socket_;
     Events events_;
     const char* reading_into_ = nullptr;  // null: the ring's own memory
-    bool open_ = true, closing_ = false, paused_ = true, in_flight_ = false;
+    bool open_, closing_ = false, paused_ = true, in_flight_ = false;
 };
 
 class Sink : public Completion {
@@ -64,6 +66,11 @@ class Sink : public Completion {
     // Passes the end of file on after everything is written; the descriptor of a socket stays to notice a hang-up.
     void finish();
     void close();
+    // Writes nothing from here on: when idle(), what was not written is all in unwritten(), and what was is in the channel.
+    // The descriptor stays until take_fd().
+    void suspend();
+    std::string unwritten() const;
+    Fd take_fd() { return std::move(fd_); }
     bool open() const { return open_; }
     bool idle() const { return !writing_now_ && !watching_; }
     int fd() const { return fd_.get(); }
@@ -98,7 +105,7 @@ class Sink : public Completion {
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
     Outbox pending_, writing_;
     size_t written_ = 0;
-    bool open_ = true, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false, watching_ = false;
+    bool open_, suspended_ = false, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false, watching_ = false;
 };
 
 }  // namespace callgate

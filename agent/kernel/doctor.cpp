@@ -194,7 +194,7 @@ DoctorReport examine_host() {
     bool fexit = trampolines_load();
     report.mechanism = {
         "candidates: tp_btf/sched_process_exec",
-        std::string("reads: tp_btf/sys_exit (exit only; fexit ") + (fexit ? "would load here" : "is refused here") + ")",
+        fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)" : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
         "hold: bpf_loop in the tracepoint, at most 25 ms (100 ms in listen)", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
         "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};

@@ -133,12 +133,30 @@ Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& fir
     return found;
 }
 
+Result<ProcessStatus> ProcessStatus::read(pid_t pid) {
+    ProcessStatus status;
+    status.text_ = TRY(read_small_file(proc_path(pid, "status")));
+    return status;
+}
+
+const char* ProcessStatus::find(const char* field) const {
+    size_t at = text_.find("\n" + std::string(field) + ":");
+    return at == std::string::npos ? nullptr : text_.c_str() + at + strlen(field) + 2;
+}
+
+long ProcessStatus::value(const char* field) const {
+    const char* text = find(field);
+    return text ? strtol(text, nullptr, 10) : 0;
+}
+
+bool ProcessStatus::has_signal(const char* field, int signal) const {
+    const char* text = find(field);
+    return text && (strtoull(text, nullptr, 16) >> (signal - 1) & 1);
+}
+
 long status_value(pid_t pid, const char* field) {
-    auto text = read_small_file(proc_path(pid, "status"));
-    if (!text) return 0;
-    size_t at = text->find("\n" + std::string(field) + ":");
-    if (at == std::string::npos) return 0;
-    return strtol(text->c_str() + at + strlen(field) + 2, nullptr, 10);
+    auto status = ProcessStatus::read(pid);
+    return status ? status->value(field) : 0;
 }
 
 std::vector<pid_t> threads_of(pid_t pid) {

@@ -57,7 +57,20 @@ std::vector<ProcessDescriptor> all_channels(pid_t pid);
 // Every descriptor of `pid` that refers to `first` or `second`, and what epoll knows of them.
 Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& first, const cg_channel_key& second);
 
-// A line of /proc/PID/status such as "TracerPid"; 0 where absent.
+// Lines of /proc/PID/status, read together: making that file is what costs.
+class ProcessStatus {
+  public:
+    static Result<ProcessStatus> read(pid_t pid);
+    // A number, such as of "TracerPid"; 0 where absent.
+    long value(const char* field) const;
+    // Of a mask of signals in hexadecimal, such as "SigIgn".
+    bool has_signal(const char* field, int signal) const;
+
+  private:
+    const char* find(const char* field) const;
+    std::string text_;
+};
+// One value; 0 where absent, or where there is no such process.
 long status_value(pid_t pid, const char* field);
 std::vector<pid_t> threads_of(pid_t pid);
 std::vector<pid_t> all_processes();

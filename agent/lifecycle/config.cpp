@@ -18,7 +18,7 @@ using Kind = JsonValue::Kind;
 constexpr std::string_view kTopKeys[] = {"scope",     "audit",           "control",        "state_directory", "unnamed",
                                          "approvals", "frame_bytes_max", "stop_timeout_s", "$comment"};
 constexpr std::string_view kScopeKeys[] = {"trees", "cgroups", "users"};
-constexpr std::string_view kAuditKeys[] = {"file"};
+constexpr std::string_view kAuditKeys[] = {"file", "arguments"};
 constexpr std::string_view kControlKeys[] = {"socket"};
 constexpr std::string_view kApprovalsKeys[] = {"webhook"};
 constexpr std::string_view kWebhookKeys[] = {"url", "secret_file"};
@@ -28,6 +28,8 @@ constexpr KnownKeys kAudit{"audit", kAuditKeys, {}};
 constexpr KnownKeys kControl{"control", kControlKeys, {}};
 constexpr KnownKeys kApprovals{"approvals", kApprovalsKeys, {}};
 constexpr KnownKeys kWebhook{"webhook", kWebhookKeys, {}};
+constexpr std::array<std::pair<std::string_view, AuditArguments>, 2> kArguments = {
+    {{"hash", AuditArguments::hash}, {"full", AuditArguments::full}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kUnnamed = {{{"observe", false}, {"deny", true}}};
 
 bool user_id(const JsonValue& value, uid_t& uid) {
@@ -102,6 +104,7 @@ Result<Config> load_config(const std::string& directory, std::vector<PolicyProbl
         if (const JsonValue* audit = reader.member("audit", Kind::object)) {
             ObjectReader members(*audit, "/audit", kAudit, problems);
             config.audit_file = members.word("file", 4096).value_or(config.audit_file);
+            config.audit_arguments = members.choice("arguments", kArguments).value_or(AuditArguments::hash);
         }
         if (const JsonValue* control = reader.member("control", Kind::object)) {
             ObjectReader members(*control, "/control", kControl, problems);

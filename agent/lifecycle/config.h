@@ -2,7 +2,8 @@
 //
 //   {
 //     "scope": {"trees": [1234], "cgroups": ["/sys/fs/cgroup/user.slice"], "users": ["alice", 1000]},
-//     "audit": {"file": "/var/log/callgate/audit.jsonl"},
+//     "audit": {"file": "/var/log/callgate/audit.jsonl",
+//               "arguments": "hash"},  of calls: their keys and a keyed hash; "full": their values, too
 //     "control": {"socket": "/run/callgate/control.sock"},
 //     "unnamed": "observe",            servers that no policy names: "observe" (left alone) | "deny"
 //     "approvals": {"webhook": {"url": "https://example.org/hook", "secret_file": "/etc/callgate/webhook.secret"}},
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/record.h"
 #include "kernel/scope.h"
 #include "policy/store.h"
 
@@ -21,6 +23,7 @@ namespace callgate {
 struct Config {
     Scope scope;
     std::string audit_file = "/var/log/callgate/audit.jsonl";
+    AuditArguments audit_arguments = AuditArguments::hash;
     std::string control_socket = "/run/callgate/control.sock";
     std::string state_directory = "/var/lib/callgate";
     std::string webhook_url;          // who is told of approvals; empty: nobody

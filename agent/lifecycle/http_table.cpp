@@ -75,8 +75,8 @@ std::string HttpTable::grant_of(const HttpFacts& facts) {
     return facts.peer_is_local() ? default_grant(facts.peer) : "host:" + facts.peer_host();
 }
 
-HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const Config& config)
-    : ring_(ring), audit_(audit), counters_(counters), config_(config), sessions_(audit) {
+HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, const Config& config)
+    : ring_(ring), audit_(audit), counters_(counters), config_(config), sessions_(audit, grants) {
     end_idle_sessions();
 }
 
@@ -126,7 +126,7 @@ void HttpTable::add(GovernedListener governed) {
     HttpFacts facts;
     facts.server = entry.governed.server;
     facts.listen = text_of(entry.governed.listener.address);
-    entry.audit_session = audit_.describe(facts.session_facts(entry.id, *entry.governed.policy));
+    entry.audit_session = audit_.describe(facts.session_facts(entry.id, *entry.governed.policy, {}));
     audit_.event("listener_start", entry.audit_session,
                  {{"state", "\"enforced\""}, {"adopted", entry.governed.adopted ? "true" : "false"}});
     place_parked();

@@ -46,6 +46,7 @@ json HttpTable::sessions_json() const {
                         {"server", server_json(session->facts->server)},
                         {"peer", peer},
                         {"client", session->client_name},
+                        {"grant", session->grant},
                         {"policy", session->policy->name()},
                         {"mode", mode_name(session->policy->mode())},
                         {"frames", counts_json(session->counts)},

@@ -23,7 +23,7 @@ void HttpTable::add_unix(std::shared_ptr<const UnixListener> listener) {
     HttpFacts facts;
     facts.server = listener->server;
     facts.listen = listen_text(*listener);
-    entry.audit_session = audit_.describe(facts.session_facts(entry.id, *listener->match.policy));
+    entry.audit_session = audit_.describe(facts.session_facts(entry.id, *listener->match.policy, {}));
     audit_.event("listener_start", entry.audit_session,
                  {{"state", "\"enforced\""}, {"adopted", listener->adopted ? "true" : "false"}});
     entry.listener = std::move(listener);

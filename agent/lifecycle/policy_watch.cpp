@@ -20,8 +20,10 @@ constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_C
 
 }  // namespace
 
-Result<std::unique_ptr<PolicyWatch>> PolicyWatch::start(std::string config_directory, std::shared_ptr<const PolicyStore> now, Changed changed) {
-    std::unique_ptr<PolicyWatch> watch(new PolicyWatch(std::move(config_directory), std::move(now), std::move(changed)));
+Result<std::unique_ptr<PolicyWatch>> PolicyWatch::start(std::string config_directory, std::shared_ptr<const PolicyStore> policies,
+                                                        std::shared_ptr<const GrantStore> grants, Changed changed) {
+    std::unique_ptr<PolicyWatch> watch(
+        new PolicyWatch(std::move(config_directory), std::move(policies), std::move(grants), std::move(changed)));
     watch->inotify_ = Fd::adopt(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!watch->inotify_) return Error::system("inotify_init1", "", errno);
     watch->wake_ = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -87,7 +89,11 @@ void PolicyWatch::load() {
         policies_ = std::make_shared<const PolicyStore>(std::move(*found));
         loaded.policies = policies_;
     }
-    const bool is_news = loaded.policies != nullptr || error != error_;
+    GrantStore grants = GrantStore::load(config_, grants_.get());
+    const bool are_new_grants = !grants.is_same(*grants_);
+    if (are_new_grants) grants_ = std::make_shared<const GrantStore>(std::move(grants));
+    loaded.grants = grants_;
+    const bool is_news = loaded.policies != nullptr || error != error_ || are_new_grants;
     error_ = error;
     if (!is_news && loaded.asked.empty()) return;
     if (!loaded.policies && error.empty()) loaded.policies = policies_;

@@ -1,4 +1,5 @@
-// PolicyWatch: reads the policies again when something changes in CONFIG/policies.d, on a thread of its own.
+// PolicyWatch: reads the policies and the grants again when something changes in CONFIG/policies.d or CONFIG/grants.json, on
+// a thread of its own.
 //
 // Sees files that are written, renamed into place (editors), linked anew (a ConfigMap's ..data), and the whole directory
 // being swapped for another, by name or by link. Waits until nothing has changed for kPolicyQuiet, so that a change of
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "policy/grant_store.h"
 #include "policy/store.h"
 
 namespace callgate {
@@ -23,21 +25,24 @@ class PolicyWatch {
   public:
     struct Loaded {
         std::shared_ptr<const PolicyStore> policies;  // null: the directory could not be read, `error` says why
+        std::shared_ptr<const GrantStore> grants;  // never null
         std::string error;
         std::vector<std::function<void()>> asked;     // by reload(): to be called when the policies are in force
     };
     // On the watch's thread: when something is not as before, and whenever reload() was called.
     using Changed = std::function<void(Loaded)>;
 
-    static Result<std::unique_ptr<PolicyWatch>> start(std::string config_directory, std::shared_ptr<const PolicyStore> now, Changed changed);
+    static Result<std::unique_ptr<PolicyWatch>> start(std::string config_directory, std::shared_ptr<const PolicyStore> policies,
+                                                      std::shared_ptr<const GrantStore> grants, Changed changed);
     ~PolicyWatch();
 
-    // From any thread: read them now, changed or not.
+    // From any thread: read everything now, changed or not.
     void reload(std::function<void()> done);
 
   private:
-    PolicyWatch(std::string config, std::shared_ptr<const PolicyStore> now, Changed changed)
-        : config_(std::move(config)), policies_(std::move(now)), changed_(std::move(changed)) {}
+    PolicyWatch(std::string config, std::shared_ptr<const PolicyStore> policies, std::shared_ptr<const GrantStore> grants,
+                Changed changed)
+        : config_(std::move(config)), policies_(std::move(policies)), grants_(std::move(grants)), changed_(std::move(changed)) {}
     void run();
     void settle();
     void add_watches();
@@ -45,6 +50,7 @@ class PolicyWatch {
 
     const std::string config_;
     std::shared_ptr<const PolicyStore> policies_;
+    std::shared_ptr<const GrantStore> grants_;
     std::string error_;
     Changed changed_;
     Fd inotify_, wake_;

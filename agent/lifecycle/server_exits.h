@@ -33,6 +33,7 @@ class ServerExits {
     // `pid` has been seized by this process and ends; `since_ns`: monotonic.
     void add(std::string session, pid_t pid, int64_t since_ns);
 
+    bool none() const { return endings_.empty(); }
     uint64_t overdue() const { return overdue_; }  // let go after kExitNanoseconds, with output on its way
 
   private:

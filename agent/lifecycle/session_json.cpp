@@ -30,8 +30,4 @@ json counts_json(const FrameCounts& counts) {
             {"client_bytes", counts.client_bytes}, {"server_bytes", counts.server_bytes}};
 }
 
-std::string default_grant(const PeerIdentity& client) {
-    return "uid:" + std::to_string(client.process.uid) + " exe:" + client.process.exe;
-}
-
 }  // namespace callgate

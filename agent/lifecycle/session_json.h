@@ -14,7 +14,5 @@ std::string json_text(std::string_view text);
 nlohmann::json server_json(const ServerIdentity& server);
 nlohmann::json peer_json(const PeerIdentity& peer);
 nlohmann::json counts_json(const FrameCounts& counts);
-// What identifies a caller where no grant is configured: POLICY, "the default grant is (uid, client executable)".
-std::string default_grant(const PeerIdentity& client);
 
 }  // namespace callgate

@@ -19,13 +19,14 @@ void add_unread(std::string& because, size_t bytes, bool is_socket) {
     if (bytes) because += ", " + (is_socket ? "some" : std::to_string(bytes)) + " bytes were not read by the server";
 }
 
-SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy) {
+SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy,
+                      std::string grant) {
     SessionFacts facts;
     facts.session_id = id;
     facts.transport = "stdio";
     facts.server = server;
     facts.peer = client;
-    facts.grant = default_grant(client);
+    facts.grant = std::move(grant);
     facts.policy = policy.name();
     facts.policy_revision = policy.revision();
     facts.mode = mode_name(policy.mode());
@@ -44,49 +45,57 @@ SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
 
 SessionTable::~SessionTable() = default;
 
-void SessionTable::add(TakenServer taken) {
-    Entry entry;
-    entry.id = taken.session_id;
-    entry.started = utc_now();
-    entry.policy = taken.policy;
-    entry.audit_session = audit_.describe(facts_of(taken.session_id, taken.server, taken.client, *taken.policy));
-    entry.server = std::move(taken.server);
-    entry.client = std::move(taken.client);
-    entry.new_input = taken.ends.new_input;
-    entry.new_output = taken.ends.new_output;
-    entry.input_is_socket = taken.ends.input_kind == ChannelKind::unix_socket;
-    entry.remark = taken.remark;
+SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::Start start, bool certain) {
+    entry.new_input = ends.new_input;
+    entry.new_output = ends.new_output;
+    entry.input_is_socket = ends.input_kind == ChannelKind::unix_socket;
     GateOptions options;
-    options.policy = taken.policy;
-    options.audit_session = entry.audit_session;
+    options.policy = entry.policy;
     options.grant = default_grant(entry.client);
+    options.grants = &grants_;
+    const CallerGrant first_grant(grants_, options.grant, entry.client);
+    options.audit_session = entry.audit_session =
+        audit_.describe(facts_of(entry.id, entry.server, entry.client, *entry.policy, first_grant.key()));
+    options.describe = [this, id = entry.id](const std::string& grant) { return describe(id, grant); };
     options.session_id = entry.id;
     options.server = entry.server;
     options.peer = entry.client;
-    options.start = taken.start;
-    options.certain = taken.certain;
+    options.start = start;
+    options.certain = certain;
     options.frame_bytes_max = config_.frame_bytes_max;
     options.approvals = approvals_;
     std::string id = entry.id;
     entry.relay = std::make_unique<RelaySession>(
-        ring_, std::move(taken.ends), std::move(options), counters_, audit_,
+        ring_, std::move(ends), std::move(options), counters_, audit_,
         RelaySession::Events{[this, id](RelaySession&) { ended(id); },
                              [this, id](RelaySession&) {
                                  auto found = entries_.find(id);
                                  if (found != entries_.end()) hand_back(found->second, 10s, "released: not MCP");
                              }});
+    ++total_;
+    return entries_.emplace(id, std::move(entry)).first->second;
+}
+
+void SessionTable::add(TakenServer taken) {
+    Entry entry;
+    entry.id = taken.session_id;
+    entry.started = utc_now();
+    entry.policy = taken.policy;
+    entry.server = std::move(taken.server);
+    entry.client = std::move(taken.client);
+    entry.remark = taken.remark;
+    Entry& placed = place(std::move(entry), std::move(taken.ends), taken.start, taken.certain);
     std::vector<std::pair<std::string, std::string>> members = {
         {"state", "\"enforced\""}, {"adopted", taken.start == Opening::Start::midway ? "true" : "false"}};
-    if (!entry.remark.empty()) members.emplace_back("remark", json_text(entry.remark));
-    audit_.event("session_start", entry.audit_session, members);
-    ++total_;
-    Entry& placed = entries_.emplace(id, std::move(entry)).first->second;
+    if (!placed.remark.empty()) members.emplace_back("remark", json_text(placed.remark));
+    audit_.event("session_start", placed.audit_session, members);
     placed.relay->start();
 }
 
 void SessionTable::add_blind(BlindServer blind) {
     ++blind_total_;
-    SessionFacts facts = facts_of(blind.session_id, blind.server, blind.client, *blind.policy);
+    std::string grant = CallerGrant(grants_, default_grant(blind.client), blind.client).key();
+    SessionFacts facts = facts_of(blind.session_id, blind.server, blind.client, *blind.policy, std::move(grant));
     if (!blind.listen.empty()) {
         facts.transport = "http";
         facts.listen = blind.listen;
@@ -106,10 +115,16 @@ void SessionTable::use_policies(const PolicyStore& policies) {
         const PolicyStore::Match match = policies.find(entry.server);
         if (!match.policy || match.policy == entry.policy || !entry.relay) continue;
         entry.policy = match.policy;
-        entry.audit_session = audit_.describe(facts_of(id, entry.server, entry.client, *entry.policy));
+        entry.audit_session = describe(id, entry.relay->gate().grant());
         entry.relay->gate().use_policy(entry.policy, entry.audit_session);
         audit_.event("policy_changed", entry.audit_session, {});
     }
+}
+
+std::shared_ptr<const AuditSession> SessionTable::describe(const std::string& id, const std::string& grant) {
+    Entry& entry = entries_.at(id);
+    entry.audit_session = audit_.describe(facts_of(id, entry.server, entry.client, *entry.policy, grant));
+    return entry.audit_session;
 }
 
 void SessionTable::late_bytes(const std::string& id, std::string_view bytes) {
@@ -174,6 +189,10 @@ void SessionTable::finish_if_empty() {
 
 void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because) {
     if (entry.handing_back) return;
+    if (!watcher_) {
+        entry.wants_back = because;
+        return;
+    }
     entry.handing_back = true;
     std::string id = entry.id;
     entry.relay->quiesce(patience, [this, id, because](bool drained) {
@@ -214,7 +233,7 @@ void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::functi
 
 json SessionTable::entry_json(const Entry& entry) {
     return {{"session", entry.id}, {"state", "enforced"}, {"reason", entry.remark}, {"server", server_json(entry.server)},
-            {"peer", peer_json(entry.client)}, {"policy", entry.policy->name()}, {"mode", mode_name(entry.policy->mode())},
+            {"peer", peer_json(entry.client)}, {"grant", entry.relay->gate().grant()}, {"policy", entry.policy->name()}, {"mode", mode_name(entry.policy->mode())},
             {"frames", counts_json(entry.relay->counts())}, {"started", entry.started}};
 }
 

@@ -12,6 +12,7 @@
 #include "lifecycle/config.h"
 #include "lifecycle/server_exits.h"
 #include "lifecycle/watcher.h"
+#include "restart/session_state.h"
 
 namespace callgate {
 
@@ -19,7 +20,7 @@ class SessionTable {
   public:
     SessionTable(Ring& ring, AuditLog& audit, const Config& config);
     ~SessionTable();
-    void use_watcher(Watcher* watcher) { watcher_ = watcher; }
+    void use_watcher(Watcher* watcher);
     // Before any session; outlives them.
     void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
 
@@ -34,11 +35,30 @@ class SessionTable {
     void exiting(std::string id, pid_t pid, int64_t since_ns) { exits_.add(std::move(id), pid, since_ns); }
     const ServerExits& exits() const { return exits_; }
 
+    // From the next message on.
+    void use_grants(std::shared_ptr<const GrantTable> grants) { grants_.table = std::move(grants); }
+    const GrantsInForce& grants() const { return grants_; }
     // Each session is governed from its next message on by the policy that names its server now; where none does, by the one
     // that it has.
     void use_policies(const PolicyStore& policies);
     // Hands every session back to its server, and calls `done` when none is left.
     void hand_back_all(std::chrono::milliseconds patience, std::function<void()> done);
+
+    // Planned restart, the agent that goes (session_table_restart.cpp). No session ends: each stops where it is, and `done` is
+    // called when no operation of theirs is in flight.
+    void suspend_all(std::function<void()> done);
+    // Then: every session with its descriptors, `watched` as the watcher knows them. The table is empty afterwards.
+    std::vector<SessionState> leave_all(std::vector<WatchedSession> watched);
+    // The agent that comes, before its loop runs: sessions go on at once, under the policy that names their server now, else
+    // that of the same name. One whose policy is gone is handed back; until then `unnamed` says what becomes of its calls.
+    void resume_all(std::vector<SessionState> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    // Ends every session, so that both sides see it, and calls `done` when none is left.
+    void close_all(const char* because, std::function<void()> done);
+    // Says in the audit log that there were some that cannot be gone on with.
+    void lose(const std::string& reason);
+    // Of resumed sessions that have not ended, for Watcher::resume().
+    std::vector<ResumedServer> resumed() const;
+    size_t size() const { return entries_.size(); }
 
     CounterTable& counters() { return counters_; }  // of every session of the agent, over HTTP too
     nlohmann::json sessions_json() const;
@@ -59,7 +79,14 @@ class SessionTable {
         std::string ended_because = "ended";
         bool input_is_socket = false;
         bool handing_back = false;
+        WatchedSession watched{};            // of a resumed one
+        const char* wants_back = nullptr;  // no watcher yet: to be handed back, for this reason
     };
+    std::shared_ptr<const AuditSession> describe(const std::string& id, const std::string& grant);
+    // Describes it, makes its relay, and puts it into the table.
+    Entry& place(Entry entry, TakenEnds ends, Opening::Start start, bool certain);
+    void resume(SessionState session, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
     void bury(std::unique_ptr<RelaySession> relay);
@@ -74,6 +101,7 @@ class SessionTable {
     Watcher* watcher_ = nullptr;
     ApprovalDesk* approvals_ = nullptr;
     CounterTable counters_;
+    GrantsInForce grants_;
     std::unordered_map<std::string, Entry> entries_;
     std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
     ServerExits exits_;

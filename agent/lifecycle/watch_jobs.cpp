@@ -62,6 +62,35 @@ void Watcher::use_policies(std::shared_ptr<const PolicyStore> policies) {
     });
 }
 
+// Who holds the replacement still: a number of then may be another process by now.
+void Watcher::resume(std::vector<ResumedServer> sessions) {
+    for (ResumedServer& each : sessions) {
+        WatchedSession& watched = each.watched;
+        const pid_t first = watched.pids.empty() ? 0 : watched.pids.front();
+        std::erase_if(watched.pids, [&](pid_t pid) {
+            auto held = find_descriptors(pid, watched.new_input, watched.new_output);
+            return !held || held->channels.empty();
+        });
+        cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.input_kind), static_cast<uint32_t>(first), 0, watched.output};
+        (void)state_->programs->watch(watched.input, mark);
+        state_->by_original[watched.input] = watched.id;
+        state_->by_replacement[watched.new_input] = watched.id;
+        state_->by_replacement[watched.new_output] = watched.id;
+        for (pid_t pid : watched.pids) state_->govern(watched.id, pid);
+        state_->sessions[watched.id] = {watched.id,        watched.pids,       watched.input,          watched.output,
+                                        watched.new_input, watched.new_output, std::move(each.server), std::move(each.match)};
+    }
+}
+
+void Watcher::list_sessions(std::function<void(std::vector<WatchedSession>)> done) {
+    state_->post([state = state_.get(), done = std::move(done)] {
+        std::vector<WatchedSession> list;
+        for (const auto& [id, session] : state->sessions)
+            list.push_back({id, session.pids, session.input, session.output, session.new_input, session.new_output});
+        done(std::move(list));
+    });
+}
+
 void Watcher::State::run_jobs() {
     if (jobs.empty()) return;
     std::vector<HandBackJob> batch;

@@ -20,6 +20,7 @@
 #include "lifecycle/listen_watch.h"
 #include "lifecycle/unix_servers.h"
 #include "policy/store.h"
+#include "restart/session_state.h"
 #include "session/identity.h"
 #include "takeover/takeover.h"
 
@@ -44,6 +45,14 @@ struct BlindServer {
     std::string reason;
     bool killed = false;
     std::string listen;  // of a listener that is not governed, or was not at once; empty for a server on stdio
+};
+
+// A session that an earlier agent took over, and this one goes on with.
+struct ResumedServer {
+    WatchedSession watched;
+    ChannelKind input_kind = ChannelKind::pipe;
+    ServerIdentity server;
+    PolicyStore::Match match;
 };
 
 // What a hand-back needs of a session; the descriptors stay the session's.
@@ -76,11 +85,15 @@ class Watcher {
     static Result<std::unique_ptr<Watcher>> create(Options options, Events events);
     ~Watcher();
 
+    // Before run().
+    void resume(std::vector<ResumedServer> sessions);
     // Starts the thread; returns when what runs already has been looked at and taken over.
     void run();
     // No new servers from here on; what is held is let go, and no connection is steered any more when `done` is called,
     // on the watcher's thread. Hand-backs still work.
     void stop_taking(std::function<void()> done);
+    // What is known of each session then, for the agent that goes on with it; after stop_taking(). On the watcher's thread.
+    void list_sessions(std::function<void(std::vector<WatchedSession>)> done);
     void stop();  // ends the thread
 
     // From any thread: for servers that start from now on. What is governed stays so.

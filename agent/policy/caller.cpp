@@ -3,11 +3,10 @@
 #include <charconv>
 
 #include "base/limits.h"
+#include "policy/grant.h"
 
 namespace callgate {
 namespace {
-
-constexpr size_t kContainerIdBytes = 64;
 
 SeenValue text_value(std::string_view text) {
     return {text.empty() ? ValueKind::absent : ValueKind::string, text};
@@ -56,12 +55,16 @@ std::string_view ToolAnnotations::of(std::string_view tool) const {
     return known == tools_.end() ? std::string_view() : std::string_view(known->second);
 }
 
-SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits) {
+SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits, std::string_view label) {
     switch (fact) {
         case CallerFact::none:
             return {};
         case CallerFact::grant_key:
             return text_value(caller.grant);
+        case CallerFact::grant_name:
+            return caller.named_grant == nullptr ? SeenValue{} : text_value(caller.named_grant->name);
+        case CallerFact::grant_label:
+            return caller.named_grant == nullptr ? SeenValue{} : caller.named_grant->label(label);
         case CallerFact::peer_uid:
         case CallerFact::peer_user:
         case CallerFact::peer_exe:
@@ -81,18 +84,6 @@ SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits) {
             return text_value(caller.client_name);
         case CallerFact::client_version:
             return text_value(caller.client_version);
-    }
-    return {};
-}
-
-std::string_view container_of(std::string_view cgroup) {
-    size_t run = 0;
-    for (size_t end = cgroup.size(); end > 0; --end) {
-        const char c = cgroup[end - 1];
-        const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-        run = hex ? run + 1 : 0;
-        const bool begins = end == 1 || cgroup[end - 2] == '/' || cgroup[end - 2] == '-' || cgroup[end - 2] == ':';
-        if (run == kContainerIdBytes && begins) return cgroup.substr(end - 1, run);
     }
     return {};
 }

@@ -3,13 +3,20 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "policy/condition.h"
+#include "session/cgroup.h"
 #include "session/identity.h"
 
 namespace callgate {
 
 class ApprovalDesk;
+struct Grant;
+
+// Why a caller may call nothing, whatever the policy says.
+enum class GrantRefusal : uint8_t { none, no_grant, tie };
 
 // The "annotations" of each tool in a server's lists, as it wrote them. Bounded: what is too much is not remembered.
 class ToolAnnotations {
@@ -17,6 +24,7 @@ class ToolAnnotations {
     // `annotations`: JSON; replaces what was known of the tool.
     void remember(std::string_view tool, std::string_view annotations);
     std::string_view of(std::string_view tool) const;  // "" where nothing is known
+    std::vector<std::pair<std::string, std::string>> all() const { return {tools_.begin(), tools_.end()}; }
 
   private:
     struct Hash {
@@ -28,7 +36,7 @@ class ToolAnnotations {
 
 // Views and pointers live as long as the session; what is not known is null or empty.
 struct Caller {
-    std::string_view grant;    // key of the caller's grant: "uid:1000 exe:/usr/bin/node"
+    std::string_view grant;    // key of the caller's grant: its name, or "uid:1000 exe:/usr/bin/node" of the default one
     std::string_view session;  // session id
     std::string_view server;   // key of the server: its policy's name
     const ServerIdentity* server_identity = nullptr;
@@ -36,13 +44,12 @@ struct Caller {
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
     ApprovalDesk* approvals = nullptr;  // null: what needs approval is denied
+    const Grant* named_grant = nullptr;  // of grants.json; null: the default one
+    GrantRefusal refusal = GrantRefusal::none;
     std::string_view turn = {};  // of a call that waited: key of the counter in whose line it is the first
 };
 
 // Kind absent where it is not known. `digits` holds the text of a number.
-SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits);
-
-// The id of the container that a cgroup belongs to: its last 64 hex digits in a row; "" where there is none.
-std::string_view container_of(std::string_view cgroup);
+SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits, std::string_view label = {});
 
 }  // namespace callgate

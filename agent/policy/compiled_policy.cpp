@@ -11,7 +11,7 @@ std::string_view ToolEntry::pattern() const {
 }
 
 std::string ToolEntry::subject() const {
-    if (method.empty()) return "Tool " + in_quotes(key);
+    if (method.empty()) return key.empty() ? "This tool" : "Tool " + in_quotes(key);
     if (key == method) return "Method " + in_quotes(method);
     return "Name " + in_quotes(key) + " of method " + in_quotes(method);
 }

@@ -25,7 +25,7 @@ struct FixedDenial {
 
 // What a policy says of one tool, or of the tools that one pattern matches; likewise of a method, or of names within it.
 struct ToolEntry {
-    std::string key;      // as in the policy, "glob:" included
+    std::string key;      // as in the policy, "glob:" included; "" of all tools together
     std::string method;   // "" of a tool; key is the same where the entry is the method's own
     bool hidden = false;  // by its exact name
     bool listed = false;  // under "tools"; an entry that is only hidden is not
@@ -83,7 +83,7 @@ struct CompiledPolicy {
 
     EntryTable tools;
     ByName<std::string> aliases;  // to names of tools
-    std::vector<Limit> all_limits;
+    ToolEntry all_tools;          // rules of every call of a tool, beside those of its own entry; its key is ""
     ByName<MethodEntry> methods;
     std::vector<MethodEntry> method_families;    // "tasks/*", longest first
     ByName<std::vector<PathStep>> carriers;      // methods that carry calls: the path of a call's name in params

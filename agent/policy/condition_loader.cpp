@@ -142,10 +142,11 @@ class RuleLoader {
     void load_rule(const JsonValue& value, const std::string& path, RuleKind kind) {
         const ObjectReader reader(value, path, known::kConditionRule, tool_.problems());
         reader.require("conditions");
+        reader.member(kCommentKey, Kind::string);
         const JsonValue* array = reader.member("conditions", Kind::array);
         ConditionRule rule;
         rule.kind = kind;
-        rule.place = path;
+        rule.place = tool_.problems().as_written(path);
         rule.reason = reason_of(reader.text("on_deny").value_or(""), kind);
         if (!array) return;
         if (array->items.empty()) return always(rule);

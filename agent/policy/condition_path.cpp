@@ -8,12 +8,22 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kRoots = {"args", "annotations", "client", "grant", "peer", "server"};
 
+// Which labels there are, grants.json says, and may say otherwise tomorrow.
+std::optional<ConditionPath> label_path(std::string_view name, std::string& problem) {
+    if (!name.empty() && name.find_first_of(".*\\") == name.npos) {
+        return ConditionPath{PathRoot::caller, CallerFact::grant_label, std::string(name), {}};
+    }
+    problem = "expected \"grant.key\", \"grant.name\" or \"grant.\" and the name of a label";
+    return std::nullopt;
+}
+
 std::optional<ConditionPath> caller_path(std::string_view text, std::string_view root, std::string& problem) {
     std::vector<std::string_view> known;
     for (const auto& [name, fact] : kCallerFacts) {
-        if (name == text) return ConditionPath{PathRoot::caller, fact, {}};
+        if (name == text) return ConditionPath{PathRoot::caller, fact, {}, {}};
         if (name.starts_with(root) && name[root.size()] == '.') known.push_back(name);
     }
+    if (root == "grant") return label_path(text.substr(root.size() + 1), problem);
     problem = in_quotes(text) + " is not known; expected " + one_of(known);
     return std::nullopt;
 }

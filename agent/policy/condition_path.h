@@ -24,6 +24,8 @@ enum class PathRoot : uint8_t { args, annotations, caller };
 enum class CallerFact : uint8_t {
     none,
     grant_key,
+    grant_name,
+    grant_label,  // whatever grants.json says of the grant
     peer_uid,
     peer_user,
     peer_exe,
@@ -39,8 +41,10 @@ enum class CallerFact : uint8_t {
     client_name,
     client_version,
 };
-inline constexpr std::array<std::pair<std::string_view, CallerFact>, 15> kCallerFacts = {
+// By the paths that they have; those of a label are "grant." and its name.
+inline constexpr std::array<std::pair<std::string_view, CallerFact>, 16> kCallerFacts = {
     {{"grant.key", CallerFact::grant_key},
+     {"grant.name", CallerFact::grant_name},
      {"peer.uid", CallerFact::peer_uid},
      {"peer.user", CallerFact::peer_user},
      {"peer.exe", CallerFact::peer_exe},
@@ -64,6 +68,7 @@ struct PathStep {
 struct ConditionPath {
     PathRoot root = PathRoot::args;
     CallerFact fact = CallerFact::none;  // of root caller
+    std::string label;                   // of CallerFact::grant_label
     std::vector<PathStep> steps;         // of the other roots, at least one
 };
 

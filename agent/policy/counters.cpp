@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <utility>
 
 namespace callgate {
 namespace {
@@ -152,11 +153,15 @@ Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_
     return {};
 }
 
-CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) {
+const CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) const {
     const auto number = static_cast<uint32_t>(use.key);
     if (number >= cells_.size()) return nullptr;
-    Cell& cell = cells_[number];
+    const Cell& cell = cells_[number];
     return cell.key && cell.generation == static_cast<uint32_t>(use.key >> 32) ? &cell : nullptr;
+}
+
+CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) {
+    return const_cast<Cell*>(std::as_const(*this).cell_of(use));
 }
 
 // The cell that has more room now, or null.
@@ -271,6 +276,34 @@ bool CounterTable::restore(uint32_t number, std::string_view key, const CounterI
     }
     if (was_free) std::erase(free_, number);
     cell.key = &index_.emplace(std::string(key), number).first->first;
+    return true;
+}
+
+KeptUse CounterTable::keep(const CounterUse& use) const {
+    const Cell* cell = cell_of(use);
+    KeptUse kept{use, cell ? *cell->key : std::string(), std::string(use.counter)};
+    kept.use.counter = {};
+    return kept;
+}
+
+bool CounterTable::adopt(std::string_view key, CounterUse& use, int64_t now_ns) {
+    Cell* cell = nullptr;
+    if (use.is_in_flight) {
+        cell = cell_for(key, now_ns);
+        if (!cell) return false;
+        CounterDemand like;
+        like.kind = CounterKind::in_flight;
+        like.scale = use.scale;
+        if (cell->kind != CounterKind::in_flight) cell->start(like);
+        cell->max = use.max;
+        cell->count += use.amount;
+    } else if (auto found = index_.find(key); found != index_.end()) {
+        cell = &cells_[found->second];
+        if (cell->kind == CounterKind::in_flight) return false;
+    } else {
+        return false;
+    }
+    use.key = handle_of(static_cast<uint32_t>(cell - cells_.data()), cell->generation);
     return true;
 }
 

@@ -54,6 +54,12 @@ struct Reservation {
     bool table_full = false;
 };
 
+// A use with the key of its counter: what it says holds in another table too, once adopt() has found the counter there.
+struct KeptUse {
+    CounterUse use;
+    std::string key, counter;  // `counter` is what use.counter said
+};
+
 // How the server says that a call ended.
 enum class CallEnd : uint8_t { done, tool_error, error };
 
@@ -99,6 +105,11 @@ class CounterTable {
     void keep_in(CounterStore& store) { store_ = &store; }
     // One counter of an earlier agent, before anything was charged. False where it is over, or its cell is in use.
     bool restore(uint32_t cell, std::string_view key, const CounterImage& image, int64_t now_ns);
+    // Of a call that was charged and is not over. The key is empty where its counter is gone.
+    KeptUse keep(const CounterUse& use) const;
+    // The same call in this table, after restore(): what it was charged can be given back here, and what was in flight is in
+    // flight again. False where there is no such counter.
+    bool adopt(std::string_view key, CounterUse& use, int64_t now_ns);
     // Forgets the counters whose key satisfies `which`, but those in flight. How many there were.
     size_t reset(const std::function<bool(std::string_view key)>& which);
     // Who waits for room; roll_back(), release() and settle() wake the first in line.
@@ -144,6 +155,7 @@ class CounterTable {
 
     Cell* cell_for(std::string_view key, int64_t now_ns);
     Cell* cell_of(const CounterUse& use);
+    const Cell* cell_of(const CounterUse& use) const;
     Cell* give_back(const CounterUse& use);
     void give_back_and_tell(const CounterUse& use);
     void undo(std::vector<CounterUse>& charged);

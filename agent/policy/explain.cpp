@@ -67,10 +67,19 @@ class Explainer {
         say(prefix + "hidden", hidden ? "yes: denied" : "no", hidden);
         if (hidden) return;
         const ToolEntry* entry = policy_.tools.find_governing(own, policy_.tools.find_exact(own));
-        if (entry == nullptr) return say(prefix + "default", policy_.default_allow ? "not listed: allowed" : "not listed: denied", !policy_.default_allow);
-        rules_of(*entry, prefix + join_pointer("/tools", entry->key), call);
+        if (entry) {
+            rules_of(*entry, prefix + join_pointer("/tools", entry->key), call);
+        } else {
+            say(prefix + "default", policy_.default_allow ? "not listed: allowed" : "not listed: denied", !policy_.default_allow);
+        }
+        if (!decided()) rules_of_all(prefix, call);
         ask_for_approval(prefix);
-        if (!decided()) limits_of(entry->limits, policy_.all_limits);
+        if (!decided()) limits_of(entry ? entry->limits : std::vector<Limit>(), policy_.all_tools.limits);
+    }
+    // What all tools have in common.
+    void rules_of_all(const std::string& prefix, const Call& call) {
+        const ToolEntry& all = policy_.all_tools;
+        if (all.denial || all.approval || all.rules) rules_of(all, prefix + "/all_tools", call);
     }
 
     void method(bool from_server) {

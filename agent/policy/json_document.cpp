@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
 
-#include "base/limits.h"
+#include "policy/json_tree.h"
 #include "policy/nearest_key.h"
 
 namespace callgate {
@@ -13,10 +12,10 @@ namespace {
 // Receives nlohmann's events and follows them through the text. Between two tokens of a text that the parser
 // accepts there is only white space, ',' and ':', so each event's token begins at the first other byte after
 // the last token.
-class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
+class JsonReader : public nlohmann::json_sax<nlohmann::json> {
   public:
-    TreeBuilder(std::string_view text, ProblemList& problems) : text_(text), problems_(problems) {}
-    std::optional<JsonValue> take() { return done_ ? std::optional(std::move(root_)) : std::nullopt; }
+    JsonReader(std::string_view text, ProblemList& problems) : text_(text), problems_(problems), tree_(problems) {}
+    std::optional<JsonValue> take() { return tree_.take(); }
 
     bool null() override { return scalar(JsonValue::Kind::null, {}); }
     bool boolean(bool value) override {
@@ -44,15 +43,12 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     bool binary(binary_t&) override { return false; }  // no such token in JSON text
     bool start_object(std::size_t) override { return open(JsonValue::Kind::object); }
     bool start_array(std::size_t) override { return open(JsonValue::Kind::array); }
-    bool end_object() override {
-        report_duplicates(open_.back());
-        return close();
-    }
+    bool end_object() override { return close(); }
     bool end_array() override { return close(); }
     bool key(string_t& value) override {
         const size_t offset = token_start();
         skip_string();
-        open_.back().keys.push_back({std::move(value), offset});
+        tree_.key(std::move(value), offset);
         return true;
     }
     bool parse_error(std::size_t position, const std::string& last_token,
@@ -67,7 +63,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
         // here.
         const size_t back = unexpected_token_length(what, last_token);
         const size_t offset = position > back ? position - back : 0;
-        problems_.add(std::min(offset, text_.size()), path(), "not JSON: " + printable(what, 300));
+        problems_.add(std::min(offset, text_.size()), tree_.path(), "not JSON: " + printable(what, 300));
         return false;
     }
 
@@ -101,75 +97,23 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
             }
         }
         value.end = cursor_;
-        return count(value.offset) && add(std::move(value));
+        return tree_.scalar(std::move(value));
     }
     bool open(JsonValue::Kind kind) {
-        JsonValue value;
-        value.kind = kind;
-        value.offset = token_start();
+        const size_t offset = token_start();
         ++cursor_;
-        if (open_.size() >= static_cast<size_t>(kJsonDepthMax)) {
-            problems_.add(value.offset, path(),
-                          "nested deeper than " + std::to_string(kJsonDepthMax) + " levels");
-            return false;
-        }
-        if (!count(value.offset)) return false;
-        open_.push_back(std::move(value));
-        return true;
+        return tree_.open(kind, offset);
     }
     bool close() {
         token_start();
-        ++cursor_;
-        JsonValue value = std::move(open_.back());
-        value.end = cursor_;
-        open_.pop_back();
-        return add(std::move(value));
-    }
-    bool add(JsonValue value) {
-        if (open_.empty()) {
-            root_ = std::move(value);
-            done_ = true;
-        } else {
-            open_.back().items.push_back(std::move(value));
-        }
+        tree_.close(++cursor_);
         return true;
-    }
-    bool count(size_t offset) {
-        if (++values_ <= kPolicyValuesMax) return true;
-        problems_.add(offset, path(),
-                      "more than " + std::to_string(kPolicyValuesMax) + " values in one file");
-        return false;
-    }
-    void report_duplicates(const JsonValue& object) {
-        std::unordered_set<std::string_view> seen;
-        for (const JsonKey& key : object.keys) {
-            if (seen.insert(key.name).second) continue;
-            problems_.add(key.offset, join_pointer(path_of_open(open_.size() - 1), key.name),
-                          "key " + in_quotes(key.name) + " is given more than once");
-        }
-    }
-    // Where the parser is now; the containers around it know which of their members is being read.
-    std::string path() const { return path_of_open(open_.size()); }
-    std::string path_of_open(size_t depth) const {
-        std::string out;
-        for (size_t i = 0; i < depth; ++i) {
-            const JsonValue& container = open_[i];
-            if (container.kind == JsonValue::Kind::array) {
-                out = join_pointer(out, container.items.size());
-            } else if (container.keys.size() > container.items.size()) {
-                out = join_pointer(out, container.keys.back().name);
-            }
-        }
-        return out;
     }
 
     std::string_view text_;
     ProblemList& problems_;
-    std::vector<JsonValue> open_;  // from the root inwards
-    JsonValue root_;
-    bool done_ = false;
+    JsonTreeBuilder tree_;
     size_t cursor_ = 0;  // behind the last token
-    size_t values_ = 0;
 };
 
 }  // namespace
@@ -201,17 +145,22 @@ std::string_view name(JsonValue::Kind kind) {
     return "";
 }
 
-std::optional<JsonValue> parse_json(std::string_view text, ProblemList& problems) {
+bool is_plain_utf8(std::string_view text, ProblemList& problems) {
     if (text.starts_with("\xef\xbb\xbf") || text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
         problems.add(0, "", "begins with a byte order mark; save the file as UTF-8 without one");
-        return std::nullopt;
+        return false;
     }
-    // nlohmann takes a NUL for the end of the text and would not see what follows it.
     if (const size_t nul = text.find('\0'); nul != text.npos) {
         problems.add(nul, "", "contains a NUL byte; a policy is UTF-8 text");
-        return std::nullopt;
+        return false;
     }
-    TreeBuilder builder(text, problems);
+    return true;
+}
+
+std::optional<JsonValue> parse_json(std::string_view text, ProblemList& problems) {
+    // nlohmann takes a NUL for the end of the text and would not see what follows it.
+    if (!is_plain_utf8(text, problems)) return std::nullopt;
+    JsonReader builder(text, problems);
     try {
         if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::nullopt;
     } catch (const std::exception& error) {

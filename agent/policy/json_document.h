@@ -40,6 +40,9 @@ struct JsonValue {
 };
 std::string_view name(JsonValue::Kind kind);  // with its article: "an object"
 
+// Neither byte order mark nor NUL: what a text of any syntax must be. Reported.
+bool is_plain_utf8(std::string_view text, ProblemList& problems);
+
 // The root value; nothing where the text is not one JSON value. Duplicate keys are reported, and the tree
 // returned.
 std::optional<JsonValue> parse_json(std::string_view text, ProblemList& problems);

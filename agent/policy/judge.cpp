@@ -1,10 +1,10 @@
 // Judging one tools/call: hidden, then denied, then to be approved, then limits (reserved all or nothing), then allowed.
+// What the policy says of the tool is asked before what it says of all tools.
 #include "policy/judge_entry.h"
 #include "policy/judge_limits.h"
 #include "policy/policy.h"
 
 namespace callgate {
-
 Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns,
                            CounterTable& counters) const {
     Verdict verdict;
@@ -23,6 +23,7 @@ void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& 
     const std::string_view tool = call.name;
     const CompiledPolicy& policy = judging.policy;
     if (policy.blanket) return verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
+    if (caller_is_refused(judging.caller, verdict)) return;
     const std::string_view own_name = policy.own_name(tool);
     const ToolEntry* exact = policy.tools.find_exact(own_name);
     if (policy.is_hidden(own_name, exact) || (own_name != tool && policy.is_hidden(tool))) {
@@ -32,14 +33,16 @@ void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& 
     if (!entry && !policy.default_allow) {
         return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Tool", tool, kNotAllowed));
     }
+    // Deny wins: no human is asked about a call that would be denied anyway.
     ApprovalNeed need;
     if (entry && entry_denies(*entry, call, judging.caller, need, verdict)) return;
+    if (entry_denies(policy.all_tools, call, judging.caller, need, verdict)) return;
     if (lacks_approval(need, call, judging, verdict)) return;
     static const std::vector<Limit> kNone;
     const std::vector<Limit>& own = entry ? entry->limits : kNone;
-    if (own.empty() && policy.all_limits.empty()) return;
+    if (own.empty() && policy.all_tools.limits.empty()) return;
     const std::string_view key = entry ? std::string_view(entry->key) : std::string_view();
-    judge_limits(own, policy.all_limits, {key, call.arguments, judging.caller}, judging.now_ns, counters, verdict);
+    judge_limits(own, policy.all_tools.limits, {key, call.arguments, judging.caller}, judging.now_ns, counters, verdict);
     give_back_if_denied(judging.caller, verdict);
 }
 

@@ -39,6 +39,20 @@ std::string_view sentence(std::string_view noun, std::string_view name, std::str
     return {reason_buffer.data(), out};
 }
 
+bool caller_is_refused(const Caller& caller, Verdict& verdict) {
+    switch (caller.refusal) {
+        case GrantRefusal::none:
+            return false;
+        case GrantRefusal::no_grant:
+            verdict.deny(kCodeDenied, "(no grant)", "Nothing is granted to this client.");
+            return true;
+        case GrantRefusal::tie:
+            verdict.deny(kCodeDenied, "(grant tie)", "Several grants name this client equally well; nothing is allowed until one does.");
+            return true;
+    }
+    return false;
+}
+
 bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, ApprovalNeed& need, Verdict& verdict) {
     if (entry.denial) {
         verdict.deny(kCodeDenied, entry.denial->rule, entry.denial->reason);

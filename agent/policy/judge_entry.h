@@ -14,6 +14,9 @@ inline constexpr std::string_view kNotAllowed = " is not allowed by the policy."
 inline constexpr std::string_view kNotAllowedForThis = " is not allowed for this name by the policy.";
 inline constexpr std::string_view kNotAvailable = " is not available under the policy.";
 
+// True where nothing is allowed to the caller, because of what grants.json says of it.
+bool caller_is_refused(const Caller& caller, Verdict& verdict);
+
 // What a call is judged in.
 struct Judging {
     const CompiledPolicy& policy;

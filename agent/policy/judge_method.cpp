@@ -101,6 +101,7 @@ void Policy::judge_method(const Message& message, const Caller& caller, int64_t 
         if (!is_harmless(message.method)) verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
         return;
     }
+    if (caller.refusal != GrantRefusal::none && !is_harmless(message.method) && caller_is_refused(caller, verdict)) return;
     const MethodEntry* entry = policy.find_method(message.method);
     if (entry != nullptr) judge_entry(*entry, message, {policy, caller, now_ns, message.method}, counters, verdict);
     if (verdict.action == Action::deny) return give_back_if_denied(caller, verdict);

@@ -1,5 +1,5 @@
 // The vocabulary of the native dialect: which keys each kind of object may have. The loader, its error
-// messages and the test that holds policies/policy.schema.json against the loader all read these tables.
+// messages and the tests that hold policies/*.schema.json against the loader all read these tables.
 #pragma once
 #include <span>
 #include <string_view>
@@ -16,10 +16,13 @@ struct KnownKeys {
 namespace known {
 extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit, kApprovals,
     kNotify, kWebhook;
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit;
+extern const KnownKeys kGrants, kGrant, kGrantMatch;
 }
-std::span<const KnownKeys* const> all_known_keys();
+std::span<const KnownKeys* const> all_known_keys();    // of a policy
+std::span<const KnownKeys* const> grant_known_keys();  // of grants.json
 
-// Keys of the policy and of a tool that hold a remark and mean nothing.
+// The key of a remark, which means nothing: of a policy, a tool, a rule, a limit.
 inline constexpr std::string_view kCommentKey = "$comment";
 // A tool key or hidden name that begins with this is a pattern.
 inline constexpr std::string_view kGlobPrefix = "glob:";

@@ -86,6 +86,8 @@ void load_limit(const JsonValue& value, const std::string& path, const std::stri
     limit.scope = reader.choice("scope", kScopeNames, kScopesLater).value_or(Scope::grant);
     limit.rule = join_pointer(limits_path, limit.counter);
     describe(limit, tool);
+    reader.member(kCommentKey, Kind::string);
+    if (std::string said = reader.text("on_deny").value_or(""); !said.empty()) limit.reason = std::move(said);
     if (!limit.counter.empty() && has_counter(limits, limit.counter)) {
         reader.problem("counter", "counter " + in_quotes(limit.counter) + " is already used in this list");
     }

@@ -9,6 +9,7 @@
 #include "policy/limit_loader.h"
 #include "policy/listen_address.h"
 #include "policy/method_loader.h"
+#include "policy/name_pattern.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 
@@ -21,6 +22,8 @@ constexpr size_t kCommandBytesMax = 4096;
 constexpr size_t kUserBytesMax = 256;
 constexpr size_t kListenBytesMax = 64;
 constexpr size_t kPathBytesMax = 1024;
+constexpr size_t kImageBytesMax = 1024;
+constexpr size_t kUnitBytesMax = 512;
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> kDefaults = {{{"allow", true}, {"deny", false}}};
 constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes = {
@@ -44,7 +47,7 @@ bool check_tool_name(std::string_view name, size_t offset, const std::string& pa
         message = in_method ? "the name is empty" : "the name of a tool is empty";
     } else if (name == "*" && !in_method) {
         message =
-            "\"*\" names no tool; write \"all_tools\" for limits over every call, \"glob:*\" for any tool";
+            "\"*\" names no tool; write \"all_tools\" for rules of every call, \"glob:*\" for any tool";
     } else if (name.find_first_of(in_method ? "*" : "*?") != name.npos) {  // a URI may have a query
         message = in_quotes(name) + " would be an exact name; write " +
                   in_quotes("glob:" + std::string(name)) + " for a pattern";
@@ -79,6 +82,12 @@ void check_listener(const ObjectReader& reader, const ServerMatch& match) {
     if (other.empty()) reader.problem("path", "names no server; add \"listen\", \"package\" or another member");
 }
 
+std::string read_name_pattern(const ObjectReader& reader, std::string_view key, size_t bytes_max) {
+    std::string text = reader.word(key, bytes_max).value_or("");
+    if (std::string problem = NamePattern::of(text).problem(); !problem.empty()) reader.problem(key, std::move(problem));
+    return text;
+}
+
 void load_server(const JsonValue& value, const std::string& path, ServerMatch& match, ProblemList& problems) {
     const ObjectReader reader(value, path, known::kServer, problems);
     match.package = reader.word("package", kNameBytesMax).value_or("");
@@ -87,6 +96,8 @@ void load_server(const JsonValue& value, const std::string& path, ServerMatch& m
     match.listen = reader.word("listen", kListenBytesMax).value_or("");
     match.path = reader.word("path", kPathBytesMax).value_or("");
     match.exe_sha256 = reader.word("exe_sha256", kNameBytesMax).value_or("");
+    match.image = read_name_pattern(reader, "image", kImageBytesMax);
+    match.unit = read_name_pattern(reader, "unit", kUnitBytesMax);
     check_listener(reader, match);
     if (std::string problem = glob_problem(match.command); !match.command.empty() && !problem.empty()) {
         reader.problem("command", std::move(problem));
@@ -119,13 +130,6 @@ void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& 
     }
 }
 
-void load_all_tools(const JsonValue& value, const std::string& path, CompiledPolicy& policy, ProblemList& problems) {
-    const ObjectReader reader(value, path, known::kAllTools, problems);
-    if (const JsonValue* limits = reader.member("limits", Kind::array)) {
-        load_limits(*limits, reader.path_of("limits"), "", policy.all_limits, problems);
-    }
-}
-
 // What may be called: tools, by their names and others, and methods.
 void load_calls(const ObjectReader& reader, CompiledPolicy& policy) {
     ProblemList& problems = reader.problems();
@@ -134,7 +138,7 @@ void load_calls(const ObjectReader& reader, CompiledPolicy& policy) {
         load_hide(*hide, reader.path_of("hide"), policy, problems);
     }
     if (const JsonValue* all = reader.member("all_tools", Kind::object)) {
-        load_all_tools(*all, reader.path_of("all_tools"), policy, problems);
+        load_tool(*all, reader.path_of("all_tools"), policy.all_tools, budget, problems, known::kAllTools);
     }
     if (const JsonValue* tools = reader.member("tools", Kind::object)) {
         load_entries(*tools, reader.path_of("tools"), "", policy.tools, budget, problems);

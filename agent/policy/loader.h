@@ -10,7 +10,7 @@ namespace callgate {
 // Adds every problem of the file to `problems`; what it compiled is to be used only where there was none.
 void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& problems);
 
-// One member of "tools"; `path` is its JSON Pointer. entry.key and entry.method are set by the caller.
+// One member of "tools", or "all_tools"; `path` is its JSON Pointer. entry.key and entry.method are set by the caller.
 void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget,
                ProblemList& problems, const KnownKeys& keys = known::kTool);
 // The members of "tools", or of the "names" of a method (`method` "" for tools).

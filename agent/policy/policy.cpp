@@ -1,30 +1,19 @@
 #include "policy/policy.h"
 
-#include <sodium.h>
-
 #include "base/limits.h"
 #include "policy/compiled_policy.h"
-#include "policy/json_document.h"
+#include "policy/dialect.h"
 #include "policy/loader.h"
+#include "policy/policy_name.h"
 #include "policy/problem_list.h"
+#include "policy/revision.h"
 
 namespace callgate {
 namespace {
 
-constexpr size_t kRevisionBytes = 8;
-
-std::string revision_of(std::string_view text) {
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-    char hex[2 * kRevisionBytes + 1];
-    sodium_bin2hex(hex, sizeof hex, hash, kRevisionBytes);
-    return hex;
-}
-
 std::string name_of(std::string_view file) {
     if (const size_t slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-    if (file.ends_with(".json")) file.remove_suffix(5);
-    return std::string(file);
+    return std::string(policy_stem(file));
 }
 
 }  // namespace
@@ -48,9 +37,7 @@ std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_vi
                                            std::vector<PolicyProblem>& problems) {
     ProblemList found;
     std::shared_ptr<Policy> policy(new Policy);
-    if (text.size() > kPolicyFileBytesMax) {
-        found.add(0, "", "larger than " + std::to_string(kPolicyFileBytesMax) + " bytes");
-    } else if (const std::optional<JsonValue> root = parse_json(text, found)) {
+    if (const std::optional<JsonValue> root = read_policy_tree(text, file, found)) {
         load_document(*root, *policy->compiled_, found);
     }
     if (!found.empty()) {

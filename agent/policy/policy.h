@@ -1,4 +1,4 @@
-// Policy: one policy.json, compiled. Immutable and shared between sessions; judging is a pure function of the call,
+// Policy: one policy file, compiled. Immutable and shared between sessions; judging is a pure function of the call,
 // the caller and the time, plus the counter table that it charges.
 //
 // Loading never throws and reports every problem of a file at once, each with file, line, column, JSON path and,
@@ -14,18 +14,10 @@
 #include "policy/call.h"
 #include "policy/caller.h"
 #include "policy/counters.h"
+#include "policy/policy_problem.h"
 #include "policy/verdict.h"
 
 namespace callgate {
-
-struct PolicyProblem {
-    std::string file;
-    int line = 0;    // 1-based
-    int column = 0;  // 1-based
-    std::string path;     // JSON Pointer
-    std::string message;  // what is wrong and what to do
-    std::string text() const;  // "file:line:column: path: message"
-};
 
 // Which servers a policy governs; every given member must match (POLICY.md §5).
 struct ServerMatch {
@@ -34,8 +26,10 @@ struct ServerMatch {
     std::string exe_sha256;  // 64 hex digits
     std::string user;        // name or number
     std::string listen;      // ADDRESS:PORT or :PORT, see listen_address.h; never matches a stdio server
+    std::string image;       // of its container: a name, any tag where it has none; or a pattern, see NamePattern
+    std::string unit;        // of systemd, as unit_of() says it; or a pattern
     std::string path;        // only requests for it are governed; never matches a stdio server
-    // How many members are given; exe_sha256 > package > listen > path > command > user break ties of count.
+    // How many members are given; exe_sha256 > package > image > unit > listen > path > command > user break ties of count.
     int specificity() const;
     bool empty() const;
     // True where identity alone says "this is that server" (package or exe_sha256 given); false where it is a
@@ -53,7 +47,7 @@ enum class DenyAs : uint8_t { result, error };
 
 class Policy {
   public:
-    // `name` is the file name without .json; `problems` receives everything wrong, and then nothing is returned.
+    // In any dialect (dialect.h). `name` is the file name without .json, .yaml or .yml; `problems` receives everything wrong, and then nothing is returned.
     static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file,
                                               std::vector<PolicyProblem>& problems);
     // Denies every tool, and every request but those of the handshake, with this rule and reason.
@@ -93,6 +87,7 @@ class Policy {
 
   private:
     friend class Explainer;
+    friend class GapFinder;
     Policy();
     void judge_call(const Call& call, const Judging& judging, CounterTable& counters, Verdict& verdict) const;
     void judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,

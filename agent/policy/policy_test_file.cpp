@@ -1,5 +1,6 @@
 #include "policy/policy_test_file.h"
 
+#include "policy/grant_loader.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 
@@ -14,12 +15,13 @@ constexpr int64_t kTimesMax = 1'000'000;
 constexpr size_t kTextBytesMax = 4096;
 
 constexpr std::array<Word, 5> kFileKeys = {"cases", "policy", "description", "$schema", kCommentKey};
-constexpr std::array<Word, 14> kCaseKeys = {"name",   "tool", "args",        "method", "params", "message", "from_server",
-                                            "client", "peer", "annotations", "times",  "expect", "rule",    kCommentKey};
+constexpr std::array<Word, 15> kCaseKeys = {"name",   "tool", "args",        "method", "params", "message", "from_server",
+                                            "client", "peer", "annotations", "times",  "expect", "rule",    "grant", kCommentKey};
 constexpr std::array<Word, 2> kClientKeys = {"name", "version"};
 constexpr std::array<Word, 4> kPeerKeys = {"uid", "user", "exe", "cgroup"};
+constexpr std::array<Word, 2> kGrantKeys = {"name", "labels"};
 const KnownKeys kFile{"test", kFileKeys, {}}, kCase{"case", kCaseKeys, {}}, kClient{"client", kClientKeys, {}},
-    kPeer{"peer", kPeerKeys, {}};
+    kPeer{"peer", kPeerKeys, {}}, kGrant{"grant", kGrantKeys, {}};
 
 constexpr std::array<std::pair<Word, TrialOutcome>, 5> kOutcomes = {{{"allow", TrialOutcome::allow},
                                                                      {"deny", TrialOutcome::deny},
@@ -45,6 +47,7 @@ class CaseLoader {
         }
         load_client();
         load_peer();
+        load_grant();
         PolicyCase made;
         made.name = reader_.text("name").value_or(call_.name.empty() ? call_.method : call_.name);
         made.times = reader_.integer("times", 1, kTimesMax).value_or(1);
@@ -77,6 +80,17 @@ class CaseLoader {
         process.user = peer.text("user").value_or("");
         process.exe = peer.text("exe").value_or("");
         process.cgroup = peer.text("cgroup").value_or("");
+    }
+
+    void load_grant() {
+        const JsonValue* value = reader_.member("grant", Kind::object);
+        if (!value) return;
+        const ObjectReader reader(*value, reader_.path_of("grant"), kGrant, reader_.problems());
+        Grant& grant = call_.named_grant.emplace();
+        reader.require("name");
+        grant.name = reader.text("name").value_or("");
+        const JsonValue* labels = reader.member("labels", Kind::object);
+        if (labels) grant.labels = load_labels(*labels, reader.path_of("labels"), reader_.problems());
     }
 
     const ObjectReader reader_;

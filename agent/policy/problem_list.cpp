@@ -13,7 +13,22 @@ void ProblemList::add(size_t offset, std::string_view path, std::string message)
         ++left_out_;
         return;
     }
-    problems_.push_back({offset, std::string(path), std::move(message)});
+    problems_.push_back({offset, as_written(path), std::move(message)});
+}
+
+void ProblemList::moved(std::string path, std::string written, Inside inside) {
+    moved_.insert_or_assign(std::move(path), Written{std::move(written), inside});
+}
+
+std::string ProblemList::as_written(std::string_view path) const {
+    if (moved_.empty()) return std::string(path);
+    for (std::string_view above = path; !above.empty(); above = above.substr(0, above.rfind('/'))) {
+        const auto found = moved_.find(std::string(above));
+        if (found == moved_.end()) continue;
+        const Written& written = found->second;
+        return written.inside == Inside::kept ? written.path + std::string(path.substr(above.size())) : written.path;
+    }
+    return std::string(path);
 }
 
 void ProblemList::report(std::string_view text, std::string_view file, std::vector<PolicyProblem>& out) {

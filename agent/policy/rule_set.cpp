@@ -22,7 +22,7 @@ void RuleSet::add(Condition condition, const ConditionPath& path) {
             annotations.add(path.steps, index, condition.op);
             break;
         case PathRoot::caller:
-            facts.emplace_back(index, path.fact);
+            facts.push_back({index, path.fact, path.label});
             break;
     }
     conditions.push_back(std::move(condition));
@@ -35,8 +35,8 @@ const std::vector<uint8_t>& RuleSet::met_by(const Call& call, const Caller& call
         const std::string_view known = caller.annotations->of(call.name);
         if (!known.empty()) annotations.walk(known, conditions, scratch.met);
     }
-    for (const auto& [index, fact] : facts) {
-        const SeenValue value = fact_of(fact, caller, scratch.digits);
+    for (const auto& [index, fact, label] : facts) {
+        const SeenValue value = fact_of(fact, caller, scratch.digits, label);
         scratch.met[index] = value.kind != ValueKind::absent && conditions[index].is_met_by(value);
     }
     return scratch.met;

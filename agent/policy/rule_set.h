@@ -23,7 +23,7 @@ enum class RuleKind : uint8_t {
 struct ConditionRule {
     RuleKind kind = RuleKind::deny_if;
     uint32_t first = 0, count = 0;  // of its conditions
-    std::string place;              // JSON Pointer in the file
+    std::string place;              // JSON Pointer in the file, as its dialect writes it
     std::string rule;               // of require: that of the condition that fails
     std::string reason;
 };
@@ -32,7 +32,12 @@ struct RuleSet {
     std::vector<Condition> conditions;
     std::vector<ConditionRule> rules;  // in the order in which they are asked: deny_if, require, require_approval
     PathTree arguments, annotations;
-    std::vector<std::pair<uint32_t, CallerFact>> facts;  // conditions about the caller
+    struct AboutCaller {
+        uint32_t condition;
+        CallerFact fact;
+        std::string label;
+    };
+    std::vector<AboutCaller> facts;
 
     void add(Condition condition, const ConditionPath& path);
     // One byte for each condition: it was met by a value. Valid until this thread asks again.

@@ -4,16 +4,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "policy/glob.h"
 #include "policy/listen_address.h"
+#include "policy/name_pattern.h"
 #include "policy/policy_file.h"
+#include "policy/policy_name.h"
+#include "policy/server_match.h"
+#include "session/cgroup.h"
+#include "session/container.h"
 
 namespace callgate {
 namespace {
-
-constexpr std::string_view kExtension = ".json";
-constexpr std::string_view kTestExtension = ".test.json";  // tests of a policy, see policy_test_file.h
 
 struct CloseDirectory {
     void operator()(DIR* directory) const { closedir(directory); }
@@ -28,7 +31,7 @@ Result<std::vector<std::string>> list_files(const std::string& directory) {
         const dirent* entry = readdir(stream.get());
         if (!entry) break;
         const std::string_view name = entry->d_name;
-        if (name.ends_with(kExtension) && !name.ends_with(kTestExtension) && !name.starts_with('.')) names.emplace_back(name);
+        if (is_policy_name(name)) names.emplace_back(name);
     }
     if (errno != 0) return Error::system("readdir", directory, errno);
     std::sort(names.begin(), names.end());
@@ -45,18 +48,29 @@ bool matches_where_it_listens(const ServerMatch& match, const ServerIdentity& se
     });
 }
 
-// Everything but exe_sha256, which costs a read of the whole program and so is asked for last.
-bool matches_but_for_hash(const ServerMatch& match, const ServerIdentity& server) {
+}  // namespace
+
+bool matches_without_files(const ServerMatch& match, const ServerIdentity& server) {
     if (match.empty() || !matches_where_it_listens(match, server)) return false;
     if (!match.package.empty() && match.package != server.package.name) return false;
     if (!match.command.empty() && !glob_match(match.command, server.command)) return false;
+    if (!match.unit.empty() && !NamePattern::of(match.unit).matches(unit_of(server.process.cgroup))) return false;
     return match.user.empty() || match.user == server.process.user ||
            match.user == std::to_string(server.process.uid);
 }
 
+namespace {
+
+// What the runtime has written down is read once, and only where a policy asks for it.
+bool matches_image(const ServerMatch& match, ServerIdentity& server) {
+    if (match.image.empty()) return true;
+    if (!server.image) server.image = image_of_cgroup(server.process.cgroup);
+    return image_matches(match.image, *server.image);
+}
+
 bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for,
              const std::function<void()>& while_hashing) {
-    if (!matches_but_for_hash(match, server)) return false;
+    if (!matches_without_files(match, server) || !matches_image(match, server)) return false;
     if (match.exe_sha256.empty()) return true;
     if (server.exe_sha256.empty() && !hash_asked_for) {
         hash_asked_for = true;
@@ -109,9 +123,15 @@ std::shared_ptr<const Policy> PolicyStore::named(std::string_view name) const {
 Result<PolicyStore> PolicyStore::load(const std::string& directory, const PolicyStore* before) {
     const std::vector<std::string> names = TRY(list_files(directory));
     PolicyStore store;
+    std::map<std::string_view, std::string_view> by_stem;
     for (const std::string& name : names) {
         const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
-        const std::shared_ptr<const Policy> known = before ? before->named(name.substr(0, name.size() - kExtension.size())) : nullptr;
+        const std::string_view stem = policy_stem(name);
+        if (const auto [first, is_new] = by_stem.emplace(stem, name); !is_new) {
+            store.problems_.push_back({path, 0, 0, "", "has the same name as " + std::string(first->second) + ", which is the one that is read; remove one of the two"});
+            continue;
+        }
+        const std::shared_ptr<const Policy> known = before ? before->named(stem) : nullptr;
         std::shared_ptr<const Policy> policy = load_file(path, store.problems_);
         if (!policy && known) store.problems_.back().message += " (its last good version stays in force)";
         if (known && (!policy || policy->revision() == known->revision())) policy = known;

@@ -12,9 +12,13 @@
 
 namespace callgate {
 
+// True where every member that is given matches, but for `exe_sha256` and `image`, which cost reads of files and are not
+// looked at.
+bool matches_without_files(const ServerMatch& match, const ServerIdentity& server);
+
 class PolicyStore {
   public:
-    // Reads DIR/*.json in name order, but no *.test.json. A file that is the same as in `before` is the same object; of one that
+    // Reads DIR/*.json, *.yaml and *.yml in name order, but no *.test.json, and of one name only the first. A file that is the same as in `before` is the same object; of one that
     // is bad now, the policy of `before` stays in force. Refuses (as a problem) files that group or others can write, that are
     // not regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
     static Result<PolicyStore> load(const std::string& directory, const PolicyStore* before = nullptr);

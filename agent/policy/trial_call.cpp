@@ -41,11 +41,15 @@ Trial::Trial(const TrialCall& call) : call_(call), text_(message_text(call)) {
 }
 
 Caller Trial::caller(const Policy& policy) const {
-    Caller caller{call_.grant, "trial", policy.name(), &call_.server, &call_.peer};
+    Caller caller{call_.grant, call_.session, policy.name(), &call_.server, &call_.peer};
     const bool says_client = message_->has_client_info && call_.client_name.empty();
     caller.client_name = says_client ? message_->client_name : std::string_view(call_.client_name);
     caller.client_version = says_client ? message_->client_version : std::string_view(call_.client_version);
     caller.annotations = &annotations_;
+    if (call_.named_grant) {
+        caller.named_grant = &*call_.named_grant;
+        caller.grant = call_.named_grant->name;
+    }
     return caller;
 }
 

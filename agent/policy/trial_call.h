@@ -3,10 +3,12 @@
 // It is written out and read by the same parser as a message of the relay, so that what would be refused there is refused
 // here.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "jsonrpc/message.h"
+#include "policy/grant.h"
 #include "policy/policy.h"
 
 namespace callgate {
@@ -18,7 +20,10 @@ struct TrialCall {
     std::string arguments;              // JSON: params.arguments; "" where there are none
     std::string params;                 // JSON: instead of name and arguments
     bool from_server = false;
-    std::string grant, client_name, client_version;
+    std::string grant;                  // its key; "" where `named_grant` says it
+    std::optional<Grant> named_grant;   // of grants.json
+    std::string client_name, client_version;
+    std::string session = "trial";
     PeerIdentity peer;                  // pid 0: nothing is known of it
     ServerIdentity server;
     std::string annotations;            // JSON: what the server says of the tool

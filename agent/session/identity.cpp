@@ -1,6 +1,7 @@
 #include "session/identity.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <string_view>
 
@@ -16,7 +17,8 @@ namespace {
 
 // Linux allows megabytes of arguments; what lies beyond names no program.
 constexpr size_t kCommandLineBytesMax = size_t{128} << 10;
-constexpr size_t kStatusBytesMax = size_t{16} << 10;
+// A process may have 65536 groups; those beyond the first thousands grant nothing.
+constexpr size_t kStatusBytesMax = size_t{64} << 10;
 constexpr size_t kCgroupBytesMax = size_t{64} << 10;
 constexpr size_t kAncestorsMax = 16;
 
@@ -42,6 +44,23 @@ uid_t effective_id(const std::string& status, const char* label) {
     return static_cast<uid_t>(strtoul(end, nullptr, 10));
 }
 
+// "Groups:\t4 27 1000 ": supplementary groups.
+std::vector<gid_t> groups_of(const std::string& status, gid_t effective) {
+    std::vector<gid_t> groups = {effective};
+    constexpr std::string_view kLabel = "\nGroups:";
+    const size_t at = status.find(kLabel);
+    if (at == std::string::npos) return groups;
+    std::string_view line = std::string_view(status).substr(at + kLabel.size());
+    line = line.substr(0, line.find('\n'));
+    while (!line.empty()) {
+        gid_t group = 0;
+        const auto [rest, error] = std::from_chars(line.data(), line.data() + line.size(), group);
+        if (error == std::errc()) groups.push_back(group);
+        line.remove_prefix(error == std::errc() ? static_cast<size_t>(rest - line.data()) : 1);
+    }
+    return groups;
+}
+
 std::string cgroup_v2_path(const std::string& text) {
     const size_t at = text.starts_with("0::") ? 0 : text.find("\n0::");
     if (at == std::string::npos) return {};
@@ -63,6 +82,7 @@ Result<ProcessFacts> read_facts(const ProcessDir& dir, pid_t pid) {
     const std::string status = TRY(dir.read("status", kStatusBytesMax));
     facts.uid = effective_id(status, "\nUid:");
     facts.gid = effective_id(status, "\nGid:");
+    facts.groups = groups_of(status, facts.gid);
     facts.user = user_name(facts.uid);
     facts.cgroup = cgroup_v2_path(TRY(dir.read("cgroup", kCgroupBytesMax)));
     facts.argv = split_argv(TRY(dir.read("cmdline", kCommandLineBytesMax)));

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@
 namespace callgate {
 
 struct Package {
-    std::string ecosystem;  // "npm", "python", "" where nothing was found
+    std::string ecosystem;  // "npm", "jsr", "python", "go", "deb", "rpm", "program"; "" where nothing was found
     std::string name;       // as in package.json / METADATA
     std::string version;
     std::string root;  // directory holding package.json or the *.dist-info
@@ -32,6 +33,7 @@ struct ProcessFacts {
     uint64_t start_time = 0;
     uid_t uid = 0;
     gid_t gid = 0;
+    std::vector<gid_t> groups;  // the effective one and the supplementary ones
     std::string user;  // from the password database, or the number
     std::string exe;   // readlink /proc/PID/exe
     std::string cwd;
@@ -45,6 +47,7 @@ struct ServerIdentity {
     std::string command;  // argv joined with one space: what "command" globs match
     Package package;
     std::string exe_sha256;  // lower-case hex; filled only by exe_sha256_of()
+    std::optional<std::string> image;  // of its container, in full; filled where a policy asks for it
     // Where it listens, "127.0.0.1:3000"; filled by who saw it listen. Empty for a server on stdio.
     std::vector<std::string> listens;
 };

@@ -15,5 +15,7 @@ namespace callgate {
 
 // `directory`: absolute, without symlinks. A Package without name where there is none.
 Package npm_package_of_directory(const RootFs& fs, std::string directory);
+// As Deno looks for it: deno.json and deno.jsonc before package.json, in each directory.
+Package deno_package_of_directory(const RootFs& fs, std::string directory);
 
 }  // namespace callgate

@@ -1,5 +1,6 @@
 #include "session/package.h"
 
+#include "session/elf_package.h"
 #include "session/npm_package.h"
 #include "session/program.h"
 #include "session/python_package.h"
@@ -32,6 +33,16 @@ std::string search_start(const RootFs& fs, const std::string& script) {
     return found && S_ISDIR(found->status.st_mode) ? script : parent_directory(script);
 }
 
+// A program that npm installed belongs to the package that it lies in; of any other it is asked itself.
+Package native_package(const RootFs& fs, const std::string& exe) {
+    if (exe.empty()) return {};
+    if (exe.find("/node_modules/") != std::string::npos) {
+        Package package = npm_package_of_directory(fs, parent_directory(exe));
+        if (!package.name.empty()) return package;
+    }
+    return elf_package(fs, exe);
+}
+
 }  // namespace
 
 Package resolve_package(const std::string& root, const std::string& exe, const std::vector<std::string>& argv,
@@ -41,12 +52,11 @@ Package resolve_package(const std::string& root, const std::string& exe, const s
     const Program program = find_program(exe, argv);
     switch (program.kind) {
         case Program::Kind::none:
-            if (program.runtime == Runtime::none && exe.find("/node_modules/") != std::string::npos) {
-                return npm_package_of_directory(*fs, parent_directory(exe));
-            }
-            return {};
+            return program.runtime == Runtime::none ? native_package(*fs, exe) : Package{};
         case Program::Kind::npm:
             return Package{"npm", program.value, program.version, {}};
+        case Program::Kind::jsr:
+            return Package{"jsr", program.value, program.version, {}};
         case Program::Kind::module:
             return python_package_of_module(*fs, exe, argv[0], program.value, cwd);
         case Program::Kind::script:
@@ -54,7 +64,8 @@ Package resolve_package(const std::string& root, const std::string& exe, const s
     }
     const std::string script = script_path(*fs, program, cwd);
     if (program.runtime == Runtime::python) return python_package_of_script(*fs, exe, script);
-    return npm_package_of_directory(*fs, search_start(*fs, script));
+    const std::string start = search_start(*fs, script);
+    return program.runtime == Runtime::deno ? deno_package_of_directory(*fs, start) : npm_package_of_directory(*fs, start);
 }
 
 }  // namespace callgate

@@ -2,10 +2,12 @@
 // program.
 //
 // - npm: node|bun|deno [options] SCRIPT: symlinks resolved, then the nearest package.json upwards that has a
-//   "name"; also native programs that live below a node_modules directory.
+//   "name"; also native programs that live below a node_modules directory. For deno also deno.json and deno.jsonc.
+// - jsr: deno run jsr:@scope/name, or its address at jsr.example.
 // - python: python [options] SCRIPT | -m MODULE, and console scripts (their shebang makes them SCRIPT) of
 //   venv, pipx, uvx and system installs: the *.dist-info whose entry_points.txt, RECORD or top_level.txt owns
 //   it; else the nearest pyproject.toml upwards with a project name.
+// - native programs: elf_package.h.
 //
 // A relative SCRIPT is taken from the working directory that the process has now; one that has changed it, or
 // has overwritten its argv in another way than Node's, may not be recognised. Shell scripts belong to no package. Every

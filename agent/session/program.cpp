@@ -68,26 +68,40 @@ size_t skip_options(Arguments arguments, std::span<const std::string_view> value
 }
 
 // "@scope/name@1.2/path" -> "@scope/name", "1.2"
-void set_npm(Program& program, std::string_view specifier) {
+void set_package(Program& program, Program::Kind kind, std::string_view specifier) {
     if (specifier.starts_with('/')) specifier.remove_prefix(1);
     size_t slash = specifier.find('/');
     if (specifier.starts_with('@') && slash != std::string_view::npos) slash = specifier.find('/', slash + 1);
     specifier = specifier.substr(0, slash);
     size_t at = specifier.find('@', 1);
-    program.kind = Program::Kind::npm;
+    program.kind = kind;
     program.value = specifier.substr(0, at);
     if (at != std::string_view::npos) program.version = specifier.substr(at + 1);
     if (program.value.empty()) program.kind = Program::Kind::none;
 }
 
+// "@scope/name/1.2/mod.ts" -> "@scope/name", "1.2": the path of a file at jsr.example.
+void set_jsr_file(Program& program, std::string_view path) {
+    const size_t name = path.find('/');
+    const size_t version = name == std::string_view::npos ? name : path.find('/', name + 1);
+    if (!path.starts_with('@') || version == std::string_view::npos) return;
+    program.kind = Program::Kind::jsr;
+    program.value = path.substr(0, version);
+    const std::string_view rest = path.substr(version + 1);
+    program.version = rest.substr(0, rest.find('/'));
+}
+
 void set_script(Program& program, const std::string& script) {
     // "-" and no script at all: the code comes from stdin, there is no package.
     if (script.empty() || script == "-") return;
-    if (script.starts_with("npm:")) return set_npm(program, std::string_view(script).substr(4));
+    constexpr std::string_view kJsrSite = "https://jsr.example/";
+    const std::string_view text = script;
+    if (text.starts_with("npm:")) return set_package(program, Program::Kind::npm, text.substr(4));
+    if (text.starts_with("jsr:")) return set_package(program, Program::Kind::jsr, text.substr(4));
+    if (text.starts_with(kJsrSite)) return set_jsr_file(program, text.substr(kJsrSite.size()));
     if (script.starts_with("file://")) {
         program.value = script.substr(7);
-    } else if (script.find("://") != std::string::npos || script.starts_with("jsr:") ||
-               script.starts_with("data:")) {
+    } else if (script.find("://") != std::string::npos || script.starts_with("data:")) {
         return;  // fetched code: no file of this host says whose it is
     } else {
         program.value = script;
@@ -120,7 +134,7 @@ void read_bun(Program& program, std::string_view argv0, Arguments arguments) {
         first = skip_options(arguments, kBunValued, false);
         if (first >= arguments.size()) return;
     }
-    if (is_bunx) return set_npm(program, arguments[first]);
+    if (is_bunx) return set_package(program, Program::Kind::npm, arguments[first]);
     set_script(program, arguments[first]);
 }
 
@@ -132,7 +146,7 @@ void read_deno(Program& program, Arguments arguments) {
         arguments = arguments.subspan(first + 1);
         first = skip_options(arguments, kDenoValued, false);
         if (first >= arguments.size()) return;
-        if (is_x && !arguments[first].starts_with("npm:")) return;
+        if (is_x && !arguments[first].starts_with("npm:") && !arguments[first].starts_with("jsr:")) return;
     }
     set_script(program, arguments[first]);
 }

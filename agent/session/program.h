@@ -16,11 +16,11 @@ namespace callgate {
 enum class Runtime { none, node, bun, deno, python };
 
 struct Program {
-    enum class Kind { none, script, module, npm };
+    enum class Kind { none, script, module, npm, jsr };
     Runtime runtime = Runtime::none;
     Kind kind = Kind::none;
-    std::string value;    // path as given, dotted module, npm package name
-    std::string version;  // npm: as given, may be a range; else empty
+    std::string value;    // path as given, dotted module, name of a package
+    std::string version;  // npm, jsr: as given, may be a range; else empty
 };
 
 Runtime runtime_of(std::string_view exe);

@@ -109,6 +109,10 @@ std::optional<std::string> RootFs::read(const Found& found, size_t bytes_max) {
     return text;
 }
 
+Fd RootFs::open_for_reading(const Found& found) {
+    return S_ISREG(found.status.st_mode) ? reopen(found.fd.get(), O_RDONLY) : Fd();
+}
+
 std::string RootFs::inside(std::string host_path) const {
     if (prefix_.empty() || host_path.compare(0, prefix_.size(), prefix_) != 0) return host_path;
     if (host_path.size() == prefix_.size()) return "/";

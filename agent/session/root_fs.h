@@ -35,6 +35,8 @@ class RootFs {
     // Content of a regular file, nothing where it is larger than `bytes_max`.
     std::optional<std::string> read(const std::string& path, size_t bytes_max) const;
     static std::optional<std::string> read(const Found& found, size_t bytes_max);
+    // A regular file for reading; no descriptor where it is none.
+    static Fd open_for_reading(const Found& found);
     // A path that the kernel printed for us (exe, cwd), as the process in this root would name it.
     std::string inside(std::string host_path) const;
 

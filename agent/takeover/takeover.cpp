@@ -68,16 +68,11 @@ bool waits_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
     }
 }
 
-// A step would make the kernel reset what the process does with SIGTRAP if it ignores it.
-bool ignores_trap(pid_t pid) {
-    auto text = read_small_file(proc_path(pid, "status"));
-    size_t at = text ? text->find("\nSigIgn:") : std::string::npos;
-    return at != std::string::npos && (strtoull(text->c_str() + at + 8, nullptr, 16) >> (SIGTRAP - 1) & 1);
-}
-
-Status may_make_calls(pid_t pid) {
-    if (ignores_trap(pid)) return Error::refused("process " + std::to_string(pid), "ignores SIGTRAP");
-    return {};
+Status prepare_calls(pid_t pid, Tracee& tracee) {
+    auto status = TRY(ProcessStatus::read(pid));
+    // A step would make the kernel reset what the process does with SIGTRAP.
+    if (status.has_signal("SigIgn", SIGTRAP)) return Error::refused("process " + std::to_string(pid), "ignores SIGTRAP");
+    return tracee.prepare_calls(status.value("Seccomp") != 0);
 }
 
 }  // namespace
@@ -169,7 +164,6 @@ Result<std::string> take_back_read(StoppedThread thread) {
 
 Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help) {
     TRY_VOID(check_hold(thread.hold));
-    TRY_VOID(may_make_calls(request.pid));
     Fd pidfd = TRY(open_pidfd(request.pid));
     ProcessDescriptors all = TRY(find_descriptors(request.pid, request.input, request.output));
     Descriptors inputs = of_channel(all, request.input, O_RDONLY);
@@ -185,7 +179,7 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     taken.one_socket = request.input == request.output;
 
     Tracee& tracee = *thread.tracee;
-    TRY_VOID(tracee.prepare_calls(status_value(request.pid, "Seccomp") != 0));
+    TRY_VOID(prepare_calls(request.pid, tracee));
     SwappedChannel input = TRY(swap_in_replacement(tracee, pidfd, inputs, all.registrations,
                                                    taken.one_socket ? ChannelUse::both : ChannelUse::server_reads));
     // From here on the server reads the replacement: its bytes go through the gate.
@@ -216,12 +210,11 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
 Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel, StoppedThread& thread,
                                         const TakeoverHelp& help) {
     TRY_VOID(check_hold(thread.hold));
-    TRY_VOID(may_make_calls(pid));
     Fd pidfd = TRY(open_pidfd(pid));
     ProcessDescriptors held = TRY(find_descriptors(pid, channel, channel));
     if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
     Tracee& tracee = *thread.tracee;
-    TRY_VOID(tracee.prepare_calls(status_value(pid, "Seccomp") != 0));
+    TRY_VOID(prepare_calls(pid, tracee));
     SwappedChannel swapped =
         TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both));
     TakenConnection taken;
@@ -237,7 +230,6 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
 }
 
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting) {
-    TRY_VOID(may_make_calls(pid));
     std::vector<std::unique_ptr<Tracee>> stopped;
     auto first = Tracee::stop(pid, while_waiting);
     if (!first) return explain_refusal(pid, first.error());
@@ -257,7 +249,7 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
     Descriptors outputs = one_socket ? Descriptors() : of_channel(all, back.new_output, O_WRONLY);
     if (inputs.empty() && outputs.empty()) return {};
     TRY_VOID(copy_rest(back.replacement_output, back.original_output));
-    TRY_VOID(tracee.prepare_calls(status_value(pid, "Seccomp") != 0));
+    TRY_VOID(prepare_calls(pid, tracee));
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
         if (descriptors.empty()) return {};
         int flags = fcntl(original, F_GETFL);

@@ -60,13 +60,66 @@ class TestFiles(EndToEnd):
                 self.assertIn(str(place / name), done.stdout)
                 self.assertNotIn("ok (", done.stdout)
 
+    def test_the_yaml_of_the_reference(self):
+        """The example in policies/README.md is a policy, and decides what it says there, before and after a conversion."""
+        text = (ROOT / "policies/README.md").read_text().split("```yaml\n")[1].split("```")[0]
+        place = self.directory()
+        (place / "pay.yaml").write_text(text)
+        done = callgate("check", place / "pay.yaml")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, f"{place}/pay.yaml: ok (default deny, 4 tools, 1 hidden)\n")
+        self.assertEqual(callgate("convert", place / "pay.yaml", "--output", place / "native.json").returncode, 0)
+        self.assertEqual(oct((place / "native.json").stat().st_mode & 0o777), "0o644")
+        self.assertEqual(sorted(f.name for f in place.iterdir()), ["native.json", "pay.yaml"])
+        done = callgate("convert", place / "native.json")
+        self.assertEqual((done.returncode, done.stdout), (0, (place / "native.json").read_text()))
+        charge = "/tools/create_charge/"
+        cases = [{"tool": "list_issues", "times": 60, "expect": "allow"},
+                 {"tool": "list_issues", "times": 61, "expect": "limit", "rule": "/all_tools/limits/_rate_minute"},
+                 {"tool": "create_issue", "times": 6, "expect": "limit", "rule": "/tools/create_issue/limits/_rate_hour"},
+                 {"tool": "create_charge", "args": {"amount": 5, "currency": "usd"}, "expect": "allow"},
+                 {"tool": "create_charge", "args": {"amount": 5}, "expect": "deny", "rule": charge + "require/args.currency-in"},
+                 {"tool": "create_charge", "args": {"amount": 10001, "currency": "eur"}, "expect": "approval",
+                  "rule": charge + "require_approval/args.amount-gt"},
+                 {"tool": "delete_repository", "expect": "deny", "rule": "/tools/delete_repository/deny_if"},
+                 {"tool": "transfer_repository", "expect": "deny", "rule": "(hidden)"},
+                 {"tool": "other", "expect": "deny", "rule": "(default deny)"}]
+        for name in ("pay", "native"):
+            (place / f"{name}.test.json").write_text(json.dumps({"cases": cases}))
+        for file in ("pay.yaml", "native.json", "pay.test.json"):
+            done = callgate("test", place / file)
+            self.assertEqual((done.returncode, done.stdout.split(": ")[-1]), (0, "ok (9 cases)\n"), done.stdout)
+
+    def test_convert_of_a_bad_policy_writes_nothing(self):
+        place = self.directory()
+        (place / "bad.yaml").write_text('version: "1"\ntools:\n  x:\n    rules:\n      - {nam: a, action: deny}\n')
+        done = callgate("convert", place / "bad.yaml", "--output", place / "out.json")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn('bad.yaml:5:10: /tools/x/rules/0/nam: unknown key "nam"; did you mean "name"?', done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 2)
+        self.assertFalse((place / "out.json").exists())
+        self.assertEqual(callgate("convert", place / "none.yaml").returncode, 1)
+        (place / "bad.yaml").write_text('version: "1"\ntools: {x: {rules: []}}\n')
+        done = callgate("convert", place / "bad.yaml", "--output", place / "nowhere" / "out.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nowhere/out.json", done.stderr)
+
+    def test_convert_keeps_what_ships(self):
+        place = self.directory()
+        for file in sorted((ROOT / "policies").glob("*.test.json")):
+            name = file.name.removesuffix(".test.json")
+            (place / f"{name}.source.json").write_bytes((file.parent / f"{name}.json").read_bytes())
+            self.assertEqual(callgate("convert", place / f"{name}.source.json", "--output", place / f"{name}.json").returncode, 0)
+            (place / file.name).write_bytes(file.read_bytes())
+            self.assertEqual(callgate("test", place / file.name).returncode, 0)
+
     def test_version_and_help(self):
         done = callgate("version")
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
         done = callgate("--help")
         self.assertEqual(done.returncode, 0)
-        for verb in ("run", "check", "explain", "test", "status", "sessions", "tail", "doctor", "version"):
+        for verb in ("run", "keep", "restart", "check", "convert", "explain", "test", "replay", "draft", "status", "sessions", "tail", "doctor", "version"):
             self.assertIn(verb, done.stdout)
             self.assertEqual(callgate(verb, "--help").returncode, 0)
 

@@ -12,6 +12,15 @@ def revisions(spec):
     return (*REVISIONS, MODERN_REVISION) if spec.modern else REVISIONS
 
 
+class TestShown(HttpEndToEnd):
+    def test_people_are_told_of_listeners(self):
+        server = self.server(PYTHON_HTTP)
+        agent = self.agent({"allow": policy(PYTHON_HTTP.match)})
+        self.mcp(server).call("echo", {"text": "x"})
+        self.assertRegex(agent.command("status").stdout, rf"listener +127\.0\.0\.1:{server.port}  .*policy allow ")
+        self.assertRegex(agent.command("sessions").stdout, rf"listen 127\.0\.0\.1:{server.port}  policy allow ")
+
+
 class TestIdentity(HttpEndToEnd):
     def transcript(self, server, version):
         """Every response of a session, in what must not differ."""

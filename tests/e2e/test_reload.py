@@ -57,6 +57,26 @@ class TestReload(Reloading):
         (self.policies(agent) / "p.json").write_text(json.dumps(DENYING))
         self.wait_denied(client)
 
+    def test_a_policy_in_yaml(self):
+        """In the dialect that has rules; one with a mistake is reported where it is written, and the last good one stays."""
+        agent = self.agent({"p": ALLOWING})
+        client = self.begin()
+        place = self.policies(agent) / "p.yaml"
+        head = f'version: "1"\nserver: {json.dumps(MATCH)}\ntools:\n  echo:\n    rules:\n'
+        self.put(place, head + "      - {name: never, action: deny, on_deny: Not by agents.}\n")
+        wait_for(lambda: agent.status()["problems"] != [], "the second file of that name")
+        self.assertIn("p.yaml: has the same name as p.json", agent.status()["problems"][0])
+        self.assert_result(self.call(client))
+        (self.policies(agent) / "p.json").unlink()
+        self.wait_denied(client)
+        self.assertIn("Not by agents.", self.call(client)["result"]["content"][0]["text"])
+        self.put(place, head + "      - {name: never, acton: deny}\n")
+        wait_for(lambda: agent.status()["problems"] != [], "the bad file")
+        self.assertIn('p.yaml:6:23: /tools/echo/rules/0/acton: unknown key "acton"; did you mean "action"?', " ".join(agent.status()["problems"]))
+        self.assert_denied(self.call(client), rule=RULE)
+        self.put(place, head + "      - {name: some, rate_limit: 1000/day}\n")
+        self.wait_allowed(client)
+
     def test_a_directory_that_is_a_link(self):
         agent = self.agent({"p": ALLOWING})
         place = self.policies(agent)

@@ -1,6 +1,6 @@
-"""Of many hostile frames, none that goes on is read otherwise by Python's or Node's JSON parser than it was judged.
+"""Of many hostile frames, none that goes on is read otherwise by Python's, Node's or Go's JSON parser than it was judged.
 
-    differential.py FRAMES-PROGRAM NODE MUTATIONS SEEDS…
+    differential.py FRAMES-PROGRAM NODE GO-PROGRAM MUTATIONS SEEDS…
 
 The program writes each frame that callgate would forward, with the id, method, name, uri and arguments that it judged.
 """
@@ -52,14 +52,16 @@ def check_python(lines):
 
 
 def main():
-    program, node, mutations, *seeds = sys.argv[1:]
+    program, node, go, mutations, *seeds = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "frames")
         subprocess.run([program, mutations, *seeds], check=True, env={**os.environ, "CALLGATE_FRAMES": path})
         with open(path, encoding="utf-8") as file:
             lines = file.read().split("\n")[:-1]
         wrong = check_python(lines)
+        sys.stdout.flush()
         wrong += subprocess.run([node, "-e", NODE_SCRIPT, path]).returncode
+        wrong += subprocess.run([go, path]).returncode
     if len(lines) < ACCEPTED_PER_MUTATION_MIN * int(mutations):
         print(f"only {len(lines)} frames were accepted: too few to compare")
         wrong += 1

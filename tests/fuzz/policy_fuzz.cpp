@@ -5,8 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "policy/policy.h"
-#include "property.h"
+#include "policy_checks.h"
 
 namespace {
 
@@ -14,23 +13,6 @@ using callgate::Policy;
 using callgate::PolicyProblem;
 
 void same(bool agree, const char* what) { hold(agree, "policy", what); }
-
-size_t lines_of(std::string_view text) {
-    size_t lines = 1;
-    for (char c : text) lines += c == '\n';
-    return lines;
-}
-
-void check_problems(std::string_view text, const std::vector<PolicyProblem>& problems) {
-    const size_t lines = lines_of(text);
-    int last = 0;
-    for (const PolicyProblem& problem : problems) {
-        same(problem.line >= 1 && static_cast<size_t>(problem.line) <= lines && problem.column >= 1, "a problem without a place");
-        same(problem.line >= last, "problems out of order");
-        same(!problem.message.empty() && problem.text().find('\n') == std::string::npos, "a message of no or several lines");
-        last = problem.line;
-    }
-}
 
 void check_policy(const Policy& policy) {
     callgate::CounterTable counters;
@@ -48,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::vector<PolicyProblem> problems, again;
     const auto policy = Policy::load(text, "f.json", problems);
     same((policy != nullptr) == problems.empty(), "loaded with problems, or not without");
-    check_problems(text, problems);
+    check_problems(text, problems, "policy");
     bool loads_again = Policy::load(text, "f.json", again) != nullptr;
 #ifdef CANARY
     if (text.find("\"regex\"") != text.npos) loads_again = !loads_again;

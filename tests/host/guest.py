@@ -68,6 +68,14 @@ class TestHost(unittest.TestCase):
         self.assertEqual(result.get("_meta", {}).get("io.callgate/decision", {}).get("code"), base.DENIED)
         self.assertNotIn("_meta", client.call("echo", {"text": "hello"})["result"])
 
+    def assert_resumed(self, client, replaced, times):
+        """The server has what it had, and the next agent has written of it."""
+        self.assertEqual(os.readlink(f"/proc/{client.pid}/fd/0"), replaced)
+        self.assert_governed(client)
+        records = [json.loads(line) for line in AUDIT.read_text().splitlines()]
+        resumed = [r for r in records if r["type"] == "session_resumed" and r["server"]["pid"] == client.pid]
+        self.assertEqual(len(resumed), times, records[-5:])
+
     def assert_active(self, but=None):
         self.assertEqual(run("systemctl", "is-active", "callgate"), "active")
         pid = int(unit("MainPID"))
@@ -117,15 +125,25 @@ class TestHost(unittest.TestCase):
         base.wait_for(lambda: "delete_note" in AUDIT.read_text(), "records go into the new file")
         self.assertIn("delete_note", Path(f"{AUDIT}.1").read_text())
 
-        self.step("a restart keeps the session")
+        self.step("a restart keeps the session, and keeps it governed")
+        replaced = os.readlink(f"/proc/{client.pid}/fd/0")
+        self.assertNotEqual(replaced, client.original_ends[0])
         run("systemctl", "restart", "callgate")
         third = self.assert_active(but=second)
-        base.wait_for(lambda: "notes-py" in run("callgate", "sessions"), "taken over again")
-        self.assert_governed(client)
+        self.assert_resumed(client, replaced, 1)
 
-        self.step("an upgrade keeps the session")
+        self.step("an upgrade keeps the session, and keeps it governed")
         run("dpkg", "-i", DEB)
         fourth = self.assert_active(but=third)
+        self.assert_resumed(client, replaced, 2)
+        self.assertEqual(unit("NFileDescriptorStore"), "0")
+
+        self.step("a stop hands it back, and the next start takes it over anew")
+        run("systemctl", "stop", "callgate")
+        self.assertEqual(os.readlink(f"/proc/{client.pid}/fd/0"), client.original_ends[0])
+        self.assertNotIn("_meta", client.call("delete_note")["result"])
+        run("systemctl", "start", "callgate")
+        fourth = self.assert_active(but=fourth)
         base.wait_for(lambda: "notes-py" in run("callgate", "sessions"), "taken over again")
         self.assert_governed(client)
 

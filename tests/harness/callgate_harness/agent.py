@@ -1,6 +1,7 @@
 """The agent under test."""
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -15,7 +16,7 @@ from .processes import bpf_ids
 class Agent:
     """`callgate run` over one process tree, with its own configuration, audit file and control socket."""
 
-    def __init__(self, policies, *, config=None, scope=None, arguments=(), audit=None, preexec=None):
+    def __init__(self, policies, *, config=None, grants=None, scope=None, arguments=(), audit=None, preexec=None, keeper=False, binary=BINARY):
         self.directory = Path(tempfile.mkdtemp(prefix="callgate-e2e-"))
         self.directory.chmod(0o755)
         self.config_directory = self.directory / "etc"
@@ -24,6 +25,8 @@ class Agent:
         (self.config_directory / "callgate.json").write_text(json.dumps(settings))
         for name, document in policies.items():
             (self.config_directory / "policies.d" / f"{name}.json").write_text(json.dumps(document, indent=2))
+        if grants is not None:
+            (self.config_directory / "grants.json").write_text(json.dumps(grants, indent=2))
         for path in self.config_directory.rglob("*.json"):
             path.chmod(0o644)  # files that others can write are refused
         self.audit_path = Path(audit) if audit else self.directory / "audit.jsonl"
@@ -32,6 +35,9 @@ class Agent:
         self.scope = scope or os.getpid()
         self.arguments = arguments
         self.preexec = preexec
+        self.keeper = keeper  # run by `callgate keep`: self.process is the keeper
+        self.binary = Path(binary)
+        self.pid = None
         self.process = None
         self.ready_line = None
         self.bpf = set()
@@ -42,20 +48,29 @@ class Agent:
             raise AssertionError(f"{BINARY} is not there: build it first (packaging/setup)")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
+                [str(self.binary), *(("keep", "--") if self.keeper else ()), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
                  str(self.audit_path), "--control", str(self.control_path), *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec)
+        return self.wait_ready()
+
+    def wait_ready(self):
+        """For the line that each agent says once."""
         if not select.select([self.process.stdout], [], [], ANSWER_SECONDS)[0]:
             raise AssertionError("the agent said nothing:\n" + self.log())
-        self.ready_line = self.process.stdout.readline().decode()
+        self.ready_line = os.read(self.process.stdout.fileno(), 1 << 16).decode()
         if not self.ready_line.startswith("callgate ready"):
             raise AssertionError(f"the agent did not become ready: {self.ready_line!r}\n{self.log()}")
-        self.bpf = bpf_ids(self.process.pid)
+        self.pid = int(re.search(r"pid=(\d+)", self.ready_line)[1])
+        self.bpf |= bpf_ids(self.pid)
         return self
 
-    @property
-    def pid(self):
-        return self.process.pid
+    def restart(self):
+        """A planned one, of an agent that a keeper runs; what `callgate restart` says of it."""
+        said = json.loads(self.command("restart", "--json").stdout)
+        self.wait_ready()
+        if said["pid"] != self.pid:
+            raise AssertionError(f"process {self.pid} is ready, and not {said['pid']}")
+        return said
 
     @property
     def running(self):
@@ -66,7 +81,7 @@ class Agent:
 
     def stop(self):
         """SIGTERM; returns the exit code."""
-        self.bpf |= bpf_ids(self.process.pid)
+        self.bpf |= bpf_ids(self.pid)
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=ANSWER_SECONDS)
         self.process.stdout.close()
@@ -77,7 +92,7 @@ class Agent:
 
     def command(self, *words, check=True):
         """Runs `callgate WORDS --control SOCKET`."""
-        done = subprocess.run([str(BINARY), *words, "--control", str(self.control_path)], stdin=subprocess.DEVNULL,
+        done = subprocess.run([str(self.binary), *words, "--control", str(self.control_path)], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=ANSWER_SECONDS)
         if check and done.returncode != 0:
             raise AssertionError(f"callgate {' '.join(words)}: exit code {done.returncode}\n{done.stderr}{self.log()}")

@@ -41,8 +41,8 @@ SessionFacts facts(const std::string& id = "s-1") {
 class LogTest : public ::testing::Test {
   protected:
     void SetUp() override { start(path()); }
-    void start(const std::string& path) {
-        Result<std::unique_ptr<AuditLog>> log = AuditLog::open(path, tree_.path("/secret"));
+    void start(const std::string& path, AuditArguments arguments = AuditArguments::hash) {
+        Result<std::unique_ptr<AuditLog>> log = AuditLog::open(path, tree_.path("/secret"), arguments);
         ASSERT_TRUE(log.ok()) << log.error().text();
         log_ = std::move(log).value();
     }
@@ -122,6 +122,56 @@ TEST_F(LogTest, AnAllowedCall) {
     EXPECT_EQ(line["policy_revision"], "0123456789abcdef");
     EXPECT_FALSE(line.contains("rule") || line.contains("reason") || line.contains("latency_ns"));
     EXPECT_EQ(line.dump().find("secret value"), std::string::npos);
+}
+
+TEST_F(LogTest, ValuesOfArgumentsWhereTheyAreAskedFor) {
+    log_.reset();
+    start(path(), AuditArguments::full);
+    const auto session = log_->describe(facts());
+    Message message = call();
+    // A DEL, a right-to-left override and line ends between tokens; numbers that no double holds.
+    message.arguments = "{\"n\": 9007199254740993,\r\n\"x\":1e400, \"t\":\"a\x7f\xe2\x80\xae\\\"\\u001b\"}";
+    log_->message(session, record_of(message));
+    message.arguments = {};
+    log_->message(session, record_of(message));
+    const std::string longest = R"({"t":")" + std::string(kAuditValuesBytesMax - 8, 'x') + R"("})", longer = longest + " ";
+    message.arguments = longest;
+    log_->message(session, record_of(message));
+    message.arguments = longer;
+    log_->message(session, record_of(message));
+    message.method = "resources/read";
+    message.params = R"({"uri":"file:///x"})";
+    log_->message(session, record_of(message));
+    message.kind = MessageKind::invalid;
+    log_->message(session, record_of(message));
+    lines();
+    std::ifstream file(path());
+    std::vector<std::string> raw;
+    for (std::string line; std::getline(file, line);) raw.push_back(line);
+    ASSERT_EQ(raw.size(), 6u);
+    EXPECT_NE(raw[0].find(R"("arguments":{"n": 9007199254740993,  "x":1e400, "t":"a\u007f\u202e\"\u001b"})"), std::string::npos) << raw[0];
+    EXPECT_NE(raw[0].find(R"("arguments_hash":")"), std::string::npos);
+    EXPECT_EQ(raw[1].find("\"arguments\""), std::string::npos);
+    EXPECT_NE(raw[2].find("\"arguments\":" + longest), std::string::npos);
+    EXPECT_NE(raw[3].find("\"values_too_long\":" + std::to_string(longer.size())), std::string::npos);
+    EXPECT_EQ(raw[3].find("\"arguments\":"), std::string::npos);
+    EXPECT_NE(raw[4].find(R"("params":{"uri":"file:///x"})"), std::string::npos) << raw[4];
+    EXPECT_EQ(raw[4].find("\"arguments\":"), std::string::npos);
+    EXPECT_EQ(raw[5].find("\"params\":"), std::string::npos) << "what was refused may be no JSON";
+}
+
+TEST_F(LogTest, WhoTheClientIsWhereAMessageSaysIt) {
+    const auto session = log_->describe(facts());
+    Message message = call();
+    log_->message(session, record_of(message));
+    message.has_client_info = true;
+    message.client_name = "claude \x1b[2J";
+    message.client_version = "2.1";
+    log_->message(session, record_of(message));
+    const std::vector<Json> all = lines();
+    EXPECT_FALSE(all[0].contains("client_name"));
+    EXPECT_EQ(all[1]["client_name"], "claude \x1b[2J");
+    EXPECT_EQ(all[1]["client_version"], "2.1");
 }
 
 TEST_F(LogTest, BothEndsOfAConnection) {

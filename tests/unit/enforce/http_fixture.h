@@ -77,7 +77,7 @@ inline Step server_failed() { return {Step::Kind::server_failed, {}}; }
 
 class HttpWorld {
   public:
-    explicit HttpWorld(std::string_view text = kHttpPolicy) : sessions(std::make_unique<HttpSessions>(*world_.log)) {
+    explicit HttpWorld(std::string_view text = kHttpPolicy) : sessions(std::make_unique<HttpSessions>(*world_.log, grants)) {
         std::vector<PolicyProblem> problems;
         policy = Policy::load(text, "p.json", problems);
         for (const PolicyProblem& problem : problems) ADD_FAILURE() << problem.text();
@@ -110,6 +110,7 @@ class HttpWorld {
 
     std::shared_ptr<const Policy> policy;
     std::vector<nlohmann::json> records;
+    GrantsInForce grants;
 
   private:
     GateWorld world_;

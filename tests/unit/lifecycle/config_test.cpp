@@ -33,6 +33,7 @@ TEST_F(ConfigTest, EmptyObjectIsAWholeConfiguration) {
     Config config = load("{}");
     EXPECT_TRUE(problems_.empty());
     EXPECT_EQ(config.audit_file, "/var/log/callgate/audit.jsonl");
+    EXPECT_EQ(config.audit_arguments, AuditArguments::hash);
     EXPECT_EQ(config.frame_bytes_max, kFrameBytesDefault);
     EXPECT_FALSE(config.deny_unnamed);
     EXPECT_EQ(config.stop_timeout_s, 60);
@@ -40,13 +41,14 @@ TEST_F(ConfigTest, EmptyObjectIsAWholeConfiguration) {
 
 TEST_F(ConfigTest, ReadsEveryMember) {
     Config config = load(R"({"scope":{"trees":[12],"cgroups":["/sys/fs/cgroup/a"],"users":["root",1000]},
-        "audit":{"file":"/a"},"control":{"socket":"/c"},"state_directory":"/s","unnamed":"deny",
+        "audit":{"file":"/a","arguments":"full"},"control":{"socket":"/c"},"state_directory":"/s","unnamed":"deny",
         "frame_bytes_max":2048,"stop_timeout_s":0,"$comment":"x"})");
     for (const PolicyProblem& each : problems_) ADD_FAILURE() << each.text();
     EXPECT_EQ(config.scope.trees, std::vector<pid_t>{12});
     EXPECT_EQ(config.scope.cgroups, std::vector<std::string>{"/sys/fs/cgroup/a"});
     EXPECT_EQ(config.scope.users, (std::vector<uid_t>{0, 1000}));
     EXPECT_EQ(config.audit_file, "/a");
+    EXPECT_EQ(config.audit_arguments, AuditArguments::full);
     EXPECT_EQ(config.control_socket, "/c");
     EXPECT_EQ(config.state_directory, "/s");
     EXPECT_TRUE(config.deny_unnamed);
@@ -75,7 +77,7 @@ TEST_F(ConfigTest, UnknownKeysNameTheNearest) {
 TEST_F(ConfigTest, WrongTypesAndRanges) {
     for (const char* text : {R"({"scope":[]})", R"({"scope":{"trees":["1"]}})", R"({"scope":{"trees":[0]}})",
                              R"({"scope":{"cgroups":["relative"]}})", R"({"scope":{"users":["no such user here"]}})",
-                             R"({"scope":{"users":[-1]}})", R"({"audit":{"file":1}})", R"({"frame_bytes_max":10})",
+                             R"({"scope":{"users":[-1]}})", R"({"audit":{"file":1}})", R"({"audit":{"arguments":"some"}})", R"({"frame_bytes_max":10})",
                              R"({"stop_timeout_s":"60"})", R"([])", R"({"unnamed":true})"})
         EXPECT_THAT(problem(text), HasSubstr("callgate.json")) << text;
     EXPECT_THAT(problem("{\n \"audit\": 1}"), HasSubstr("callgate.json:2:"));

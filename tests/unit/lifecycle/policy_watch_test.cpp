@@ -24,7 +24,7 @@ class Watched : public ::testing::Test {
         auto loaded = PolicyStore::load(tree_.path("/policies.d"));
         ASSERT_TRUE(loaded.ok());
         auto now = std::make_shared<const PolicyStore>(std::move(loaded).value());
-        auto started = PolicyWatch::start(tree_.root(), now, [this](PolicyWatch::Loaded next) {
+        auto started = PolicyWatch::start(tree_.root(), now, std::make_shared<const GrantStore>(GrantStore::load(tree_.root())), [this](PolicyWatch::Loaded next) {
             std::lock_guard lock(mutex_);
             seen_.push_back(std::move(next));
             changed_.notify_one();
@@ -76,6 +76,24 @@ TEST_F(Watched, AFileThatBecomesWritableByOthers) {
     const PolicyWatch::Loaded loaded = next();
     EXPECT_EQ(names(loaded), "a ");  // its last good version
     EXPECT_EQ(loaded.policies->problems().size(), 1u);
+}
+
+TEST_F(Watched, Grants) {
+    const std::string beside = tree_.path("/.grants.new");
+    const auto put_grants = [&](const std::string& text) {
+        std::ofstream(beside) << text;
+        chmod(beside.c_str(), 0644);
+        std::filesystem::rename(beside, tree_.path("/grants.json"));
+    };
+    put_grants(R"({"version":"1","grants":{"ci":{"match":{"user":"ci"}}}})");
+    PolicyWatch::Loaded loaded = next();
+    ASSERT_EQ(loaded.grants->table->grants().size(), 1u);
+    put_grants("{");
+    loaded = next();
+    EXPECT_EQ(loaded.grants->table->grants().size(), 1u);  // the last good version
+    EXPECT_FALSE(loaded.grants->problems.empty());
+    unlink(tree_.path("/grants.json").c_str());
+    EXPECT_TRUE(next().grants->table->grants().empty());
 }
 
 TEST_F(Watched, ADirectoryThatIsSwapped) {

@@ -3,21 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
+#include "policy/grant.h"
 
 namespace callgate {
 namespace {
-
-TEST(Caller, ContainersAreKnownByTheirCgroup) {
-    const std::string id(64, 'a');
-    EXPECT_EQ(container_of("/system.slice/docker-" + id + ".scope"), id);
-    EXPECT_EQ(container_of("/docker/" + id), id);
-    EXPECT_EQ(container_of("/kubepods.slice/cri-containerd-" + id + ".scope/inner"), id);
-    EXPECT_EQ(container_of("/user.slice/libpod-" + id + ".scope/container"), id);
-    for (const std::string& other : {std::string(), std::string("/user.slice"), "/docker/" + id.substr(1), "/docker/f" + id,
-                                     "/docker/" + std::string(64, 'A'), "/x" + id}) {
-        EXPECT_EQ(container_of(other), "") << other;
-    }
-}
 
 TEST(Caller, WhatIsNotKnownIsAbsent) {
     std::string digits;
@@ -44,6 +33,22 @@ TEST(Caller, FactsAreTextsAndNumbers) {
     EXPECT_EQ(uid.text, "4294967295");
     EXPECT_EQ(fact_of(CallerFact::peer_exe, caller, digits).text, "/usr/bin/node");
     EXPECT_EQ(fact_of(CallerFact::client_name, caller, digits).kind, ValueKind::string);
+}
+
+TEST(Caller, AGrantHasAKeyANameAndLabels) {
+    std::string digits;
+    Caller caller;
+    caller.grant = "uid:0 exe:/bin/sh";
+    EXPECT_EQ(fact_of(CallerFact::grant_name, caller, digits).kind, ValueKind::absent);
+    EXPECT_EQ(fact_of(CallerFact::grant_label, caller, digits, "team").kind, ValueKind::absent);
+    Grant grant;
+    grant.name = "ci";
+    grant.labels = {{"team", ValueKind::string, "build"}, {"tier", ValueKind::number, "2"}};
+    caller.named_grant = &grant;
+    EXPECT_EQ(fact_of(CallerFact::grant_name, caller, digits).text, "ci");
+    EXPECT_EQ(fact_of(CallerFact::grant_label, caller, digits, "team").text, "build");
+    EXPECT_EQ(fact_of(CallerFact::grant_label, caller, digits, "tier").kind, ValueKind::number);
+    EXPECT_EQ(fact_of(CallerFact::grant_label, caller, digits, "teams").kind, ValueKind::absent);
 }
 
 TEST(ToolAnnotations, AreBoundedAndReplaced) {

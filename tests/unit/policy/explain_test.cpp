@@ -9,11 +9,12 @@ namespace callgate {
 namespace {
 
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","hide":["h"],"aliases":{"b":"a"},
-    "all_tools":{"limits":[{"counter":"all","window":"day","max":5}]},
+    "all_tools":{"limits":[{"counter":"all","window":"day","max":5}],"deny_if":[{"conditions":[{"path":"args.no","op":"eq","value":1}]}],
+                 "require_approval":[{"conditions":[{"path":"args.no","op":"eq","value":2}]}]},
     "tools":{"a":{"deny_if":[{"conditions":[{"path":"args.x","op":"gt","value":1},{"path":"args.y","op":"exists","value":true}]}],
                   "require":[{"conditions":[{"path":"args.l.*","op":"contains","value":"ok"}]}],
                   "require_approval":[{"conditions":[{"path":"args.x","op":"eq","value":1}]}]},
-             "d":{"action":"deny"},"w":{"require_approval":[{"conditions":[]}]},"z":{"limits":[{"counter":"c","window":"day","max":0}]}},
+             "d":{"action":"deny"},"e":{},"w":{"require_approval":[{"conditions":[]}]},"z":{"limits":[{"counter":"c","window":"day","max":0}]}},
     "methods":{"resources/read":{"names":{"u":{},"v":{"action":"deny"}}},"sampling/*":{"action":"deny"}},
     "call_methods":{"tools/batch":"params.calls[*].name"}})";
 
@@ -44,6 +45,7 @@ TEST(Explain, TheStepThatDecidesIsTheVerdicts) {
     const std::vector<TrialCall> calls = {
         tool("a"), tool("a", "{" + ok + "}"), tool("a", "{" + ok + R"(,"x":2,"y":0})"), tool("b", R"({"x":2,"y":0})"),
         tool("a", "{" + ok + R"(,"x":1})"), tool("d"), tool("w"), tool("z"), tool("h"), tool("none"),
+        tool("w", R"({"no":1})"), tool("w", R"({"no":2})"), tool("e", R"({"no":1})"), tool("e", R"({"no":2})"), tool("e"),
         method("resources/read", R"({"uri":"u"})"), method("resources/read", R"({"uri":"v"})"), method("resources/read", R"({"uri":"w"})"),
         method("sampling/createMessage", "{}", true), method("roots/list", "{}", true), method("tools/x", "{}"), method("ping", "{}"),
         method("tools/batch", R"({"calls":[{"name":"d"}]})"), method("tools/batch", R"({"calls":[{"name":"a","arguments":{)" + ok + "}}]}"),

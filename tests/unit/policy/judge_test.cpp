@@ -175,6 +175,47 @@ TEST_F(Judge, AllToolsShareTheirCounters) {
               "Limit of 2 calls a second for all tools reached (counter all, per grant).");
 }
 
+TEST_F(Judge, AllToolsHaveRulesToo) {
+    use(R"({"version":"1","default":"deny","hide":["h"],
+            "all_tools":{"$comment":"c","deny_if":[{"$comment":"c","conditions":[{"path":"args.x","op":"eq","value":1}]}],
+                         "require":[{"conditions":[{"path":"client.name","op":"neq","value":"bad"}],"on_deny":"Not you."}],
+                         "require_approval":[{"conditions":[{"path":"args.x","op":"eq","value":2}]}]},
+            "tools":{"a":{},"w":{"action":"require_approval"},"d":{"action":"deny"},"h":{},"glob:g*":{}}})");
+    caller_.client_name = "good";
+    const auto rule_of = [&](std::string_view tool, std::string_view arguments) {
+        return std::string(policy_->judge_tool({tool, arguments}, caller_, kMidnight, counters_).rule);
+    };
+    for (const char* tool : {"a", "g1"}) {
+        EXPECT_EQ(rule_of(tool, "{}"), "");
+        EXPECT_EQ(rule_of(tool, R"({"x":1})"), "/all_tools/deny_if/args.x-eq");
+        EXPECT_EQ(rule_of(tool, R"({"x":2})"), "/all_tools/require_approval/args.x-eq");
+    }
+    EXPECT_EQ(judge("a").reason, "");
+    // What is denied anyway is no question for a human; of two approvals the tool's own is named.
+    EXPECT_EQ(rule_of("w", "{}"), "/tools/w/action");
+    EXPECT_EQ(rule_of("w", R"({"x":1})"), "/all_tools/deny_if/args.x-eq");
+    EXPECT_EQ(rule_of("w", R"({"x":2})"), "/tools/w/action");
+    EXPECT_EQ(rule_of("d", R"({"x":1})"), "/tools/d/action");
+    EXPECT_EQ(rule_of("h", R"({"x":1})"), "(hidden)");
+    EXPECT_EQ(rule_of("other", "{}"), "(default deny)");
+    EXPECT_EQ(policy_->judge_tool({"a", R"({"x":1})"}, caller_, kMidnight, counters_).reason, "This tool is denied by the policy.");
+    caller_.client_name = "bad";
+    EXPECT_EQ(judge("a").rule, "/all_tools/require/client.name-neq");
+    EXPECT_EQ(judge("a").reason, "Not you.");
+}
+
+TEST_F(Judge, AllToolsDenyToolsThatAreNotListed) {
+    use(R"({"version":"1","default":"allow","all_tools":{"deny_if":[{"conditions":[]}]},"tools":{"a":{}}})");
+    EXPECT_EQ(rule("a"), "/all_tools/deny_if");
+    EXPECT_EQ(rule("other"), "/all_tools/deny_if");
+}
+
+TEST_F(Judge, ALimitMaySayWhatACallerIsTold) {
+    use(R"({"version":"1","default":"allow","tools":{"a":{"limits":[
+            {"counter":"c","window":"day","max":0,"on_deny":"Enough for today.","$comment":"why"}]}}})");
+    EXPECT_EQ(judge("a").reason, "Enough for today.");
+}
+
 TEST_F(Judge, FaqForm) {
     use(R"({"version":"1","default":"deny","tools":{
             "a":{"action":"allow","reason":"Harmless."},

@@ -48,6 +48,7 @@ class Monotone : public ::testing::Test {
         for (const char* name : {"a", "ab", "glob:a*", "glob:*"}) {
             if (below(3) > 0) made["tools"][name] = tool();
         }
+        if (below(3) == 0) made["all_tools"][std::string(one_of("deny_if", "require", "require_approval"))].push_back(rule());
         if (made.contains("tools") && made["tools"].contains("a")) made["aliases"] = {{"other", "a"}};
         return made;
     }
@@ -55,6 +56,10 @@ class Monotone : public ::testing::Test {
     void narrow(json& policy) {
         if (below(4) == 0 || !policy.contains("tools")) {
             policy["hide"].push_back(one_of("a", "ab", "glob:?b", "other", "z"));
+            return;
+        }
+        if (below(5) == 0) {
+            policy["all_tools"][std::string(one_of("deny_if", "require", "require_approval"))].push_back(rule());
             return;
         }
         auto tool = policy["tools"].begin();

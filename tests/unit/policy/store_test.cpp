@@ -80,6 +80,26 @@ TEST_F(Store, ReadsJsonFilesInTheOrderOfTheirNames) {
     EXPECT_EQ(store.policies()[1]->name(), "b");
 }
 
+TEST_F(Store, YamlFilesArePoliciesToo) {
+    write("a.yaml", "version: \"1\"\nserver: {package: a}\ntools: {x: {rules: [{name: r, action: deny}]}}\n");
+    write("b.yml", "version: \"1\"\ndefault: deny\nserver: {package: some-server}\n");
+    write("c.yaml", "version: \"1\"\ntools:\n  x: {rules: [{name: r}]}\n");
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store), ElementsAre(HasSubstr("c.yaml:3:15: /tools/x/rules/0: key \"conditions\" is missing")));
+    ASSERT_EQ(store.policies().size(), 2u);
+    EXPECT_EQ(store.policies()[0]->name(), "a");
+    EXPECT_EQ(store.find(server_).policy->name(), "b");
+}
+
+TEST_F(Store, OfTwoFilesOfOneNameTheFirstIsRead) {
+    write_policy("a", R"("package":"some-server")");
+    write("a.yaml", "version: \"1\"\ndefault: allow\nserver: {package: some-server}\n");
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store), ElementsAre("a.yaml: has the same name as a.json, which is the one that is read; remove one of the two"));
+    ASSERT_EQ(store.policies().size(), 1u);
+    EXPECT_TRUE(store.find(server_).tie.empty());
+}
+
 TEST_F(Store, OneBadFileDisablesOnlyItself) {
     write("a.json", "{");
     write("b.json", R"({"version":"1","default":"deny"})");

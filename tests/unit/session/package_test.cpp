@@ -49,6 +49,55 @@ TEST(NpmPackage, SpecifierOfDenoAndBun) {
     EXPECT_EQ(shown(resolve_package("", "/x/bun", {"bunx", "tools"}, "/")), "npm tools ");
 }
 
+TEST(JsrPackage, SpecifierAndAddress) {
+    const auto of = [](const char* script) { return shown(resolve_package("", "/x/deno", {"deno", "run", "-A", script}, "/")); };
+    EXPECT_EQ(of("jsr:@acme/tools@1.2/server"), "jsr @acme/tools 1.2");
+    EXPECT_EQ(of("jsr:@acme/tools"), "jsr @acme/tools ");
+    EXPECT_EQ(of("https://jsr.example/@acme/tools/1.2.0/mod.ts"), "jsr @acme/tools 1.2.0");
+    for (const char* other : {"https://jsr.example/", "https://jsr.example/@acme", "https://jsr.example/x/y/1/z.ts", "https://example.org/@acme/tools/1/mod.ts"}) {
+        EXPECT_EQ(of(other), "  ") << other;
+    }
+}
+
+TEST(JsrPackage, DenoConfigurations) {
+    TempTree tree;
+    tree.file("/srv/a/deno.json", R"({"name":"@acme/a","version":"0.1.0"})");
+    tree.file("/srv/a/package.json", R"({"name":"other"})");
+    tree.file("/srv/a/main.ts");
+    tree.file("/srv/b/deno.jsonc", "{\n  // ours\n  \"name\": \"@acme/b\" /* so */\n}");
+    tree.file("/srv/b/src/main.ts");
+    tree.file("/srv/c/deno.json", "{}");
+    tree.file("/srv/c/package.json", R"({"name":"c"})");
+    tree.file("/srv/c/main.ts");
+    const auto of = [&](const std::string& exe, const char* script) { return shown(resolve_package(tree.root(), exe, {"x", "run", script}, "/srv")); };
+    EXPECT_EQ(of("/x/deno", "a/main.ts"), "jsr @acme/a 0.1.0");
+    EXPECT_EQ(of("/x/deno", "b/src/main.ts"), "jsr @acme/b ");
+    EXPECT_EQ(of("/x/deno", "c/main.ts"), "npm c ");
+    EXPECT_EQ(of("/x/bun", "a/main.ts"), "npm other ");
+}
+
+TEST(NpmPackage, GlobalInstallBehindItsLink) {
+    TempTree tree;
+    tree.file("/usr/lib/node_modules/@acme/notes/package.json", R"({"name":"@acme/notes","version":"2.0.0"})");
+    tree.file("/usr/lib/node_modules/@acme/notes/bin/cli.js");
+    tree.link("/usr/bin/notes", "../lib/node_modules/@acme/notes/bin/cli.js");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", "/usr/bin/notes"}, "/")), "npm @acme/notes 2.0.0");
+    // As pnpm lays them out: what is run lies in the store.
+    tree.file("/p/node_modules/.pnpm/notes@3.0.0/node_modules/notes/package.json", R"({"name":"notes","version":"3.0.0"})");
+    tree.file("/p/node_modules/.pnpm/notes@3.0.0/node_modules/notes/cli.js");
+    tree.link("/p/node_modules/notes", ".pnpm/notes@3.0.0/node_modules/notes");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", "node_modules/notes/cli.js"}, "/p")), "npm notes 3.0.0");
+}
+
+TEST(NativePackage, ByTheFilesName) {
+    TempTree tree;
+    tree.file("/opt/notes-server", "");
+    EXPECT_EQ(shown(resolve_package(tree.root(), "/opt/notes-server", {"anything"}, "/")), "program notes-server ");
+    // A runtime that runs no file has no package, whatever its own program was built from.
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "-c", "x"}, "/")), "  ");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", "-e", "x"}, "/")), "  ");
+}
+
 TEST(NpmPackage, WhatIsInstalledIsNotTheProjectAroundIt) {
     TempTree tree;
     tree.file("/srv/app/package.json", R"({"name":"app"})");
@@ -145,6 +194,25 @@ TEST(PythonPackage, ModuleOfVenv) {
     EXPECT_EQ(module("absent"), "");
     // Below site-packages a script is owned as its module is.
     EXPECT_EQ(resolve_package(tree.root(), kPython, {"python", site + "/alpha/cli.py"}, "/").name, "alpha");
+}
+
+TEST(PythonPackage, UvxAndPipx) {
+    TempTree tree;
+    // uvx: an environment in the cache, on an interpreter of uv's own.
+    const std::string archive = "/home/u/.cache/uv/archive-v0/Ab12";
+    add_dist(tree, archive + "/lib/python3.12/site-packages", "mcp_server_time");
+    tree.file(archive + "/bin/run-mcp_server_time", "#!" + archive + "/bin/python\n");
+    const std::string uv_python = "/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12";
+    EXPECT_EQ(shown(resolve_package(tree.root(), uv_python, {archive + "/bin/python", archive + "/bin/run-mcp_server_time"}, "/")),
+              "python mcp_server_time 1.5");
+    EXPECT_EQ(shown(resolve_package(tree.root(), uv_python, {archive + "/bin/python", "-m", "mcp_server_time"}, "/")),
+              "python mcp_server_time 1.5");
+    // pipx: an environment for each, and links in ~/.local/bin.
+    const std::string venv = "/home/u/.local/share/pipx/venvs/notes";
+    add_dist(tree, venv + "/lib/python3.11/site-packages", "notes");
+    tree.file(venv + "/bin/run-notes", "#!" + venv + "/bin/python\n");
+    tree.link("/home/u/.local/bin/run-notes", venv + "/bin/run-notes");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {venv + "/bin/python", "/home/u/.local/bin/run-notes"}, "/")), "python notes 1.5");
 }
 
 TEST(PythonPackage, SystemInstallWithEggInfo) {

@@ -1,0 +1,94 @@
+#include "lifecycle/planned_restart.h"
+
+#include "base/clock.h"
+#include "restart/state_blob.h"
+
+namespace callgate {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+constexpr char kAgentLabel[] = "agent";
+
+// First in the parcel: how much there must be.
+Result<Bundle> agent_bundle(size_t sessions) {
+    Bundle bundle{kAgentLabel, {}};
+    bundle.fds.push_back(TRY(write_state({{"sessions", sessions}})));
+    return bundle;
+}
+
+Result<size_t> sessions_of(const Bundle& bundle) {
+    if (bundle.label != kAgentLabel || bundle.fds.empty()) return Error::invalid("state of an earlier agent", "does not begin with the agent");
+    const json state = TRY(read_state(bundle.fds.front()));
+    const auto count = state.find("sessions");
+    if (count == state.end() || !count->is_number_unsigned()) return Error::invalid("state of an earlier agent", "does not say how many sessions there are");
+    return count->get<size_t>();
+}
+
+}  // namespace
+
+void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed, std::function<void(Status)> done) {
+    policies_ = &policies;
+    unnamed_ = std::move(unnamed);
+    done_ = std::move(done);
+    watcher_.stop_taking([this] {
+        ring_.post([this] {
+            http_.drain(kRestartDrain, [this] { wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count()); });
+        });
+    });
+}
+
+// A server that has ended is kept a zombie by this process until its client has the last of its output.
+void PlannedRestart::wait_for_exits(int64_t until_ns) {
+    if (!sessions_.exits().none() && monotonic_ns() < until_ns) return ring_.after(200us, [this, until_ns] { wait_for_exits(until_ns); });
+    sessions_.suspend_all([this] {
+        watcher_.list_sessions([this](std::vector<WatchedSession> watched) {
+            auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
+            ring_.post([this, shared] { leave(std::move(*shared)); });
+        });
+    });
+}
+
+void PlannedRestart::leave(std::vector<WatchedSession> watched) {
+    std::vector<SessionState> states = sessions_.leave_all(std::move(watched));
+    const auto give = [&]() -> Status {
+        std::vector<Bundle> bundles;
+        bundles.push_back(TRY(agent_bundle(states.size())));
+        for (const SessionState& each : states) bundles.push_back(TRY(to_bundle(each)));
+        const Fd parcel = TRY(pack(bundles));
+        return carrier_.keep(parcel);
+    };
+    const Status given = give();
+    if (!given) sessions_.resume_all(std::move(states), *policies_, unnamed_);
+    done_(given);
+}
+
+void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
+                     std::vector<std::string>& problems) {
+    const Fd parcel = carrier.take();
+    const auto lose = [&](const std::string& why) {
+        problems.push_back("sessions of the agent before: " + why);
+        sessions.lose(why);
+    };
+    if (!parcel) return carrier.forget();
+    auto bundles = unpack(parcel);
+    carrier.forget();
+    if (!bundles) return lose(bundles.error().text());
+    if (bundles->empty()) return lose("nothing was left in the store");
+    Result<size_t> expected = sessions_of(bundles->front());
+    if (!expected) return lose(expected.error().text());
+    std::vector<SessionState> states;
+    for (auto bundle = bundles->begin() + 1; bundle != bundles->end(); ++bundle) {
+        auto session = session_of(std::move(*bundle));
+        if (session) {
+            states.push_back(std::move(*session));
+        } else {
+            lose(session.error().text());
+        }
+    }
+    if (bundles->size() - 1 != *expected) lose(std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came");
+    sessions.resume_all(std::move(states), policies, unnamed);
+}
+
+}  // namespace callgate

@@ -1,0 +1,127 @@
+// The table's part in a planned restart: sessions are suspended and left to the next agent, which resumes them.
+#include <algorithm>
+
+#include "base/clock.h"
+#include "lifecycle/session_json.h"
+#include "lifecycle/session_table.h"
+
+namespace callgate {
+namespace {
+
+using namespace std::chrono_literals;
+
+}  // namespace
+
+void SessionTable::use_watcher(Watcher* watcher) {
+    watcher_ = watcher;
+    for (auto& [id, entry] : entries_)
+        if (entry.wants_back) hand_back(entry, 10s, std::exchange(entry.wants_back, nullptr));
+}
+
+void SessionTable::suspend_all(std::function<void()> done) {
+    for (auto& [id, entry] : entries_) entry.relay->suspend();
+    wait_until_suspended(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count(), std::move(done));
+}
+
+// What has been given to the watcher to be handed back is on its way out of the table.
+void SessionTable::wait_until_suspended(int64_t until_ns, std::function<void()> done) {
+    const bool all = buried_.empty() && std::all_of(entries_.begin(), entries_.end(), [](const auto& each) {
+        return each.second.relay->idle() && !each.second.relay->is_handed_over();
+    });
+    if (all || monotonic_ns() > until_ns) return done();
+    ring_.after(200us, [this, until_ns, done = std::move(done)]() mutable { wait_until_suspended(until_ns, std::move(done)); });
+}
+
+std::vector<SessionState> SessionTable::leave_all(std::vector<WatchedSession> watched) {
+    std::unordered_map<std::string_view, WatchedSession*> by_id;
+    for (WatchedSession& each : watched) by_id[each.id] = &each;
+    std::vector<SessionState> left;
+    for (auto& [id, entry] : entries_) {
+        if (entry.relay->is_handed_over() || !entry.relay->idle()) continue;
+        SessionState& state = left.emplace_back();
+        state.id = id;
+        state.started = entry.started;
+        state.policy = entry.policy->name();
+        state.remark = entry.remark;
+        state.server = entry.server;
+        state.client = entry.client;
+        if (const auto known = by_id.find(id); known != by_id.end()) state.watched = *known->second;
+        state.watched.id = id;
+        state.watched.new_input = entry.new_input;
+        state.watched.new_output = entry.new_output;
+        state.relay = entry.relay->leave();
+    }
+    for (const SessionState& each : left) entries_.erase(each.id);
+    return left;
+}
+
+void SessionTable::resume_all(std::vector<SessionState> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
+    for (SessionState& each : sessions) resume(std::move(each), policies, unnamed);
+    // Calls of all sessions wait in one order: that in which they came.
+    struct Place {
+        int64_t read_ns;
+        Gate* gate;
+        size_t held;
+    };
+    std::vector<Place> waiting;
+    for (auto& [id, entry] : entries_) {
+        const std::vector<int64_t> times = entry.relay->gate().held_read_ns();
+        for (size_t i = 0; i < times.size(); ++i) waiting.push_back({times[i], &entry.relay->gate(), i});
+    }
+    std::sort(waiting.begin(), waiting.end(), [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
+    for (const Place& each : waiting) each.gate->wait_again(each.held);
+}
+
+void SessionTable::resume(SessionState session, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
+    Entry entry;
+    entry.id = session.id;
+    entry.started = std::move(session.started);
+    entry.server = std::move(session.server);
+    entry.client = std::move(session.client);
+    entry.remark = std::move(session.remark);
+    entry.watched = std::move(session.watched);
+    entry.policy = policies.find(entry.server).policy;
+    for (const auto& policy : policies.policies())
+        if (!entry.policy && policy->name() == session.policy) entry.policy = policy;
+    const bool is_named = static_cast<bool>(entry.policy);
+    if (!is_named) entry.policy = unnamed;
+    TakenEnds ends = std::move(session.relay.ends);
+    Entry& placed = place(std::move(entry), std::move(ends), Opening::Start::fresh, true);
+    const std::string id = placed.id;
+    audit_.event("session_resumed", placed.audit_session, {{"state", "\"enforced\""}, {"before", counts_json(session.relay.gate.counts).dump()}});
+    if (!placed.relay->resume(std::move(session.relay))) {
+        placed.ended_because = "its state cannot be that of a session";
+        return placed.relay->close();
+    }
+    const auto found = entries_.find(id);
+    if (found != entries_.end() && !is_named) hand_back(found->second, 10s, "released: no policy names it any more");
+}
+
+void SessionTable::close_all(const char* because, std::function<void()> done) {
+    all_done_ = std::move(done);
+    std::vector<std::string> ids;
+    for (auto& [id, entry] : entries_) ids.push_back(id);
+    for (const std::string& id : ids) {
+        const auto found = entries_.find(id);
+        if (found == entries_.end()) continue;
+        found->second.ended_because = because;
+        found->second.relay->close();
+    }
+    finish_if_empty();
+}
+
+void SessionTable::lose(const std::string& reason) {
+    audit_.event("session_lost", nullptr, {{"reason", json_text(reason)}});
+}
+
+std::vector<ResumedServer> SessionTable::resumed() const {
+    std::vector<ResumedServer> list;
+    for (const auto& [id, entry] : entries_) {
+        if (entry.watched.id.empty()) continue;
+        const ChannelKind kind = entry.input_is_socket ? ChannelKind::unix_socket : ChannelKind::pipe;
+        list.push_back({entry.watched, kind, entry.server, {entry.policy, {}}});
+    }
+    return list;
+}
+
+}  // namespace callgate

@@ -1,0 +1,31 @@
+// Names of policy files: a policy is called as its file is, without the end that tells the syntax.
+//
+//   "pay.json" "pay.yaml" "pay.yml"   ->  policy "pay"
+//   "pay.test.json" ".pay.json" "x.txt"  ->  no policies
+#pragma once
+#include <array>
+#include <string_view>
+
+namespace callgate {
+
+inline constexpr std::array<std::string_view, 3> kPolicyExtensions = {".json", ".yaml", ".yml"};
+inline constexpr std::string_view kPolicyTestExtension =
+    ".test.json";  // tests of a policy, see policy_test_file.h
+
+inline bool is_yaml_name(std::string_view file) {
+    return file.ends_with(".yaml") || file.ends_with(".yml");
+}
+
+// Without its extension, where it has one of these.
+inline std::string_view policy_stem(std::string_view file) {
+    for (std::string_view extension : kPolicyExtensions) {
+        if (file.ends_with(extension)) return file.substr(0, file.size() - extension.size());
+    }
+    return file;
+}
+
+inline bool is_policy_name(std::string_view file) {
+    return !file.starts_with('.') && !file.ends_with(kPolicyTestExtension) && policy_stem(file) != file;
+}
+
+}  // namespace callgate

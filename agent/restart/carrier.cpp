@@ -1,0 +1,46 @@
+#include "restart/carrier.h"
+
+#include <systemd/sd-daemon.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string_view>
+
+namespace callgate {
+namespace {
+
+constexpr uint64_t kAnswerMicroseconds = 5'000'000;
+
+}  // namespace
+
+Carrier Carrier::from_environment() {
+    Kind kind = Kind::none;
+    if (getenv("NOTIFY_SOCKET")) kind = getenv(kKeeperVariable) ? Kind::keeper : Kind::systemd;
+    Fd left;
+    char** names = nullptr;
+    const int count = sd_listen_fds_with_names(1, &names);
+    for (int i = 0; i < count; ++i) {
+        Fd fd = Fd::adopt(SD_LISTEN_FDS_START + i);
+        if (names[i] == std::string_view(kStoreName)) left = std::move(fd);
+        free(names[i]);
+    }
+    free(names);
+    return {kind, std::move(left)};
+}
+
+void Carrier::forget() const {
+    if (kind_ != Kind::none) sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kStoreName);
+}
+
+Status Carrier::keep(const Fd& parcel) const {
+    if (kind_ == Kind::none) return Error::refused("store of descriptors", "nobody keeps one: start the agent with \"callgate keep\"");
+    const std::string message = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string(kStoreName);
+    const int fd = parcel.get();
+    const int sent = sd_pid_notify_with_fds(0, 0, message.c_str(), &fd, 1);
+    if (sent < 0) return Error::system("sd_pid_notify_with_fds", "FDSTORE=1", -sent);
+    const int answered = sd_notify_barrier(0, kAnswerMicroseconds);
+    if (answered < 0) return Error::system("sd_notify_barrier", "FDSTORE=1", -answered);
+    return {};
+}
+
+}  // namespace callgate

@@ -1,0 +1,171 @@
+#include "restart/keeper.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <climits>
+#include <cstdlib>
+#include <optional>
+
+#include "base/clock.h"
+#include "restart/carrier.h"
+#include "restart/keeper_store.h"
+
+namespace callgate {
+namespace {
+
+constexpr int kExitInternal = 70;
+constexpr int kExitNotFound = 127;  // as a shell says it
+constexpr int64_t kSecond = 1'000'000'000;
+constexpr int64_t kPauseFirst = kSecond, kPauseLast = 30 * kSecond;
+// An agent that ran for so long was a good one: the next failure is the first again.
+constexpr int64_t kGoodRun = 60 * kSecond;
+constexpr int kStartsMax = 5;
+
+bool is_permanent(int code) { return code == 2 || code == 77 || code == 78; }
+
+void complain(const std::string& text) { fprintf(stderr, "callgate keep: %s\n", text.c_str()); }
+
+class Keeper {
+  public:
+    Keeper(KeeperStore store, std::string binary, Fd signals, const std::vector<std::string>& arguments)
+        : store_(std::move(store)), binary_(std::move(binary)), signals_(std::move(signals)), arguments_(arguments) {}
+
+    int run() {
+        start();
+        for (;;) {
+            pollfd waiting[] = {{store_.socket(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+            ::poll(waiting, 2, milliseconds_to_start());
+            if (child_) store_.receive(child_);
+            if (const std::optional<int> code = read_signals()) return *code;
+            if (!child_ && monotonic_ns() >= start_at_ns_) start();
+        }
+    }
+
+  private:
+    int milliseconds_to_start() const {
+        if (child_) return -1;
+        return static_cast<int>(std::max<int64_t>(start_at_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
+    }
+
+    // The signals that the agent waits for stay blocked across exec: one that comes before it listens is not lost.
+    void start() {
+        started_ns_ = monotonic_ns();
+        child_ = fork();
+        if (child_ == 0) become_agent();
+        if (child_ < 0) {
+            complain("fork: " + Error::system("", "", errno).text());
+            child_ = 0;
+            start_at_ns_ = monotonic_ns() + kPauseFirst;
+            return;
+        }
+        if (stopping_) kill(child_, SIGTERM);
+    }
+
+    [[noreturn]] void become_agent() {
+        std::string names;
+        std::vector<int> copies;
+        // Out of the way first: the places to be taken may be those of others.
+        const auto& entries = store_.entries();
+        for (const KeeperStore::Entry& entry : entries) {
+            names += (names.empty() ? "" : ":") + entry.name;
+            copies.push_back(fcntl(entry.fd.get(), F_DUPFD, SD_LISTEN_FDS_START + static_cast<int>(KeeperStore::kEntriesMax)));
+        }
+        for (size_t i = 0; i < copies.size(); ++i) {
+            dup2(copies[i], SD_LISTEN_FDS_START + static_cast<int>(i));
+            ::close(copies[i]);
+        }
+        sigset_t child_ends;
+        sigemptyset(&child_ends);
+        sigaddset(&child_ends, SIGCHLD);
+        sigprocmask(SIG_UNBLOCK, &child_ends, nullptr);
+        setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
+        setenv("LISTEN_FDS", std::to_string(entries.size()).c_str(), 1);
+        setenv("LISTEN_FDNAMES", names.c_str(), 1);
+        setenv("NOTIFY_SOCKET", store_.address().c_str(), 1);
+        setenv(kKeeperVariable, "1", 1);
+        std::vector<char*> words{const_cast<char*>("callgate")};
+        for (const std::string& word : arguments_) words.push_back(const_cast<char*>(word.c_str()));
+        words.push_back(nullptr);
+        execv(binary_.c_str(), words.data());
+        complain("execv " + binary_ + ": " + Error::system("", "", errno).text());
+        _exit(kExitNotFound);
+    }
+
+    // The exit code, where this is the end.
+    std::optional<int> read_signals() {
+        signalfd_siginfo info;
+        while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+            if (info.ssi_signo == SIGCHLD) continue;
+            if (info.ssi_signo != SIGHUP) stopping_ = true;
+            if (child_) kill(child_, static_cast<int>(info.ssi_signo));
+        }
+        int status = 0;
+        if (child_ && waitpid(child_, &status, WNOHANG) == child_) return ended(status);
+        if (!child_ && stopping_) return 0;
+        return std::nullopt;
+    }
+
+    std::optional<int> ended(int status) {
+        store_.receive(child_);  // what it sent last
+        child_ = 0;
+        const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        const bool has_left = !store_.entries().empty();
+        if (code == 0 && has_left) {
+            failures_ = 0;
+            start_at_ns_ = 0;
+            return std::nullopt;
+        }
+        if (code == 0 || is_permanent(code) || (stopping_ && !has_left)) return code;
+        if (monotonic_ns() - started_ns_ > kGoodRun) failures_ = 0;
+        const int64_t pause = std::min(kPauseFirst << std::min(failures_, 5), kPauseLast);
+        complain("the agent ended with " + std::to_string(code) + "; another starts in " + std::to_string(pause / kSecond) + " s");
+        if (++failures_ >= kStartsMax && has_left) {
+            complain("its sessions end: none of " + std::to_string(failures_) + " agents could go on with them");
+            store_.clear();
+        }
+        start_at_ns_ = monotonic_ns() + pause;
+        return std::nullopt;
+    }
+
+    KeeperStore store_;
+    std::string binary_;
+    Fd signals_;
+    const std::vector<std::string>& arguments_;
+    pid_t child_ = 0;
+    bool stopping_ = false;
+    int failures_ = 0;
+    int64_t started_ns_ = 0, start_at_ns_ = 0;  // monotonic
+};
+
+Result<int> keep(const std::vector<std::string>& arguments) {
+    // Read now: once another file is in its place the kernel calls this one deleted.
+    char binary[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", binary, sizeof(binary));
+    if (length <= 0) return Error::system("readlink", "/proc/self/exe", errno);
+    KeeperStore store = TRY(KeeperStore::create());
+    sigset_t handled;
+    sigemptyset(&handled);
+    for (int each : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&handled, each);
+    if (sigprocmask(SIG_BLOCK, &handled, nullptr)) return Error::system("sigprocmask", "", errno);
+    Fd signals = Fd::adopt(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals) return Error::system("signalfd", "", errno);
+    return Keeper(std::move(store), {binary, static_cast<size_t>(length)}, std::move(signals), arguments).run();
+}
+
+}  // namespace
+
+int run_keeper(const std::vector<std::string>& arguments) {
+    const Result<int> code = keep(arguments);
+    if (code) return code.value();
+    complain(code.error().text());
+    return kExitInternal;
+}
+
+}  // namespace callgate

@@ -1,0 +1,88 @@
+#include "restart/parcel.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/limits.h"
+
+namespace callgate {
+namespace {
+
+using Control = char[CMSG_SPACE(Bundle::kBundleDescriptorsMax * sizeof(int))];
+
+// What a message takes of the sender's buffer, its own overhead included.
+constexpr size_t kMessageBytes = 2048;
+
+Status send_bundle(int socket, const Bundle& bundle) {
+    alignas(cmsghdr) Control control{};
+    iovec label{const_cast<char*>(bundle.label.data()), bundle.label.size()};
+    msghdr message{};
+    message.msg_iov = &label;
+    message.msg_iovlen = 1;
+    if (!bundle.fds.empty()) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(bundle.fds.size() * sizeof(int));
+        cmsghdr* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(bundle.fds.size() * sizeof(int));
+        for (size_t i = 0; i < bundle.fds.size(); ++i) {
+            const int fd = bundle.fds[i].get();
+            memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(fd));
+        }
+    }
+    if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return Error::system("sendmsg", "parcel", errno);
+    return {};
+}
+
+}  // namespace
+
+Result<Fd> pack(const std::vector<Bundle>& bundles) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) return Error::system("socketpair", "parcel", errno);
+    Fd reading = Fd::adopt(ends[0]), writing = Fd::adopt(ends[1]);
+    const int bytes = static_cast<int>(std::min<size_t>((bundles.size() + 1) * kMessageBytes, INT32_MAX / 2));
+    if (setsockopt(writing.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+        (void)setsockopt(writing.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    for (const Bundle& bundle : bundles) {
+        if (bundle.label.empty() || bundle.label.size() > Bundle::kLabelBytesMax || bundle.fds.size() > Bundle::kBundleDescriptorsMax)
+            return Error::invalid("parcel", "a bundle has no label, or more than fits");
+        TRY_VOID(send_bundle(writing.get(), bundle));
+    }
+    return reading;
+}
+
+Result<std::vector<Bundle>> unpack(const Fd& parcel) {
+    std::vector<Bundle> bundles;
+    for (;;) {
+        alignas(cmsghdr) Control control{};
+        char label[Bundle::kLabelBytesMax];
+        iovec place{label, sizeof(label)};
+        msghdr message{};
+        message.msg_iov = &place;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        const ssize_t got = recvmsg(parcel.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (got == 0 || (got < 0 && errno == EAGAIN)) return bundles;
+        if (got < 0) return Error::system("recvmsg", "parcel", errno);
+        Bundle& bundle = bundles.emplace_back();
+        bundle.label.assign(label, static_cast<size_t>(got));
+        for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+            if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+            const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < count; ++i) {
+                int fd;
+                memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+                bundle.fds.push_back(Fd::adopt(fd));
+            }
+        }
+        // More than this process may have open: what is missing cannot be told, so nothing of it can be used.
+        if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) bundle.fds.clear();
+    }
+}
+
+}  // namespace callgate

@@ -1,0 +1,269 @@
+"""Planned restarts and upgrades: a new agent goes on with every session, and nobody notices but by a short wait."""
+import shutil
+import signal
+import subprocess
+import threading
+
+from governed import *  # noqa: F403
+from governed import (BINARY, LONG, NOTES_BUN, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy,
+                      policy_for, steady_descriptors, wait_for)
+
+LOAD = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "stdio_load" if "CALLGATE_MCP_SERVER" in os.environ else \
+    BINARY.parent / "tests" / "harness" / "stdio_load"
+CHANNELS = ("pipe", "socketpair")
+FRAME = b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"echo","arguments":{"text":"whole"}}}\n'
+
+
+class Load:
+    """stdio_load: see its head."""
+
+    def __init__(self, server, sessions, **options):
+        words = [str(word) for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        self.process = subprocess.Popen([str(LOAD), "--sessions", str(sessions), *words, "--", *server.command], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def command(self, word):
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def stop(self):
+        report = json.loads(self.command("stop") or "{}")
+        return report, self.process.wait(60), self.process.stderr.read()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class TestRestart(EndToEnd):
+    def kept(self, policies, **options):
+        return self.agent(policies, keeper=True, **options)
+
+    def test_nothing_to_do(self):
+        agent = self.kept({"p": policy(NOTES_PY.match)})
+        first = agent.pid
+        agent.restart()
+        self.assertNotEqual(agent.pid, first)
+        self.assertEqual(agent.sessions(), [])
+
+    def test_a_session_goes_on(self):
+        """Governed before and after, the same descriptors, the same books; the first call after it is judged."""
+        for server in (NOTES_PY, NOTES_BUN, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--double-fork")):
+            for channel in CHANNELS:
+                with self.case(server=server.name, channel=channel):
+                    agent = self.kept({"p": policy_for(server)})
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    session = agent.sessions()[0]["session"]
+                    before = steady_descriptors(client.pid, server, inodes=True)
+                    for turn in ("first", "second"):
+                        self.assert_denied(client.call(*server.denied))
+                        self.assertEqual(echoed(client.answer(echo(client, server, turn))), turn)
+                        agent.restart()
+                        self.assert_denied(client.call(*server.denied))
+                        self.assertEqual([s["session"] for s in agent.sessions()], [session])
+                    self.assertEqual(steady_descriptors(client.pid, server, inodes=True), before)
+                    self.assertEqual(client.shutdown(), server.exit_code)
+                    ended = agent.wait_audit("session_end")[0]
+                    self.assertEqual((ended["session"], ended["reason"], ended["frames"]["in"], ended["frames"]["denied"]), (session, "ended", 8, 4))
+                    self.assertEqual(len(agent.audit("session_resumed")), 2)
+                    self.assertEqual(len(agent.audit("session_start")), 1)
+
+    def test_under_load(self):
+        """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; each restart under way."""
+        restarts, sessions = (200, 64) if LONG else (20, 64)
+        server = cpp_server("--readv")
+        agent = self.kept({"p": policy(server.match, denied="delete_note")})
+        load = Load(server, sessions, depth=4, pause_ms=20, large_each=60)
+        self.addCleanup(load.kill)
+        wait_for(lambda: len(agent.sessions()) == sessions, "the sessions")
+        for _ in range(3):
+            self.assertEqual(load.command("begin"), "begun")
+            self.assertEqual(load.command("settle"), "settled")
+        for _ in range(restarts):
+            load.command("begin")
+            self.assertEqual(agent.restart()["sessions"], sessions)
+            self.assertEqual(load.command("settle"), "settled")
+        report, code, said = load.stop()
+        print(f"{restarts} restarts, {sessions} sessions: {json.dumps(report)}")
+        self.assertEqual((code, said), (0, ""))
+        self.assertGreater(report["denied"], restarts * sessions)
+        ended = agent.wait_audit("session_end", count=sessions)
+        self.assertEqual({record["reason"] for record in ended}, {"ended"})
+        self.assertEqual(sum(record["frames"]["denied"] for record in ended), report["denied"])
+        self.assertEqual(sum(record["frames"]["in"] for record in ended), report["calls"])
+        self.assertEqual(len(agent.audit("session_resumed")), restarts * sessions)
+        self.assertEqual(agent.audit("session_lost"), [])
+
+    def test_many_sessions(self):
+        sessions = 1000 if LONG else 200
+        server = cpp_server("--readv")
+        agent = self.kept({"p": policy(server.match, denied="delete_note")})
+        load = Load(server, sessions, depth=1, pause_ms=500, large_each=0)
+        self.addCleanup(load.kill)
+        wait_for(lambda: len(agent.sessions()) == sessions, "the sessions", seconds=60, interval=0.1)
+        for _ in range(3):
+            load.command("begin")
+            self.assertEqual(agent.restart()["sessions"], sessions)
+            self.assertEqual(load.command("settle"), "settled")
+        report, code, said = load.stop()
+        print(f"3 restarts, {sessions} sessions: {json.dumps(report)}")
+        self.assertEqual((code, said), (0, ""))
+
+    def test_half_a_frame_is_under_way(self):
+        """The agent has the first half, and nobody else does."""
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.kept({"p": policy_for(server)})
+                client = self.client(server.command, channel=channel)
+                client.initialize()
+                client.request("ping")
+                client.send(FRAME[:40])
+                agent.restart()
+                client.send(FRAME[40:])
+                self.assertEqual(echoed(client.answer(77)), "whole")
+                self.assertEqual(client.shutdown(), 0)
+
+    def test_an_answer_is_outstanding(self):
+        """What it was charged, and which request it answers, is known to the next agent."""
+        server = cpp_server("--threads", "2")
+        rules = policy(server.match, tools={"sleep": {"limits": [{"counter": "c", "max_in_flight": 1}]}})
+        agent = self.kept({"p": rules})
+        client = self.client(server.command)
+        client.initialize()
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 6000}})
+        client.request("ping")
+        agent.restart()
+        answer = client.call("sleep", {"ms": 1})
+        self.assertTrue(answer["result"]["isError"], answer)
+        self.assert_result(client.answer(slow))
+        self.assert_result(client.call("sleep", {"ms": 1}))
+        asked = agent.wait_audit("message", direction="c2s", method="tools/call")[0]
+        answers = agent.wait_audit("message", direction="s2c", answers=asked["id"])
+        self.assertEqual(len(answers), 1)
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_a_call_waits(self):
+        """It waits on, for the same place, and is judged by the policy of then."""
+        server = cpp_server("--threads", "2")
+        limit = {"counter": "c", "max_in_flight": 1, "on_exceed": "delay", "max_delay_ms": 60000}
+        agent = self.kept({"p": policy(server.match, tools={"sleep": {"limits": [limit]}})})
+        client = self.client(server.command)
+        client.initialize()
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 6000}})
+        waiting = [client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}}) for _ in range(3)]
+        wait_for(lambda: agent.status()["frames"]["held"] == 3, "the calls waiting")
+        agent.restart()
+        self.assertEqual(agent.status()["counters"]["waiting"], 3)
+        for identifier in (slow, *waiting):
+            self.assert_result(client.answer(identifier))
+        calls = [r for r in agent.audit("message", direction="c2s", method="tools/call")]
+        self.assertEqual([r["decision"] for r in calls], ["allow"] * 4)
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_the_client_or_the_server_ends_meanwhile(self):
+        """An end that nobody was there to see is seen."""
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            for who in ("client", "server"):
+                with self.case(channel=channel, who=who):
+                    agent = self.kept({"p": policy_for(server)})
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    asked = echo(client, server, "last") if who == "client" else None
+                    os.kill(agent.pid, signal.SIGSTOP)
+                    restarting = threading.Thread(target=agent.restart)
+                    restarting.start()
+                    if who == "client":
+                        client.close_stdin()
+                    else:
+                        client.process.kill()
+                    os.kill(agent.pid, signal.SIGCONT)
+                    restarting.join(60)
+                    if asked:
+                        self.assertEqual(echoed(client.answer(asked)), "last")
+                    client.read_rest()
+                    self.assertEqual(client.wait(), 0 if who == "client" else -signal.SIGKILL)
+                    agent.wait_audit("session_end")
+
+    def test_an_upgrade(self):
+        """The binary that is there when the agent ends is the one that starts."""
+        binary = self.directory() / "callgate"
+        shutil.copy(BINARY, binary)
+        agent = self.kept({"p": policy_for(NOTES_PY)}, binary=binary)
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        other = binary.with_suffix(".new")
+        shutil.copy(BINARY, other)
+        inode = other.stat().st_ino
+        other.rename(binary)
+        agent.restart()
+        self.assertEqual(os.stat(f"/proc/{agent.pid}/exe").st_ino, inode)
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+
+    def test_a_policy_that_changed_or_went_meanwhile(self):
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        path = agent.config_directory / "policies.d" / "p.json"
+        path.write_text(json.dumps(policy(NOTES_PY.match, denied="echo")))
+        agent.restart()
+        self.assert_denied(client.call("echo", {"text": "x"}))
+        self.assert_result(client.call(*NOTES_PY.denied))
+        path.unlink()
+        agent.restart()
+        ended = agent.wait_audit("session_end")[0]
+        self.assertEqual(ended["reason"], "released: no policy names it any more")
+        self.assertEqual(echoed(client.answer(echo(client, NOTES_PY, "alone"))), "alone")
+        self.assertEqual(client.shutdown(), 7)
+
+    def test_a_stop_hands_back(self):
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        agent.restart()
+        self.stop_agent(agent)
+        self.assertEqual(client.original_ends[0], os.readlink(f"/proc/{client.pid}/fd/0"))
+        self.assert_result(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+
+    def test_an_agent_that_is_killed_is_started_again(self):
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.wait_ready()
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+
+    def test_who_cannot_be_restarted_says_so(self):
+        agent = self.agent({"p": policy(NOTES_PY.match)})
+        done = agent.command("restart", check=False)
+        self.assertEqual(done.returncode, 70)
+        self.assertIn("callgate keep", done.stderr)
+        self.assertTrue(agent.running)
+
+    def test_a_configuration_that_the_next_agent_could_not_start_with(self):
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        configuration = agent.config_directory / "callgate.json"
+        good = configuration.read_text()
+        configuration.write_text('{"nonsense": 1}')
+        first = agent.pid
+        done = agent.command("restart", check=False)
+        self.assertEqual(done.returncode, 70)
+        self.assertIn("nonsense", done.stderr)
+        self.assertEqual(agent.status()["pid"], first)
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        configuration.write_text(good)
+        agent.restart()
+        self.assertEqual(client.shutdown(), 7)
+
+
+if __name__ == "__main__":
+    main()
