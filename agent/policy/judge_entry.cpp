@@ -60,6 +60,10 @@ bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller
     }
     if (entry.rules) {
         const RuleSet::Finding found = entry.rules->first_denial(call, caller);
+        if (!found.is_clear) {
+            verdict.deny(kCodeDenied, kRuleUnclear, kUnclear);
+            return true;
+        }
         if (found.rule != nullptr) {
             const bool approvable = found.rule->kind == RuleKind::require_approval;
             verdict.deny(approvable ? kCodeApproval : kCodeDenied, found.name, found.rule->reason);
