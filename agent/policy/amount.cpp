@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "jsonrpc/keys.h"
 #include "jsonrpc/text.h"
 #include "jsonrpc/walk.h"
 
@@ -27,7 +28,14 @@ class PathFinder {
     }
     void key(const StringToken& token) {
         const Level& level = levels_[depth_ - 1];
-        key_matches_ = level.is_on_path && depth_ <= path_.size() && equals(token, path_[depth_ - 1]);
+        key_matches_ = false;
+        if (!level.is_on_path || depth_ > path_.size()) return;
+        const std::string& wanted = path_[depth_ - 1];
+        decoded_.clear();
+        if (token.escaped()) append_decoded(decoded_, token.raw());
+        const std::string_view name = token.escaped() ? std::string_view(decoded_) : token.raw();
+        key_matches_ = name == wanted;
+        is_clear_ = is_clear_ && !is_lenient_match(name, {wanted});
     }
     void scalar(ValueKind kind, const char* begin, const char* end, const StringToken&) {
         if (depth_ == 0 || !enter_value() || depth_ != path_.size()) return;
@@ -38,6 +46,8 @@ class PathFinder {
 
     ValueKind found() const { return found_; }
     std::string_view text() const { return text_; }
+    // No other name on the way could be taken for the one that is wanted.
+    bool is_clear() const { return is_clear_; }
 
   private:
     struct Level {
@@ -57,17 +67,12 @@ class PathFinder {
         const bool is_canonical = segment == "0" || segment.front() != '0';
         return error == std::errc() && end == segment.data() + segment.size() && is_canonical && value == index;
     }
-    static bool equals(const StringToken& token, const std::string& name) {
-        if (!token.escaped()) return token.raw() == name;
-        std::string decoded;
-        append_decoded(decoded, token.raw());
-        return decoded == name;
-    }
 
     const std::vector<std::string>& path_;
     std::array<Level, kJsonDepthMax> levels_;
     size_t depth_ = 0;
-    bool key_matches_ = false;
+    bool key_matches_ = false, is_clear_ = true;
+    std::string decoded_;  // a key that is written with escapes
     ValueKind found_ = ValueKind::absent;
     std::string_view text_;
 };
@@ -78,6 +83,8 @@ std::string_view phrase(AmountProblem problem) {
     switch (problem) {
         case AmountProblem::none:
             return "";
+        case AmountProblem::unclear:
+            return "is not the only one of nearly that name";
         case AmountProblem::missing:
             return "is missing";
         case AmountProblem::not_a_number:
@@ -149,6 +156,7 @@ Amount read_amount(std::string_view arguments, const std::vector<std::string>& p
     PathFinder finder(path);
     Walk<PathFinder> walk(scanner, finder);
     const bool is_read = !arguments.empty() && walk.value(scanner.space(scanner.begin())) != nullptr;
+    if (is_read && !finder.is_clear()) return {.problem = AmountProblem::unclear};
     if (!is_read || finder.found() == ValueKind::absent) return {.problem = AmountProblem::missing};
     if (finder.found() != ValueKind::number) return {.problem = AmountProblem::not_a_number};
     return parse_amount(finder.text());

@@ -2,6 +2,7 @@
 //
 //   read_amount({"amount":12.5,"to":"x"}, {"amount"})   ->  12'500'000
 //   {"amount":"12.5"} {"amount":-1} {"amount":1e-7} {}  ->  not_a_number, negative, too_precise, missing
+//   {"amount":1,"Amount":9}                             ->  unclear: some servers read the one, some the other
 //
 // An amount that is not known exactly is denied: a caller that could choose how it is read would have no limit.
 #pragma once
@@ -19,7 +20,7 @@ inline constexpr int64_t kAmountScale = 1'000'000;
 // Largest amount and largest sum, in whole units: their millionths fit into 64 bits.
 inline constexpr int64_t kAmountMax = 9'000'000'000'000;
 
-enum class AmountProblem : uint8_t { none, missing, not_a_number, negative, too_precise, too_large };
+enum class AmountProblem : uint8_t { none, missing, unclear, not_a_number, negative, too_precise, too_large };
 // Ends a sentence that begins with the argument's path: "is missing".
 std::string_view phrase(AmountProblem problem);
 

@@ -61,6 +61,10 @@ bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller
     if (entry.rules) {
         // Rules that ask for approval come last, and one approval is for all of them.
         const RuleSet::Finding found = entry.rules->first_denial(call, caller);
+        if (!found.is_clear) {
+            verdict.deny(kCodeDenied, kRuleUnclear, kUnclear);
+            return true;
+        }
         if (found.rule != nullptr && found.rule->kind != RuleKind::require_approval) {
             verdict.deny(kCodeDenied, found.name, found.rule->reason);
             return true;

@@ -10,6 +10,10 @@ namespace callgate {
 inline constexpr std::string_view kRuleHidden = "(hidden)";
 inline constexpr std::string_view kRuleDefaultDeny = "(default deny)";
 
+inline constexpr std::string_view kRuleUnclear = "(unclear arguments)";
+inline constexpr std::string_view kUnclear =
+    "The name of an argument is nearly that of one which the policy looks at; servers may take it for that.";
+
 inline constexpr std::string_view kNotAllowed = " is not allowed by the policy.";
 inline constexpr std::string_view kNotAllowedForThis = " is not allowed for this name by the policy.";
 inline constexpr std::string_view kNotAvailable = " is not available under the policy.";

@@ -1,8 +1,10 @@
 #include "policy/path_tree.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "jsonrpc/keys.h"
 #include "jsonrpc/walk.h"
 #include "policy/decimal.h"
 
@@ -59,7 +61,9 @@ class PathWalk {
         const std::string_view name = decode(token);
         for (uint32_t i = level.first; i < first_; ++i) {
             const PathTree::Node& node = tree_.nodes_[scratch.nodes[i]];
-            push(tree_.find(node, name));
+            const uint32_t named = tree_.find(node, name);
+            is_clear_ = is_clear_ && (named != PathTree::kNone || !PathTree::is_nearly_one(node, name));
+            push(named);
             push(node.any);
         }
     }
@@ -74,6 +78,8 @@ class PathWalk {
         first_ = levels_[--depth_].first;
         scratch.nodes.resize(first_);
     }
+
+    bool is_clear() const { return is_clear_; }
 
   private:
     struct Level {
@@ -120,6 +126,7 @@ class PathWalk {
     const PathTree& tree_;
     const std::vector<Condition>& conditions_;
     std::vector<uint8_t>& met_;
+    bool is_clear_ = true;
     uint32_t first_ = 0;  // of the nodes of the value that is being read
     size_t depth_ = 0;
     std::array<Level, kJsonDepthMax> levels_;
@@ -147,6 +154,11 @@ uint32_t PathTree::find(const Node& node, std::string_view name) const {
         if (child.name == name) return child.node;
     }
     return kNone;
+}
+
+bool PathTree::is_nearly_one(const Node& node, std::string_view name) {
+    return std::any_of(node.names.begin(), node.names.end(),
+                       [&](const Child& child) { return is_lenient_match(name, {child.name}); });
 }
 
 // At most half full, so that a search ends soon.
@@ -189,10 +201,11 @@ void PathTree::add(const std::vector<PathStep>& steps, uint32_t condition, Opera
     nodes_[at].tests.push_back({condition, true});
 }
 
-void PathTree::walk(std::string_view text, const std::vector<Condition>& conditions, std::vector<uint8_t>& met) const {
+bool PathTree::walk(std::string_view text, const std::vector<Condition>& conditions, std::vector<uint8_t>& met) const {
     Scanner scanner(text, JsonText::document);
     PathWalk visitor(*this, conditions, met);
     static_cast<void>(Walk(scanner, visitor).value(scanner.space(scanner.begin())));
+    return visitor.is_clear();
 }
 
 }  // namespace callgate

@@ -20,7 +20,9 @@ class PathTree {
     void add(const std::vector<PathStep>& steps, uint32_t condition, Operator op);
     bool empty() const { return nodes_.size() < 2; }
     // Sets met[i] for each condition that a value of `text` meets. `text`: one JSON value, of a message that was parsed.
-    void walk(std::string_view text, const std::vector<Condition>& conditions, std::vector<uint8_t>& met) const;
+    // False where a member's name is not one that a condition looks at, but could be taken for one by a lenient reader
+    // ("Amount"): then nobody knows what the server will see.
+    bool walk(std::string_view text, const std::vector<Condition>& conditions, std::vector<uint8_t>& met) const;
 
   private:
     friend class PathWalk;
@@ -47,6 +49,7 @@ class PathTree {
     void fill_table(Node& node);
     // kNone where there is none.
     uint32_t find(const Node& node, std::string_view name) const;
+    static bool is_nearly_one(const Node& node, std::string_view name);
 
     std::vector<Node> nodes_{1};
 };

@@ -6,6 +6,7 @@ namespace {
 // One per thread: reused by every call, so that judging allocates nothing.
 struct Scratch {
     std::vector<uint8_t> met;
+    bool is_clear = true;
     std::string digits;
 };
 thread_local Scratch scratch;
@@ -30,10 +31,11 @@ void RuleSet::add(Condition condition, const ConditionPath& path) {
 
 const std::vector<uint8_t>& RuleSet::met_by(const Call& call, const Caller& caller) const {
     scratch.met.assign(conditions.size(), 0);
-    if (!arguments.empty() && !call.arguments.empty()) arguments.walk(call.arguments, conditions, scratch.met);
+    scratch.is_clear = true;
+    if (!arguments.empty() && !call.arguments.empty()) scratch.is_clear = arguments.walk(call.arguments, conditions, scratch.met);
     if (!annotations.empty() && caller.annotations != nullptr) {
         const std::string_view known = caller.annotations->of(call.name);
-        if (!known.empty()) annotations.walk(known, conditions, scratch.met);
+        if (!known.empty()) static_cast<void>(annotations.walk(known, conditions, scratch.met));
     }
     for (const auto& [index, fact, label] : facts) {
         const SeenValue value = fact_of(fact, caller, scratch.digits, label);
@@ -41,6 +43,8 @@ const std::vector<uint8_t>& RuleSet::met_by(const Call& call, const Caller& call
     }
     return scratch.met;
 }
+
+bool RuleSet::is_clear() { return scratch.is_clear; }
 
 std::string_view RuleSet::denial_of(const ConditionRule& rule, const std::vector<uint8_t>& met) const {
     for (uint32_t i = rule.first; i < rule.first + rule.count; ++i) {
@@ -52,6 +56,7 @@ std::string_view RuleSet::denial_of(const ConditionRule& rule, const std::vector
 
 RuleSet::Finding RuleSet::first_denial(const Call& call, const Caller& caller) const {
     const std::vector<uint8_t>& met = met_by(call, caller);
+    if (!is_clear()) return {nullptr, {}, false};
     for (const ConditionRule& rule : rules) {
         const std::string_view name = denial_of(rule, met);
         if (!name.empty()) return {&rule, name};

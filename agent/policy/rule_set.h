@@ -42,6 +42,8 @@ struct RuleSet {
     void add(Condition condition, const ConditionPath& path);
     // One byte for each condition: it was met by a value. Valid until this thread asks again.
     const std::vector<uint8_t>& met_by(const Call& call, const Caller& caller) const;
+    // Whether every reader finds the same arguments of that call; of whom met_by() was asked last.
+    static bool is_clear();
     bool holds(uint32_t condition, const std::vector<uint8_t>& met) const {
         return conditions[condition].holds(met[condition] != 0);
     }
@@ -49,6 +51,7 @@ struct RuleSet {
     struct Finding {
         const ConditionRule* rule = nullptr;  // null: nothing denies the call
         std::string_view name;                // of the rule
+        bool is_clear = true;                 // else the call is to be denied, whatever the rules say
     };
     // The first rule that denies the call.
     Finding first_denial(const Call& call, const Caller& caller) const;

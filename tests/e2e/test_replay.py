@@ -34,9 +34,7 @@ class TestReplay(EndToEnd):
 
     def policy_file(self, name="notes", **members):
         document = policy(NOTES_PY.match, **{"tools": OLD, **members})
-        if not hasattr(self, "_policies"):
-            self._policies = self.directory()
-        path = self._policies / f"{name}.json"
+        path = self.directory() / f"{name}.json"
         path.write_text(json.dumps(document))
         path.chmod(0o644)
         return path

@@ -104,7 +104,7 @@ TEST_F(GateGrants, WhoHasNoneIsDeniedWhereTheFileSaysSo) {
     in_force_.table = table(R"("alice":{"match":{"user":"alice"}})", R"(,"default":"deny")");
     EXPECT_TRUE(passes(initialize("x")));  // the handshake
     EXPECT_FALSE(may_call("ok"));
-    EXPECT_THAT(answer(), HasSubstr(R"("rule":"(no grant)")"));
+    EXPECT_THAT(answer(), HasSubstr(R"_("rule":"(no grant)")_"));
     EXPECT_FALSE(passes(R"({"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"a:b"}})" "\n"));
     EXPECT_TRUE(passes(R"({"jsonrpc":"2.0","id":6,"method":"tools/list"})" "\n"));
     in_force_.table = table(R"("ci":{"match":{"user":"ci"}})", R"(,"default":"deny")");
@@ -114,7 +114,7 @@ TEST_F(GateGrants, WhoHasNoneIsDeniedWhereTheFileSaysSo) {
 TEST_F(GateGrants, ATieIsDenied) {
     in_force_.table = table(R"("a":{"match":{"user":"ci"}},"b":{"match":{"user":"glob:c*"}})");
     EXPECT_FALSE(may_call("ok"));
-    EXPECT_THAT(answer(), HasSubstr(R"("rule":"(grant tie)")"));
+    EXPECT_THAT(answer(), HasSubstr(R"_("rule":"(grant tie)")_"));
 }
 
 }  // namespace

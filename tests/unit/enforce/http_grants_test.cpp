@@ -47,7 +47,8 @@ TEST_F(HttpGrants, OfASessionThatSaidItsName) {
     EXPECT_FALSE(passes(call_json("9", "cursor")));  // of no session: nobody has said a name
     world_.audit();
     for (const nlohmann::json& record : world_.records) {
-        if (record["type"] == "session_start" && record.value("client", "") == "cursor") EXPECT_EQ(record["grant"], "cursor");
+        if (record["type"] != "session_start" || record.value("client", "") != "cursor") continue;
+        EXPECT_EQ(record["grant"], "cursor");
     }
     EXPECT_EQ(world_.records[0]["grant"], "cursor");
 }

@@ -102,7 +102,8 @@ TEST_F(Watched, ADirectoryThatIsSwapped) {
     std::filesystem::rename(tree_.path("/policies.d"), tree_.path("/v1"));
     std::filesystem::rename(tree_.path("/v2"), tree_.path("/policies.d"));
     PolicyWatch::Loaded loaded = next();
-    if (!loaded.error.empty()) loaded = next();  // it was looked at between the two
+    // It may have been looked at before and between the two.
+    while (!loaded.error.empty() || names(loaded) == "a ") loaded = next();
     EXPECT_EQ(names(loaded), "z ");
     put("y", "x");
     EXPECT_EQ(names(next()), "y z ");

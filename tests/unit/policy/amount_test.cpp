@@ -81,7 +81,7 @@ TEST(Amount, PathsLeadToOneArgument) {
     EXPECT_EQ(at("args.1", R"({"1":4})"), "4");
     EXPECT_EQ(at("args.a\\.b", R"({"a":{"b":3},"a.b":4})"), "4");
     EXPECT_EQ(at("args.amount", R"({"\u0061mount":11})"), "11");
-    EXPECT_EQ(at("args.amount", R"({"Amount":11})"), "is missing");
+    EXPECT_EQ(at("args.amount", R"({"Amount":11})"), "is not the only one of nearly that name");
 }
 
 TEST(Amount, OnlyNumbersAreAmounts) {
@@ -91,6 +91,14 @@ TEST(Amount, OnlyNumbersAreAmounts) {
     for (const char* arguments : {"", "{}", "[]", "[1]", "1", "{\"amount\":"}) {
         EXPECT_EQ(at("args.amount", arguments), "is missing") << arguments;
     }
+}
+
+TEST(Amount, NobodyElseReadsAnotherOne) {
+    for (const char* arguments : {R"({"amount":1,"Amount":9})", R"({"AMOUNT":9})", R"({"amount":1,"amoun\u0054":9})"}) {
+        EXPECT_EQ(at("args.amount", arguments), "is not the only one of nearly that name") << arguments;
+    }
+    EXPECT_EQ(at("args.a.amount", R"({"A":{},"a":{"amount":1}})"), "is not the only one of nearly that name");
+    EXPECT_EQ(at("args.a.amount", R"({"Amount":2,"b":{"A":1},"a":{"amount":-1}})"), "is negative");
 }
 
 TEST(Amount, PathsAreChecked) {

@@ -44,7 +44,7 @@ class Conditions : public ::testing::Test {
             EXPECT_FALSE(holds(condition("args.v", op, value), "{\"v\":" + seen + "}")) << seen << " " << op << " " << value;
         }
         if (op == "exists") return;
-        for (const char* missing : {"", "{}", "{\"w\":1}", "{\"V\":1}"}) {
+        for (const char* missing : {"", "{}", "{\"w\":1}", "{\"w\":{\"V\":1}}"}) {
             EXPECT_FALSE(holds(condition("args.v", op, value), missing)) << op << " " << value << " on " << missing;
         }
     }
@@ -170,6 +170,22 @@ TEST_F(Conditions, AllConditionsOfAnEntryMustHold) {
     EXPECT_EQ(rule(R"({"a":1})"), "/tools/x/require/args.b-exists");
     EXPECT_EQ(rule(""), "/tools/x/require/args.a-exists");
     EXPECT_EQ(judge("").reason, "Tool \"x\" is called without what the policy requires.");
+}
+
+// Some readers, Go's among them, find "Amount" where "amount" is asked for.
+TEST_F(Conditions, WhatALenientReaderTakesForAnArgumentIsDenied) {
+    use(R"({"deny_if":[{"conditions":[{"path":"args.sum.ask","op":"gt","value":10}]}]})");
+    EXPECT_EQ(rule(R"({"sum":{"ask":1},"other":{"ASK":99}})"), "allow");
+    for (const char* arguments : {R"({"sum":{"Ask":99}})", R"({"sum":{"ask":1,"ASK":99}})", R"({"SUM":{"ask":99}})", R"({"sum":{"\u0041sk":99}})",
+                                  R"({"sum":{"a\u017fk":99}})", "{\"sum\":{\"as\u212a\":99}}", R"({"sum":{"ask\u0000":99}})"}) {
+        EXPECT_EQ(rule(arguments), "(unclear arguments)") << arguments;
+        EXPECT_EQ(judge(arguments).code, -31403);
+    }
+    // Of a name that the policy itself knows there is no doubt; nor where no condition looks.
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1},{"path":"args.A","op":"eq","value":2}]}]})");
+    EXPECT_EQ(rule(R"({"a":1,"A":3})"), "allow");
+    use(R"({"deny_if":[{"conditions":[{"path":"args.*","op":"eq","value":1}]}]})");
+    EXPECT_EQ(rule(R"({"a":2,"A":3})"), "allow");
 }
 
 TEST_F(Conditions, OneEntryIsEnoughToDeny) {

@@ -45,7 +45,7 @@ TEST(Explain, TheStepThatDecidesIsTheVerdicts) {
     const std::vector<TrialCall> calls = {
         tool("a"), tool("a", "{" + ok + "}"), tool("a", "{" + ok + R"(,"x":2,"y":0})"), tool("b", R"({"x":2,"y":0})"),
         tool("a", "{" + ok + R"(,"x":1})"), tool("d"), tool("w"), tool("z"), tool("h"), tool("none"),
-        tool("w", R"({"no":1})"), tool("w", R"({"no":2})"), tool("e", R"({"no":1})"), tool("e", R"({"no":2})"), tool("e"),
+        tool("a", R"({"X":1})"), tool("e", R"({"NO":1})"), tool("w", R"({"no":1})"), tool("w", R"({"no":2})"), tool("e", R"({"no":1})"), tool("e", R"({"no":2})"), tool("e"),
         method("resources/read", R"({"uri":"u"})"), method("resources/read", R"({"uri":"v"})"), method("resources/read", R"({"uri":"w"})"),
         method("sampling/createMessage", "{}", true), method("roots/list", "{}", true), method("tools/x", "{}"), method("ping", "{}"),
         method("tools/batch", R"({"calls":[{"name":"d"}]})"), method("tools/batch", R"({"calls":[{"name":"a","arguments":{)" + ok + "}}]}"),

@@ -64,7 +64,7 @@ TEST_F(Containers, FilesThatAreNoneSayNothing) {
     const std::string path = "/var/lib/docker/containers/" + kId + "/config.v2.json";
     for (const std::string& text : {std::string(), std::string("["), std::string("[]"), std::string("null"), std::string(R"({"Config":7})"),
                                     std::string(R"({"Config":{"Image":7}})"), R"({"Config":{"Image":")" + std::string(2000, 'x') + "\"}}",
-                                    std::string(100000, '['), "{\"Config\":{\"Image\":\"\xff\"}}", "{}" + std::string(5 << 20, ' ')}) {
+                                    std::string(100000, '['), std::string("{\"Config\":{\"Image\":\"\xff\"}}"), "{}" + std::string(5 << 20, ' ')}) {
         tree_.file(path, text);
         EXPECT_EQ(found(), "  ") << text.substr(0, 40);
     }

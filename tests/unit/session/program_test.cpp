@@ -18,6 +18,8 @@ std::string shown(const std::string& exe, const Argv& argv) {
             return "module " + program.value;
         case Program::Kind::npm:
             return "npm " + program.value + " " + program.version;
+        case Program::Kind::jsr:
+            return "jsr " + program.value + " " + program.version;
     }
     return "?";
 }
