@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "control/server.h"
+#include "lifecycle/kept_approvals.h"
 #include "lifecycle/kept_counters.h"
 #include "lifecycle/planned_restart.h"
 #include "lifecycle/policy_watch.h"
@@ -46,6 +47,7 @@ struct App {
     std::unique_ptr<Database> database;      // state.db
     std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
     std::unique_ptr<SessionTable> sessions;
+    std::unique_ptr<KeptApprovals> approvals;
     std::unique_ptr<HttpTable> http;
     std::unique_ptr<Watcher> watcher;  // null until the kernel's side is loaded, while resumed sessions go on already
     std::thread starting;
@@ -130,6 +132,7 @@ std::vector<std::string> problems_of(const App& app) {
     std::vector<std::string> texts;
     for (const PolicyProblem& problem : app.problems) texts.push_back(problem.text());
     for (const PolicyProblem& problem : app.policies->problems()) texts.push_back(problem.text());
+    if (app.approvals && !app.approvals->problem().empty()) texts.push_back(app.approvals->problem());
     for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
@@ -170,6 +173,7 @@ json status_json(App& app) {
     status["exits"] = {{"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
     status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
     status["counters"] = app.counters->figures_json();
+    status["approvals"] = app.approvals->figures_json();
     status["counters"]["live"] = app.sessions->counters().size();
     status["counters"]["waiting"] = app.sessions->counters().waiting().size();
     status["policies"] = json::array();
@@ -350,10 +354,13 @@ Status start_control(App& app) {
         if (verb == "reload") return app.ready ? reload_and_wait(app) : json{{"error", "the agent is starting"}};
         if (verb == "counters") return on_loop(app, [&app] { return counters_json(app.sessions->counters().rows(realtime_ns())); });
         if (verb == "counters_reset") return on_loop(app, [&app, request] { return reset_json(app, request); });
+        if (verb == "approvals") return on_loop(app, [&app] { return app.approvals->list_json(); });
+        if (verb == "approval") return on_loop(app, [&app, request] { return app.approvals->show_json(request); });
+        if (verb == "approval_decide") return on_loop(app, [&app, request] { return app.approvals->decide_json(request); });
         if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
         return on_loop(app, [&app] { return status_json(app); });
     };
-    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions", "counters", "counters_reset", "reload", "restart"}, handler));
+    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions", "counters", "counters_reset", "approvals", "approval", "approval_decide", "reload", "restart"}, handler));
     return {};
 }
 
@@ -516,11 +523,15 @@ Status start(App& app) {
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.config);
+    app.approvals = std::make_unique<KeptApprovals>(*app.ring, *app.audit, app.sessions->counters().waiting(), app.config);
+    app.sessions->use_approvals(app.approvals->desk());
+    app.http->use_approvals(app.approvals->desk());
     app.ending = std::make_unique<Ending>(app);
     TRY_VOID(start_policy_watch(app));
     TRY_VOID(start_control(app));
     // After that: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
     app.database = TRY(Database::open(database_path(app.config.state_directory)));
+    TRY_VOID(app.approvals->open(*app.database));
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
     if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
@@ -570,6 +581,7 @@ int run_agent(const RunOptions& options) {
     app.http.reset();  // its sessions end; it uses the watcher's maps
     app.audit->event("agent_stop", nullptr, {});
     app.watcher.reset();
+    app.approvals.reset();  // no session asks it any more
     app.sessions.reset();
     app.audit.reset();
     spdlog::info("stopped");

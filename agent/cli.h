@@ -64,6 +64,15 @@ struct CounterOptions {
     bool all = false, yes = false;
 };
 
+struct ApprovalOptions {
+    std::string control_socket = kControlSocketDefault;
+    std::string id, reason;
+    bool as_json = false;
+};
+
+int list_approvals(const ApprovalOptions& options);
+int show_approval(const ApprovalOptions& options);
+int decide_approval(const ApprovalOptions& options, bool approves);
 int print_counters(const CounterOptions& options);
 int reset_counters_asked(const CounterOptions& options);
 // The agent reads its policies again; prints what is in force then.
@@ -86,6 +95,7 @@ int tail_audit(const TailOptions& options);
 // One request to the agent; prints what is wrong and sets `exit_code` where it fails.
 bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result,
                int& exit_code);
+bool send_agent(const std::string& control_socket, const nlohmann::json& request, nlohmann::json& result, int& exit_code);
 // Null where it cannot be used; why is said on stderr.
 std::shared_ptr<const Policy> load_policy_file(const std::string& path);
 // "callgate: <text>" on stderr, safe for a terminal.

@@ -46,7 +46,11 @@ void print_json(const json& value) {
 }
 
 bool ask_agent(const std::string& control_socket, std::string_view verb, json& result, int& exit_code) {
-    Result<json> answer = control_request(control_socket, json{{"verb", verb}}, kAnswerTimeoutMs);
+    return send_agent(control_socket, json{{"verb", verb}}, result, exit_code);
+}
+
+bool send_agent(const std::string& control_socket, const json& request, json& result, int& exit_code) {
+    Result<json> answer = control_request(control_socket, request, kAnswerTimeoutMs);
     if (!answer.ok()) {
         exit_code = exit_code_of(answer.error());
         print_error(answer.error().text() + what_to_do(exit_code));

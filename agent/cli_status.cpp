@@ -95,6 +95,7 @@ void print_readable(const json& status) {
     print_line("kernel", listed(member(status, "kernel")));
     print_line("audit", listed(member(status, "audit")));
     print_line("counters", listed(member(status, "counters")));
+    print_line("approvals", listed(member(status, "approvals")));
     print_policies(member(status, "policies"));
     print_grants(member(status, "grants"));
     const json& problems = member(status, "problems");

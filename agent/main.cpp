@@ -242,6 +242,35 @@ void add_counters(CLI::App& app, Action& action) {
     });
 }
 
+void add_approvals(CLI::App& app, Action& action) {
+    auto options = std::make_shared<ApprovalOptions>();
+    CLI::App* command = add_verb(app, "approvals", "List the calls that wait for a human's approval, and decide",
+                                 "  callgate approvals\n"
+                                 "  callgate approvals show k3f9x0wq2m\n"
+                                 "  callgate approvals approve k3f9x0wq2m --reason 'ticket 4711'\n"
+                                 "  callgate approvals deny k3f9x0wq2m --reason 'not on a Friday'\n"
+                                 "An approved call is let through once, when it is repeated. Who decides is recorded in the audit log.\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    add_control(command, options->control_socket);
+    command->require_subcommand(0, 1);
+    command->add_subcommand("list", "List what is open: the oldest first")->fallthrough();
+    CLI::App* show = command->add_subcommand("show", "Show one request with all of its arguments")->fallthrough();
+    CLI::App* approve = command->add_subcommand("approve", "Let the call through, once")->fallthrough();
+    CLI::App* deny = command->add_subcommand("deny", "Deny the call, or take an approval back that is not used")->fallthrough();
+    for (CLI::App* each : {show, approve, deny}) {
+        each->add_option("ID", options->id, "as \"callgate approvals list\" shows it")->required()->type_name("");
+    }
+    for (CLI::App* each : {approve, deny}) {
+        each->add_option("--reason", options->reason, "why; of a denial the caller is told")->type_name("TEXT");
+    }
+    command->callback([options, show, approve, deny, &action] {
+        if (show->parsed()) action = [options] { return show_approval(*options); };
+        else if (approve->parsed()) action = [options] { return decide_approval(*options, true); };
+        else if (deny->parsed()) action = [options] { return decide_approval(*options, false); };
+        else action = [options] { return list_approvals(*options); };
+    });
+}
+
 void add_reload(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
     CLI::App* command = add_verb(app, "reload", "Make the agent read its policies and grants again, as SIGHUP does", "  callgate reload\n");
@@ -340,6 +369,7 @@ int run_command_line(int argc, char** argv) {
     add_ask(app, action, "sessions", "List the sessions", print_sessions);
     add_tail(app, action);
     add_counters(app, action);
+    add_approvals(app, action);
     add_reload(app, action);
     add_restart(app, action);
     add_doctor(app, action);
@@ -352,7 +382,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, reload, restart, doctor or "
+            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, reload, restart, doctor or "
             "version; \"callgate --help\" says more");
         return kExitUsage;
     }

@@ -67,6 +67,8 @@ Texts texts_of(const MessageRecord& record) {
     if (record.verdict != nullptr) {
         at(texts, QueuedText::rule) = record.verdict->rule;
         at(texts, QueuedText::reason) = record.verdict->reason;
+        const Verdict& verdict = *record.verdict;
+        at(texts, QueuedText::approval) = verdict.approvals.empty() ? verdict.approval.view() : verdict.approvals.front().view();
     }
     at(texts, QueuedText::answers) = record.request_record_id;
     for (std::string_view& text : texts) text = text.substr(0, kAuditTextBytesMax);

@@ -18,8 +18,8 @@
 namespace callgate {
 
 // What a record's strings are, in the order of their bytes.
-enum class QueuedText : uint8_t { method, tool, name, uri, rpc_id, rule, reason, answers, client_name, client_version };
-inline constexpr size_t kQueuedTexts = 10;
+enum class QueuedText : uint8_t { method, tool, name, uri, rpc_id, rule, reason, answers, client_name, client_version, approval };
+inline constexpr size_t kQueuedTexts = 11;
 
 struct QueuedCounter {
     std::string_view name;  // lives as long as the policy: copied before it is read elsewhere

@@ -15,6 +15,7 @@
 // - method, tool (of tools/call), name (of prompts and others), uri; of a response: those of its request
 // - rpc_id: the JSON-RPC id as it was written
 // - decision ("allow", "deny", "refuse", "would_deny", "pass"), rule, reason, code, retry_after_ms
+// - approval: id of the request that it waits for, or (the first of those) that let it through
 // - refusal, refusal_offset: why a frame was refused, and the byte that shows it
 // - client_name, client_version: where the message itself says who the client is
 // - argument_keys, argument_keys_total (where more than are listed), arguments_hash

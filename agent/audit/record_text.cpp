@@ -88,6 +88,7 @@ void append_decision(std::string& out, const QueuedMessage& message) {
         append_member(out, ",\"code\":", int64_t{json_rpc_code(message.refusal)});
     }
     if (message.has_retry) append_member(out, ",\"retry_after_ms\":", message.retry_after_ms);
+    append_member(out, ",\"approval\":", message.text(QueuedText::approval));
     if (message.refusal != Refusal::none) {
         append_member(out, ",\"refusal\":", name(message.refusal));
         append_member(out, ",\"refusal_offset\":", int64_t{message.refusal_offset});

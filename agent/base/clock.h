@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <cstdint>
+#include <string>
 
 namespace callgate {
 
@@ -13,5 +14,6 @@ inline int64_t clock_ns(clockid_t clock) {
 }
 inline int64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 inline int64_t realtime_ns() { return clock_ns(CLOCK_REALTIME); }
+std::string utc_text(int64_t realtime);  // nanoseconds -> "2026-11-21T11:34:16Z"
 
 }  // namespace callgate

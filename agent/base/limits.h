@@ -122,6 +122,17 @@ inline constexpr int64_t kDecimalExponentMax = int64_t{1} << 40;
 // Tools of one session whose annotations are remembered, and bytes of those of one tool. More are as if there were none.
 inline constexpr size_t kAnnotatedToolsMax = 4096;
 inline constexpr size_t kAnnotationsBytesMax = size_t{4} << 10;
+// How long a request for approval may be open: a human may be away for a month.
+inline constexpr int64_t kApprovalSecondsMax = int64_t{30} * 86400;
+// Calls that wait for a human's decision: one more of a grant, or in all, is denied. A human can read so many.
+inline constexpr size_t kApprovalsPendingPerGrantMax = 16;
+inline constexpr size_t kApprovalsPendingMax = 256;
+// With those that are decided, until they expire; one more makes the oldest be forgotten that is used, or is denied.
+inline constexpr size_t kApprovalsKeptMax = 1024;
+// Arguments that a human approves: all of them can be shown to him, and are kept. A call with longer ones is denied.
+inline constexpr size_t kApprovalArgumentsBytesMax = size_t{64} << 10;
+// What whoever decides may say to it: the model reads it.
+inline constexpr size_t kApprovalReasonBytesMax = 1024;
 // Grants of grants.json: each is asked about each caller, once. Parents that one names, and its labels. More are a problem of
 // the file.
 inline constexpr size_t kGrantsMax = 1000;

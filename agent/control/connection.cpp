@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <fstream>
 
 namespace callgate {
 namespace {
@@ -27,19 +28,28 @@ std::string list_of(const std::vector<std::string>& words) {
     return text;
 }
 
+// Who logged in, whatever su(1) and sudo(8) made of him since; -1 where nobody did, or the kernel does not keep it.
+int64_t login_uid(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/loginuid");
+    int64_t uid = -1;
+    if (!(file >> uid) || uid == UINT32_MAX) return -1;
+    return uid;
+}
+
 }  // namespace
 
 std::string answer_control_line(const std::string& line, const std::vector<std::string>& verbs,
-                                const ControlServer::Handler& handler) {
-    const json request = json::parse(line, nullptr, false);
+                                const ControlServer::Handler& handler, const json& peer) {
+    json request = json::parse(line, nullptr, false);
     const auto verb = request.is_object() ? request.find("verb") : request.end();
     if (!request.is_object() || verb == request.end() || !verb->is_string()) {
         return error_line("a request is one JSON object on one line, with a string \"verb\"");
     }
-    const std::string& name = verb->get_ref<const std::string&>();
+    const std::string name = verb->get<std::string>();
     if (std::find(verbs.begin(), verbs.end(), name) == verbs.end()) {
         return error_line("unknown verb \"" + name + "\" (known: " + list_of(verbs) + ")");
     }
+    request["peer"] = peer;
     try {
         return line_of(json{{"ok", true}, {"result", handler(request)}});
     } catch (const std::exception& problem) {
@@ -61,6 +71,7 @@ void ControlConnection::check_peer() {
         refuse("not permitted: only root and the agent's own user may ask; you are user " +
                std::to_string(peer.uid));
     }
+    peer_ = {{"uid", peer.uid}, {"pid", peer.pid}, {"login_uid", login_uid(peer.pid)}};
 }
 
 void ControlConnection::refuse(const std::string& error) {
@@ -112,7 +123,7 @@ void ControlConnection::advance(const std::vector<std::string>& verbs, const Con
         receive(now_ns);
         const size_t end = input_.find('\n');
         if (end != std::string::npos && end <= kControlRequestBytesMax) {
-            output_ = answer_control_line(input_.substr(0, end), verbs, handler);
+            output_ = answer_control_line(input_.substr(0, end), verbs, handler, peer_);
             input_.erase(0, end + 1);
         } else if (input_.size() > kControlRequestBytesMax) {
             refuse("the request is longer than " + std::to_string(kControlRequestBytesMax) + " bytes");

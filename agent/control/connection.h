@@ -36,14 +36,15 @@ class ControlConnection {
     void refuse(const std::string& error);  // answers, and closes once that is written
 
     Fd fd_;
+    nlohmann::json peer_;  // {"uid","pid","login_uid"}
     std::string input_, output_;
     size_t sent_ = 0;
     int64_t active_ns_;
     bool is_closing_ = false, is_finished_ = false;
 };
 
-// The answer to one request line, LF included.
+// The answer to one request line, LF included. `peer` becomes the request's member of that name, whatever it said itself.
 std::string answer_control_line(const std::string& line, const std::vector<std::string>& verbs,
-                                const ControlServer::Handler& handler);
+                                const ControlServer::Handler& handler, const nlohmann::json& peer = {});
 
 }  // namespace callgate

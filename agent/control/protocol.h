@@ -3,6 +3,7 @@
 //   -> {"verb":"status"}          <- {"ok":true,"result":{…}}
 //   -> {"verb":"nonsense"}        <- {"ok":false,"error":"unknown verb \"nonsense\" (known: status)"}
 //
+// A handler finds in the request's "peer" who asks: {"uid", "pid", "login_uid"}, as the kernel says.
 // The server checks SO_PEERCRED: root and the agent's own user only; anyone else gets an error and is cut
 // off.
 #pragma once

@@ -18,12 +18,24 @@ std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::o
 }
 
 const Verdict& CallJudge::judge(const Message& message, const Caller& caller, const PendingTable& pending) {
+    judge_part(message, caller, pending);
+    if (!verdict_.approvals.empty() && !use_approvals(verdict_.approvals)) deny_unrecorded(verdict_);
+    return verdict_;
+}
+
+const Verdict& CallJudge::judge_part(const Message& message, const Caller& caller, const PendingTable& pending) {
     verdict_.reset();
     if (message.kind == MessageKind::response || policy_->mode() == Mode::observe) return verdict_;
     if (message.kind == MessageKind::request && pending.full()) {
         verdict_.deny(kCodeOverLimit, "(too many requests in flight)", "Too many requests are waiting for an answer.");
         verdict_.retry_after_ms = 1000;
         return verdict_;
+    }
+    if (message.kind == MessageKind::notification && caller.approvals != nullptr) {
+        // Nobody could be told what to approve.
+        Caller quiet = caller;
+        quiet.approvals = nullptr;
+        return judge_part(message, quiet, pending);
     }
     if (message.method == "tools/call") {
         policy_->judge_tool({message.name, message.arguments}, caller, realtime_ns(), counters_, verdict_);
@@ -33,10 +45,31 @@ const Verdict& CallJudge::judge(const Message& message, const Caller& caller, co
     return verdict_;
 }
 
+bool CallJudge::use_approvals(std::span<const ApprovalId> approvals) {
+    return approvals.empty() || approvals_->use(approvals, realtime_ns()).ok();
+}
+
+void CallJudge::deny_unrecorded(Verdict& verdict) {
+    counters_.roll_back(verdict.charged);
+    verdict.charged.clear();
+    verdict.approvals.clear();
+    verdict.deny(kCodeDenied, "(approval not recorded)", "The use of its approval cannot be recorded now, so the call is not let through.");
+}
+
+void CallJudge::give_back(const Verdict& verdict) {
+    counters_.roll_back(verdict.charged);
+    if (!verdict.approvals.empty()) approvals_->give_back(verdict.approvals);
+}
+
 const Verdict* CallJudge::judge_server(const Message& message, const Caller& caller) {
     const bool is_asked = message.kind == MessageKind::request || message.kind == MessageKind::notification;
     if (!is_asked || !policy_->says_anything_of_methods() || policy_->mode() == Mode::observe) return nullptr;
-    policy_->judge_server_message(message, caller, realtime_ns(), counters_, verdict_);
+    Caller asked = caller;
+    if (message.kind == MessageKind::notification) asked.approvals = nullptr;
+    policy_->judge_server_message(message, asked, realtime_ns(), counters_, verdict_);
+    // What a server asks of its client does not wait.
+    verdict_.max_delay_ms = 0;
+    if (!verdict_.approvals.empty() && !use_approvals(verdict_.approvals)) deny_unrecorded(verdict_);
     // Which answer of the client is for it is not followed, so it is in flight for no time at all.
     counters_.settle(verdict_.charged, CallEnd::done);
     return &verdict_;
@@ -55,6 +88,8 @@ void CallJudge::append_denial(std::string& out, const Message& request, const Ve
     denial.rule = verdict.rule;
     denial.tool = request.name;
     denial.retry_after_ms = verdict.retry_after_ms;
+    denial.approval = verdict.approval.view();
+    if (!denial.approval.empty()) denial.approval_expires = utc_text(verdict.approval_expires_ns);
     const bool as_result = policy_->deny_as() == DenyAs::result && verdict.code != kCodeApproval;
     if (request.method == "tools/call" && as_result) {
         append_denied_result(out, request.id_token, denial, modern);

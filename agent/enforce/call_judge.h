@@ -14,6 +14,7 @@
 #include "audit/log.h"
 #include "enforce/pending.h"
 #include "jsonrpc/message.h"
+#include "policy/approval_desk.h"
 #include "policy/policy.h"
 
 namespace callgate {
@@ -28,8 +29,12 @@ std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::o
 
 class CallJudge {
   public:
-    CallJudge(std::shared_ptr<const Policy> policy, CounterTable& counters)
-        : policy_(std::move(policy)), counters_(counters), enforcing_(policy_->mode() == Mode::enforce) {}
+    // `approvals`: who is asked whether a human has approved a call; null: nobody, and it is denied.
+    CallJudge(std::shared_ptr<const Policy> policy, CounterTable& counters, ApprovalDesk* approvals)
+        : policy_(std::move(policy)),
+          counters_(counters),
+          approvals_(approvals),
+          enforcing_(policy_->mode() == Mode::enforce) {}
 
     // From the next message on.
     void use(std::shared_ptr<const Policy> policy) {
@@ -40,9 +45,19 @@ class CallJudge {
     const Policy& policy() const { return *policy_; }
     bool enforcing() const { return enforcing_; }
     CounterTable& counters() const { return counters_; }
+    // For the caller of what is judged: a policy that only looks on asks nobody.
+    ApprovalDesk* approvals() const { return enforcing_ ? approvals_ : nullptr; }
 
-    // What the policy says of a client's message, and charges for it. Valid until the next call.
+    // What the policy says of a client's message, and charges for it. Valid until the next call. Where it is allowed, its
+    // approvals are used.
     const Verdict& judge(const Message& message, const Caller& caller, const PendingTable& pending);
+    // The same of one of several that go on together or not at all: use_approvals() of each, or give_back().
+    const Verdict& judge_part(const Message& message, const Caller& caller, const PendingTable& pending);
+    // From here on no other call goes on with these approvals, whatever becomes of the agent. False where that cannot be
+    // recorded: then they are given back.
+    bool use_approvals(std::span<const ApprovalId> approvals);
+    // What is said of a call whose approvals cannot be used; its charge is given back.
+    void deny_unrecorded(Verdict& verdict);
     // The same of a server's request or notification; null where the policy has nothing to say of it.
     const Verdict* judge_server(const Message& message, const Caller& caller);
     // How the record calls a message that goes on.
@@ -59,7 +74,7 @@ class CallJudge {
     // The same without a response of its own. A request that shares its id gives nothing back.
     void settle(const PendingRequest& request, CallEnd end);
     // Of a call that was judged and then not forwarded.
-    void give_back(std::span<const CounterUse> charged) { counters_.roll_back(charged); }
+    void give_back(const Verdict& verdict);
     // What a list of tools says of each, where a condition of the policy asks for it. `response` may be no list.
     void remember_annotations(std::string_view response, ToolAnnotations& annotations) const;
     // Appends a list without its hidden tools; false where nothing is to be hidden in it, and then nothing is appended.
@@ -68,6 +83,7 @@ class CallJudge {
   private:
     std::shared_ptr<const Policy> policy_;
     CounterTable& counters_;
+    ApprovalDesk* approvals_;
     bool enforcing_;
     Verdict verdict_;
 };

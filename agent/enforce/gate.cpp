@@ -18,12 +18,13 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       caller_{options_.grant, options_.session_id, options_.policy->name(), &options_.server, &options_.peer, {}, {},
               &annotations_},
       grant_(options_.grants ? *options_.grants : kNoGrants, options_.grant, options_.peer),
-      judge_(options_.policy, counters),
+      judge_(options_.policy, counters, options_.approvals),
       enforcing_(judge_.enforcing()),
       opening_(options_.start, options_.certain, options_.frame_bytes_max),
       client_framer_(options_.frame_bytes_max),
       server_framer_(size_t{1} << 40),
       counters_(counters) {
+    caller_.approvals = judge_.approvals();
     pending_.charged_to(counters);
     grant_.apply_to(caller_);
 }
@@ -46,6 +47,7 @@ void Gate::use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<cons
     caller_.server = options_.policy->name();
     judge_.use(options_.policy);
     enforcing_ = judge_.enforcing();
+    caller_.approvals = judge_.approvals();
 }
 
 void Gate::client_bytes(std::string_view bytes) {

@@ -40,6 +40,7 @@ struct GateOptions {
     Opening::Start start = Opening::Start::fresh;
     bool certain = true;
     size_t frame_bytes_max = kFrameBytesDefault;
+    ApprovalDesk* approvals = nullptr;  // outlives the gate; null: what needs approval is denied
 };
 
 class Gate {
@@ -59,7 +60,7 @@ class Gate {
 
     // Governs from the next message on, and the calls that wait; what is in flight keeps what it was charged.
     void use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<const AuditSession> audit_session);
-    // Calls that wait for room in a counter. Others pass them; the client's end is not passed on before they have.
+    // Calls that wait for room in a counter or for an approval. Others pass them; the client's end is not passed on before they have.
     bool holds_calls() const { return !held_.empty(); }
     // Judges them for the last time, and lets no other one wait from now on: for hand-back.
     void end_waiting();

@@ -1,4 +1,4 @@
-// Calls that wait for room in a counter (on_exceed: delay). Until then they are counted as held, and have no record.
+// Calls that wait for room in a counter (on_exceed: delay), or for a human's decision (hold_ms). Until then they are counted as held, and have no record.
 #include <algorithm>
 
 #include "base/clock.h"
@@ -8,9 +8,9 @@ namespace callgate {
 namespace {
 
 constexpr std::string_view kRuleCancelled = "(cancelled while it waited)";
-constexpr std::string_view kReasonCancelled = "The client cancelled the call while it waited for room in a limit.";
+constexpr std::string_view kReasonCancelled = "The client cancelled the call while it waited.";
 constexpr std::string_view kRuleEnded = "(session ended while it waited)";
-constexpr std::string_view kReasonEnded = "The session ended while the call waited for room in a limit.";
+constexpr std::string_view kReasonEnded = "The session ended while the call waited.";
 
 }  // namespace
 

@@ -27,7 +27,7 @@ HttpGate::State::State(HttpGate& owner, HttpGateOptions given, HttpSessions& tab
       to_server(server_out),
       to_client(client_out),
       grant(sessions.grants(), facts->grant, facts->peer),
-      judge(options.policy, counters),
+      judge(options.policy, counters, options.approvals),
       policy_path(restricting_path(*options.policy)),
       sse(options.frame_bytes_max) {}
 

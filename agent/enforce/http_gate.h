@@ -34,6 +34,7 @@ struct HttpGateOptions {
     size_t frame_bytes_max = kFrameBytesDefault;  // longest body that is judged
     // What is no HTTP is cut instead of passed: the server may be one that takes messages on lines.
     bool http_only = false;
+    ApprovalDesk* approvals = nullptr;  // outlives the gate; null: what needs approval is denied
 };
 
 class HttpGate {

@@ -3,7 +3,7 @@
 //   http_request.cpp   bytes of the client into requests; what of them is held, passed, refused
 //   http_tunnel.cpp    what is not HTTP
 //   http_judge.cpp     one complete body: session, verdicts, the canonical request or our answer
-//   http_waiting.cpp   a body that waits for room in a limit
+//   http_waiting.cpp   a body that waits for room in a limit, or for a decision
 //   http_answer.cpp    the bytes of our answers
 //   http_response.cpp  bytes of the server into responses
 //   http_messages.cpp  JSON-RPC in responses: answers matched, hidden tools cut, the event that opens a session
@@ -78,6 +78,7 @@ struct HttpGate::State {
     void judge_body(std::string_view text);
     const Message& message_of(size_t i);
     bool judge_message(const Message& message, size_t i);
+    bool use_approvals();
     Caller caller_of(const Message& message);
     void choose_session(const Message& first);
     void set_session(HttpSessions::Pointer session);

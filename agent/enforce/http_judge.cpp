@@ -40,14 +40,26 @@ void HttpGate::State::judge_body(std::string_view text) {
         stops |= judge_message(message, i);
     }
     judge_ns = (monotonic_ns() - start) / static_cast<int64_t>(number);
+    if (!stops && !use_approvals()) stops = true;
     if (!stops || !judge.enforcing()) {
         leave_line();
         return forward_messages(text);
     }
-    for (const Outcome& outcome : outcomes) judge.give_back(outcome.verdict.charged);
+    for (const Outcome& outcome : outcomes) judge.give_back(outcome.verdict);
     if (hold_judged_body(text)) return;
     leave_line();
     answer_messages();
+}
+
+// Of all messages together, as they go on. Where it cannot be recorded, none of those that need it may.
+bool HttpGate::State::use_approvals() {
+    std::vector<ApprovalId> all;
+    for (const Outcome& outcome : outcomes) all.insert(all.end(), outcome.verdict.approvals.begin(), outcome.verdict.approvals.end());
+    if (judge.use_approvals(all)) return true;
+    for (Outcome& outcome : outcomes) {
+        if (!outcome.verdict.approvals.empty()) judge.deny_unrecorded(outcome.verdict);
+    }
+    return false;
 }
 
 // Valid until the next call.
@@ -65,7 +77,7 @@ bool HttpGate::State::judge_message(const Message& message, size_t i) {
     if (!outcome.disagreement.empty()) return true;
     Caller caller = caller_of(message);
     caller.turn = turn;
-    outcome.verdict = judge.judge(message, caller, exchange.session->pending);
+    outcome.verdict = judge.judge_part(message, caller, exchange.session->pending);
     // A reason lasts until the next message is judged.
     outcome.reason = outcome.verdict.reason;
     outcome.verdict.reason = outcome.reason;
@@ -82,6 +94,7 @@ Caller HttpGate::State::caller_of(const Message& message) {
     caller.client_name = says_client ? message.client_name : session.client_name;
     caller.client_version = says_client ? message.client_version : session.client_version;
     caller.annotations = &session.annotations;
+    caller.approvals = judge.approvals();
     if (grant.know_client(caller.client_name)) audit_session.reset();
     grant.apply_to(caller);
     session.grant = grant.key();

@@ -1,4 +1,4 @@
-// A body that waits for room in a limit (on_exceed: delay): the request in hand is not answered, and nothing of it has gone
+// A body that waits for room in a limit (on_exceed: delay), or for a human's decision (hold_ms): the request in hand is not answered, and nothing of it has gone
 // to the server. Requests behind it on this connection wait too, as HTTP/1.1 wants; others do not.
 #include <algorithm>
 
@@ -10,9 +10,9 @@ namespace callgate {
 namespace {
 
 constexpr std::string_view kRuleCancelled = "(cancelled while it waited)";
-constexpr std::string_view kReasonCancelled = "The client cancelled the call while it waited for room in a limit.";
+constexpr std::string_view kReasonCancelled = "The client cancelled the call while it waited.";
 constexpr std::string_view kRuleEnded = "(session ended while it waited)";
-constexpr std::string_view kReasonEnded = "The connection ended while the call waited for room in a limit.";
+constexpr std::string_view kReasonEnded = "The connection ended while the call waited.";
 
 }  // namespace
 

@@ -6,6 +6,7 @@ namespace callgate {
 namespace {
 
 constexpr std::string_view kPrefix = "[POLICY DENIED] ";
+constexpr std::string_view kPrefixOfApproval = "[APPROVAL NEEDED] ";
 constexpr int64_t kMillisecondsPerSecond = 1000;
 
 // An empty token leaves the id out: a response may lack its id, but null makes clients hang.
@@ -50,7 +51,7 @@ void append_ascii(std::string& out, unsigned char c) {
     }
 }
 
-// `,"rule":…[,"tool":…][,"retryAfterMs":…]`
+// `,"rule":…[,"tool":…][,"retryAfterMs":…][,"approval_id":…,"expires_at":…[,"approve":…]]`
 void append_facts(std::string& out, const Denial& denial) {
     out += R"("rule":)";
     append_json_string(out, denial.rule);
@@ -62,10 +63,19 @@ void append_facts(std::string& out, const Denial& denial) {
         out += R"(,"retryAfterMs":)";
         out += std::to_string(*denial.retry_after_ms);
     }
+    if (denial.approval.empty()) return;
+    out += R"(,"approval_id":)";
+    append_json_string(out, denial.approval);
+    out += R"(,"expires_at":)";
+    append_json_string(out, denial.approval_expires);
+    if (denial.code != kCodeApproval) return;
+    out += R"(,"approve":"callgate approvals approve )";
+    out += denial.approval;
+    out += '"';
 }
 
 void append_reason(std::string& out, const Denial& denial) {
-    std::string text(kPrefix);
+    std::string text(denial.code == kCodeApproval && !denial.approval.empty() ? kPrefixOfApproval : kPrefix);
     text += denial.reason;
     if (denial.retry_after_ms) {
         const int64_t wait_ms = *denial.retry_after_ms;

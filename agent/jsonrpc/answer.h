@@ -24,12 +24,15 @@ struct Denial {
     std::string_view rule;    // JSON Pointer of the deciding rule, "(default deny)", …
     std::string_view tool;    // may be empty
     std::optional<int64_t> retry_after_ms;
+    std::string_view approval;     // id of the request for approval; "" where there is none
+    std::string approval_expires;  // "2026-11-21T11:34:16Z"
 };
 
 // tools/call: a result with isError true and the text "[POLICY DENIED] <reason>"; the model reads it and adapts.
 // `modern`: revision 2026-07-28, adds "resultType":"complete".
 void append_denied_result(std::string& out, std::string_view id_token, const Denial& denial, bool modern);
-// Every other method: a JSON-RPC error, data {rule, tool?, retryAfterMs?}.
+// Every other method: a JSON-RPC error, data {rule, tool?, retryAfterMs?, approval_id?, expires_at?, approve?}. `approve` is
+// what a human runs.
 void append_denied_error(std::string& out, std::string_view id_token, const Denial& denial);
 // In place of what a server asks of its client and may not: a request (without an id, a notification) of a method that no
 // client has, so that the client itself tells the server that there is no such thing. No line end.

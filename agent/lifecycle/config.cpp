@@ -8,21 +8,26 @@
 
 #include "kernel/proc.h"
 #include "policy/object_reader.h"
+#include "policy/webhook_url.h"
 
 namespace callgate {
 namespace {
 
 using Kind = JsonValue::Kind;
 
-constexpr std::string_view kTopKeys[] = {"scope",   "audit",           "control",        "state_directory",
-                                         "unnamed", "frame_bytes_max", "stop_timeout_s", "$comment"};
+constexpr std::string_view kTopKeys[] = {"scope",     "audit",           "control",        "state_directory", "unnamed",
+                                         "approvals", "frame_bytes_max", "stop_timeout_s", "$comment"};
 constexpr std::string_view kScopeKeys[] = {"trees", "cgroups", "users"};
 constexpr std::string_view kAuditKeys[] = {"file", "arguments"};
 constexpr std::string_view kControlKeys[] = {"socket"};
+constexpr std::string_view kApprovalsKeys[] = {"webhook"};
+constexpr std::string_view kWebhookKeys[] = {"url", "secret_file"};
 constexpr KnownKeys kTop{"config", kTopKeys, {}};
 constexpr KnownKeys kScope{"scope", kScopeKeys, {}};
 constexpr KnownKeys kAudit{"audit", kAuditKeys, {}};
 constexpr KnownKeys kControl{"control", kControlKeys, {}};
+constexpr KnownKeys kApprovals{"approvals", kApprovalsKeys, {}};
+constexpr KnownKeys kWebhook{"webhook", kWebhookKeys, {}};
 constexpr std::array<std::pair<std::string_view, AuditArguments>, 2> kArguments = {
     {{"hash", AuditArguments::hash}, {"full", AuditArguments::full}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kUnnamed = {{{"observe", false}, {"deny", true}}};
@@ -69,6 +74,18 @@ void load_scope(const JsonValue& value, Scope& scope, ProblemList& problems) {
         }
 }
 
+void load_webhook(const JsonValue& approvals, Config& config, ProblemList& problems) {
+    const ObjectReader reader(approvals, "/approvals", kApprovals, problems);
+    const JsonValue* webhook = reader.member("webhook", Kind::object);
+    if (!webhook) return;
+    const ObjectReader members(*webhook, "/approvals/webhook", kWebhook, problems);
+    members.require("url");
+    config.webhook_url = members.text("url").value_or("");
+    if (std::string problem = webhook_url_problem(config.webhook_url); members.has("url") && !problem.empty()) members.problem("url", std::move(problem));
+    config.webhook_secret_file = members.word("secret_file", 4096).value_or("");
+    if (!config.webhook_secret_file.empty() && !config.webhook_secret_file.starts_with('/')) members.problem("secret_file", "give the whole path, beginning with \"/\"");
+}
+
 }  // namespace
 
 Result<Config> load_config(const std::string& directory, std::vector<PolicyProblem>& found) {
@@ -93,6 +110,7 @@ Result<Config> load_config(const std::string& directory, std::vector<PolicyProbl
             ObjectReader members(*control, "/control", kControl, problems);
             config.control_socket = members.word("socket", 107).value_or(config.control_socket);
         }
+        if (const JsonValue* approvals = reader.member("approvals", Kind::object)) load_webhook(*approvals, config, problems);
         config.state_directory = reader.word("state_directory", 4096).value_or(config.state_directory);
         config.deny_unnamed = reader.choice("unnamed", kUnnamed).value_or(false);
         config.frame_bytes_max = reader.integer("frame_bytes_max", 1024, int64_t{kFrameBytesMax}).value_or(kFrameBytesDefault);

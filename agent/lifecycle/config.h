@@ -6,6 +6,7 @@
 //               "arguments": "hash"},  of calls: their keys and a keyed hash; "full": their values, too
 //     "control": {"socket": "/run/callgate/control.sock"},
 //     "unnamed": "observe",            servers that no policy names: "observe" (left alone) | "deny"
+//     "approvals": {"webhook": {"url": "https://example.org/hook", "secret_file": "/etc/callgate/webhook.secret"}},
 //     "frame_bytes_max": 67108864,     longest message; a longer one is refused
 //     "stop_timeout_s": 60             how long a stop waits for servers that do not read
 //   }
@@ -25,6 +26,8 @@ struct Config {
     AuditArguments audit_arguments = AuditArguments::hash;
     std::string control_socket = "/run/callgate/control.sock";
     std::string state_directory = "/var/lib/callgate";
+    std::string webhook_url;          // who is told of approvals; empty: nobody
+    std::string webhook_secret_file;  // empty: one of its own in the state directory
     bool deny_unnamed = false;
     size_t frame_bytes_max = kFrameBytesDefault;
     int stop_timeout_s = 60;

@@ -232,6 +232,7 @@ void HttpTable::adopt_alone(EarlierConnection earlier, const SocketAddress& loca
     HttpGateOptions options;
     options.policy = earlier.alone->policy;
     options.frame_bytes_max = config_.frame_bytes_max;
+    options.approvals = approvals_;
     options.http_only = true;
     HttpFacts& facts = options.facts;
     facts.server = std::move(earlier.alone->server);
@@ -284,6 +285,7 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
     HttpGateOptions options;
     options.policy = found.policy;
     options.frame_bytes_max = config_.frame_bytes_max;
+    options.approvals = approvals_;
     HttpFacts& facts = options.facts;
     const Listener& listener = found.entry->governed.listener;
     facts.server = found.entry->governed.server;

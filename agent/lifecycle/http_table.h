@@ -25,6 +25,8 @@ class HttpTable {
     HttpTable(const HttpTable&) = delete;
     HttpTable& operator=(const HttpTable&) = delete;
     void use_watcher(const Watcher* watcher) { watcher_ = watcher; }
+    // Before any connection; outlives them.
+    void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
 
     // What the watcher says (ListenWatch::Events).
     void open_space(std::shared_ptr<NetworkNamespace> space);
@@ -105,6 +107,7 @@ class HttpTable {
     CounterTable& counters_;
     const Config& config_;
     const Watcher* watcher_ = nullptr;
+    ApprovalDesk* approvals_ = nullptr;
     HttpPeers peers_;
     HttpSessions sessions_;
     RecordIdMaker ids_;

@@ -1,5 +1,6 @@
 // What the CLI is told of listeners and HTTP sessions.
 #include "lifecycle/http_table.h"
+#include "base/clock.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {

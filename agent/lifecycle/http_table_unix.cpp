@@ -52,6 +52,7 @@ void HttpTable::adopt_unix(UnixConnection connection) {
     HttpGateOptions options;
     options.policy = connection.listener->match.policy;
     options.frame_bytes_max = config_.frame_bytes_max;
+    options.approvals = approvals_;
     options.http_only = true;
     HttpFacts& facts = options.facts;
     facts.server = connection.listener->server;

@@ -8,15 +8,6 @@ using nlohmann::json;
 
 std::string utc_now() { return utc_text(realtime_ns()); }
 
-std::string utc_text(int64_t realtime) {
-    time_t seconds = realtime / 1'000'000'000;
-    tm parts;
-    gmtime_r(&seconds, &parts);
-    char text[32];
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
-
 std::string json_text(std::string_view text) {
     return json(std::string(text)).dump(-1, ' ', true, json::error_handler_t::replace);
 }

@@ -9,7 +9,6 @@
 namespace callgate {
 
 std::string utc_now();
-std::string utc_text(int64_t realtime);  // nanoseconds -> "2026-11-21T11:34:16Z"
 // JSON text of a string that may hold anything.
 std::string json_text(std::string_view text);
 nlohmann::json server_json(const ServerIdentity& server);

@@ -63,6 +63,7 @@ SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::S
     options.start = start;
     options.certain = certain;
     options.frame_bytes_max = config_.frame_bytes_max;
+    options.approvals = approvals_;
     std::string id = entry.id;
     entry.relay = std::make_unique<RelaySession>(
         ring_, std::move(ends), std::move(options), counters_, audit_,

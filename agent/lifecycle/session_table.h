@@ -21,6 +21,8 @@ class SessionTable {
     SessionTable(Ring& ring, AuditLog& audit, const Config& config);
     ~SessionTable();
     void use_watcher(Watcher* watcher);
+    // Before any session; outlives them.
+    void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
 
     void add(TakenServer taken);
     void add_blind(BlindServer blind);
@@ -97,6 +99,7 @@ class SessionTable {
     AuditLog& audit_;
     const Config& config_;
     Watcher* watcher_ = nullptr;
+    ApprovalDesk* approvals_ = nullptr;
     CounterTable counters_;
     GrantsInForce grants_;
     std::unordered_map<std::string, Entry> entries_;

@@ -12,6 +12,7 @@
 
 namespace callgate {
 
+class ApprovalDesk;
 struct Grant;
 
 // Why a caller may call nothing, whatever the policy says.
@@ -42,6 +43,7 @@ struct Caller {
     const PeerIdentity* peer = nullptr;  // of no process of this host: pid 0
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
+    ApprovalDesk* approvals = nullptr;  // null: what needs approval is denied
     const Grant* named_grant = nullptr;  // of grants.json; null: the default one
     GrantRefusal refusal = GrantRefusal::none;
     std::string_view turn = {};  // of a call that waited: key of the counter in whose line it is the first

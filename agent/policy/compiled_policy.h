@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "policy/approval_desk.h"
 #include "policy/limit.h"
 #include "policy/policy.h"
 #include "policy/rule_set.h"
@@ -30,6 +31,8 @@ struct ToolEntry {
     bool listed = false;  // under "tools"; an entry that is only hidden is not
     std::optional<FixedDenial> denial;
     std::optional<FixedDenial> approval;  // by a human, whatever the call says
+    int64_t approval_timeout_s = 0;       // 0: the policy's
+    int64_t approval_hold_ms = 0;         // so long a call waits for the decision; 0: it is answered at once
     std::unique_ptr<const RuleSet> rules;  // null where no condition looks at the call
     std::vector<Limit> limits;
 
@@ -72,6 +75,7 @@ struct CompiledPolicy {
     DenyAs deny_as = DenyAs::result;
     bool default_allow = false;
     bool asks_for_annotations = false;
+    ApprovalRules approvals;
 
     bool hide_all = false;
     bool hides_any = false;

@@ -2,6 +2,8 @@
 
 #include <re2/re2.h>
 
+#include <utility>
+
 #include "policy/judge_entry.h"
 #include "policy/nearest_key.h"
 #include "policy/params_reader.h"
@@ -70,18 +72,14 @@ class Explainer {
         } else {
             say(prefix + "default", policy_.default_allow ? "not listed: allowed" : "not listed: denied", !policy_.default_allow);
         }
-        if (!decided() || asks_approval_) rules_of_all(prefix, call);
+        if (!decided()) rules_of_all(prefix, call);
+        ask_for_approval(prefix);
         if (!decided()) limits_of(entry ? entry->limits : std::vector<Limit>(), policy_.all_tools.limits);
     }
-    // What all tools have in common; after an approval that the tool's own entry asks for, only a denial matters.
+    // What all tools have in common.
     void rules_of_all(const std::string& prefix, const Call& call) {
         const ToolEntry& all = policy_.all_tools;
-        if (!all.denial && !all.approval && !all.rules) return;
-        std::vector<ExplainedStep> before = steps_;
-        const bool asked = decided();
-        if (asked) steps_.back().decides = false;
-        rules_of(all, prefix + "/all_tools", call);
-        if (asked && (!decided() || asks_approval_)) steps_ = std::move(before);
+        if (all.denial || all.approval || all.rules) rules_of(all, prefix + "/all_tools", call);
     }
 
     void method(bool from_server) {
@@ -111,6 +109,7 @@ class Explainer {
                 rules_of(*named, join_pointer(at + "/names", named->key), call);
             }
         }
+        ask_for_approval("");
         if (!decided()) limits_of(named ? named->limits : std::vector<Limit>(), entry.own.limits);
     }
     void carried(const std::vector<PathStep>& path) {
@@ -123,28 +122,40 @@ class Explainer {
     }
 
     void rules_of(const ToolEntry& entry, const std::string& at, const Call& call) {
-        asks_approval_ = false;
         say(at, "governs");
         if (entry.denial) return say(entry.denial->rule, "denies every call", true);
-        if (entry.rules) conditions_of(*entry.rules, call);
+        if (entry.rules) conditions_of(entry, call);
         if (decided() || !entry.approval) return;
-        say(entry.approval->rule, "a human must approve every call", true);
-        asks_approval_ = true;
+        say(entry.approval->rule, "a human must approve every call");
+        remember_approval(entry);
     }
-    void conditions_of(const RuleSet& rules, const Call& call) {
+    // It is asked for only where nothing else denies the call.
+    void remember_approval(const ToolEntry& entry) {
+        if (!approval_.empty()) return;
+        const int64_t timeout_s = entry.approval_timeout_s > 0 ? entry.approval_timeout_s : policy_.approvals.timeout_s;
+        if (entry.approval_hold_ms > 0) approval_ = "the call waits " + std::to_string(entry.approval_hold_ms) + " ms for the decision; ";
+        approval_ += "without one it is answered with -32003 and an id to approve, which is good for " + std::to_string(timeout_s) + " s";
+    }
+    void ask_for_approval(const std::string& prefix) {
+        const std::string how = std::exchange(approval_, {});
+        if (!decided() && !how.empty()) say(prefix + "approval", how, true);
+    }
+    void conditions_of(const ToolEntry& entry, const Call& call) {
+        const RuleSet& rules = *entry.rules;
         const std::vector<uint8_t> there = values_there(rules, call, caller_);
         const std::vector<uint8_t> met = rules.met_by(call, caller_);
         if (!RuleSet::is_clear()) return say("arguments", "one has nearly the name of one that a condition looks at: denied", true);
         for (const ConditionRule& rule : rules.rules) {
             const bool denies = !rules.denial_of(rule, met).empty();
-            ExplainedStep step{rule.place, !denies ? "does not deny" : rule.kind == RuleKind::require_approval ? "a human must approve" : "denies", {}, denies};
+            const bool asks = denies && rule.kind == RuleKind::require_approval;
+            ExplainedStep step{rule.place, !denies ? "does not deny" : asks ? "a human must approve" : "denies", {}, denies && !asks};
             for (uint32_t i = rule.first; i < rule.first + rule.count; ++i) {
                 const Condition& condition = rules.conditions[i];
                 step.conditions.push_back({condition.path, std::string(name(condition.op)), value_text(condition),
                                            rules.holds(i, met), there[i] != 0});
             }
             steps_.push_back(std::move(step));
-            asks_approval_ = denies && rule.kind == RuleKind::require_approval;
+            if (asks) return remember_approval(entry);
             if (denies) return;
         }
     }
@@ -162,7 +173,7 @@ class Explainer {
     const Message& message_;
     Caller caller_;
     std::vector<ExplainedStep> steps_;
-    bool asks_approval_ = false;  // what the last rules decided, where they did
+    std::string approval_;  // how it would be asked for; "" where it would not
 };
 
 std::vector<ExplainedStep> explain(const Policy& policy, const Trial& trial, bool from_server) {

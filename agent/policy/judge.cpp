@@ -5,20 +5,6 @@
 #include "policy/policy.h"
 
 namespace callgate {
-namespace {
-
-// The rules of the tool and those of all tools. Deny wins: no human is asked about a call that would be denied anyway.
-bool rules_deny(const ToolEntry* own, const ToolEntry& all, const Call& call, const Caller& caller, Verdict& verdict) {
-    const bool denied = own != nullptr && entry_denies(*own, call, caller, verdict);
-    if (denied && verdict.code != kCodeApproval) return true;
-    const std::string_view rule = verdict.rule, reason = verdict.reason;
-    const bool all_deny = entry_denies(all, call, caller, verdict);
-    if (denied && all_deny && verdict.code == kCodeApproval) verdict.deny(kCodeApproval, rule, reason);
-    return denied || all_deny;
-}
-
-}  // namespace
-
 Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns,
                            CounterTable& counters) const {
     Verdict verdict;
@@ -28,12 +14,16 @@ Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_n
 
 void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
                         Verdict& verdict) const {
+    judge_call(call, {*compiled_, caller, now_ns}, counters, verdict);
+}
+
+void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& counters, Verdict& verdict) const {
     verdict.reset();
 
     const std::string_view tool = call.name;
-    const CompiledPolicy& policy = *compiled_;
+    const CompiledPolicy& policy = judging.policy;
     if (policy.blanket) return verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
-    if (caller_is_refused(caller, verdict)) return;
+    if (caller_is_refused(judging.caller, verdict)) return;
     const std::string_view own_name = policy.own_name(tool);
     const ToolEntry* exact = policy.tools.find_exact(own_name);
     if (policy.is_hidden(own_name, exact) || (own_name != tool && policy.is_hidden(tool))) {
@@ -43,12 +33,17 @@ void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, 
     if (!entry && !policy.default_allow) {
         return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Tool", tool, kNotAllowed));
     }
-    if (rules_deny(entry, policy.all_tools, call, caller, verdict)) return;
+    // Deny wins: no human is asked about a call that would be denied anyway.
+    ApprovalNeed need;
+    if (entry && entry_denies(*entry, call, judging.caller, need, verdict)) return;
+    if (entry_denies(policy.all_tools, call, judging.caller, need, verdict)) return;
+    if (lacks_approval(need, call, judging, verdict)) return;
     static const std::vector<Limit> kNone;
     const std::vector<Limit>& own = entry ? entry->limits : kNone;
     if (own.empty() && policy.all_tools.limits.empty()) return;
     const std::string_view key = entry ? std::string_view(entry->key) : std::string_view();
-    judge_limits(own, policy.all_tools.limits, {key, call.arguments, caller}, now_ns, counters, verdict);
+    judge_limits(own, policy.all_tools.limits, {key, call.arguments, judging.caller}, judging.now_ns, counters, verdict);
+    give_back_if_denied(judging.caller, verdict);
 }
 
 }  // namespace callgate

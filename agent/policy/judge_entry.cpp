@@ -53,25 +53,56 @@ bool caller_is_refused(const Caller& caller, Verdict& verdict) {
     return false;
 }
 
-bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, Verdict& verdict) {
+bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, ApprovalNeed& need, Verdict& verdict) {
     if (entry.denial) {
         verdict.deny(kCodeDenied, entry.denial->rule, entry.denial->reason);
         return true;
     }
     if (entry.rules) {
+        // Rules that ask for approval come last, and one approval is for all of them.
         const RuleSet::Finding found = entry.rules->first_denial(call, caller);
         if (!found.is_clear) {
             verdict.deny(kCodeDenied, kRuleUnclear, kUnclear);
             return true;
         }
-        if (found.rule != nullptr) {
-            const bool approvable = found.rule->kind == RuleKind::require_approval;
-            verdict.deny(approvable ? kCodeApproval : kCodeDenied, found.name, found.rule->reason);
+        if (found.rule != nullptr && found.rule->kind != RuleKind::require_approval) {
+            verdict.deny(kCodeDenied, found.name, found.rule->reason);
             return true;
         }
+        if (found.rule != nullptr && need.entry == nullptr) need = {&entry, found.name, found.rule->reason};
     }
-    if (entry.approval) verdict.deny(kCodeApproval, entry.approval->rule, entry.approval->reason);
-    return entry.approval.has_value();
+    if (entry.approval && need.entry == nullptr) need = {&entry, entry.approval->rule, entry.approval->reason};
+    return false;
+}
+
+bool lacks_approval(const ApprovalNeed& need, const Call& call, const Judging& judging, Verdict& verdict) {
+    if (need.entry == nullptr) return false;
+    if (judging.caller.approvals == nullptr) {
+        verdict.deny(kCodeApproval, need.rule, need.reason);
+        return true;
+    }
+    const CompiledPolicy& policy = judging.policy;
+    const int64_t own_timeout_s = need.entry->approval_timeout_s;
+    ApprovalQuestion question;
+    question.method = judging.method;
+    question.tool = call.name;
+    question.arguments = call.arguments;
+    question.is_carried = judging.is_carried;
+    question.policy = policy.name;
+    question.revision = policy.revision;
+    question.rules = &policy.approvals;
+    question.timeout_s = own_timeout_s > 0 ? own_timeout_s : policy.approvals.timeout_s;
+    question.hold_ms = need.entry->approval_hold_ms;
+    question.rule = need.rule;
+    question.reason = need.reason;
+    question.caller = &judging.caller;
+    return !judging.caller.approvals->is_approved(question, judging.now_ns, verdict);
+}
+
+void give_back_if_denied(const Caller& caller, Verdict& verdict) {
+    if (verdict.action == Action::allow || verdict.approvals.empty()) return;
+    caller.approvals->give_back(verdict.approvals);
+    verdict.approvals.clear();
 }
 
 }  // namespace callgate

@@ -21,8 +21,29 @@ inline constexpr std::string_view kNotAvailable = " is not available under the p
 // True where nothing is allowed to the caller, because of what grants.json says of it.
 bool caller_is_refused(const Caller& caller, Verdict& verdict);
 
-// True where the rules of the entry, its limits apart, deny the call.
-bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, Verdict& verdict);
+// What a call is judged in.
+struct Judging {
+    const CompiledPolicy& policy;
+    const Caller& caller;
+    int64_t now_ns;
+    std::string_view method = "tools/call";
+    bool is_carried = false;  // one of several calls of one message
+};
+
+// What a human must approve, and why; nothing where `entry` is null.
+struct ApprovalNeed {
+    const ToolEntry* entry = nullptr;
+    std::string_view rule, reason;
+};
+
+// True where the rules of the entry deny the call whatever a human says. Else `need` says whether one is to be asked: what
+// it says already stays.
+bool entry_denies(const ToolEntry& entry, const Call& call, const Caller& caller, ApprovalNeed& need, Verdict& verdict);
+// Asks, after everything that may deny and before the limits. True where the call is denied for it; else `verdict` may have
+// taken an approval.
+bool lacks_approval(const ApprovalNeed& need, const Call& call, const Judging& judging, Verdict& verdict);
+// Approvals of a call that is denied all the same are as if nobody had asked for them.
+void give_back_if_denied(const Caller& caller, Verdict& verdict);
 
 // What names and conditions of a method's entry see: the uri of a resource, the name of a prompt, the id of a task; a prompt's
 // arguments, and of every other method all of its params. Valid until this thread asks again.

@@ -39,22 +39,26 @@ bool is_harmless(std::string_view method) {
 }
 
 // The rules of a method, then those of the name within it, then the limits of both.
-void judge_entry(const MethodEntry& entry, const CompiledPolicy& policy, const Message& message, const Caller& caller,
-                 int64_t now_ns, CounterTable& counters, Verdict& verdict) {
+void judge_entry(const MethodEntry& entry, const Message& message, const Judging& judging, CounterTable& counters,
+                 Verdict& verdict) {
     static const std::vector<Limit> kNone;
     const Call call = call_of(message);
-    if (entry_denies(entry.own, call, caller, verdict)) return;
+    const CompiledPolicy& policy = judging.policy;
+    ApprovalNeed need;
+    if (entry_denies(entry.own, call, judging.caller, need, verdict)) return;
     const ToolEntry* named = nullptr;
     if (entry.has_names) {
         named = entry.names.find_governing(call.name, entry.names.find_exact(call.name));
         if (named == nullptr && !policy.default_allow) {
             return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Method", message.method, kNotAllowedForThis));
         }
-        if (named != nullptr && entry_denies(*named, call, caller, verdict)) return;
+        if (named != nullptr && entry_denies(*named, call, judging.caller, need, verdict)) return;
     }
+    if (lacks_approval(need, call, judging, verdict)) return;
     const std::vector<Limit>& own = named ? named->limits : kNone;
     if (own.empty() && entry.own.limits.empty()) return;
-    judge_limits(own, entry.own.limits, {named ? named->key : entry.own.key, call.arguments, caller}, now_ns, counters, verdict);
+    const std::string_view key = named ? named->key : entry.own.key;
+    judge_limits(own, entry.own.limits, {key, call.arguments, judging.caller}, judging.now_ns, counters, verdict);
 }
 
 }  // namespace
@@ -63,18 +67,21 @@ Call call_of(const Message& message) {
     return {name_of(message), message.method == "prompts/get" ? message.arguments : message.params};
 }
 
-// All of them are allowed and charged, or none is.
+// All of them are allowed and charged, or none is. Where several need approval, the first that has none is asked for.
 void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
                                  int64_t now_ns, CounterTable& counters, Verdict& verdict) const {
     Verdict& call_verdict = scratch.call;
     const bool readable = read_calls(message.params, path, [&](const Call& call) {
-        judge_tool(call, caller, now_ns, counters, call_verdict);
+        judge_call(call, {*compiled_, caller, now_ns, message.method, true}, counters, call_verdict);
+        verdict.approvals.insert(verdict.approvals.end(), call_verdict.approvals.begin(), call_verdict.approvals.end());
         verdict.charged.insert(verdict.charged.end(), call_verdict.charged.begin(), call_verdict.charged.end());
         if (call_verdict.action == Action::allow) return true;
         verdict.deny(call_verdict.code, call_verdict.rule, call_verdict.reason);
         verdict.retry_after_ms = call_verdict.retry_after_ms;
         verdict.max_delay_ms = call_verdict.max_delay_ms;
         verdict.delay_key = call_verdict.delay_key;
+        verdict.approval = call_verdict.approval;
+        verdict.approval_expires_ns = call_verdict.approval_expires_ns;
         return false;
     });
     if (verdict.action == Action::allow && !readable) {
@@ -83,6 +90,7 @@ void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Messag
     if (verdict.action == Action::allow) return;
     counters.roll_back(verdict.charged);
     verdict.charged.clear();
+    give_back_if_denied(caller, verdict);
 }
 
 void Policy::judge_method(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
@@ -95,8 +103,8 @@ void Policy::judge_method(const Message& message, const Caller& caller, int64_t 
     }
     if (caller.refusal != GrantRefusal::none && !is_harmless(message.method) && caller_is_refused(caller, verdict)) return;
     const MethodEntry* entry = policy.find_method(message.method);
-    if (entry != nullptr) judge_entry(*entry, policy, message, caller, now_ns, counters, verdict);
-    if (verdict.action == Action::deny) return;
+    if (entry != nullptr) judge_entry(*entry, message, {policy, caller, now_ns, message.method}, counters, verdict);
+    if (verdict.action == Action::deny) return give_back_if_denied(caller, verdict);
     const std::vector<PathStep>* carrier = policy.find_carrier(message.method);
     if (carrier != nullptr) return judge_carried_calls(*carrier, message, caller, now_ns, counters, verdict);
     // A method that may carry calls of tools in a form that the policy does not name.
@@ -111,7 +119,8 @@ void Policy::judge_server_message(const Message& message, const Caller& caller, 
                                   Verdict& verdict) const {
     verdict.reset();
     const MethodEntry* entry = compiled_->find_method(message.method);
-    if (entry != nullptr) judge_entry(*entry, *compiled_, message, caller, now_ns, counters, verdict);
+    if (entry != nullptr) judge_entry(*entry, message, {*compiled_, caller, now_ns, message.method}, counters, verdict);
+    give_back_if_denied(caller, verdict);
 }
 
 }  // namespace callgate

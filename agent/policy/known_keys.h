@@ -14,6 +14,8 @@ struct KnownKeys {
 };
 
 namespace known {
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit, kApprovals,
+    kNotify, kWebhook;
 extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit;
 extern const KnownKeys kGrants, kGrant, kGrantMatch;
 }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/limits.h"
+#include "policy/approval_loader.h"
 #include "policy/glob.h"
 #include "policy/limit_loader.h"
 #include "policy/listen_address.h"
@@ -199,6 +200,7 @@ void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& p
     if (const JsonValue* server = reader.member("server", Kind::object)) {
         load_server(*server, reader.path_of("server"), policy.match, problems);
     }
+    load_approvals(reader, policy.approvals);
     load_calls(reader, policy);
 }
 

@@ -38,6 +38,7 @@ struct ServerMatch {
 };
 
 struct CompiledPolicy;
+struct Judging;
 
 enum class Mode : uint8_t { enforce, shadow, observe };
 std::string_view mode_name(Mode mode);  // as in a policy file
@@ -88,6 +89,7 @@ class Policy {
     friend class Explainer;
     friend class GapFinder;
     Policy();
+    void judge_call(const Call& call, const Judging& judging, CounterTable& counters, Verdict& verdict) const;
     void judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
                              int64_t now_ns, CounterTable& counters, Verdict& verdict) const;
     std::unique_ptr<CompiledPolicy> compiled_;

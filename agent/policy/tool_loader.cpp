@@ -2,6 +2,7 @@
 // (limit_loader.cpp).
 #include <array>
 
+#include "policy/approval_loader.h"
 #include "policy/condition_loader.h"
 #include "policy/limit_loader.h"
 #include "policy/loader.h"
@@ -36,6 +37,7 @@ void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry
     reader.member(kCommentKey, Kind::string);
     load_condition_rules(reader, entry, budget);
     load_action(reader, entry);
+    load_approval_terms(reader, entry);
     if (const JsonValue* limits = reader.member("limits", Kind::array)) {
         load_limits(*limits, reader.path_of("limits"), entry.limits_name(), entry.limits, problems);
     }

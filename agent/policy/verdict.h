@@ -1,5 +1,6 @@
 // What a policy says of one call.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,13 @@
 namespace callgate {
 
 enum class Action : uint8_t { allow, deny };
+
+// What a human names a request for approval by: ten letters and digits. Empty: none.
+struct ApprovalId {
+    std::array<char, 10> text{};
+    std::string_view view() const { return {text.data(), text[0] ? text.size() : 0}; }
+    bool operator==(const ApprovalId&) const = default;
+};
 
 // One counter touched by a call; kept with the call in flight so that it can be rolled back into its own window.
 struct CounterUse {
@@ -32,7 +40,12 @@ struct Verdict {
     std::string_view reason;       // human text; lives as long as the policy or until this thread judges again
     std::optional<int64_t> retry_after_ms;
     std::vector<CounterUse> charged;  // reserved, all or nothing; empty where denied
-    // Where it may wait for room instead of being denied: how long, and in which counter's line. The key lives until this
+    // What a human has approved of it, taken until it is used or given back; empty where denied.
+    std::vector<ApprovalId> approvals;
+    // Where it is denied because a human has not approved it, or has denied it: by that name, until then (realtime).
+    ApprovalId approval;
+    int64_t approval_expires_ns = 0;
+    // Where it may wait instead of being denied: how long, and in which line, of a counter or of an approval. The key lives until this
     // thread judges again.
     int64_t max_delay_ms = 0;
     std::string_view delay_key;
@@ -50,6 +63,9 @@ struct Verdict {
         rule = reason = {};
         retry_after_ms.reset();
         charged.clear();
+        approvals.clear();
+        approval = {};
+        approval_expires_ns = 0;
         max_delay_ms = 0;
         delay_key = {};
     }

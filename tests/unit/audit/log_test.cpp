@@ -201,6 +201,7 @@ TEST_F(LogTest, DeniedRefusedAndAnswered) {
     verdict.rule = "/tools/echo/limits/echo_rate";
     verdict.reason = "at most 30 a minute";
     verdict.retry_after_ms = 12000;
+    verdict.approval.text = {'k', '3', 'f', '9', 'x', '0', 'w', 'q', '2', 'm'};
     MessageRecord denied = record_of(message);
     denied.decision = Decision::denied;
     denied.verdict = &verdict;
@@ -233,6 +234,7 @@ TEST_F(LogTest, DeniedRefusedAndAnswered) {
     EXPECT_EQ(all[0]["rule"], "/tools/echo/limits/echo_rate");
     EXPECT_EQ(all[0]["code"], -31429);
     EXPECT_EQ(all[0]["retry_after_ms"], 12000);
+    EXPECT_EQ(all[0]["approval"], "k3f9x0wq2m");
     EXPECT_EQ(all[1]["decision"], "refuse");
     EXPECT_EQ(all[1]["kind"], "invalid");
     EXPECT_EQ(all[1]["refusal"], std::string(name(Refusal::duplicate_key)));

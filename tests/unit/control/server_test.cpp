@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <thread>
 
 #include "../session/temp_tree.h"
@@ -60,6 +61,16 @@ TEST_F(ControlTest, AsksAndAnswers) {
     ASSERT_TRUE(big.ok());
     EXPECT_EQ(big->get<std::string>().size(), size_t{8} << 20);
     EXPECT_EQ(ask({{"verb", "bytes"}}).value(), "\ufffd");
+}
+
+TEST_F(ControlTest, WhoAsksIsWhatTheKernelSays) {
+    const json peer = ask({{"verb", "status"}, {"peer", {{"uid", 4711}}}}).value()["echo"]["peer"];
+    EXPECT_EQ(peer["uid"], getuid());
+    EXPECT_EQ(peer["pid"], getpid());
+    std::ifstream file("/proc/self/loginuid");
+    int64_t login = -1;
+    if (file >> login && login == UINT32_MAX) login = -1;
+    EXPECT_EQ(peer["login_uid"], login);
 }
 
 TEST_F(ControlTest, SaysWhatIsWrong) {

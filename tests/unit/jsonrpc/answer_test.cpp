@@ -26,6 +26,34 @@ TEST(Answer, DeniedResult) {
         "\n");
 }
 
+TEST(Answer, WhatAHumanMayApproveSaysHow) {
+    Denial d = denial();
+    d.code = kCodeApproval;
+    d.approval = "k3f9x0wq2m";
+    d.approval_expires = "2026-11-28T22:30:00Z";
+    std::string out;
+    append_denied_error(out, "7", d);
+    EXPECT_EQ(out,
+              R"({"jsonrpc":"2.0","id":7,"error":{"code":-32003,"message":"[APPROVAL NEEDED] no \"writes\"",)"
+              R"("data":{"rule":"/rules/3","tool":"write_file","approval_id":"k3f9x0wq2m","expires_at":"2026-11-28T22:30:00Z",)"
+              R"("approve":"callgate approvals approve k3f9x0wq2m"}}})"
+              "\n");
+    // Denied by a human, there is nothing to approve.
+    d.code = kCodeDenied;
+    out.clear();
+    append_denied_error(out, "7", d);
+    EXPECT_NE(out.find("[POLICY DENIED] "), out.npos);
+    EXPECT_NE(out.find("\"approval_id\""), out.npos);
+    EXPECT_EQ(out.find("\"approve\""), out.npos);
+    // Where nobody can be asked.
+    d.code = kCodeApproval;
+    d.approval = {};
+    out.clear();
+    append_denied_error(out, "7", d);
+    EXPECT_NE(out.find("[POLICY DENIED] "), out.npos);
+    EXPECT_EQ(out.find("approval_id"), out.npos);
+}
+
 TEST(Answer, DeniedResultOfTheModernRevision) {
     std::string out = "before";
     Denial d = denial();

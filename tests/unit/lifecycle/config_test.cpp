@@ -56,6 +56,18 @@ TEST_F(ConfigTest, ReadsEveryMember) {
     EXPECT_EQ(config.stop_timeout_s, 0);
 }
 
+TEST_F(ConfigTest, WebhookOfApprovals) {
+    Config config = load(R"({"approvals":{"webhook":{"url":"https://example.org/h","secret_file":"/s"}}})");
+    EXPECT_TRUE(problems_.empty());
+    EXPECT_EQ(config.webhook_url, "https://example.org/h");
+    EXPECT_EQ(config.webhook_secret_file, "/s");
+    EXPECT_TRUE(load(R"({"approvals":{}})").webhook_url.empty());
+    EXPECT_THAT(problem(R"({"approvals":{"webhook":{"url":"http://example.org"}}})"), HasSubstr("/approvals/webhook/url: expected an address"));
+    EXPECT_THAT(problem(R"({"approvals":{"webhook":{}}})"), HasSubstr("\"url\" is missing"));
+    EXPECT_THAT(problem(R"({"approvals":{"webhook":{"url":"https://a","secret_file":"s"}}})"), HasSubstr("give the whole path"));
+    EXPECT_THAT(problem(R"({"approvals":{"webhok":{}}})"), HasSubstr("did you mean \"webhook\"?"));
+}
+
 TEST_F(ConfigTest, UnknownKeysNameTheNearest) {
     EXPECT_THAT(problem(R"({"frame_byte_max":4096})"), HasSubstr("did you mean \"frame_bytes_max\"?"));
     EXPECT_THAT(problem(R"({"scope":{"user":[]}})"), HasSubstr("did you mean \"users\"?"));

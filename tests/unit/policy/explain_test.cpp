@@ -87,5 +87,20 @@ TEST(Explain, ACarriersCallsAreToldOneByOne) {
     EXPECT_EQ(steps.back().at, "call 2, \"h\": hidden");
 }
 
+TEST(Explain, ApprovalIsAskedForWhereNothingElseDenies) {
+    std::vector<PolicyProblem> problems;
+    const auto loaded = Policy::load(R"({"version":"1","default":"deny","approval_timeout":"1h",
+        "tools":{"w":{"action":"require_approval","hold_ms":500,"approval_timeout":"90s"}},
+        "methods":{"resources/read":{"action":"require_approval","names":{"u":{},"v":{"action":"deny"}}}}})", "p.json", problems);
+    ASSERT_TRUE(loaded) << problems.front().text();
+    const auto last = [&](const TrialCall& call) { return explain(*loaded, Trial(call), false).back(); };
+    EXPECT_EQ(last(tool("w")).at, "approval");
+    EXPECT_EQ(last(tool("w")).outcome,
+              "the call waits 500 ms for the decision; without one it is answered with -32003 and an id to approve, which is good for 90 s");
+    EXPECT_EQ(last(method("resources/read", R"({"uri":"u"})")).outcome,
+              "without one it is answered with -32003 and an id to approve, which is good for 3600 s");
+    EXPECT_EQ(last(method("resources/read", R"({"uri":"v"})")).outcome, "denies every call");
+}
+
 }  // namespace
 }  // namespace callgate

@@ -1,0 +1,84 @@
+// ApprovalBook: every open request for approval, in memory and in state.db: it outlives the agent.
+//
+//   book.is_approved(call)                          ->  false, "k3f9x0wq2m" is pending; the same call: the same id
+//   book.decide("k3f9x0wq2m", approved, who, "")    ->  calls that wait for it are tried again
+//   book.is_approved(call); book.use(…)             ->  true, once; what comes then is a new request
+//
+// An approval that is used is so on the disk before use() returns: whatever becomes of the agent then, no second call goes
+// on with it. Between is_approved() and use() it is taken, and is_approved() says no to any other call.
+//
+// Bounded: kApprovalsPendingPerGrantMax, kApprovalsPendingMax, kApprovalsKeptMax. One thread: the relay's.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "approval/record.h"
+#include "approval/table.h"
+#include "policy/approval_desk.h"
+#include "policy/waiting_calls.h"
+
+namespace callgate {
+
+enum class ApprovalEvent : uint8_t { requested, approved, denied, used, expired };
+std::string_view name(ApprovalEvent event);  // "requested", …
+
+class ApprovalBook final : public ApprovalDesk {
+  public:
+    // Calls that wait for a decision wait there. Outlives the book.
+    explicit ApprovalBook(WaitingCalls& waiting) : waiting_(waiting) {}
+
+    // What an earlier agent left; from now on everything is kept there too. Without it everything is denied.
+    Status keep_in(Database& database, int64_t now_ns);
+
+    bool is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) override;
+    Status use(std::span<const ApprovalId> approvals, int64_t now_ns) override;
+    void give_back(std::span<const ApprovalId> approvals) override;
+
+    // A pending one, or the denial of one that is approved and not used. What is wrong is a sentence for whoever decides.
+    Result<const ApprovalRecord*> decide(std::string_view id, ApprovalState decision, ApprovalDecider by, std::string reason,
+                                         int64_t now_ns);
+    // Forgets what is over. Called at the time that `wake` was given (realtime), or earlier.
+    void sweep(int64_t now_ns);
+
+    const ApprovalRecord* find(std::string_view id) const;
+    std::vector<const ApprovalRecord*> records() const;  // the oldest first
+    size_t pending() const { return pending_; }
+    // Of what could not be written or removed last; "" where nothing was.
+    const std::string& problem() const { return problem_; }
+
+    // Set by the owner. A record is valid for the call.
+    std::function<void(ApprovalEvent, const ApprovalRecord&)> on_event;
+    std::function<void(int64_t at_ns)> wake;
+
+  private:
+    struct Hash {
+        size_t operator()(const std::array<char, 32>& hash) const;
+    };
+    using Fingerprint = std::array<char, 32>;
+
+    ApprovalRecord* current(const Fingerprint& fingerprint, int64_t now_ns);
+    ApprovalRecord* ask(const ApprovalQuestion& question, const Fingerprint& fingerprint, int64_t now_ns, Verdict& verdict);
+    bool has_room(const ApprovalQuestion& question, Verdict& verdict);
+    ApprovalRecord& add(ApprovalRecord record);
+    void remove(const std::vector<const ApprovalRecord*>& gone);
+    ApprovalRecord* find_mutable(std::string_view id);
+    void deny(const ApprovalQuestion& question, const ApprovalRecord& record, Verdict& verdict);
+    void fail(std::string_view because, Verdict& verdict, const ApprovalQuestion& question);
+    void tell(ApprovalEvent event, const ApprovalRecord& record) const {
+        if (on_event) on_event(event, record);
+    }
+    void wake_at(int64_t at_ns);
+
+    WaitingCalls& waiting_;
+    std::unique_ptr<ApprovalTable> table_;
+    std::unordered_map<std::string, std::unique_ptr<ApprovalRecord>> records_;  // by id
+    std::unordered_map<Fingerprint, ApprovalRecord*, Hash> by_fingerprint_;     // the newest
+    std::unordered_map<std::string, size_t> pending_of_grant_;
+    size_t pending_ = 0;
+    int64_t armed_for_ns_ = INT64_MAX;
+    std::string sentence_, problem_;
+};
+
+}  // namespace callgate

@@ -1,0 +1,67 @@
+// ApprovalRecord: one request for approval: what was to be called, by whom, and what a human said of it.
+//
+//   pending ──approve──► approved ──use──► approved, used 1: done with (but in the dedupe window: still good)
+//      │  └───deny─────► denied            approved and not used can still be denied
+//      └── expires_ns ──► gone, from each state
+#pragma once
+#include <sys/types.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "policy/verdict.h"
+
+namespace callgate {
+
+enum class ApprovalState : uint8_t { pending, approved, denied };
+
+// Who asked over the control socket, as the kernel says. Numbers are -1 where they are not known.
+struct ApprovalDecider {
+    int64_t uid = -1, login_uid = -1;  // login: who logged in, whatever sudo(8) made of him
+    std::string user, login;
+};
+
+struct ApprovalRecord {
+    ApprovalId id;
+    std::array<char, 32> fingerprint{};
+    std::string policy, revision, method, tool, grant, session;
+    std::string server, client;  // for whoever decides
+    std::string arguments;       // as they were sent
+    std::string rule, reason;
+    std::string webhook_url;
+    int64_t requested_ns = 0, expires_ns = 0, dedupe_ns = 0;  // realtime; dedupe: of time
+
+    ApprovalState state = ApprovalState::pending;
+    int64_t decided_ns = 0;
+    ApprovalDecider by;
+    std::string decision_reason;
+    int64_t used = 0, used_ns = 0;  // times; the last of them
+
+    bool taken = false;    // by a call that is being judged
+    std::string wait_key;  // line of the calls that wait for the decision
+
+    bool in_window(int64_t now_ns) const { return state != ApprovalState::pending && now_ns < decided_ns + dedupe_ns; }
+    // One more call may go on with it.
+    bool is_good(int64_t now_ns) const { return state == ApprovalState::approved && (used == 0 || in_window(now_ns)); }
+    // Says nothing any more of a call that comes now.
+    bool is_spent(int64_t now_ns) const { return state == ApprovalState::approved && !is_good(now_ns); }
+    int64_t gone_ns() const { return state == ApprovalState::pending ? expires_ns : std::max(expires_ns, decided_ns + dedupe_ns); }
+};
+
+// "pending", "approved", "denied", "used".
+inline std::string_view state_name(const ApprovalRecord& record) {
+    switch (record.state) {
+        case ApprovalState::pending:
+            return "pending";
+        case ApprovalState::approved:
+            return record.used > 0 ? "used" : "approved";
+        case ApprovalState::denied:
+            return "denied";
+    }
+    return "";
+}
+
+}  // namespace callgate

@@ -1,0 +1,160 @@
+#include "approval/webhook.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+
+#include "approval/webhook_secret.h"
+#include "base/clock.h"
+
+namespace callgate {
+namespace {
+
+constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
+constexpr size_t kErrorBytesMax = 200;
+
+struct CurlDeleter {
+    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+size_t drop(char*, size_t size, size_t count, void*) { return size * count; }
+
+int is_over(void* stopping, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<const std::atomic<bool>*>(stopping)->load() ? 1 : 0;
+}
+
+std::string delivery_id() {
+    std::array<unsigned char, 16> random;
+    randombytes_buf(random.data(), random.size());
+    std::array<char, 33> hex;
+    sodium_bin2hex(hex.data(), hex.size(), random.data(), random.size());
+    return hex.data();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Webhook>> Webhook::start(Options options) {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return Error::refused("libcurl", "cannot be initialised");
+    std::unique_ptr<Webhook> webhook(new Webhook(std::move(options)));
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    webhook->thread_ = std::thread([made = webhook.get()] { made->run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_setname_np(webhook->thread_.native_handle(), "cg-webhook");
+    return webhook;
+}
+
+Webhook::~Webhook() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+    curl_global_cleanup();
+}
+
+bool Webhook::post(std::string url, std::string event, std::string body) {
+    Failure dropped{url, event, "too many deliveries wait already", 0};
+    {
+        std::lock_guard lock(mutex_);
+        if (waiting_.size() < kQueueMax) {
+            waiting_.push_back({std::move(url), std::move(event), std::move(body), delivery_id(), 0, monotonic_ns()});
+            changed_.notify_one();
+            return true;
+        }
+        ++figures_.failed;
+        figures_.last_error = dropped.reason;
+    }
+    if (options_.failed) options_.failed(dropped);
+    return false;
+}
+
+Webhook::Figures Webhook::figures() const {
+    std::lock_guard lock(mutex_);
+    Figures figures = figures_;
+    figures.waiting = waiting_.size();
+    return figures;
+}
+
+void Webhook::run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        const auto next = std::min_element(waiting_.begin(), waiting_.end(), [](const Delivery& a, const Delivery& b) { return a.due_ns < b.due_ns; });
+        if (next == waiting_.end()) {
+            changed_.wait(lock);
+            continue;
+        }
+        if (const int64_t now_ns = monotonic_ns(); next->due_ns > now_ns) {
+            changed_.wait_for(lock, std::chrono::nanoseconds(next->due_ns - now_ns));
+            continue;
+        }
+        Delivery delivery = std::move(*next);
+        waiting_.erase(next);
+        lock.unlock();
+        const std::string problem = attempt(delivery);
+        if (!stopping_) finish(std::move(delivery), problem);
+        lock.lock();
+    }
+}
+
+std::string Webhook::attempt(const Delivery& delivery) {
+    const std::unique_ptr<CURL, CurlDeleter> handle(curl_easy_init());
+    if (!handle) return "no memory";
+    curl_slist* fields = nullptr;
+    for (const std::string& field :
+         {std::string("Content-Type: application/json"), "X-Callgate-Event: " + delivery.event, "X-Callgate-Delivery: " + delivery.id,
+          "X-Callgate-Signature: " + webhook_signature(options_.secret, realtime_ns() / 1'000'000'000, delivery.body), std::string("Expect:")}) {
+        if (curl_slist* longer = curl_slist_append(fields, field.c_str())) fields = longer;
+    }
+    const std::unique_ptr<curl_slist, CurlDeleter> owner(fields);
+    CURL* curl = handle.get();
+    curl_easy_setopt(curl, CURLOPT_URL, delivery.url.c_str());
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "callgate");
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, delivery.body.c_str());
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(delivery.body.size()));
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, kAttemptSeconds);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    // What the agent's environment says of proxies is not the configuration.
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_over);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &stopping_);
+    const CURLcode code = curl_easy_perform(curl);
+    if (code != CURLE_OK) return curl_easy_strerror(code);
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return status >= 200 && status < 300 ? std::string() : "answered with status " + std::to_string(status);
+}
+
+void Webhook::finish(Delivery delivery, const std::string& problem) {
+    ++delivery.attempts;
+    {
+        std::lock_guard lock(mutex_);
+        if (problem.empty()) {
+            ++figures_.delivered;
+            return;
+        }
+        figures_.last_error = problem.substr(0, kErrorBytesMax);
+        if (delivery.attempts < kAttemptsMax) {
+            ++figures_.retried;
+            const int64_t pause_ms = options_.first_pause_ms << (delivery.attempts - 1);
+            delivery.due_ns = monotonic_ns() + pause_ms * kNanosecondsPerMillisecond;
+            waiting_.push_back(std::move(delivery));
+            return;
+        }
+        ++figures_.failed;
+    }
+    if (options_.failed) options_.failed({delivery.url, delivery.event, problem, delivery.attempts});
+}
+
+}  // namespace callgate

@@ -1,0 +1,122 @@
+#include "lifecycle/kept_approvals.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "approval/webhook_secret.h"
+#include "base/clock.h"
+#include "lifecycle/approval_json.h"
+#include "lifecycle/session_json.h"
+
+namespace callgate {
+namespace {
+
+using nlohmann::json;
+
+// Expiry is by the clock of the host, which may be set.
+constexpr int64_t kSweepNanosecondsMax = 60'000'000'000;
+
+std::string text_of(const json& value) { return value.dump(-1, ' ', true, json::error_handler_t::replace); }
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+std::string string_member(const json& request, const char* key) {
+    const auto found = request.find(key);
+    return found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+KeptApprovals::KeptApprovals(Ring& ring, AuditLog& audit, WaitingCalls& waiting, const Config& config)
+    : ring_(ring), audit_(audit), config_(config), book_(waiting) {
+    book_.on_event = [this](ApprovalEvent event, const ApprovalRecord& record) { tell(event, record); };
+    book_.wake = [this](int64_t at_ns) {
+        const int64_t wait_ns = std::clamp<int64_t>(at_ns - realtime_ns(), 0, kSweepNanosecondsMax);
+        ring_.after(std::chrono::nanoseconds(wait_ns), [this] { book_.sweep(realtime_ns()); });
+    };
+}
+
+Status KeptApprovals::open(Database& database) {
+    if (!config_.webhook_url.empty()) TRY_VOID(start_webhook());
+    return book_.keep_in(database, realtime_ns());
+}
+
+Status KeptApprovals::start_webhook() {
+    const bool make = config_.webhook_secret_file.empty();
+    const std::string path = make ? config_.state_directory + "/webhook.secret" : config_.webhook_secret_file;
+    Webhook::Options options;
+    options.secret = TRY(read_webhook_secret(path, make));
+    options.failed = [&audit = audit_](const Webhook::Failure& failure) {
+        audit.event("approval_webhook_failed", nullptr,
+                    {{"url", json_text(failure.url)}, {"event", json_text(failure.event)}, {"reason", json_text(failure.reason)},
+                     {"attempts", std::to_string(failure.attempts)}});
+    };
+    webhook_ = TRY(Webhook::start(std::move(options)));
+    return {};
+}
+
+void KeptApprovals::tell(ApprovalEvent event, const ApprovalRecord& record) {
+    const std::string type = "approval_" + std::string(name(event));
+    std::vector<std::pair<std::string, std::string>> members = {
+        {"approval", json_text(record.id.view())}, {"session", json_text(record.session)}, {"method", json_text(record.method)},
+        {"tool", json_text(record.tool)}, {"grant", json_text(record.grant)}, {"policy", json_text(record.policy)},
+        {"policy_revision", json_text(record.revision)}, {"rule", json_text(record.rule)}, {"expires_at", json_text(utc_text(record.expires_ns))}};
+    if (record.state != ApprovalState::pending) {
+        members.emplace_back("decided_by", text_of(decider_json(record.by)));
+        if (!record.decision_reason.empty()) members.emplace_back("reason", json_text(record.decision_reason));
+    }
+    audit_.event(type, nullptr, members);
+    if (!config_.webhook_url.empty()) post(config_.webhook_url, type, record);
+    if (!record.webhook_url.empty() && record.webhook_url != config_.webhook_url) post(record.webhook_url, type, record);
+}
+
+void KeptApprovals::post(const std::string& url, const std::string& event, const ApprovalRecord& record) {
+    if (!webhook_) {
+        Status started = start_webhook();
+        problem_ = started ? std::string() : "webhooks cannot be signed: " + started.error().text();
+        if (!started) return;
+    }
+    const json body = {{"event", event}, {"time", utc_now()}, {"host", host_name()}, {"approval", approval_json(record, ApprovalDetail::keys)}};
+    webhook_->post(url, event, text_of(body));
+}
+
+json KeptApprovals::list_json() const {
+    json list = json::array();
+    for (const ApprovalRecord* record : book_.records()) list.push_back(approval_json(*record, ApprovalDetail::excerpt));
+    return {{"approvals", std::move(list)}, {"pending", book_.pending()}};
+}
+
+json KeptApprovals::show_json(const json& request) const {
+    const std::string id = string_member(request, "id");
+    const ApprovalRecord* record = book_.find(id);
+    if (record == nullptr) return {{"refused", "approval " + id + ": there is none, or it has expired; \"callgate approvals list\" lists those that are open"}};
+    return {{"approval", approval_json(*record, ApprovalDetail::arguments)}};
+}
+
+json KeptApprovals::decide_json(const json& request) {
+    const std::string decision = string_member(request, "decision");
+    if (decision != "approve" && decision != "deny") return {{"refused", "a decision is \"approve\" or \"deny\""}};
+    std::string reason = string_member(request, "reason");
+    if (reason.size() > kApprovalReasonBytesMax) return {{"refused", "a reason has " + std::to_string(kApprovalReasonBytesMax) + " bytes at most"}};
+    const auto peer = request.find("peer");
+    const ApprovalState state = decision == "approve" ? ApprovalState::approved : ApprovalState::denied;
+    const auto done = book_.decide(string_member(request, "id"), state, decider_of(peer == request.end() ? json() : *peer), std::move(reason), realtime_ns());
+    if (!done) return {{"refused", done.error().text()}};
+    return {{"approval", approval_json(*done.value(), ApprovalDetail::arguments)}};
+}
+
+json KeptApprovals::figures_json() const {
+    json figures = {{"pending", book_.pending()}, {"open", book_.records().size()}};
+    if (!webhook_) return figures;
+    const Webhook::Figures webhook = webhook_->figures();
+    figures["webhook"] = {{"delivered", webhook.delivered}, {"retried", webhook.retried}, {"failed", webhook.failed},
+                          {"waiting", webhook.waiting}, {"last_error", webhook.last_error}};
+    return figures;
+}
+
+}  // namespace callgate

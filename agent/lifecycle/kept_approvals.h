@@ -1,0 +1,46 @@
+// KeptApprovals: the agent's book of approvals, and who is told of what is in it: the audit log, webhooks, the CLI.
+//
+// A webhook gets POSTs of {"event":"approval_requested","time":…,"host":…,"approval":{…}}; of the arguments only the names
+// of the members, no value: those are read with `callgate approvals show ID` on the host. See webhook.h, webhook_secret.h.
+#pragma once
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "approval/book.h"
+#include "approval/webhook.h"
+#include "audit/log.h"
+#include "io/ring.h"
+#include "lifecycle/config.h"
+
+namespace callgate {
+
+class KeptApprovals {
+  public:
+    // All of them outlive it.
+    KeptApprovals(Ring& ring, AuditLog& audit, WaitingCalls& waiting, const Config& config);
+    // What an earlier agent left. Before that everything that needs approval is denied.
+    Status open(Database& database);
+
+    ApprovalDesk& desk() { return book_; }
+    // What the control socket answers; on the loop's thread.
+    nlohmann::json list_json() const;
+    nlohmann::json show_json(const nlohmann::json& request) const;    // {"id"}
+    nlohmann::json decide_json(const nlohmann::json& request);        // {"id", "decision", "reason", "peer"}
+    nlohmann::json figures_json() const;
+    const std::string& problem() const { return problem_.empty() ? book_.problem() : problem_; }
+
+  private:
+    void tell(ApprovalEvent event, const ApprovalRecord& record);
+    void post(const std::string& url, const std::string& event, const ApprovalRecord& record);
+    Status start_webhook();
+
+    Ring& ring_;
+    AuditLog& audit_;
+    const Config& config_;
+    std::unique_ptr<Webhook> webhook_;  // from the first event on that anybody is told of
+    std::string problem_;               // of the webhook's secret
+    ApprovalBook book_;
+};
+
+}  // namespace callgate
