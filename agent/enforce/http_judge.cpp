@@ -82,6 +82,7 @@ Caller HttpGate::State::caller_of(const Message& message) {
     caller.client_name = says_client ? message.client_name : session.client_name;
     caller.client_version = says_client ? message.client_version : session.client_version;
     caller.annotations = &session.annotations;
+    caller.pins = &session.pins;
     if (grant.know_client(caller.client_name)) audit_session.reset();
     grant.apply_to(caller);
     session.grant = grant.key();

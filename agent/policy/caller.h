@@ -11,6 +11,7 @@
 namespace callgate {
 
 struct Grant;
+class SessionPins;
 
 // Why a caller may call nothing, whatever the policy says.
 enum class GrantRefusal : uint8_t { none, no_grant, tie };
@@ -39,6 +40,7 @@ struct Caller {
     const PeerIdentity* peer = nullptr;  // of no process of this host: pid 0
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
+    const SessionPins* pins = nullptr;   // what its session was shown of pinned tools
     const Grant* named_grant = nullptr;  // of grants.json; null: the default one
     GrantRefusal refusal = GrantRefusal::none;
     std::string_view turn = {};  // of a call that waited: key of the counter in whose line it is the first

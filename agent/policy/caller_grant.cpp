@@ -39,7 +39,7 @@ std::string CallerGrant::hash_of_program() {
     hash_.emplace();
     const ProcessFacts& seen = peer_.process;
     Result<std::string> hash = exe_sha256_of(seen.pid);
-    const Result<ProcessFacts> now = read_process(seen.pid);
+    Result<ProcessFacts> now = read_process(seen.pid);
     if (hash.ok() && now.ok() && now->start_time == seen.start_time && now->exe == seen.exe) hash_ = std::move(hash).value();
     return *hash_;
 }

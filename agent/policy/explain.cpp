@@ -66,6 +66,7 @@ class Explainer {
         if (hidden) return;
         const ToolEntry* entry = policy_.tools.find_governing(own, policy_.tools.find_exact(own));
         if (entry == nullptr) return say(prefix + "default", policy_.default_allow ? "not listed: allowed" : "not listed: denied", !policy_.default_allow);
+        if (policy_.pins(entry)) say(prefix + (entry->pin ? entry->pin->rule : "/pin"), "denies where the tool is defined otherwise than when it was pinned");
         rules_of(*entry, prefix + join_pointer("/tools", entry->key), call);
         if (!decided()) limits_of(entry->limits, policy_.all_limits);
     }

@@ -7,18 +7,18 @@ namespace {
 
 using Word = std::string_view;
 
-constexpr std::array<Word, 15> kPolicyKeys = {
+constexpr std::array<Word, 16> kPolicyKeys = {
     "version", "default", "hide",        "all_tools", "tools",   "aliases",      "methods",  "call_methods",
-    "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", kCommentKey};
+    "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", "pin",      kCommentKey};
 constexpr std::array<Word, 2> kPolicyLater = {"approvals", "approval_timeout"};
 
 constexpr std::array<Word, 8> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path", "image", "unit"};
 
 constexpr std::array<Word, 1> kAllToolsKeys = {"limits"};
 
-constexpr std::array<Word, 8> kToolKeys = {"limits", "require",    "deny_if",          "action",
-                                           "reason", "rate_limit", "require_approval", kCommentKey};
-constexpr std::array<Word, 4> kToolLater = {"rules", "pin", "hold_ms", "count_failed"};
+constexpr std::array<Word, 9> kToolKeys = {"limits", "require",    "deny_if",          "action",
+                                           "reason", "rate_limit", "require_approval", "pin", kCommentKey};
+constexpr std::array<Word, 3> kToolLater = {"rules", "hold_ms", "count_failed"};
 constexpr std::array<Word, 9> kMethodKeys = {"limits",     "require",          "deny_if", "action",   "reason",
                                              "rate_limit", "require_approval", "names",   kCommentKey};
 

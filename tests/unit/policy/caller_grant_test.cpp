@@ -76,8 +76,8 @@ TEST_F(OneCaller, IsRefusedForATieAndWhereOthersAreDenied) {
 }
 
 TEST_F(OneCaller, TheHashIsThatOfTheProcessThatWasSeen) {
-    const auto self = identify_peer(getpid());
-    const auto hash = exe_sha256_of(getpid());
+    auto self = identify_peer(getpid());
+    auto hash = exe_sha256_of(getpid());
     ASSERT_TRUE(self.ok() && hash.ok());
     in_force_.table = table(R"("me":{"match":{"exe_sha256":")" + *hash + "\"}}");
     EXPECT_EQ(CallerGrant(in_force_, "default", *self).key(), "me");
