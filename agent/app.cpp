@@ -20,6 +20,7 @@
 #include "lifecycle/policy_watch.h"
 #include "policy/counter_listing.h"
 #include "lifecycle/http_table.h"
+#include "lifecycle/pins_json.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
 #include "restart/systemd_job.h"
@@ -134,6 +135,7 @@ std::vector<std::string> problems_of(const App& app) {
     for (const PolicyProblem& problem : app.policies->problems()) texts.push_back(problem.text());
     if (app.approvals && !app.approvals->problem().empty()) texts.push_back(app.approvals->problem());
     for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
+    if (app.sessions && !app.sessions->pins().problem().empty()) texts.push_back("pins are not kept: " + app.sessions->pins().problem());
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
 }
@@ -179,6 +181,8 @@ json status_json(App& app) {
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
         status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
+    const PinTable& pins = app.sessions->pins();
+    status["pins"] = {{"count", pins.pins().size()}, {"changed", pins.changed()}};
     json names = json::array();
     for (const Grant& grant : app.grants->table->grants()) names.push_back(grant.name);
     status["grants"] = {{"revision", app.grants->table->revision()}, {"names", names}, {"denies_others", app.grants->table->denies_others()}};
@@ -347,6 +351,18 @@ json reset_json(App& app, const json& request) {
     return {{"reset", found}};
 }
 
+// `verb`: "pins_accept" or "pins_reset".
+json change_pins(App& app, const std::string& verb, const json& request) {
+    std::vector<PinKey> done;
+    const bool accepts = verb == "pins_accept";
+    const json answer = accepts ? accept_pins(app.sessions->pins(), request, done) : reset_pins(app.sessions->pins(), request, done);
+    for (const PinKey& key : done) {
+        app.audit->event(accepts ? "pin_accepted" : "pin_reset", nullptr,
+                         {{"policy", json_text(key.policy)}, {"pin_server", json_text(key.server)}, {"tool", json_text(key.tool)}});
+    }
+    return answer;
+}
+
 Status start_control(App& app) {
     auto handler = [&app](const json& request) -> json {
         std::string verb = request.value("verb", "");
@@ -357,10 +373,15 @@ Status start_control(App& app) {
         if (verb == "approvals") return on_loop(app, [&app] { return app.approvals->list_json(); });
         if (verb == "approval") return on_loop(app, [&app, request] { return app.approvals->show_json(request); });
         if (verb == "approval_decide") return on_loop(app, [&app, request] { return app.approvals->decide_json(request); });
+        if (verb == "pins") return on_loop(app, [&app, request] { return pins_json(app.sessions->pins(), request); });
+        if (verb == "pins_accept" || verb == "pins_reset") return on_loop(app, [&app, verb, request] { return change_pins(app, verb, request); });
         if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
         return on_loop(app, [&app] { return status_json(app); });
     };
-    app.control = TRY(ControlServer::start(app.config.control_socket, {"status", "sessions", "counters", "counters_reset", "approvals", "approval", "approval_decide", "reload", "restart"}, handler));
+    app.control = TRY(ControlServer::start(app.config.control_socket,
+                                           {"status", "sessions", "counters", "counters_reset", "approvals", "approval", "approval_decide", "pins",
+                                            "pins_accept", "pins_reset", "reload", "restart"},
+                                           handler));
     return {};
 }
 
@@ -522,7 +543,7 @@ Status start(App& app) {
                                   app.config.audit_arguments));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
-    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.config);
+    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.sessions->pins(), app.config);
     app.approvals = std::make_unique<KeptApprovals>(*app.ring, *app.audit, app.sessions->counters().waiting(), app.config);
     app.sessions->use_approvals(app.approvals->desk());
     app.http->use_approvals(app.approvals->desk());
@@ -532,6 +553,7 @@ Status start(App& app) {
     // After that: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
     app.database = TRY(Database::open(database_path(app.config.state_directory)));
     TRY_VOID(app.approvals->open(*app.database));
+    TRY_VOID(app.sessions->pins().keep_in(*app.database));
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
     if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});

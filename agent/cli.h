@@ -73,6 +73,18 @@ struct ApprovalOptions {
 int list_approvals(const ApprovalOptions& options);
 int show_approval(const ApprovalOptions& options);
 int decide_approval(const ApprovalOptions& options, bool approves);
+struct PinOptions {
+    std::string control_socket = kControlSocketDefault;
+    bool as_json = false;
+    std::string policy, server, tool;  // empty: any
+    bool only_changed = false;
+    bool all = false, yes = false;  // to accept, to reset
+};
+
+int list_pins(const PinOptions& options);
+int show_pins(const PinOptions& options);
+int accept_pins_asked(const PinOptions& options);
+int reset_pins_asked(const PinOptions& options);
 int print_counters(const CounterOptions& options);
 int reset_counters_asked(const CounterOptions& options);
 // The agent reads its policies again; prints what is in force then.

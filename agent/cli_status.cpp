@@ -94,6 +94,7 @@ void print_readable(const json& status) {
     print_line("exits", listed(member(status, "exits")));
     print_line("kernel", listed(member(status, "kernel")));
     print_line("audit", listed(member(status, "audit")));
+    print_line("pins", listed(member(status, "pins")));
     print_line("counters", listed(member(status, "counters")));
     print_line("approvals", listed(member(status, "approvals")));
     print_policies(member(status, "policies"));

@@ -271,6 +271,46 @@ void add_approvals(CLI::App& app, Action& action) {
     });
 }
 
+void add_pins(CLI::App& app, Action& action) {
+    auto options = std::make_shared<PinOptions>();
+    CLI::App* command = add_verb(app, "pins", "List tools whose definitions are pinned, and accept changed ones",
+                                 "  callgate pins --changed\n"
+                                 "  callgate pins show notes echo        what the definition was, and what it is now\n"
+                                 "  callgate pins accept notes echo\n"
+                                 "  callgate pins reset notes --yes      the next list is the first again\n"
+                                 "A tool whose policy says \"pin\" and whose definition has changed is denied until it is accepted.\n");
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->add_flag("--changed", options->only_changed, "only those whose definition has changed");
+    add_control(command, options->control_socket);
+    const auto add_names = [&options](CLI::App* verb) {
+        verb->fallthrough();
+        verb->add_option("POLICY", options->policy, "the policy, by the name of its file")->type_name("");
+        verb->add_option("TOOL", options->tool, "the tool")->type_name("");
+        verb->add_option("--server", options->server, "the server, as it is listed")->type_name("NAME");
+    };
+    const auto add_change = [&](CLI::App* verb) {
+        add_names(verb);
+        verb->add_flag("--all", options->all, "of every policy");
+        verb->add_flag("--yes", options->yes, "do not ask");
+    };
+    CLI::App* list = command->add_subcommand("list", "List them; this is also done where no verb is given");
+    add_names(list);
+    CLI::App* show = command->add_subcommand("show", "Print definitions; of a changed one what it was and what it is");
+    add_names(show);
+    CLI::App* accept = command->add_subcommand("accept", "The changed definition is the pinned one from now on");
+    add_change(accept);
+    CLI::App* reset = command->add_subcommand("reset", "Forget them: the next list is pinned anew");
+    add_change(reset);
+    command->require_subcommand(0, 1);
+    command->callback([options, show, accept, reset, &action] {
+        int (*run)(const PinOptions&) = list_pins;
+        if (show->parsed()) run = show_pins;
+        if (accept->parsed()) run = accept_pins_asked;
+        if (reset->parsed()) run = reset_pins_asked;
+        action = [options, run] { return run(*options); };
+    });
+}
+
 void add_reload(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
     CLI::App* command = add_verb(app, "reload", "Make the agent read its policies and grants again, as SIGHUP does", "  callgate reload\n");
@@ -370,6 +410,7 @@ int run_command_line(int argc, char** argv) {
     add_tail(app, action);
     add_counters(app, action);
     add_approvals(app, action);
+    add_pins(app, action);
     add_reload(app, action);
     add_restart(app, action);
     add_doctor(app, action);
@@ -382,8 +423,8 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, reload, restart, doctor or "
-            "version; \"callgate --help\" says more");
+            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, pins, reload, "
+            "restart, doctor or version; \"callgate --help\" says more");
         return kExitUsage;
     }
     return action();

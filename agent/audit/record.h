@@ -8,7 +8,8 @@
 // Every record has
 // - time: RFC 3339, UTC, nanoseconds: when the message's last byte was read, or when the event happened
 // - id: 26 characters that sort by time; unique
-// - type: "message", "gap", or an event, such as "session_start", "session_joined", "session_end", "session_blind"
+// - type: "message", "gap", or an event, such as "session_start", "session_joined", "session_end", "session_blind",
+//   "pin_added" (tools, count), "pin_changed" (tool, pinned, now: hashes), "pin_unreadable", "pin_accepted", "pin_reset"
 //
 // A message has, where there is a value,
 // - session, transport, direction ("c2s", "s2c"), kind ("request", "notification", "response", "invalid")

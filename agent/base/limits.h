@@ -138,6 +138,12 @@ inline constexpr size_t kApprovalReasonBytesMax = 1024;
 inline constexpr size_t kGrantsMax = 1000;
 inline constexpr size_t kGrantParentsMax = 16;
 inline constexpr size_t kGrantLabelsMax = 64;
+// Tools whose definitions are pinned; one more counts as changed. Of a definition so much is kept for people to read; its hash
+// is that of all of it. That a definition has become another changed one, or what it was, is written so often at most.
+inline constexpr size_t kPinsMax = 100000;
+inline constexpr size_t kPinTextBytesMax = size_t{64} << 10;
+inline constexpr int64_t kPinWriteNanoseconds = 1'000'000'000;
+inline constexpr size_t kPinsListedMax = 10000;
 // Calls of one session that wait, and their bytes; one more is denied at once.
 inline constexpr size_t kDelayedCallsMax = 256;
 inline constexpr size_t kDelayedBytesMax = size_t{1} << 20;

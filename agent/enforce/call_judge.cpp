@@ -1,10 +1,40 @@
 #include "enforce/call_judge.h"
 
 #include "base/clock.h"
+#include "enforce/pin_events.h"
 #include "jsonrpc/answer.h"
 #include "jsonrpc/tools_list.h"
 
 namespace callgate {
+
+bool may_be_unreadable_list(std::string_view text, const Message& refused) {
+    switch (refused.refusal) {
+        case Refusal::empty:
+        case Refusal::not_object:
+        case Refusal::incomplete:
+            return false;
+        case Refusal::not_json:  // but for Python's
+            return text.find("NaN") != text.npos || text.find("Infinity") != text.npos;
+        case Refusal::none:
+        case Refusal::trailing_bytes:
+        case Refusal::invalid_utf8:
+        case Refusal::byte_order_mark:
+        case Refusal::nul_byte:
+        case Refusal::carriage_return:
+        case Refusal::lone_surrogate:
+        case Refusal::duplicate_key:
+        case Refusal::protocol_key_case:
+        case Refusal::too_deep:
+        case Refusal::too_many_members:
+        case Refusal::too_long:
+        case Refusal::batch:
+        case Refusal::invalid_id:
+        case Refusal::invalid_member:
+        case Refusal::no_method:
+            return true;
+    }
+    return true;
+}
 
 std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::optional<int64_t> deadline_ns) {
     constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
@@ -121,9 +151,20 @@ void CallJudge::settle(const PendingRequest& request, CallEnd end) {
     counters_.settle(request.charged, request.shares_id ? CallEnd::done : end);
 }
 
-void CallJudge::remember_annotations(std::string_view response, ToolAnnotations& annotations) const {
-    if (!policy_->asks_for_annotations()) return;
-    read_tool_annotations(response, [&](std::string_view tool, std::string_view json) { annotations.remember(tool, json); });
+void CallJudge::learn(std::string_view response, bool is_list, const Learning& what) const {
+    if (policy_->asks_for_annotations()) {
+        read_tool_annotations(response, [&](std::string_view tool, std::string_view json) { what.annotations.remember(tool, json); });
+    }
+    if (!policy_->pins_any()) return;
+    std::vector<PinTable::News> news;
+    const auto pins = [this](std::string_view tool) { return policy_->pins(tool); };
+    const bool is_readable = what.pins.observe(policy_->name(), response, pins, news);
+    record_pins(what.audit, what.session, news);
+    if (is_list && !is_readable) note_unreadable_list(what);
+}
+
+void CallJudge::note_unreadable_list(const Learning& what) const {
+    if (policy_->pins_any() && what.pins.note_unreadable()) record_unreadable_list(what.audit, what.session, what.pins.server());
 }
 
 bool CallJudge::append_filtered(std::string_view response, std::string& out) const {

@@ -16,8 +16,12 @@
 #include "jsonrpc/message.h"
 #include "policy/approval_desk.h"
 #include "policy/policy.h"
+#include "policy/session_pins.h"
 
 namespace callgate {
+
+// A text of the server that was refused, and that another reader may take for a message.
+bool may_be_unreadable_list(std::string_view text, const Message& refused);
 
 // When a call that has to wait is tried again, and for the last time; monotonic.
 struct WaitTime {
@@ -75,8 +79,17 @@ class CallJudge {
     void settle(const PendingRequest& request, CallEnd end);
     // Of a call that was judged and then not forwarded.
     void give_back(const Verdict& verdict);
-    // What a list of tools says of each, where a condition of the policy asks for it. `response` may be no list.
-    void remember_annotations(std::string_view response, ToolAnnotations& annotations) const;
+    // What a list of tools says of each, where a condition of the policy asks for it, and how it defines those that are
+    // pinned. `response` may be no list; `is_list`: it answers the request for one.
+    struct Learning {
+        ToolAnnotations& annotations;
+        SessionPins& pins;
+        AuditLog& audit;
+        const std::shared_ptr<const AuditSession>& session;
+    };
+    void learn(std::string_view response, bool is_list, const Learning& what) const;
+    // The server's answer to a request for a list cannot be read, and its client may read it all the same.
+    void note_unreadable_list(const Learning& what) const;
     // Appends a list without its hidden tools; false where nothing is to be hidden in it, and then nothing is appended.
     bool append_filtered(std::string_view response, std::string& out) const;
 

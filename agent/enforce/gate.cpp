@@ -17,6 +17,7 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       to_client_(to_client),
       caller_{options_.grant, options_.session_id, options_.policy->name(), &options_.server, &options_.peer, {}, {},
               &annotations_},
+      pins_(options_.pins ? SessionPins(*options_.pins, pin_server_key(options_.server)) : SessionPins()),
       grant_(options_.grants ? *options_.grants : kNoGrants, options_.grant, options_.peer),
       judge_(options_.policy, counters, options_.approvals),
       enforcing_(judge_.enforcing()),
@@ -27,6 +28,7 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
     caller_.approvals = judge_.approvals();
     pending_.charged_to(counters);
     grant_.apply_to(caller_);
+    caller_.pins = &pins_;
 }
 
 // The client may have said another name, or grants.json may have changed.

@@ -32,6 +32,7 @@ struct GateOptions {
     std::shared_ptr<const AuditSession> audit_session;
     std::string grant;  // key of the default one; `grants` may have another
     const GrantsInForce* grants = nullptr;
+    PinTable* pins = nullptr;
     // The session as the audit log is to see it from now on, when its grant has become another.
     std::function<std::shared_ptr<const AuditSession>(const std::string& grant)> describe;
     std::string session_id;
@@ -134,6 +135,7 @@ class Gate {
     void deny_server(const Message& message, const Verdict& verdict, size_t bytes);
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);
+    CallJudge::Learning learning() { return {annotations_, pins_, audit_, options_.audit_session}; }
     static void send(LineFramer& framer, std::string_view line, Outbox& to);
     void pass_server_fragment();
     // Where answers to the client go: straight out, or aside while a line of the server is half sent.
@@ -146,6 +148,7 @@ class Gate {
     Caller caller_;
     std::string client_name_, client_version_;  // as the client's initialize said
     ToolAnnotations annotations_;
+    SessionPins pins_;
     CallerGrant grant_;
     CallJudge judge_;
     bool enforcing_;

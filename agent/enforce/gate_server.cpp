@@ -39,8 +39,9 @@ void Gate::server_bytes(std::string_view bytes) {
     }
     server_framer_.feed(bytes, server_lines_);
     std::string_view rest = server_framer_.rest();
-    if (!rest.empty() && (!may_be_message(rest) || rest.size() > kFrameBytesMax || opening_.is_foreign()))
-        pass_server_fragment();
+    const bool is_too_long = rest.size() > kFrameBytesMax;
+    if (is_too_long && may_be_message(rest) && pending_.has_list({})) judge_.note_unreadable_list(learning());
+    if (!rest.empty() && (!may_be_message(rest) || is_too_long || opening_.is_foreign())) pass_server_fragment();
 }
 
 // Sends on what has come of a line; answers of ours wait for its end.
@@ -69,6 +70,7 @@ void Gate::server_line(std::string_view line) {
     const Message& message = server_parser_.parse(line);
     if (message.kind == MessageKind::invalid) {
         // not a message: what a server prints reaches the client
+        if (may_be_unreadable_list(line, message) && pending_.has_list(message.id_key)) judge_.note_unreadable_list(learning());
         to_client_.append(line);
         return;
     }
@@ -89,7 +91,7 @@ void Gate::server_line(std::string_view line) {
     audit_.message(options_.audit_session, record);
     // A response to an unknown id may answer what was asked before the take-over.
     bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
-    if (may_be_list) judge_.remember_annotations(line, annotations_);
+    if (may_be_list) judge_.learn(line, is_known && !message.is_error, learning());
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
 }

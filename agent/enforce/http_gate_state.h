@@ -132,7 +132,8 @@ struct HttpGate::State {
     void bad_response(std::string_view why, std::string_view held);
     void server_ended_in_exchange();
     bool must_filter() const {
-        return judge.enforcing() && (options.policy->hides_any() || options.policy->says_anything_of_methods());
+        const Policy& policy = *options.policy;
+        return judge.enforcing() && (policy.hides_any() || policy.says_anything_of_methods() || policy.pins_any());
     }
 
     // --- messages of the server
@@ -142,6 +143,9 @@ struct HttpGate::State {
     bool examine(std::string_view json, std::string& changed);
     bool examine_message(std::string_view json, std::string& changed);
     bool match(const Message& response, PendingRequest& request, MessageRecord& record);
+    CallJudge::Learning learning() {
+        return {exchange.session->annotations, exchange.session->pins, audit, audit_session_of(exchange.session.get())};
+    }
     enum class Unanswered : uint8_t { stay_charged, given_back, failed };
     void forget_unanswered(Unanswered how);
     void begin_events();

@@ -95,6 +95,7 @@ Caller HttpGate::State::caller_of(const Message& message) {
     caller.client_version = says_client ? message.client_version : session.client_version;
     caller.annotations = &session.annotations;
     caller.approvals = judge.approvals();
+    caller.pins = &session.pins;
     if (grant.know_client(caller.client_name)) audit_session.reset();
     grant.apply_to(caller);
     session.grant = grant.key();

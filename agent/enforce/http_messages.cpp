@@ -66,7 +66,10 @@ void HttpGate::State::deliver_json() {
 bool HttpGate::State::examine(std::string_view json, std::string& changed) {
     if (!is_batch(json)) return examine_message(json, changed);
     std::vector<std::string_view> elements;
-    if (!split_batch(json, kJsonMembersMax, elements).ok()) return false;
+    if (!split_batch(json, kJsonMembersMax, elements).ok()) {
+        if (exchange.session && exchange.session->pending.has_list({})) judge.note_unreadable_list(learning());
+        return false;
+    }
     const char* copied = json.data();
     std::string out;
     for (const std::string_view element : elements) {
@@ -82,7 +85,11 @@ bool HttpGate::State::examine(std::string_view json, std::string& changed) {
 
 bool HttpGate::State::examine_message(std::string_view json, std::string& changed) {
     const Message& message = server_parser.parse(json, JsonText::document);
-    if (message.kind == MessageKind::invalid) return false;  // not a message, or none that is ours to read
+    if (message.kind == MessageKind::invalid) {  // not a message, or none that is ours to read
+        const bool may_be_list = exchange.session && may_be_unreadable_list(json, message) && exchange.session->pending.has_list(message.id_key);
+        if (may_be_list) judge.note_unreadable_list(learning());
+        return false;
+    }
     if (!exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
     const Verdict* const verdict = judge.judge_server(message, caller_of(message));
     const bool denied = verdict && verdict->action == Action::deny && judge.enforcing();
@@ -105,7 +112,7 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
     }
     // A response to an unknown id may answer what was asked before we were there.
     const bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
-    if (may_be_list) judge.remember_annotations(json, exchange.session->annotations);
+    if (may_be_list) judge.learn(json, is_known && !message.is_error, learning());
     if (!may_be_list || !judge.append_filtered(json, changed)) return false;
     count([](FrameCounts& books) { ++books.lists_filtered; });
     return true;

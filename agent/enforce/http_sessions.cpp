@@ -61,6 +61,7 @@ HttpSessions::Pointer HttpSessions::open(const Facts& facts, PolicyPointer polic
     session->policy = std::move(policy);
     session->client_name = client_name.substr(0, kNameBytesMax);
     session->used_ns = monotonic_ns();
+    session->pins = SessionPins(pins_, pin_server_key(facts->server));
     CallerGrant grant(grants_, facts->grant, facts->peer);
     grant.know_client(session->client_name);
     session->grant = grant.key();

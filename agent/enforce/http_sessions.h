@@ -25,6 +25,7 @@
 #include "enforce/pending.h"
 #include "policy/caller_grant.h"
 #include "policy/policy.h"
+#include "policy/session_pins.h"
 
 namespace callgate {
 
@@ -40,6 +41,7 @@ struct HttpSession {
     std::string client_name, client_version;  // clientInfo, as the client says
     std::string grant;                        // of who sent its last message
     ToolAnnotations annotations;              // of the server's lists
+    SessionPins pins;
     std::string path;         // where its requests go. header: only there may the server end it
     int64_t opened_ns = 0;    // realtime
     int64_t used_ns = 0;      // monotonic
@@ -60,8 +62,8 @@ struct HttpSession {
 
 class HttpSessions {
   public:
-    // `grants` outlives it.
-    HttpSessions(AuditLog& audit, const GrantsInForce& grants) : audit_(audit), grants_(grants) {}
+    // All of them outlive it.
+    HttpSessions(AuditLog& audit, const GrantsInForce& grants, PinTable& pins) : audit_(audit), grants_(grants), pins_(pins) {}
     ~HttpSessions() { end_all("the agent stops"); }
     HttpSessions(const HttpSessions&) = delete;
     HttpSessions& operator=(const HttpSessions&) = delete;
@@ -112,6 +114,7 @@ class HttpSessions {
 
     AuditLog& audit_;
     const GrantsInForce& grants_;
+    PinTable& pins_;
     RecordIdMaker ids_;
     std::list<Pointer> sessions_;
     std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> by_key_;

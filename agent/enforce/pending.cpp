@@ -39,6 +39,13 @@ bool PendingTable::take_oldest(std::string_view id_key, const Fits& fits, Pendin
     return true;
 }
 
+bool PendingTable::has_list(std::string_view id_key) const {
+    const auto is_list = [](const auto& each) { return each.second.method == "tools/list"; };
+    if (id_key.empty()) return std::any_of(requests_.begin(), requests_.end(), is_list);
+    const auto [first, last] = requests_.equal_range(id_key);
+    return std::any_of(first, last, is_list);
+}
+
 // Whichever of those with one id this answered, the other one may be the one that holds the place in flight.
 void PendingTable::leave_in_flight(std::string_view id_key, PendingRequest& answered) {
     auto [first, last] = requests_.equal_range(id_key);

@@ -45,6 +45,8 @@ class PendingTable {
     // The same among the requests of one exchange.
     bool take(std::string_view id_key, uint64_t exchange, PendingRequest& out);
     size_t size() const { return requests_.size(); }
+    // A request for a list of tools is in flight: with this id, or where that is empty with any.
+    bool has_list(std::string_view id_key) const;
 
     std::vector<PendingState> save() const;
     // Of another table; what was charged is found again in the counters.

@@ -122,6 +122,14 @@ ToolsListFilter filter_tools_list(std::string_view line,
     return filter;
 }
 
+bool read_tool_definitions(std::string_view line, const std::function<void(std::string_view, std::string_view)>& each) {
+    Scanner scanner(line, JsonText::document);
+    ListReader reader;
+    if (Walk(scanner, reader).value(scanner.space(scanner.begin())) == nullptr || !reader.is_tools_list()) return false;
+    for (const Tool& tool : reader.tools()) each(tool.name, {tool.begin, static_cast<size_t>(tool.end - tool.begin)});
+    return true;
+}
+
 void read_tool_annotations(std::string_view line, const std::function<void(std::string_view, std::string_view)>& each) {
     Scanner scanner(line, JsonText::document);
     ListReader reader;

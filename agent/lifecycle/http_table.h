@@ -20,7 +20,7 @@ namespace callgate {
 
 class HttpTable {
   public:
-    HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, const Config& config);
+    HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, PinTable& pins, const Config& config);
     ~HttpTable();
     HttpTable(const HttpTable&) = delete;
     HttpTable& operator=(const HttpTable&) = delete;

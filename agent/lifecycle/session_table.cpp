@@ -53,6 +53,7 @@ SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::S
     options.policy = entry.policy;
     options.grant = default_grant(entry.client);
     options.grants = &grants_;
+    options.pins = &pins_;
     const CallerGrant first_grant(grants_, options.grant, entry.client);
     options.audit_session = entry.audit_session =
         audit_.describe(facts_of(entry.id, entry.server, entry.client, *entry.policy, first_grant.key()));

@@ -38,6 +38,7 @@ class SessionTable {
     // From the next message on.
     void use_grants(std::shared_ptr<const GrantTable> grants) { grants_.table = std::move(grants); }
     const GrantsInForce& grants() const { return grants_; }
+    PinTable& pins() { return pins_; }  // of every session of the agent, over HTTP too
     // Each session is governed from its next message on by the policy that names its server now; where none does, by the one
     // that it has.
     void use_policies(const PolicyStore& policies);
@@ -102,6 +103,7 @@ class SessionTable {
     ApprovalDesk* approvals_ = nullptr;
     CounterTable counters_;
     GrantsInForce grants_;
+    PinTable pins_;
     std::unordered_map<std::string, Entry> entries_;
     std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
     ServerExits exits_;

@@ -14,6 +14,7 @@ namespace callgate {
 
 class ApprovalDesk;
 struct Grant;
+class SessionPins;
 
 // Why a caller may call nothing, whatever the policy says.
 enum class GrantRefusal : uint8_t { none, no_grant, tie };
@@ -44,6 +45,7 @@ struct Caller {
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
     ApprovalDesk* approvals = nullptr;  // null: what needs approval is denied
+    const SessionPins* pins = nullptr;   // what its session was shown of pinned tools
     const Grant* named_grant = nullptr;  // of grants.json; null: the default one
     GrantRefusal refusal = GrantRefusal::none;
     std::string_view turn = {};  // of a call that waited: key of the counter in whose line it is the first

@@ -35,6 +35,8 @@ struct ToolEntry {
     int64_t approval_hold_ms = 0;         // so long a call waits for the decision; 0: it is answered at once
     std::unique_ptr<const RuleSet> rules;  // null where no condition looks at the call
     std::vector<Limit> limits;
+    std::optional<FixedDenial> pin;  // when its definition has changed; nothing where it says nothing of pins, or no
+    bool is_never_pinned = false;    // it says no
 
     std::string_view pattern() const;  // of an entry under "glob:"
     std::string subject() const;       // `Tool "x"`: begins a sentence
@@ -77,6 +79,9 @@ struct CompiledPolicy {
     bool asks_for_annotations = false;
     ApprovalRules approvals;
 
+    bool pins_all = false;  // but for tools that say no
+    bool pins_any = false;
+
     bool hide_all = false;
     bool hides_any = false;
     std::vector<std::string> hidden_patterns;
@@ -95,6 +100,8 @@ struct CompiledPolicy {
     // `exact`: what tools.find_exact() gave for it.
     bool is_hidden(std::string_view tool, const ToolEntry* exact) const;
     bool is_hidden(std::string_view tool) const { return is_hidden(tool, tools.find_exact(tool)); }
+    // `entry`: the one that governs the tool, or null.
+    bool pins(const ToolEntry* entry) const { return entry && (entry->pin || entry->is_never_pinned) ? entry->pin.has_value() : pins_all; }
     // Null where the policy says nothing of it.
     const MethodEntry* find_method(std::string_view method) const;
     const std::vector<PathStep>* find_carrier(std::string_view method) const;

@@ -13,6 +13,7 @@ namespace callgate {
 struct LoadBudget {
     size_t regexes = kPolicyRegexesMax;
     bool asks_for_annotations = false;
+    bool pins_any = false;
 };
 
 // Into entry.denial, entry.approval and entry.rules.

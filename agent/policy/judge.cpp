@@ -3,8 +3,23 @@
 #include "policy/judge_entry.h"
 #include "policy/judge_limits.h"
 #include "policy/policy.h"
+#include "policy/session_pins.h"
 
 namespace callgate {
+namespace {
+
+constexpr std::string_view kRulePin = "/pin";
+constexpr std::string_view kRedefined = " is defined otherwise than when it was pinned; a human must look at it.";
+
+// By its other name it is the same tool, whatever the list says of that.
+bool is_redefined(const CompiledPolicy& policy, const ToolEntry* entry, std::string_view tool, std::string_view own_name,
+                  const Caller& caller) {
+    if (!policy.pins(entry) || caller.pins == nullptr) return false;
+    return caller.pins->is_changed(policy.name, tool) || (own_name != tool && caller.pins->is_changed(policy.name, own_name));
+}
+
+}  // namespace
+
 Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns,
                            CounterTable& counters) const {
     Verdict verdict;
@@ -32,6 +47,9 @@ void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& 
     const ToolEntry* entry = policy.tools.find_governing(own_name, exact);
     if (!entry && !policy.default_allow) {
         return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Tool", tool, kNotAllowed));
+    }
+    if (policy.pins_any && is_redefined(policy, entry, tool, own_name, judging.caller)) {
+        return verdict.deny(kCodeDenied, entry && entry->pin ? entry->pin->rule : kRulePin, sentence("Tool", tool, kRedefined));
     }
     // Deny wins: no human is asked about a call that would be denied anyway.
     ApprovalNeed need;

@@ -7,19 +7,19 @@ namespace {
 
 using Word = std::string_view;
 
-constexpr std::array<Word, 17> kPolicyKeys = {
+constexpr std::array<Word, 18> kPolicyKeys = {
     "version", "default", "hide",        "all_tools", "tools",   "aliases",      "methods",  "call_methods",
     "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", "approvals", "approval_timeout",
-    kCommentKey};
+    "pin",     kCommentKey};
 
 constexpr std::array<Word, 8> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path", "image", "unit"};
 
 constexpr std::array<Word, 5> kAllToolsKeys = {"limits", "require", "deny_if", "require_approval", kCommentKey};
 
-constexpr std::array<Word, 10> kToolKeys = {"limits", "require",    "deny_if",          "action",
+constexpr std::array<Word, 11> kToolKeys = {"limits", "require",    "deny_if",          "action",
                                            "reason", "rate_limit", "require_approval", "approval_timeout",
-                                           "hold_ms", kCommentKey};
-constexpr std::array<Word, 2> kToolLater = {"pin", "count_failed"};
+                                           "hold_ms", "pin",     kCommentKey};
+constexpr std::array<Word, 1> kToolLater = {"count_failed"};
 constexpr std::array<Word, 11> kMethodKeys = {"limits",     "require",          "deny_if", "action",   "reason",
                                              "rate_limit", "require_approval", "approval_timeout", "hold_ms", "names", kCommentKey};
 

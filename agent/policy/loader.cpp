@@ -153,6 +153,8 @@ void load_calls(const ObjectReader& reader, CompiledPolicy& policy) {
         load_call_methods(*carriers, reader.path_of("call_methods"), policy, problems);
     }
     policy.asks_for_annotations = budget.asks_for_annotations;
+    if (const JsonValue* pin = reader.member("pin", Kind::boolean)) policy.pins_all = pin->boolean;
+    policy.pins_any = policy.pins_all || budget.pins_any;
 }
 
 }  // namespace

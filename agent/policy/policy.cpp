@@ -90,6 +90,16 @@ bool Policy::asks_for_annotations() const {
     return compiled_->asks_for_annotations;
 }
 
+bool Policy::pins_any() const {
+    return compiled_->pins_any;
+}
+
+bool Policy::pins(std::string_view tool) const {
+    if (!compiled_->pins_any) return false;
+    const std::string_view own_name = compiled_->own_name(tool);
+    return compiled_->pins(compiled_->tools.find_governing(own_name, compiled_->tools.find_exact(own_name)));
+}
+
 bool Policy::is_hidden(std::string_view tool) const {
     const std::string_view own_name = compiled_->own_name(tool);
     return compiled_->is_hidden(tool) || (own_name != tool && compiled_->is_hidden(own_name));

@@ -71,6 +71,10 @@ class Policy {
     // A condition asks for the annotations of tools: remember them.
     bool asks_for_annotations() const;
 
+    // The definition of some tool, of this tool, is pinned.
+    bool pins_any() const;
+    bool pins(std::string_view tool) const;
+
     // Judges one tools/call and, where allowed, charges its counters. `now_ns`: realtime clock.
     Verdict judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters) const;
     // The same into `verdict`, whose memory is used again: allocates nothing once the counters of a caller exist.

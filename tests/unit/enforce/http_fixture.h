@@ -77,7 +77,7 @@ inline Step server_failed() { return {Step::Kind::server_failed, {}}; }
 
 class HttpWorld {
   public:
-    explicit HttpWorld(std::string_view text = kHttpPolicy) : sessions(std::make_unique<HttpSessions>(*world_.log, grants)) {
+    explicit HttpWorld(std::string_view text = kHttpPolicy) : sessions(std::make_unique<HttpSessions>(*world_.log, grants, pins)) {
         std::vector<PolicyProblem> problems;
         policy = Policy::load(text, "p.json", problems);
         for (const PolicyProblem& problem : problems) ADD_FAILURE() << problem.text();
@@ -111,6 +111,7 @@ class HttpWorld {
     std::shared_ptr<const Policy> policy;
     std::vector<nlohmann::json> records;
     GrantsInForce grants;
+    PinTable pins;
 
   private:
     GateWorld world_;

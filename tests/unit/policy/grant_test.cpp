@@ -182,7 +182,7 @@ TEST(Grants, WhatBecomesOfOthers) {
 
 TEST(GrantProblems, EachHasItsPlaceAndTheNearestKey) {
     const std::string lines = problems_of("{\"version\":\"1\",\n \"grants\":{\"ci\":{\"match\":{\"usr\":\"ci\"},\n  \"lables\":{}}},\n \"defalt\":\"deny\"}");
-    EXPECT_THAT(lines, HasSubstr("grants.json:2:26: /grants/ci/match/usr: unknown key \"usr\"; did you mean \"user\"?"));
+    EXPECT_THAT(lines, HasSubstr("grants.json:2:27: /grants/ci/match/usr: unknown key \"usr\"; did you mean \"user\"?"));
     EXPECT_THAT(lines, HasSubstr("grants.json:3:3: /grants/ci/lables: unknown key \"lables\"; did you mean \"labels\"?"));
     EXPECT_THAT(lines, HasSubstr("grants.json:4:2: /defalt: unknown key \"defalt\"; did you mean \"default\"?"));
 }

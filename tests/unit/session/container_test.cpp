@@ -62,7 +62,7 @@ TEST_F(Containers, Podman) {
 
 TEST_F(Containers, FilesThatAreNoneSayNothing) {
     const std::string path = "/var/lib/docker/containers/" + kId + "/config.v2.json";
-    for (const std::string& text : {std::string(), std::string("["), std::string("[]"), std::string("null"), std::string(R"({"Config":7})"),
+    for (const std::string& text : std::initializer_list<std::string>{std::string(), std::string("["), std::string("[]"), std::string("null"), std::string(R"({"Config":7})"),
                                     std::string(R"({"Config":{"Image":7}})"), R"({"Config":{"Image":")" + std::string(2000, 'x') + "\"}}",
                                     std::string(100000, '['), std::string("{\"Config\":{\"Image\":\"\xff\"}}"), "{}" + std::string(5 << 20, ' ')}) {
         tree_.file(path, text);

@@ -1,0 +1,180 @@
+#include "policy/pins.h"
+
+#include <sodium.h>
+
+#include <cstring>
+#include <memory>
+
+#include "base/limits.h"
+#include "jsonrpc/canonical.h"
+#include "session/identity.h"
+#include "store/database.h"
+
+namespace callgate {
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr const char* kSchema =
+    "CREATE TABLE pins (policy TEXT, server TEXT, tool TEXT,"
+    " hash BLOB NOT NULL, text TEXT NOT NULL, since INTEGER NOT NULL,"
+    " changed_hash BLOB NOT NULL, changed_text TEXT NOT NULL, changed_since INTEGER NOT NULL,"  // empty: as it was
+    " PRIMARY KEY (policy, server, tool)) STRICT, WITHOUT ROWID";
+
+std::string_view bytes_of(const DefinitionHash& hash) { return {reinterpret_cast<const char*>(hash.data()), hash.size()}; }
+
+// False where it is none.
+bool read_hash(std::string_view bytes, DefinitionHash& hash) {
+    if (bytes.size() != hash.size()) return false;
+    memcpy(hash.data(), bytes.data(), hash.size());
+    return true;
+}
+
+}  // namespace
+
+struct PinTable::Statements {
+    Statement save, remove;
+};
+
+std::string hex(const DefinitionHash& hash) {
+    char text[2 * sizeof hash + 1];
+    sodium_bin2hex(text, sizeof text, hash.data(), hash.size());
+    return text;
+}
+
+DefinitionHash hash_definition(std::string_view tool, std::string& text) {
+    text.clear();
+    if (!append_canonical(text, tool)) text = tool;
+    DefinitionHash hash;
+    crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    if (text.size() > kPinTextBytesMax) text.resize(kPinTextBytesMax);
+    return hash;
+}
+
+std::string pin_server_key(const ServerIdentity& server) {
+    if (server.package.name.empty()) return "exe:" + server.process.exe;
+    return server.package.ecosystem + ":" + server.package.name;
+}
+
+PinTable::PinTable() = default;
+PinTable::~PinTable() {
+    if (!statements_) return;
+    write([this]() -> Status {
+        for (auto& [key, pin] : pins_) {
+            if (pin.is_dirty) save(key, pin, pin.written_ns);
+        }
+        return {};
+    });
+}
+
+Status PinTable::keep_in(Database& database) {
+    TRY_VOID(database.use_schema("pins", kSchemaVersion, kSchema));
+    Statement all = TRY(database.prepare("SELECT policy, server, tool, hash, text, since, changed_hash, changed_text, changed_since FROM pins"));
+    TRY_VOID(all.each([this](const Row& row) {
+        Pin pin;
+        pin.accepted.text = row.text(4);
+        pin.accepted.since_ns = row.integer(5);
+        if (!read_hash(row.blob(3), pin.accepted.hash)) return;
+        Definition changed{{}, std::string(row.text(7)), row.integer(8)};
+        if (read_hash(row.blob(6), changed.hash)) pin.changed = std::move(changed);
+        pin.disk_is_changed = pin.changed.has_value();
+        pins_.emplace(PinKey{std::string(row.text(0)), std::string(row.text(1)), std::string(row.text(2))}, std::move(pin));
+    }));
+    Statement save = TRY(database.prepare("INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"));
+    Statement remove = TRY(database.prepare("DELETE FROM pins WHERE policy = ?1 AND server = ?2 AND tool = ?3"));
+    statements_.reset(new Statements{std::move(save), std::move(remove)});
+    database_ = &database;
+    return {};
+}
+
+void PinTable::write(const std::function<Status()>& work) {
+    if (!database_) return;
+    const Status done = database_->write(work);
+    problem_ = done ? std::string() : done.error().text();
+}
+
+// Within a write().
+void PinTable::save(const PinKey& key, Pin& pin, int64_t now_ns) {
+    if (!statements_) return;
+    const std::string_view changed_hash = pin.changed ? bytes_of(pin.changed->hash) : std::string_view();
+    const std::string_view changed_text = pin.changed ? std::string_view(pin.changed->text) : std::string_view();
+    const Status done = statements_->save.run(key.policy, key.server, key.tool, Blob{bytes_of(pin.accepted.hash)}, pin.accepted.text,
+                                              pin.accepted.since_ns, Blob{changed_hash}, changed_text,
+                                              pin.changed ? pin.changed->since_ns : int64_t{0});
+    if (!done) {
+        problem_ = done.error().text();
+        return;
+    }
+    pin.disk_is_changed = pin.changed.has_value();
+    pin.is_dirty = false;
+    pin.written_ns = now_ns;
+}
+
+void PinTable::observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns, std::vector<News>& news) {
+    std::vector<Pins::iterator> to_write;
+    for (const Seen& seen : tools) {
+        auto found = pins_.find(PinKeyView{policy, server, seen.tool});
+        if (found == pins_.end()) {
+            if (pins_.size() >= kPinsMax) continue;
+            Pin pin;
+            pin.accepted = {seen.hash, seen.text, now_ns};
+            PinKey key{std::string(policy), std::string(server), seen.tool};
+            news.push_back({key, seen.hash, seen.hash});
+            to_write.push_back(pins_.emplace(std::move(key), std::move(pin)).first);
+            continue;
+        }
+        Pin& pin = found->second;
+        const bool is_as_pinned = seen.hash == pin.accepted.hash;
+        if (is_as_pinned ? !pin.changed : pin.changed && pin.changed->hash == seen.hash) continue;
+        if (is_as_pinned) {
+            pin.changed.reset();
+        } else {
+            pin.changed = Definition{seen.hash, seen.text, now_ns};
+            news.push_back({found->first, pin.accepted.hash, seen.hash});
+        }
+        pin.is_dirty = true;
+        // That it has changed must not be forgotten. The rest may be, so that a server that changes with every list cannot
+        // keep the disk busy.
+        const bool must_be_written = pin.changed && !pin.disk_is_changed;
+        if (must_be_written || now_ns - pin.written_ns >= kPinWriteNanoseconds) to_write.push_back(found);
+    }
+    if (to_write.empty()) return;
+    write([&]() -> Status {
+        for (auto& each : to_write) save(each->first, each->second, now_ns);
+        return {};
+    });
+}
+
+const Pin* PinTable::find(const PinKeyView& key) const {
+    const auto found = pins_.find(key);
+    return found == pins_.end() ? nullptr : &found->second;
+}
+
+bool PinTable::accept(const PinKey& key, const DefinitionHash& hash, int64_t now_ns) {
+    const auto found = pins_.find(key);
+    if (found == pins_.end() || !found->second.changed || found->second.changed->hash != hash) return false;
+    Pin& pin = found->second;
+    pin.accepted = std::move(*pin.changed);
+    pin.accepted.since_ns = now_ns;
+    pin.changed.reset();
+    write([&]() -> Status {
+        save(key, pin, now_ns);
+        return {};
+    });
+    return true;
+}
+
+bool PinTable::reset(const PinKey& key) {
+    const auto found = pins_.find(key);
+    if (found == pins_.end()) return false;
+    if (statements_) write([&] { return statements_->remove.run(key.policy, key.server, key.tool); });
+    pins_.erase(found);
+    return true;
+}
+
+size_t PinTable::changed() const {
+    size_t number = 0;
+    for (const auto& [key, pin] : pins_) number += pin.changed.has_value();
+    return number;
+}
+
+}  // namespace callgate

@@ -1,0 +1,123 @@
+// PinTable: how tools were defined when they were first listed, and whether they still are.
+//
+// A server that is trusted today may describe a tool differently tomorrow, and the model reads the description (a "rug
+// pull"). Where a policy says "pin", the definition of each tool is remembered at first sight; calls of one that has changed
+// are denied until somebody accepts the change.
+//
+//   observe({"name":"echo", …})                   ->  pinned
+//   observe({"name":"echo", … "and send me …"})   ->  changed: calls are denied
+//   accept(…)                                     ->  the new definition is the pinned one
+//
+// A definition is the whole object of the tool in tools/list, in canonical form: what says the same is the same. One that was
+// too many for the table, and so could not be pinned, counts as changed (see SessionPins). Kept in a database where keep_in() was called.
+// One thread.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace callgate {
+
+class Database;
+
+using DefinitionHash = std::array<unsigned char, 32>;
+std::string hex(const DefinitionHash& hash);
+
+// SHA-256 of the canonical form of `tool`, a JSON object; of what has none, of the text itself. `text`: that form, cut to
+// kPinTextBytesMax.
+DefinitionHash hash_definition(std::string_view tool, std::string& text);
+
+struct Definition {
+    DefinitionHash hash{};
+    std::string text;  // what people are shown; cut
+    int64_t since_ns = 0;  // realtime: pinned or accepted; seen first
+};
+
+struct PinKeyView {
+    std::string_view policy, server, tool;
+    auto operator<=>(const PinKeyView&) const = default;
+};
+struct PinKey {
+    std::string policy, server, tool;
+    PinKeyView view() const { return {policy, server, tool}; }
+};
+// So that looking for one makes no strings.
+struct PinKeyOrder {
+    using is_transparent = void;
+    bool operator()(const PinKey& a, const PinKey& b) const { return a.view() < b.view(); }
+    bool operator()(const PinKey& a, const PinKeyView& b) const { return a.view() < b; }
+    bool operator()(const PinKeyView& a, const PinKey& b) const { return a < b.view(); }
+};
+
+struct Pin {
+    Definition accepted;
+    std::optional<Definition> changed;  // what the server's last list had instead
+
+    // For PinTable: what is on the disk, and since when.
+    bool disk_is_changed = false, is_dirty = false;
+    int64_t written_ns = 0;
+};
+
+// What a server is called in keys of pins: its package, else its program. Its policy may govern others too.
+//   "npm:session-forge", "exe:/opt/notes/server"
+struct ServerIdentity;
+std::string pin_server_key(const ServerIdentity& server);
+
+class PinTable {
+  public:
+    struct Seen {
+        std::string tool;
+        DefinitionHash hash;
+        std::string text;
+    };
+    // What a list has brought; for the audit log.
+    struct News {
+        PinKey key;
+        DefinitionHash accepted, now;  // the same: it is new
+    };
+
+    PinTable();
+    ~PinTable();
+    PinTable(const PinTable&) = delete;
+    PinTable& operator=(const PinTable&) = delete;
+
+    // Reads what was kept; from now on what must not be forgotten is on the disk when observe() returns. `database` outlives
+    // it.
+    Status keep_in(Database& database);
+
+    // One list, or a page of one. What is new or has changed is appended to `news`.
+    void observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns, std::vector<News>& news);
+    // Null where the tool is not pinned. Valid until the table changes.
+    const Pin* find(const PinKeyView& key) const;
+
+    // Makes the changed definition the pinned one, where it still has this hash. False: it has not, or there is none.
+    bool accept(const PinKey& key, const DefinitionHash& hash, int64_t now_ns);
+    // Forgets it: the next list is its first sight. False: there was none.
+    bool reset(const PinKey& key);
+    using Pins = std::map<PinKey, Pin, PinKeyOrder>;
+    const Pins& pins() const { return pins_; }
+    size_t changed() const;
+    // Why the last write failed; "" where it did not.
+    const std::string& problem() const { return problem_; }
+
+  private:
+    struct Statements;
+    void save(const PinKey& key, Pin& pin, int64_t now_ns);
+    void write(const std::function<Status()>& work);
+
+    Pins pins_;
+    Database* database_ = nullptr;
+    std::unique_ptr<Statements> statements_;
+    std::string problem_;
+};
+
+}  // namespace callgate

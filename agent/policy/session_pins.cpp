@@ -1,0 +1,51 @@
+#include "policy/session_pins.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "jsonrpc/tools_list.h"
+
+namespace callgate {
+
+bool SessionPins::observe(std::string_view policy, std::string_view response, const std::function<bool(std::string_view)>& pins,
+                          std::vector<PinTable::News>& news) {
+    if (!table_) return true;
+    std::vector<PinTable::Seen> tools;
+    std::unordered_map<std::string, size_t> places;
+    const bool is_list = read_tool_definitions(response, [&](std::string_view name, std::string_view definition) {
+        if (name.empty() || name.size() > kNameBytesMax || !pins(name)) return;
+        PinTable::Seen seen{std::string(name), {}, {}};
+        seen.hash = hash_definition(definition, seen.text);
+        const auto [place, is_first] = places.emplace(seen.tool, tools.size());
+        if (is_first) {
+            tools.push_back(std::move(seen));
+            return;
+        }
+        // A name that a list has twice is neither of the two: clients differ in which they take.
+        PinTable::Seen& twin = tools[place->second];
+        if (twin.hash != seen.hash) twin.hash = hash_definition("\"" + hex(twin.hash) + hex(seen.hash) + "\"", twin.text);
+    });
+    if (tools.empty()) return is_list;
+    table_->observe(policy, server_, tools, realtime_ns(), news);
+    for (const PinTable::Seen& tool : tools) {
+        if (table_->find({policy, server_, tool.tool}) == nullptr) {
+            seen_.insert_or_assign(tool.tool, std::nullopt);
+        } else if (const auto known = seen_.find(tool.tool); known == seen_.end()) {
+            seen_.emplace(tool.tool, tool.hash);
+        } else if (!is_changed(policy, tool.tool)) {
+            known->second = tool.hash;
+        }
+    }
+    return true;
+}
+
+bool SessionPins::is_changed(std::string_view policy, std::string_view tool) const {
+    if (!table_) return false;
+    if (is_unreadable_) return true;
+    const Pin* pin = table_->find({policy, server_, tool});
+    const auto seen = seen_.find(tool);
+    if (seen == seen_.end()) return pin != nullptr && pin->changed.has_value();
+    if (pin == nullptr) return !seen->second.has_value();
+    return seen->second != pin->accepted.hash;
+}
+
+}  // namespace callgate

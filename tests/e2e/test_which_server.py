@@ -1,0 +1,155 @@
+"""Which policy governs which server: by the package of native programs, by the unit of systemd, by the image of a container.
+
+The files of container runtimes are written by the test: none of the runtimes runs here.
+"""
+import os
+import secrets
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+from governed import *  # noqa: F403
+from governed import DENO, MCP_SERVER, NOTES_PY, SERVERS, EndToEnd, echoed, json, main, policy, wait_for
+
+DENYING = "/tools/echo/deny_if"
+GO = shutil.which("go")
+CONTAINERS = Path("/var/lib/docker/containers")
+
+
+def cgroup_mount():
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if line.split()[2] == "cgroup2":
+            return Path(line.split()[1])
+    return None
+
+
+class WhichServer(EndToEnd):
+    def assert_governed(self, command, match, **options):
+        """A policy with this `server` has the server; one with another does not."""
+        agent = self.agent({"it": policy(match, denied="echo")})
+        client = self.client(command, **options)
+        client.initialize()
+        self.assert_denied(client.call("echo", {"text": "x"}), rule=DENYING)
+        session = self.assert_enforced(agent)
+        client.shutdown()
+        self.stop_agent(agent)
+        return session
+
+    def assert_left_alone(self, command, match, **options):
+        agent = self.agent({"other": policy(match, denied="echo")})
+        client = self.client(command, **options)
+        client.initialize()
+        self.assertEqual(echoed(client.call("echo", {"text": "x"})), "x")
+        client.shutdown()
+        self.assertEqual(agent.audit("session_start"), [])
+        self.stop_agent(agent)
+
+
+class TestPackages(WhichServer):
+    def test_a_program_by_its_file(self):
+        command = (MCP_SERVER, "--readv")
+        session = self.assert_governed(command, {"package": "mcp_server"})
+        self.assertEqual(session["server"]["package"], "mcp_server")
+        self.assert_left_alone(command, {"package": "mcp"})
+
+    @unittest.skipUnless(GO, "no Go here (golang-go)")
+    def test_a_go_program_by_its_module(self):
+        place = self.directory()
+        environment = {**os.environ, "GOCACHE": str(place / "cache"), "GOPATH": str(place / "path"), "GOFLAGS": "-mod=mod -buildvcs=false",
+                       "GOPROXY": "off", "CGO_ENABLED": "0"}
+        for name, flags in (("notes", ()), ("stripped", ("-ldflags=-s -w", "-trimpath"))):
+            program = place / name
+            subprocess.run([GO, "build", *flags, "-o", str(program), "."], cwd=SERVERS / "go", env=environment, check=True, timeout=300)
+            with self.case(program=name):
+                session = self.assert_governed((str(program),), {"package": "example.com/notes-go"})
+                self.assertEqual(session["server"]["package"], "example.com/notes-go")
+                self.assert_left_alone((str(program),), {"package": name})
+
+    def test_deno_by_its_configuration(self):
+        place = self.directory()
+        shutil.copy(SERVERS / "notes.mjs", place)
+        server = place / "server"
+        server.mkdir()
+        shutil.copy(SERVERS / "deno" / "server.mjs", server)
+        (server / "deno.jsonc").write_text('{\n  // ours\n  "name": "@acme/notes", "version": "0.2.0", "exports": "./server.mjs"\n}')
+        command = ("env", "DENO_NO_UPDATE_CHECK=1", DENO, "run", "--allow-all", "--no-lock", str(server / "server.mjs"))
+        session = self.assert_governed(command, {"package": "@acme/notes"})
+        self.assertEqual(session["server"]["package_version"], "0.2.0")
+
+
+class TestCgroups(WhichServer):
+    def group(self, *names):
+        """A cgroup of this path, and what puts a process there."""
+        mount = cgroup_mount()
+        if mount is None or not os.access(mount, os.W_OK):
+            self.skipTest("no cgroup v2 that can be written")
+        path, made = mount, []
+        for name in names:
+            path = path / name
+            if not path.exists():
+                path.mkdir()
+                made.append(path)
+
+        def remove():
+            wait_for(lambda: not (path / "cgroup.procs").read_text(), "the test's cgroup being empty")
+            for each in reversed(made):
+                each.rmdir()
+        self.addCleanup(remove)
+        return lambda: (path / "cgroup.procs").write_text(str(os.getpid()))
+
+    def test_units(self):
+        enter = self.group("callgate-test.slice", "notes@1.service")
+        for match in ({"unit": "notes@1.service"}, {"unit": "glob:notes@*.service"}):
+            with self.case(match=match):
+                self.assert_governed(NOTES_PY.command, match, preexec=enter)
+        for match in ({"unit": "notes.service"}, {"unit": "callgate-test.slice"}):
+            with self.case(match=match):
+                self.assert_left_alone(NOTES_PY.command, match, preexec=enter)
+
+    def test_units_of_a_user(self):
+        enter = self.group("callgate-test.slice", "user@4242.service", "app.slice", "notes.service")
+        self.assert_governed(NOTES_PY.command, {"unit": "user@4242.service/notes.service"}, preexec=enter)
+        self.assert_left_alone(NOTES_PY.command, {"unit": "notes.service"}, preexec=enter)
+
+    def test_images(self):
+        if CONTAINERS.parent.exists():
+            self.skipTest("Docker lives here; its files are not ours to write")
+        identifier = secrets.token_hex(32)
+        state = CONTAINERS / identifier
+        state.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, CONTAINERS.parent)
+        (state / "config.v2.json").write_text(json.dumps({"ID": identifier, "Name": "/notes", "Config": {"Image": "acme/notes-mcp:1.4"}}))
+        enter = self.group("callgate-test.slice", f"docker-{identifier}.scope")
+        for image in ("acme/notes-mcp", "registry.example/acme/notes-mcp:1.4", "glob:registry.example/acme/*"):
+            with self.case(image=image):
+                self.assert_governed(NOTES_PY.command, {"image": image}, preexec=enter)
+        agent = self.agent({"it": policy({"image": "acme/notes-mcp"}, denied="echo"), "any": policy(NOTES_PY.match)})
+        client = self.client(NOTES_PY.command, preexec=enter)
+        client.initialize()
+        self.assertEqual(echoed(client.call("echo", {"text": "x"})), "x")  # `package` weighs more than `image`
+        self.assertEqual(agent.wait_audit("session_start")[0]["policy"], "any")
+        client.shutdown()
+        self.stop_agent(agent)
+        for image in ("acme/notes-mcp:1.5", "notes-mcp", "glob:acme/*"):
+            with self.case(image=image):
+                self.assert_left_alone(NOTES_PY.command, {"image": image}, preexec=enter)
+
+    def test_a_grant_of_a_unit_and_of_a_container(self):
+        identifier = secrets.token_hex(32)
+        grants = {"version": "1", "grants": {"unit": {"match": {"unit": "caller.service"}}, "box": {"match": {"container": identifier[:12]}}}}
+        tools = {"echo": {"require": [{"conditions": [{"path": "grant.name", "op": "exists", "value": True}]}]}}
+        agent = self.agent({"notes": policy(NOTES_PY.match, default="deny", tools=tools)}, grants=grants)
+        script = Path(__file__).with_name("call_once.py")
+        for names, grant in ((("caller.service",), "unit"), ((f"docker-{identifier}.scope",), "box"),
+                             (("user@1.service", f"docker-{identifier}.scope"), None)):
+            enter = self.group("callgate-test.slice", *names)
+            done = subprocess.run([sys.executable, str(script), json.dumps([str(word) for word in NOTES_PY.command])],
+                                  capture_output=True, preexec_fn=enter, timeout=60, check=True)
+            with self.subTest(names=names):
+                self.assertEqual(json.loads(done.stdout)["result"].get("isError", False), grant is None)
+        self.assertEqual([r["grant"] for r in agent.wait_audit("message", count=3, method="tools/call", direction="c2s")][:2], ["unit", "box"])
+
+
+if __name__ == "__main__":
+    main()

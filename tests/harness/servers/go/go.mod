@@ -1,0 +1,3 @@
+module example.com/notes-go
+
+go 1.19

@@ -1,0 +1,233 @@
+// Pinned definitions: in the table, on the disk, and in one session.
+#include "policy/pins.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../session/temp_tree.h"
+#include "base/limits.h"
+#include "policy/session_pins.h"
+#include "session/identity.h"
+#include "store/database.h"
+
+namespace callgate {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr int64_t kNow = 1'700'000'000'000'000'000;
+
+PinTable::Seen seen(std::string tool, std::string_view definition) {
+    PinTable::Seen made{std::move(tool), {}, {}};
+    made.hash = hash_definition(definition, made.text);
+    return made;
+}
+
+class Pins : public ::testing::Test {
+  protected:
+    // Names of what is new ("+x") or has changed ("!x").
+    std::vector<std::string> observe(const std::string& tool, std::string_view definition, int64_t now_ns = kNow) {
+        std::vector<PinTable::News> news;
+        const PinTable::Seen list[] = {seen(tool, definition)};
+        table_.observe("p", "s", list, now_ns, news);
+        std::vector<std::string> names;
+        for (const PinTable::News& each : news) names.push_back((each.accepted == each.now ? "+" : "!") + each.key.tool);
+        return names;
+    }
+    bool is_changed(const std::string& tool, const PinTable& table) {
+        const Pin* pin = table.find({"p", "s", tool});
+        return pin != nullptr && pin->changed.has_value();
+    }
+    PinTable table_;
+};
+
+TEST_F(Pins, FirstSightPinsAndChangesAreNoticedOnce) {
+    EXPECT_THAT(observe("x", R"({"a":1})"), ElementsAre("+x"));
+    EXPECT_THAT(observe("x", R"({ "a" : 1.0 })"), ElementsAre());  // says the same
+    EXPECT_THAT(observe("x", R"({"a":2})"), ElementsAre("!x"));
+    EXPECT_THAT(observe("x", R"({"a":2})"), ElementsAre());
+    EXPECT_TRUE(is_changed("x", table_));
+    EXPECT_THAT(observe("x", R"({"a":3})"), ElementsAre("!x"));
+    EXPECT_THAT(observe("x", R"({"a":1})"), ElementsAre());
+    EXPECT_FALSE(is_changed("x", table_));
+    EXPECT_EQ(table_.changed(), 0u);
+}
+
+TEST_F(Pins, OnlyWhatWasShownIsAccepted) {
+    observe("x", "{}");
+    observe("x", R"({"a":1})");
+    const DefinitionHash shown = table_.find({"p", "s", "x"})->changed->hash;
+    observe("x", R"({"a":2})");
+    EXPECT_FALSE(table_.accept({"p", "s", "x"}, shown, kNow));
+    EXPECT_TRUE(table_.accept({"p", "s", "x"}, table_.find({"p", "s", "x"})->changed->hash, kNow));
+    EXPECT_FALSE(is_changed("x", table_));
+    EXPECT_FALSE(table_.accept({"p", "s", "x"}, shown, kNow));
+    EXPECT_THAT(observe("x", "{}"), ElementsAre("!x"));
+}
+
+TEST_F(Pins, LongDefinitionsAreHashedWholeAndKeptInPart) {
+    const std::string begin = "{\"a\":\"" + std::string(kPinTextBytesMax, 'x');
+    observe("x", begin + "1\"}");
+    EXPECT_EQ(table_.find({"p", "s", "x"})->accepted.text.size(), kPinTextBytesMax);
+    EXPECT_THAT(observe("x", begin + "2\"}"), ElementsAre("!x"));
+}
+
+class KeptPins : public Pins {
+  protected:
+    KeptPins() { open(); }
+    // As a killed agent leaves it: the database is opened anew, and nothing is written at the end.
+    void open() {
+        database_.reset();
+        auto opened = Database::open(tree_.path("/state.db"));
+        ASSERT_TRUE(opened.ok()) << opened.error().text();
+        database_ = std::move(opened).value();
+    }
+    void keep(PinTable& table) {
+        const Status kept = table.keep_in(*database_);
+        ASSERT_TRUE(kept.ok()) << kept.error().text();
+    }
+    TempTree tree_;
+    std::unique_ptr<Database> database_;
+};
+
+TEST_F(KeptPins, AreThereAgain) {
+    {
+        PinTable table;
+        keep(table);
+        std::vector<PinTable::News> news;
+        const PinTable::Seen list[] = {seen("x", "{}"), seen("y", "{}"), seen("z\n\"", "{}")};
+        table.observe("p", "s", list, kNow, news);
+        const PinTable::Seen next[] = {seen("x", R"({"a":1})")};
+        table.observe("p", "s", next, kNow + 1, news);
+        EXPECT_TRUE(table.reset({"p", "s", "y"}));
+        EXPECT_EQ(table.problem(), "");
+    }
+    PinTable again;
+    keep(again);
+    ASSERT_EQ(again.pins().size(), 2u);
+    EXPECT_TRUE(is_changed("x", again));
+    EXPECT_EQ(again.find({"p", "s", "x"})->changed->text, R"({"a":1})");
+    EXPECT_EQ(again.find({"p", "s", "x"})->accepted.text, "{}");
+    EXPECT_FALSE(is_changed("z\n\"", again));
+}
+
+TEST_F(KeptPins, AreOnTheDiskBeforeAnybodyCanForgetThem) {
+    auto table = std::make_unique<PinTable>();
+    keep(*table);
+    std::vector<PinTable::News> news;
+    const PinTable::Seen good[] = {seen("x", "{}")}, bad[] = {seen("x", R"({"a":1})")}, worse[] = {seen("x", R"({"a":2})")};
+    const auto on_disk = [&] {
+        auto prepared = database_->prepare("SELECT changed_text FROM pins");
+        Statement ask = std::move(prepared).value();
+        std::string text = "none";
+        EXPECT_TRUE(ask.each([&](const Row& row) { text = row.text(0); }).ok());
+        return text;
+    };
+    table->observe("p", "s", good, kNow, news);
+    EXPECT_EQ(on_disk(), "");
+    table->observe("p", "s", bad, kNow + 1, news);
+    EXPECT_EQ(on_disk(), R"({"a":1})");
+    // A server that changes with every list does not keep the disk busy, and what is on it stays on the safe side.
+    table->observe("p", "s", worse, kNow + 2, news);
+    EXPECT_EQ(on_disk(), R"({"a":1})");
+    table->observe("p", "s", good, kNow + 3, news);
+    EXPECT_EQ(on_disk(), R"({"a":1})");
+    table->observe("p", "s", worse, kNow + 2 + kPinWriteNanoseconds, news);
+    EXPECT_EQ(on_disk(), R"({"a":2})");
+    table->observe("p", "s", good, kNow + 3 + kPinWriteNanoseconds, news);
+    table.reset();  // the rest is written at the end
+    EXPECT_EQ(on_disk(), "");
+}
+
+TEST(PinServerKey, ByPackageElseByProgram) {
+    ServerIdentity server;
+    server.process.exe = "/opt/notes";
+    EXPECT_EQ(pin_server_key(server), "exe:/opt/notes");
+    server.package = {"npm", "@acme/notes", "1.0.0", ""};
+    EXPECT_EQ(pin_server_key(server), "npm:@acme/notes");
+}
+
+class OneSession : public ::testing::Test {
+  protected:
+    static std::string list(const std::string& tools) { return R"({"jsonrpc":"2.0","id":1,"result":{"tools":[)" + tools + "]}}"; }
+    static std::string x(const std::string& description) { return R"({"name":"x","description":")" + description + "\"}"; }
+    bool show(SessionPins& session, const std::string& tools) {
+        return session.observe("p", list(tools), [](std::string_view tool) { return tool != "free"; }, news_);
+    }
+    bool is_changed(const SessionPins& session, std::string_view tool = "x") { return session.is_changed("p", tool); }
+    PinTable table_;
+    SessionPins one_{table_, "s"}, two_{table_, "s"};
+    std::vector<PinTable::News> news_;
+};
+
+TEST_F(OneSession, BeforeAListIsJudgedByTheLastOfAnySession) {
+    EXPECT_FALSE(is_changed(one_));
+    show(one_, x("a"));
+    EXPECT_FALSE(is_changed(two_));
+    show(one_, x("b"));
+    EXPECT_TRUE(is_changed(one_));
+    EXPECT_TRUE(is_changed(two_));
+    show(two_, x("a"));
+    EXPECT_FALSE(is_changed(two_));
+    EXPECT_TRUE(is_changed(one_));  // it was shown the change
+    show(one_, x("a"));
+    EXPECT_TRUE(is_changed(one_));
+}
+
+TEST_F(OneSession, AcceptedIsWhatTheSessionWasShown) {
+    show(one_, x("a"));
+    show(one_, x("b"));
+    ASSERT_TRUE(table_.accept({"p", "s", "x"}, table_.find({"p", "s", "x"})->changed->hash, kNow));
+    EXPECT_FALSE(is_changed(one_));
+    show(one_, x("a"));
+    EXPECT_TRUE(is_changed(one_));
+}
+
+TEST_F(OneSession, ResetMakesTheNextListTheFirst) {
+    show(one_, x("a"));
+    show(one_, x("b"));
+    table_.reset({"p", "s", "x"});
+    EXPECT_FALSE(is_changed(one_));
+    show(one_, x("b"));
+    EXPECT_FALSE(is_changed(one_));
+    show(one_, x("a"));
+    EXPECT_TRUE(is_changed(one_));
+}
+
+TEST_F(OneSession, ANameTwiceIsNeitherOfTheTwo) {
+    show(one_, x("a"));
+    show(one_, x("a") + "," + x("b"));
+    EXPECT_TRUE(is_changed(one_));
+    show(two_, x("b") + "," + x("a"));
+    EXPECT_TRUE(is_changed(two_));
+    SessionPins three(table_, "s");
+    show(three, x("a") + "," + x("a"));
+    EXPECT_FALSE(is_changed(three));
+}
+
+TEST_F(OneSession, WhatIsNotPinnedIsNotLookedAt) {
+    show(one_, R"({"name":"free","a":1})");
+    show(one_, R"({"name":"free","a":2})");
+    EXPECT_TRUE(table_.pins().empty());
+}
+
+TEST_F(OneSession, WhatIsNoListSaysSo) {
+    EXPECT_TRUE(show(one_, ""));
+    EXPECT_FALSE(show(one_, "7"));
+    const auto pins = [](std::string_view) { return true; };
+    EXPECT_FALSE(one_.observe("p", R"({"jsonrpc":"2.0","id":1,"result":{}})", pins, news_));
+    EXPECT_TRUE(one_.note_unreadable());
+    EXPECT_FALSE(one_.note_unreadable());
+    EXPECT_TRUE(is_changed(one_, "anything"));
+    EXPECT_FALSE(is_changed(two_, "anything"));
+}
+
+TEST_F(OneSession, OfNothing) {
+    SessionPins none;
+    EXPECT_TRUE(none.observe("p", list(x("a")), [](std::string_view) { return true; }, news_));
+    EXPECT_FALSE(none.is_changed("p", "x"));
+    EXPECT_FALSE(none.note_unreadable());
+}
+
+}  // namespace
+}  // namespace callgate
