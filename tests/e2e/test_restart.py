@@ -35,11 +35,16 @@ class Load:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for end in (self.process.stdin, self.process.stdout, self.process.stderr):
+            end.close()
 
 
 class TestRestart(EndToEnd):
     def kept(self, policies, **options):
         return self.agent(policies, keeper=True, **options)
+
+    def enforced(self, agent):
+        return len([session for session in agent.sessions() if session["state"] == "enforced"])
 
     def test_nothing_to_do(self):
         agent = self.kept({"p": policy(NOTES_PY.match)})
@@ -75,10 +80,11 @@ class TestRestart(EndToEnd):
         """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; each restart under way."""
         restarts, sessions = (200, 64) if LONG else (20, 64)
         server = cpp_server("--readv")
-        agent = self.kept({"p": policy(server.match, denied="delete_note")})
+        # Not those that have it among their arguments, as stdio_load does.
+        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
         load = Load(server, sessions, depth=4, pause_ms=20, large_each=60)
         self.addCleanup(load.kill)
-        wait_for(lambda: len(agent.sessions()) == sessions, "the sessions")
+        wait_for(lambda: self.enforced(agent) == sessions, "the sessions")
         for _ in range(3):
             self.assertEqual(load.command("begin"), "begun")
             self.assertEqual(load.command("settle"), "settled")
@@ -100,10 +106,11 @@ class TestRestart(EndToEnd):
     def test_many_sessions(self):
         sessions = 1000 if LONG else 200
         server = cpp_server("--readv")
-        agent = self.kept({"p": policy(server.match, denied="delete_note")})
+        # Not those that have it among their arguments, as stdio_load does.
+        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
         load = Load(server, sessions, depth=1, pause_ms=500, large_each=0)
         self.addCleanup(load.kill)
-        wait_for(lambda: len(agent.sessions()) == sessions, "the sessions", seconds=60, interval=0.1)
+        wait_for(lambda: self.enforced(agent) == sessions, "the sessions", seconds=60, interval=0.1)
         for _ in range(3):
             load.command("begin")
             self.assertEqual(agent.restart()["sessions"], sessions)
