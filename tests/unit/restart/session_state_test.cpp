@@ -44,9 +44,16 @@ SessionState sample() {
     gate.client_name = "cursor";
     gate.client_version = "1";
     gate.annotations = {{"rm", "{\"destructiveHint\":true}"}};
-    CounterUse use{.amount = 2, .count_after = 3, .max = 9, .slice = -5, .scale = 100, .keeps_failed = true, .is_in_flight = true};
+    CounterUse use{.amount = 2,
+                   .count_after = 3,
+                   .max = 9,
+                   .slice = -5,
+                   .scale = 100,
+                   .keeps_failed = true,
+                   .is_in_flight = true};
     use.window_start_s = 60;
-    gate.pending = {{"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
+    gate.pending = {
+        {"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
     gate.held = {{"{\"a\":1}\n", 11, 22}};
     return session;
 }
@@ -79,7 +86,8 @@ TEST(SessionState, MembersOfANewerAgentAreIgnoredAndThoseOfALaterOneNotMissed) {
     EXPECT_FALSE(read.value().relay.gate.modern);
 }
 
-// Each member in turn, wherever it is, is something else or gone: an error or a state, and never more than that.
+// Each member in turn, wherever it is, is something else or gone: an error or a state, and never more than
+// that.
 void spoil(json& whole, json& part, int& errors) {
     const auto try_it = [&] {
         if (!session_from(whole).ok()) ++errors;
