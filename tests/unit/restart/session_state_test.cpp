@@ -44,14 +44,14 @@ SessionState sample() {
     gate.client_name = "cursor";
     gate.client_version = "1";
     gate.annotations = {{"rm", "{\"destructiveHint\":true}"}};
-    CounterUse use{.amount = 2,
-                   .count_after = 3,
-                   .max = 9,
-                   .slice = -5,
-                   .scale = 100,
-                   .keeps_failed = true,
-                   .is_in_flight = true};
+    CounterUse use;
     use.window_start_s = 60;
+    use.amount = 2;
+    use.count_after = 3;
+    use.max = 9;
+    use.slice = -5;
+    use.scale = 100;
+    use.keeps_failed = use.is_in_flight = true;
     gate.pending = {
         {"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
     gate.held = {{"{\"a\":1}\n", 11, 22}};
