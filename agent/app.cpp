@@ -465,16 +465,17 @@ void become_ready(App& app) {
 // Loading the kernel's side takes some tenths of a second, in which resumed sessions go on.
 Status load_and_scan(App& app, Watcher::Options options) {
     auto watcher = std::make_shared<std::unique_ptr<Watcher>>(TRY(Watcher::create(std::move(options), watcher_events(app))));
-    std::promise<std::vector<ResumedServer>> resumed;
-    app.ring->post([&app, &resumed, watcher] {
+    auto resumed = std::make_shared<std::promise<std::vector<ResumedServer>>>();
+    app.ring->post([&app, resumed, watcher] {
         app.watcher = std::move(*watcher);
         app.watcher->use_policies(app.policies);
         std::vector<ResumedServer> list = app.sessions->resumed();
         app.sessions->use_watcher(app.watcher.get());
         app.http->use_watcher(app.watcher.get());
-        resumed.set_value(std::move(list));
+        resumed->set_value(std::move(list));
     });
-    app.watcher->resume(resumed.get_future().get());
+    std::vector<ResumedServer> list = resumed->get_future().get();  // from here on there is a watcher
+    app.watcher->resume(std::move(list));
     app.watcher->run();
     app.ring->post([&app] { become_ready(app); });
     return {};

@@ -25,15 +25,20 @@ int restart_agent(const AskOptions& options) {
     // The socket is nobody's for a moment, then another process's.
     while (monotonic_ns() - start_ns < kPatienceNanoseconds) {
         nanosleep(&kLookInterval, nullptr);
-        const Result<json> status = control_request(options.control_socket, json{{"verb", "status"}}, kAnswerTimeoutMs);
-        if (!status || !member(status.value(), "pid").is_number() || status.value()["pid"] == begun["pid"]) continue;
-        const json result = {{"before", begun["pid"]}, {"pid", status.value()["pid"]}, {"sessions", begun["sessions"]},
+        const Result<json> status =
+            control_request(options.control_socket, json{{"verb", "status"}}, kAnswerTimeoutMs);
+        if (!status || !member(status.value(), "pid").is_number() || status.value()["pid"] == begun["pid"])
+            continue;
+        const json result = {{"before", begun["pid"]},
+                             {"pid", status.value()["pid"]},
+                             {"sessions", begun["sessions"]},
                              {"milliseconds", (monotonic_ns() - start_ns) / 1'000'000}};
         if (options.as_json) {
             print_json(result);
         } else {
-            printf("process %s goes on with %s sessions of process %s; ready after %s ms\n", shown(result["pid"]).c_str(),
-                   shown(result["sessions"]).c_str(), shown(result["before"]).c_str(), shown(result["milliseconds"]).c_str());
+            printf("process %s goes on with %s sessions of process %s; ready after %s ms\n",
+                   shown(result["pid"]).c_str(), shown(result["sessions"]).c_str(),
+                   shown(result["before"]).c_str(), shown(result["milliseconds"]).c_str());
         }
         return kExitDone;
     }

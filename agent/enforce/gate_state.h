@@ -1,6 +1,8 @@
-// GateState: what a gate knows of its session, as plain data: for an agent that goes on where another one stopped.
+// GateState: what a gate knows of its session, as plain data: for an agent that goes on where another one
+// stopped.
 //
-//   GateState state = gate.save();   …another process…   other_gate.restore(state)  ->  judges the next byte as the first would have
+//   GateState state = gate.save();   …another process…   other_gate.restore(state)  ->  judges the next byte
+//   as the first would have
 //
 // Times are CLOCK_MONOTONIC or CLOCK_REALTIME of the host, so they hold for both.
 #pragma once
@@ -39,7 +41,7 @@ struct GateState {
     FrameCounts counts;
     OpeningState opening;
     std::string client_rest, server_rest;  // lines that have begun
-    uint64_t client_skipped = 0;           // > 0: inside a line that was refused as too long; bytes of it so far
+    uint64_t client_skipped = 0;  // > 0: inside a line that was refused as too long; bytes of it so far
     std::string answers_waiting, server_head;
     bool server_line_open = false, server_spoke = false, wants_release = false, modern = false;
     std::string client_name, client_version;

@@ -19,29 +19,35 @@ Result<Bundle> agent_bundle(size_t sessions) {
 }
 
 Result<size_t> sessions_of(const Bundle& bundle) {
-    if (bundle.label != kAgentLabel || bundle.fds.empty()) return Error::invalid("state of an earlier agent", "does not begin with the agent");
+    if (bundle.label != kAgentLabel || bundle.fds.empty())
+        return Error::invalid("state of an earlier agent", "does not begin with the agent");
     const json state = TRY(read_state(bundle.fds.front()));
     const auto count = state.find("sessions");
-    if (count == state.end() || !count->is_number_unsigned()) return Error::invalid("state of an earlier agent", "does not say how many sessions there are");
+    if (count == state.end() || !count->is_number_unsigned())
+        return Error::invalid("state of an earlier agent", "does not say how many sessions there are");
     return count->get<size_t>();
 }
 
 }  // namespace
 
-void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed, std::function<void(Status)> done) {
+void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed,
+                           std::function<void(Status)> done) {
     policies_ = &policies;
     unnamed_ = std::move(unnamed);
     done_ = std::move(done);
     watcher_.stop_taking([this] {
         ring_.post([this] {
-            http_.drain(kRestartDrain, [this] { wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count()); });
+            http_.drain(kRestartDrain, [this] {
+                wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count());
+            });
         });
     });
 }
 
 // A server that has ended is kept a zombie by this process until its client has the last of its output.
 void PlannedRestart::wait_for_exits(int64_t until_ns) {
-    if (!sessions_.exits().none() && monotonic_ns() < until_ns) return ring_.after(200us, [this, until_ns] { wait_for_exits(until_ns); });
+    if (!sessions_.exits().none() && monotonic_ns() < until_ns)
+        return ring_.after(200us, [this, until_ns] { wait_for_exits(until_ns); });
     sessions_.suspend_all([this] {
         watcher_.list_sessions([this](std::vector<WatchedSession> watched) {
             auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
@@ -64,8 +70,8 @@ void PlannedRestart::leave(std::vector<WatchedSession> watched) {
     done_(given);
 }
 
-void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<std::string>& problems) {
+void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies,
+                     const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems) {
     const Fd parcel = carrier.take();
     const auto lose = [&](const std::string& why) {
         problems.push_back("sessions of the agent before: " + why);
@@ -87,7 +93,8 @@ void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore
             lose(session.error().text());
         }
     }
-    if (bundles->size() - 1 != *expected) lose(std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came");
+    if (bundles->size() - 1 != *expected)
+        lose(std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came");
     sessions.resume_all(std::move(states), policies, unnamed);
 }
 

@@ -1,10 +1,11 @@
 // PlannedRestart: this agent ends, and the next goes on with its sessions (README, "Restart and upgrade").
 //
-//   no new servers ─► HTTP exchanges end ─► sessions suspended ─► states and descriptors into the store ─► this process ends
-//   next process:     out of the store   ─► sessions go on     ─► BPF programs loaded, watched again    ─► ready
+//   no new servers ─► HTTP exchanges end ─► sessions suspended ─► states and descriptors into the store ─►
+//   this process ends next process:     out of the store   ─► sessions go on     ─► BPF programs loaded,
+//   watched again    ─► ready
 //
-// Between the two, clients and servers wait as for a slow peer: what they write stays in their pipes and sockets. Nothing in
-// here blocks on a client or a server. All of it belongs to the loop's thread.
+// Between the two, clients and servers wait as for a slow peer: what they write stays in their pipes and
+// sockets. Nothing in here blocks on a client or a server. All of it belongs to the loop's thread.
 #pragma once
 #include <functional>
 
@@ -16,12 +17,15 @@ namespace callgate {
 
 class PlannedRestart {
   public:
-    PlannedRestart(Ring& ring, Watcher& watcher, SessionTable& sessions, HttpTable& http, const Carrier& carrier)
+    PlannedRestart(Ring& ring, Watcher& watcher, SessionTable& sessions, HttpTable& http,
+                   const Carrier& carrier)
         : ring_(ring), watcher_(watcher), sessions_(sessions), http_(http), carrier_(carrier) {}
 
     // `unnamed`, `policies`: for sessions that could not be given away; see SessionTable::resume_all().
-    // Calls `done` when all that could be kept is; with an error nothing was, the sessions go on here, and are to be handed back.
-    void begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed, std::function<void(Status)> done);
+    // Calls `done` when all that could be kept is; with an error nothing was, the sessions go on here, and
+    // are to be handed back.
+    void begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed,
+               std::function<void(Status)> done);
 
   private:
     void wait_for_exits(int64_t until_ns);
@@ -37,9 +41,9 @@ class PlannedRestart {
     std::function<void(Status)> done_;
 };
 
-// Goes on with what the agent before has left, if it has. What cannot be gone on with is closed, so that both sides see an
-// end and nothing hangs, and stands in the audit log. `problems`: what was wrong, a line each.
-void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<std::string>& problems);
+// Goes on with what the agent before has left, if it has. What cannot be gone on with is closed, so that both
+// sides see an end and nothing hangs, and stands in the audit log. `problems`: what was wrong, a line each.
+void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies,
+                     const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems);
 
 }  // namespace callgate

@@ -1,4 +1,5 @@
-// The table's part in a planned restart: sessions are suspended and left to the next agent, which resumes them.
+// The table's part in a planned restart: sessions are suspended and left to the next agent, which resumes
+// them.
 #include <algorithm>
 
 #include "base/clock.h"
@@ -20,16 +21,19 @@ void SessionTable::use_watcher(Watcher* watcher) {
 
 void SessionTable::suspend_all(std::function<void()> done) {
     for (auto& [id, entry] : entries_) entry.relay->suspend();
-    wait_until_suspended(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count(), std::move(done));
+    wait_until_suspended(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count(),
+                         std::move(done));
 }
 
 // What has been given to the watcher to be handed back is on its way out of the table.
 void SessionTable::wait_until_suspended(int64_t until_ns, std::function<void()> done) {
     const bool all = buried_.empty() && std::all_of(entries_.begin(), entries_.end(), [](const auto& each) {
-        return each.second.relay->idle() && !each.second.relay->is_handed_over();
-    });
+                         return each.second.relay->idle() && !each.second.relay->is_handed_over();
+                     });
     if (all || monotonic_ns() > until_ns) return done();
-    ring_.after(200us, [this, until_ns, done = std::move(done)]() mutable { wait_until_suspended(until_ns, std::move(done)); });
+    ring_.after(200us, [this, until_ns, done = std::move(done)]() mutable {
+        wait_until_suspended(until_ns, std::move(done));
+    });
 }
 
 std::vector<SessionState> SessionTable::leave_all(std::vector<WatchedSession> watched) {
@@ -55,7 +59,8 @@ std::vector<SessionState> SessionTable::leave_all(std::vector<WatchedSession> wa
     return left;
 }
 
-void SessionTable::resume_all(std::vector<SessionState> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
+void SessionTable::resume_all(std::vector<SessionState> sessions, const PolicyStore& policies,
+                              const std::shared_ptr<const Policy>& unnamed) {
     for (SessionState& each : sessions) resume(std::move(each), policies, unnamed);
     // Calls of all sessions wait in one order: that in which they came.
     struct Place {
@@ -68,11 +73,13 @@ void SessionTable::resume_all(std::vector<SessionState> sessions, const PolicySt
         const std::vector<int64_t> times = entry.relay->gate().held_read_ns();
         for (size_t i = 0; i < times.size(); ++i) waiting.push_back({times[i], &entry.relay->gate(), i});
     }
-    std::sort(waiting.begin(), waiting.end(), [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
+    std::sort(waiting.begin(), waiting.end(),
+              [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
     for (const Place& each : waiting) each.gate->wait_again(each.held);
 }
 
-void SessionTable::resume(SessionState session, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
+void SessionTable::resume(SessionState session, const PolicyStore& policies,
+                          const std::shared_ptr<const Policy>& unnamed) {
     Entry entry;
     entry.id = session.id;
     entry.started = std::move(session.started);
@@ -88,13 +95,15 @@ void SessionTable::resume(SessionState session, const PolicyStore& policies, con
     TakenEnds ends = std::move(session.relay.ends);
     Entry& placed = place(std::move(entry), std::move(ends), Opening::Start::fresh, true);
     const std::string id = placed.id;
-    audit_.event("session_resumed", placed.audit_session, {{"state", "\"enforced\""}, {"before", counts_json(session.relay.gate.counts).dump()}});
+    audit_.event("session_resumed", placed.audit_session,
+                 {{"state", "\"enforced\""}, {"before", counts_json(session.relay.gate.counts).dump()}});
     if (!placed.relay->resume(std::move(session.relay))) {
         placed.ended_because = "its state cannot be that of a session";
         return placed.relay->close();
     }
     const auto found = entries_.find(id);
-    if (found != entries_.end() && !is_named) hand_back(found->second, 10s, "released: no policy names it any more");
+    if (found != entries_.end() && !is_named)
+        hand_back(found->second, 10s, "released: no policy names it any more");
 }
 
 void SessionTable::close_all(const char* because, std::function<void()> done) {

@@ -33,7 +33,9 @@ void Carrier::forget() const {
 }
 
 Status Carrier::keep(const Fd& parcel) const {
-    if (kind_ == Kind::none) return Error::refused("store of descriptors", "nobody keeps one: start the agent with \"callgate keep\"");
+    if (kind_ == Kind::none)
+        return Error::refused("store of descriptors",
+                              "nobody keeps one: start the agent with \"callgate keep\"");
     const std::string message = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string(kStoreName);
     const int fd = parcel.get();
     const int sent = sd_pid_notify_with_fds(0, 0, message.c_str(), &fd, 1);

@@ -1,8 +1,9 @@
-// Carrier: who keeps the sessions while no agent runs, seen from the agent. sd_notify(3) and sd_listen_fds(3), whether it is
-// systemd (FileDescriptorStoreMax= in the unit) or `callgate keep`, which speaks the same.
+// Carrier: who keeps the sessions while no agent runs, seen from the agent. sd_notify(3) and
+// sd_listen_fds(3), whether it is systemd (FileDescriptorStoreMax= in the unit) or `callgate keep`, which
+// speaks the same.
 //
-//   the agent that goes    keep(parcel)  ──► FDSTORE=1, FDNAME=callgate, FDPOLL=0, then waits until that was read
-//   the agent that comes   take()        ◄── LISTEN_FDS, LISTEN_FDNAMES;  forget() ──► FDSTOREREMOVE=1
+//   the agent that goes    keep(parcel)  ──► FDSTORE=1, FDNAME=callgate, FDPOLL=0, then waits until that was
+//   read the agent that comes   take()        ◄── LISTEN_FDS, LISTEN_FDNAMES;  forget() ──► FDSTOREREMOVE=1
 #pragma once
 #include "base/fd.h"
 #include "base/result.h"
@@ -12,7 +13,8 @@ namespace callgate {
 class Carrier {
   public:
     enum class Kind { none, keeper, systemd };
-    // Takes the descriptors that this process was started with, and their variables out of the environment. Once.
+    // Takes the descriptors that this process was started with, and their variables out of the environment.
+    // Once.
     static Carrier from_environment();
 
     Kind kind() const { return kind_; }

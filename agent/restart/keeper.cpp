@@ -28,14 +28,21 @@ constexpr int64_t kPauseFirst = kSecond, kPauseLast = 30 * kSecond;
 constexpr int64_t kGoodRun = 60 * kSecond;
 constexpr int kStartsMax = 5;
 
-bool is_permanent(int code) { return code == 2 || code == 77 || code == 78; }
+bool is_permanent(int code) {
+    return code == 2 || code == 77 || code == 78;
+}
 
-void complain(const std::string& text) { fprintf(stderr, "callgate keep: %s\n", text.c_str()); }
+void complain(const std::string& text) {
+    fprintf(stderr, "callgate keep: %s\n", text.c_str());
+}
 
 class Keeper {
   public:
     Keeper(KeeperStore store, std::string binary, Fd signals, const std::vector<std::string>& arguments)
-        : store_(std::move(store)), binary_(std::move(binary)), signals_(std::move(signals)), arguments_(arguments) {}
+        : store_(std::move(store)),
+          binary_(std::move(binary)),
+          signals_(std::move(signals)),
+          arguments_(arguments) {}
 
     int run() {
         start();
@@ -54,7 +61,8 @@ class Keeper {
         return static_cast<int>(std::max<int64_t>(start_at_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
     }
 
-    // The signals that the agent waits for stay blocked across exec: one that comes before it listens is not lost.
+    // The signals that the agent waits for stay blocked across exec: one that comes before it listens is not
+    // lost.
     void start() {
         started_ns_ = monotonic_ns();
         child_ = fork();
@@ -75,7 +83,8 @@ class Keeper {
         const auto& entries = store_.entries();
         for (const KeeperStore::Entry& entry : entries) {
             names += (names.empty() ? "" : ":") + entry.name;
-            copies.push_back(fcntl(entry.fd.get(), F_DUPFD, SD_LISTEN_FDS_START + static_cast<int>(KeeperStore::kEntriesMax)));
+            copies.push_back(fcntl(entry.fd.get(), F_DUPFD,
+                                   SD_LISTEN_FDS_START + static_cast<int>(KeeperStore::kEntriesMax)));
         }
         for (size_t i = 0; i < copies.size(); ++i) {
             dup2(copies[i], SD_LISTEN_FDS_START + static_cast<int>(i));
@@ -125,9 +134,11 @@ class Keeper {
         if (code == 0 || is_permanent(code) || (stopping_ && !has_left)) return code;
         if (monotonic_ns() - started_ns_ > kGoodRun) failures_ = 0;
         const int64_t pause = std::min(kPauseFirst << std::min(failures_, 5), kPauseLast);
-        complain("the agent ended with " + std::to_string(code) + "; another starts in " + std::to_string(pause / kSecond) + " s");
+        complain("the agent ended with " + std::to_string(code) + "; another starts in " +
+                 std::to_string(pause / kSecond) + " s");
         if (++failures_ >= kStartsMax && has_left) {
-            complain("its sessions end: none of " + std::to_string(failures_) + " agents could go on with them");
+            complain("its sessions end: none of " + std::to_string(failures_) +
+                     " agents could go on with them");
             store_.clear();
         }
         start_at_ns_ = monotonic_ns() + pause;
@@ -156,7 +167,8 @@ Result<int> keep(const std::vector<std::string>& arguments) {
     if (sigprocmask(SIG_BLOCK, &handled, nullptr)) return Error::system("sigprocmask", "", errno);
     Fd signals = Fd::adopt(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals) return Error::system("signalfd", "", errno);
-    return Keeper(std::move(store), {binary, static_cast<size_t>(length)}, std::move(signals), arguments).run();
+    return Keeper(std::move(store), {binary, static_cast<size_t>(length)}, std::move(signals), arguments)
+        .run();
 }
 
 }  // namespace

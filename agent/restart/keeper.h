@@ -1,13 +1,14 @@
-// The keeper: what systemd is to the agent where there is no systemd. A small process that starts the agent, keeps the
-// descriptors that the agent gives it (carrier.h), and starts another agent when that one ends.
+// The keeper: what systemd is to the agent where there is no systemd. A small process that starts the agent,
+// keeps the descriptors that the agent gives it (carrier.h), and starts another agent when that one ends.
 //
 //   callgate keep -- run --config /etc/callgate
-//     the agent exits 0 and has left something     planned: the next starts at once, of the binary that is there now
-//     … 0 and has left nothing                     stopped: the keeper ends, with 0
-//     … 2, 77, 78                                  it cannot run: the keeper ends with that
-//     anything else, or a signal                   again after 1, 2, 4 … 30 s
+//     the agent exits 0 and has left something     planned: the next starts at once, of the binary that is
+//     there now … 0 and has left nothing                     stopped: the keeper ends, with 0 … 2, 77, 78 it
+//     cannot run: the keeper ends with that anything else, or a signal                   again after 1, 2, 4
+//     … 30 s
 //
-// What is kept goes if kStartsMax agents in a row fail to take it: clients and servers then see an end instead of waiting.
+// What is kept goes if kStartsMax agents in a row fail to take it: clients and servers then see an end
+// instead of waiting.
 #pragma once
 #include <string>
 #include <vector>

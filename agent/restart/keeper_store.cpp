@@ -41,7 +41,8 @@ Received controls_of(msghdr& message) {
 
 }  // namespace
 
-// Abstract, so that no directory must be writable and nothing is left behind. Who may speak is seen from the sender's pid.
+// Abstract, so that no directory must be writable and nothing is left behind. Who may speak is seen from the
+// sender's pid.
 Result<KeeperStore> KeeperStore::create() {
     uint64_t random = 0;
     if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return Error::system("getrandom", "", errno);
@@ -54,9 +55,11 @@ Result<KeeperStore> KeeperStore::create() {
     memcpy(address.sun_path, name, strlen(name));
     address.sun_path[0] = '\0';
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(name));
-    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length)) return Error::system("bind", name, errno);
+    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length))
+        return Error::system("bind", name, errno);
     const int on = 1;
-    if (setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on))) return Error::system("setsockopt SO_PASSCRED", name, errno);
+    if (setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)))
+        return Error::system("setsockopt SO_PASSCRED", name, errno);
     return KeeperStore(std::move(socket), name);
 }
 

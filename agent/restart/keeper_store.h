@@ -1,9 +1,10 @@
 // KeeperStore: the keeper's end of sd_notify(3): named descriptors that the agent stores and removes.
 //
-//   "FDSTORE=1\nFDNAME=callgate" and a descriptor  ->  entries(): {"callgate", fd};   "FDSTOREREMOVE=1\nFDNAME=callgate"  ->  none
+//   "FDSTORE=1\nFDNAME=callgate" and a descriptor  ->  entries(): {"callgate", fd};
+//   "FDSTOREREMOVE=1\nFDNAME=callgate"  ->  none
 //
-// Messages of other processes are dropped, and so are descriptors that nobody asked to keep (a barrier's among them: that it is
-// closed is the answer).
+// Messages of other processes are dropped, and so are descriptors that nobody asked to keep (a barrier's
+// among them: that it is closed is the answer).
 #pragma once
 #include <sys/types.h>
 

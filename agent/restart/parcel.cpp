@@ -34,7 +34,8 @@ Status send_bundle(int socket, const Bundle& bundle) {
             memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(fd));
         }
     }
-    if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return Error::system("sendmsg", "parcel", errno);
+    if (sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return Error::system("sendmsg", "parcel", errno);
     return {};
 }
 
@@ -42,13 +43,15 @@ Status send_bundle(int socket, const Bundle& bundle) {
 
 Result<Fd> pack(const std::vector<Bundle>& bundles) {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) return Error::system("socketpair", "parcel", errno);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+        return Error::system("socketpair", "parcel", errno);
     Fd reading = Fd::adopt(ends[0]), writing = Fd::adopt(ends[1]);
     const int bytes = static_cast<int>(std::min<size_t>((bundles.size() + 1) * kMessageBytes, INT32_MAX / 2));
     if (setsockopt(writing.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
         (void)setsockopt(writing.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     for (const Bundle& bundle : bundles) {
-        if (bundle.label.empty() || bundle.label.size() > Bundle::kLabelBytesMax || bundle.fds.size() > Bundle::kBundleDescriptorsMax)
+        if (bundle.label.empty() || bundle.label.size() > Bundle::kLabelBytesMax ||
+            bundle.fds.size() > Bundle::kBundleDescriptorsMax)
             return Error::invalid("parcel", "a bundle has no label, or more than fits");
         TRY_VOID(send_bundle(writing.get(), bundle));
     }

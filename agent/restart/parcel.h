@@ -1,11 +1,13 @@
 // A parcel: any number of labelled bundles of descriptors, behind one descriptor.
 //
-// It is the reading end of a socket pair whose messages are the bundles (SCM_RIGHTS); the writing end is closed. Whoever
-// keeps it keeps them all, knows nothing of them, and lets go of them all the moment that they have been taken out,
-// though it may still have a duplicate. So a store of descriptors needs one entry for all sessions: systemd compares each
-// entry with every other, and hands their names to the next agent in one variable of at most 128 KB.
+// It is the reading end of a socket pair whose messages are the bundles (SCM_RIGHTS); the writing end is
+// closed. Whoever keeps it keeps them all, knows nothing of them, and lets go of them all the moment that
+// they have been taken out, though it may still have a duplicate. So a store of descriptors needs one entry
+// for all sessions: systemd compares each entry with every other, and hands their names to the next agent in
+// one variable of at most 128 KB.
 //
-//   pack({{"session", {a, b}}, {"session", {c}}})  ->  fd    unpack(fd)  ->  the same, in order; a second time: nothing
+//   pack({{"session", {a, b}}, {"session", {c}}})  ->  fd    unpack(fd)  ->  the same, in order; a second
+//   time: nothing
 #pragma once
 #include <string>
 #include <vector>
@@ -16,7 +18,7 @@
 namespace callgate {
 
 struct Bundle {
-    std::string label;  // 1 to kLabelBytesMax bytes
+    std::string label;    // 1 to kLabelBytesMax bytes
     std::vector<Fd> fds;  // at most kBundleDescriptorsMax
     static constexpr size_t kLabelBytesMax = 64, kBundleDescriptorsMax = 16;
 };

@@ -12,7 +12,9 @@ namespace {
 using nlohmann::json;
 
 // Bytes of a stream: not text, whatever they look like.
-json raw(const std::string& bytes) { return json::binary({bytes.begin(), bytes.end()}); }
+json raw(const std::string& bytes) {
+    return json::binary({bytes.begin(), bytes.end()});
+}
 
 std::string raw_of(const json& object, const char* key) {
     const auto found = object.find(key);
@@ -26,7 +28,9 @@ void take(const json& object, const char* key, T& value) {
     if (const auto found = object.find(key); found != object.end()) value = found->get<T>();
 }
 
-json channel_json(const cg_channel_key& key) { return {key.inode, key.device}; }
+json channel_json(const cg_channel_key& key) {
+    return {key.inode, key.device};
+}
 
 void take_channel(const json& object, const char* key, cg_channel_key& channel) {
     const auto found = object.find(key);
@@ -36,9 +40,10 @@ void take_channel(const json& object, const char* key, cg_channel_key& channel) 
 }
 
 json process_json(const ProcessFacts& process) {
-    return {{"pid", process.pid},   {"parent", process.parent_pid}, {"start_time", process.start_time}, {"uid", process.uid},
-            {"gid", process.gid},   {"user", process.user},         {"exe", process.exe},               {"cwd", process.cwd},
-            {"cgroup", process.cgroup}, {"argv", process.argv},     {"comm", process.comm}};
+    return {{"pid", process.pid},   {"parent", process.parent_pid}, {"start_time", process.start_time},
+            {"uid", process.uid},   {"gid", process.gid},           {"user", process.user},
+            {"exe", process.exe},   {"cwd", process.cwd},           {"cgroup", process.cgroup},
+            {"argv", process.argv}, {"comm", process.comm}};
 }
 
 void take_process(const json& object, ProcessFacts& process) {
@@ -59,7 +64,11 @@ json server_json(const ServerIdentity& server) {
     const Package& package = server.package;
     return {{"process", process_json(server.process)},
             {"command", server.command},
-            {"package", {{"ecosystem", package.ecosystem}, {"name", package.name}, {"version", package.version}, {"root", package.root}}},
+            {"package",
+             {{"ecosystem", package.ecosystem},
+              {"name", package.name},
+              {"version", package.version},
+              {"root", package.root}}},
             {"exe_sha256", server.exe_sha256},
             {"listens", server.listens}};
 }
@@ -78,7 +87,8 @@ void take_server(const json& object, ServerIdentity& server) {
 
 json client_json(const PeerIdentity& client) {
     json parents = json::array();
-    for (const Ancestor& each : client.parents) parents.push_back({{"pid", each.pid}, {"comm", each.comm}, {"exe", each.exe}});
+    for (const Ancestor& each : client.parents)
+        parents.push_back({{"pid", each.pid}, {"comm", each.comm}, {"exe", each.exe}});
     return {{"process", process_json(client.process)}, {"parents", parents}};
 }
 
@@ -94,9 +104,16 @@ void take_client(const json& object, PeerIdentity& client) {
 
 json use_json(const KeptUse& kept) {
     const CounterUse& use = kept.use;
-    return {{"key", kept.key},     {"counter", kept.counter}, {"window_start_s", use.window_start_s}, {"amount", use.amount},
-            {"count_after", use.count_after}, {"max", use.max}, {"slice", use.slice}, {"scale", use.scale},
-            {"keeps_failed", use.keeps_failed}, {"in_flight", use.is_in_flight}};
+    return {{"key", kept.key},
+            {"counter", kept.counter},
+            {"window_start_s", use.window_start_s},
+            {"amount", use.amount},
+            {"count_after", use.count_after},
+            {"max", use.max},
+            {"slice", use.slice},
+            {"scale", use.scale},
+            {"keeps_failed", use.keeps_failed},
+            {"in_flight", use.is_in_flight}};
 }
 
 KeptUse use_of(const json& object) {
@@ -119,8 +136,13 @@ json pending_json(const std::vector<PendingState>& pending) {
     for (const PendingState& each : pending) {
         json charged = json::array();
         for (const KeptUse& kept : each.charged) charged.push_back(use_json(kept));
-        list.push_back({{"id", each.id_key}, {"record", each.record}, {"method", each.method}, {"tool", each.tool},
-                        {"forwarded_ns", each.forwarded_ns}, {"shares_id", each.shares_id}, {"charged", charged}});
+        list.push_back({{"id", each.id_key},
+                        {"record", each.record},
+                        {"method", each.method},
+                        {"tool", each.tool},
+                        {"forwarded_ns", each.forwarded_ns},
+                        {"shares_id", each.shares_id},
+                        {"charged", charged}});
     }
     return list;
 }
@@ -141,16 +163,31 @@ void take_pending(const json& gate, std::vector<PendingState>& pending) {
 json gate_json(const GateState& gate) {
     json held = json::array();
     for (const HeldState& each : gate.held)
-        held.push_back({{"line", raw(each.line)}, {"read_ns", each.read_ns}, {"deadline_ns", each.deadline_ns}});
+        held.push_back(
+            {{"line", raw(each.line)}, {"read_ns", each.read_ns}, {"deadline_ns", each.deadline_ns}});
     const OpeningState& opening = gate.opening;
     return {{"counts", counts_state(gate.counts)},
-            {"opening", {{"phase", opening.phase}, {"certain", opening.certain}, {"tail_open", opening.tail_open}, {"foreign_call", opening.foreign_call},
-                         {"held", raw(opening.held)}, {"line_passed", raw(opening.line_passed)}}},
-            {"client_rest", raw(gate.client_rest)}, {"client_skipped", gate.client_skipped}, {"server_rest", raw(gate.server_rest)},
-            {"answers_waiting", raw(gate.answers_waiting)}, {"server_head", raw(gate.server_head)},
-            {"server_line_open", gate.server_line_open}, {"server_spoke", gate.server_spoke}, {"wants_release", gate.wants_release},
-            {"modern", gate.modern}, {"client_name", gate.client_name}, {"client_version", gate.client_version},
-            {"annotations", gate.annotations}, {"pending", pending_json(gate.pending)}, {"held", held}};
+            {"opening",
+             {{"phase", opening.phase},
+              {"certain", opening.certain},
+              {"tail_open", opening.tail_open},
+              {"foreign_call", opening.foreign_call},
+              {"held", raw(opening.held)},
+              {"line_passed", raw(opening.line_passed)}}},
+            {"client_rest", raw(gate.client_rest)},
+            {"client_skipped", gate.client_skipped},
+            {"server_rest", raw(gate.server_rest)},
+            {"answers_waiting", raw(gate.answers_waiting)},
+            {"server_head", raw(gate.server_head)},
+            {"server_line_open", gate.server_line_open},
+            {"server_spoke", gate.server_spoke},
+            {"wants_release", gate.wants_release},
+            {"modern", gate.modern},
+            {"client_name", gate.client_name},
+            {"client_version", gate.client_version},
+            {"annotations", gate.annotations},
+            {"pending", pending_json(gate.pending)},
+            {"held", held}};
 }
 
 void take_gate(const json& object, GateState& gate) {
@@ -186,16 +223,26 @@ void take_gate(const json& object, GateState& gate) {
 constexpr const char* kEndNames[] = {"from_client", "to_server", "from_server", "to_client"};
 
 // In the order of kEndNames.
-std::array<Fd*, 4> ends_of(TakenEnds& ends) { return {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client}; }
+std::array<Fd*, 4> ends_of(TakenEnds& ends) {
+    return {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client};
+}
 
 }  // namespace
 
 json counts_state(const FrameCounts& counts) {
-    return {{"in", counts.in}, {"forwarded", counts.forwarded}, {"denied", counts.denied}, {"refused", counts.refused},
-            {"held", counts.held}, {"blank", counts.blank}, {"server_in", counts.server_in},
-            {"server_forwarded", counts.server_forwarded}, {"server_denied", counts.server_denied},
-            {"lists_filtered", counts.lists_filtered}, {"foreign_bytes", counts.foreign_bytes},
-            {"client_bytes", counts.client_bytes}, {"server_bytes", counts.server_bytes}};
+    return {{"in", counts.in},
+            {"forwarded", counts.forwarded},
+            {"denied", counts.denied},
+            {"refused", counts.refused},
+            {"held", counts.held},
+            {"blank", counts.blank},
+            {"server_in", counts.server_in},
+            {"server_forwarded", counts.server_forwarded},
+            {"server_denied", counts.server_denied},
+            {"lists_filtered", counts.lists_filtered},
+            {"foreign_bytes", counts.foreign_bytes},
+            {"client_bytes", counts.client_bytes},
+            {"server_bytes", counts.server_bytes}};
 }
 
 FrameCounts counts_of(const json& object) {
@@ -223,12 +270,23 @@ json to_json(const SessionState& session) {
     const Fd* all[] = {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client};
     for (size_t i = 0; i < std::size(all); ++i)
         if (all[i]->valid()) present.push_back(kEndNames[i]);
-    return {{"id", session.id}, {"started", session.started}, {"policy", session.policy}, {"remark", session.remark},
-            {"server", server_json(session.server)}, {"client", client_json(session.client)},
-            {"watched", {{"pids", watched.pids}, {"input", channel_json(watched.input)}, {"output", channel_json(watched.output)},
-                         {"new_input", channel_json(watched.new_input)}, {"new_output", channel_json(watched.new_output)}}},
-            {"input_kind", static_cast<uint32_t>(ends.input_kind)}, {"output_kind", static_cast<uint32_t>(ends.output_kind)},
-            {"ends", present}, {"to_server", raw(session.relay.to_server)}, {"to_client", raw(session.relay.to_client)},
+    return {{"id", session.id},
+            {"started", session.started},
+            {"policy", session.policy},
+            {"remark", session.remark},
+            {"server", server_json(session.server)},
+            {"client", client_json(session.client)},
+            {"watched",
+             {{"pids", watched.pids},
+              {"input", channel_json(watched.input)},
+              {"output", channel_json(watched.output)},
+              {"new_input", channel_json(watched.new_input)},
+              {"new_output", channel_json(watched.new_output)}}},
+            {"input_kind", static_cast<uint32_t>(ends.input_kind)},
+            {"output_kind", static_cast<uint32_t>(ends.output_kind)},
+            {"ends", present},
+            {"to_server", raw(session.relay.to_server)},
+            {"to_client", raw(session.relay.to_client)},
             {"gate", gate_json(session.relay.gate)}};
 }
 
@@ -262,7 +320,8 @@ Result<SessionState> session_from(const json& state) {
         return Error::invalid("state of a session", problem.what());
     }
     for (ChannelKind kind : {session.relay.ends.input_kind, session.relay.ends.output_kind})
-        if (kind != ChannelKind::pipe && kind != ChannelKind::unix_socket) return Error::invalid("state of a session", "has no kind of channel");
+        if (kind != ChannelKind::pipe && kind != ChannelKind::unix_socket)
+            return Error::invalid("state of a session", "has no kind of channel");
     if (session.id.empty()) return Error::invalid("state of a session", "has no id");
     return session;
 }
@@ -288,11 +347,14 @@ Result<SessionState> session_of(Bundle bundle) {
     size_t next = 1;
     const std::array<Fd*, 4> ends = ends_of(session.relay.ends);
     for (size_t i = 0; i < ends.size(); ++i) {
-        if (!present.is_array() || std::find(present.begin(), present.end(), kEndNames[i]) == present.end()) continue;
-        if (next >= bundle.fds.size()) return Error::invalid("state of a session", "came without all of its descriptors");
+        if (!present.is_array() || std::find(present.begin(), present.end(), kEndNames[i]) == present.end())
+            continue;
+        if (next >= bundle.fds.size())
+            return Error::invalid("state of a session", "came without all of its descriptors");
         *ends[i] = std::move(bundle.fds[next++]);
     }
-    if (next != bundle.fds.size()) return Error::invalid("state of a session", "came with more descriptors than it names");
+    if (next != bundle.fds.size())
+        return Error::invalid("state of a session", "came with more descriptors than it names");
     return session;
 }
 

@@ -1,7 +1,7 @@
 // SessionState: one governed session on stdio, or on the lines of an AF_UNIX connection, between two agents.
 //
-//   to_json() holds everything but the descriptors; those are beside it, in this order, without the absent ones:
-//   the client's bytes come from, the server's go to, the server's come from, the client's go to
+//   to_json() holds everything but the descriptors; those are beside it, in this order, without the absent
+//   ones: the client's bytes come from, the server's go to, the server's come from, the client's go to
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -36,7 +36,8 @@ Result<SessionState> session_of(Bundle bundle);
 nlohmann::json counts_state(const FrameCounts& counts);
 FrameCounts counts_of(const nlohmann::json& object);  // throws json::exception
 nlohmann::json to_json(const SessionState& session);
-// Without descriptors. No exception leaves it: what is absent has its default, what is of the wrong kind is an error.
+// Without descriptors. No exception leaves it: what is absent has its default, what is of the wrong kind is
+// an error.
 Result<SessionState> session_from(const nlohmann::json& state);
 
 }  // namespace callgate

@@ -32,7 +32,9 @@ uint64_t checksum(std::string_view bytes) {
     return sum;
 }
 
-Error damaged(const std::string& how) { return Error::invalid("state of an earlier agent", how); }
+Error damaged(const std::string& how) {
+    return Error::invalid("state of an earlier agent", how);
+}
 
 }  // namespace
 
@@ -51,8 +53,10 @@ Result<json> decode_state(std::string_view blob) {
     if (blob.size() < kHeaderBytes || !blob.starts_with(kMagic)) return damaged("is none, or was cut off");
     const uint64_t format = number_at(blob, 8, 4);
     if (format > kStateFormat)
-        return Error::refused("state of an earlier agent", "has format " + std::to_string(format) + ", and this callgate reads formats up to " +
-                                                               std::to_string(kStateFormat) + ": it was left by a newer one; start that one");
+        return Error::refused("state of an earlier agent",
+                              "has format " + std::to_string(format) +
+                                  ", and this callgate reads formats up to " + std::to_string(kStateFormat) +
+                                  ": it was left by a newer one; start that one");
     if (format == 0) return damaged("has no format");
     const std::string_view payload = blob.substr(kHeaderBytes);
     if (number_at(blob, 16, 8) != payload.size()) return damaged("was cut off");
@@ -89,7 +93,8 @@ Result<json> read_state(const Fd& memory) {
     std::string blob(static_cast<size_t>(status.st_size), '\0');
     size_t done = 0;
     while (done < blob.size()) {
-        const ssize_t got = ::pread(memory.get(), blob.data() + done, blob.size() - done, static_cast<off_t>(done));
+        const ssize_t got =
+            ::pread(memory.get(), blob.data() + done, blob.size() - done, static_cast<off_t>(done));
         if (got <= 0) return Error::system("pread", "memfd", got < 0 ? errno : EIO);
         done += static_cast<size_t>(got);
     }

@@ -1,5 +1,5 @@
-// A state blob: what one agent writes for the next, in a sealed memfd. The frame around it never changes, so that every
-// version can tell a state that it cannot read from one that is damaged.
+// A state blob: what one agent writes for the next, in a sealed memfd. The frame around it never changes, so
+// that every version can tell a state that it cannot read from one that is damaged.
 //
 //   offset  bytes
 //        0      8  "CGSTATE\n"
@@ -12,8 +12,8 @@
 //   decode_state(encode_state({{"id", "01J…"}}))  ->  {"id": "01J…"}
 //   decode_state(blob of format 2)                ->  "state: format 2 is newer than …"
 //
-// A reader ignores members that it does not know and takes a default for those that are absent. So only a change that an older
-// agent would get wrong raises kStateFormat; a newer agent reads every format down to 1.
+// A reader ignores members that it does not know and takes a default for those that are absent. So only a
+// change that an older agent would get wrong raises kStateFormat; a newer agent reads every format down to 1.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -28,7 +28,8 @@ namespace callgate {
 inline constexpr uint32_t kStateFormat = 1;
 
 std::string encode_state(const nlohmann::json& state, uint32_t format = kStateFormat);
-// An object; ErrorKind::refused where the format is newer, ErrorKind::invalid_input where it is no whole blob.
+// An object; ErrorKind::refused where the format is newer, ErrorKind::invalid_input where it is no whole
+// blob.
 Result<nlohmann::json> decode_state(std::string_view blob);
 
 // The same in a memfd that nobody can change or shorten any more.

@@ -1,6 +1,9 @@
 """Planned restarts and upgrades: a new agent goes on with every session, and nobody notices but by a short wait."""
+import fcntl
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import threading
 
@@ -12,6 +15,17 @@ LOAD = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "stdio_load" if "CALLGAT
     BINARY.parent / "tests" / "harness" / "stdio_load"
 CHANNELS = ("pipe", "socketpair")
 FRAME = b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"echo","arguments":{"text":"whole"}}}\n'
+
+
+def sealed(format, payload):
+    """A state as restart/state_blob.h has it."""
+    total = 0xcbf29ce484222325
+    for byte in payload:
+        total = (total ^ byte) * 0x100000001b3 % (1 << 64)
+    memory = os.memfd_create("state", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(memory, b"CGSTATE\n" + struct.pack("<IIQQ", format, 0, len(payload), total) + payload)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+    return memory
 
 
 class Load:
@@ -35,11 +49,16 @@ class Load:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for end in (self.process.stdin, self.process.stdout, self.process.stderr):
+            end.close()
 
 
 class TestRestart(EndToEnd):
     def kept(self, policies, **options):
         return self.agent(policies, keeper=True, **options)
+
+    def enforced(self, agent):
+        return len([session for session in agent.sessions() if session["state"] == "enforced"])
 
     def test_nothing_to_do(self):
         agent = self.kept({"p": policy(NOTES_PY.match)})
@@ -75,15 +94,13 @@ class TestRestart(EndToEnd):
         """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; each restart under way."""
         restarts, sessions = (200, 64) if LONG else (20, 64)
         server = cpp_server("--readv")
-        agent = self.kept({"p": policy(server.match, denied="delete_note")})
+        # Not those that have it among their arguments, as stdio_load does.
+        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
         load = Load(server, sessions, depth=4, pause_ms=20, large_each=60)
         self.addCleanup(load.kill)
-        wait_for(lambda: len(agent.sessions()) == sessions, "the sessions")
-        for _ in range(3):
-            self.assertEqual(load.command("begin"), "begun")
-            self.assertEqual(load.command("settle"), "settled")
+        wait_for(lambda: self.enforced(agent) == sessions, "the sessions")
         for _ in range(restarts):
-            load.command("begin")
+            self.assertEqual(load.command("begin"), "begun")
             self.assertEqual(agent.restart()["sessions"], sessions)
             self.assertEqual(load.command("settle"), "settled")
         report, code, said = load.stop()
@@ -100,10 +117,11 @@ class TestRestart(EndToEnd):
     def test_many_sessions(self):
         sessions = 1000 if LONG else 200
         server = cpp_server("--readv")
-        agent = self.kept({"p": policy(server.match, denied="delete_note")})
+        # Not those that have it among their arguments, as stdio_load does.
+        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
         load = Load(server, sessions, depth=1, pause_ms=500, large_each=0)
         self.addCleanup(load.kill)
-        wait_for(lambda: len(agent.sessions()) == sessions, "the sessions", seconds=60, interval=0.1)
+        wait_for(lambda: self.enforced(agent) == sessions, "the sessions", seconds=60, interval=0.1)
         for _ in range(3):
             load.command("begin")
             self.assertEqual(agent.restart()["sessions"], sessions)
@@ -188,6 +206,30 @@ class TestRestart(EndToEnd):
                     client.read_rest()
                     self.assertEqual(client.wait(), 0 if who == "client" else -signal.SIGKILL)
                     agent.wait_audit("session_end")
+
+    def test_states_that_cannot_be_gone_on_with(self):
+        """A newer agent's, and a damaged one: said, and both sides see an end instead of waiting."""
+        for said, state in (("left by a newer one", sealed(2, b"\xa0")), ("state of a session", sealed(1, b"\xa0")),
+                            ("parse error", sealed(1, b"\xa1\x68sess"))):
+            with self.case(said=said):
+                reading, writing = os.pipe()
+                other_reading, other_writing = os.pipe()
+                parcel, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                agent_state = sealed(1, b"\xa1\x68sessions\x01")
+                socket.send_fds(sender, [b"agent"], [agent_state])
+                socket.send_fds(sender, [b"session"], [state, reading, other_writing])
+                for fd in (reading, other_writing, state, agent_state):
+                    os.close(fd)
+                sender.close()
+                agent = self.agent({"p": policy(NOTES_PY.match)}, left=parcel.fileno())
+                parcel.close()
+                self.assertEqual(os.read(other_reading, 1), b"")
+                with self.assertRaises(BrokenPipeError):
+                    os.write(writing, b"x")
+                self.assertIn(said, agent.audit("session_lost")[0]["reason"])
+                self.assertIn("sessions of the agent before", agent.log())
+                for fd in (writing, other_reading):
+                    os.close(fd)
 
     def test_an_upgrade(self):
         """The binary that is there when the agent ends is the one that starts."""

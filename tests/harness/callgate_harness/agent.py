@@ -16,7 +16,8 @@ from .processes import bpf_ids
 class Agent:
     """`callgate run` over one process tree, with its own configuration, audit file and control socket."""
 
-    def __init__(self, policies, *, config=None, grants=None, scope=None, arguments=(), audit=None, preexec=None, keeper=False, binary=BINARY):
+    def __init__(self, policies, *, config=None, grants=None, scope=None, arguments=(), audit=None, preexec=None, keeper=False, binary=BINARY,
+                 left=None):
         self.directory = Path(tempfile.mkdtemp(prefix="callgate-e2e-"))
         self.directory.chmod(0o755)
         self.config_directory = self.directory / "etc"
@@ -38,6 +39,7 @@ class Agent:
         self.keeper = keeper  # run by `callgate keep`: self.process is the keeper
         self.binary = Path(binary)
         self.pid = None
+        self.left = left  # a descriptor that the agent finds in its store when it starts
         self.process = None
         self.ready_line = None
         self.bpf = set()
@@ -47,10 +49,12 @@ class Agent:
         if not BINARY.exists():
             raise AssertionError(f"{BINARY} is not there: build it first (packaging/setup)")
         with open(self.log_path, "ab") as log:
+            found = ("bash", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=callgate exec "$@" 3<&$0', str(self.left))
             self.process = subprocess.Popen(
-                [str(self.binary), *(("keep", "--") if self.keeper else ()), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
+                [*(found if self.left is not None else ()), str(self.binary), *(("keep", "--") if self.keeper else ()), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
                  str(self.audit_path), "--control", str(self.control_path), *self.arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec,
+                pass_fds=[] if self.left is None else [self.left])
         return self.wait_ready()
 
     def wait_ready(self):

@@ -45,14 +45,15 @@ SessionState sample() {
     gate.client_version = "1";
     gate.annotations = {{"rm", "{\"destructiveHint\":true}"}};
     CounterUse use;
+    use.window_start_s = 60;
     use.amount = 2;
     use.count_after = 3;
     use.max = 9;
     use.slice = -5;
     use.scale = 100;
     use.keeps_failed = use.is_in_flight = true;
-    use.window_start_s = 60;
-    gate.pending = {{"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
+    gate.pending = {
+        {"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
     gate.held = {{"{\"a\":1}\n", 11, 22}};
     return session;
 }
@@ -85,7 +86,8 @@ TEST(SessionState, MembersOfANewerAgentAreIgnoredAndThoseOfALaterOneNotMissed) {
     EXPECT_FALSE(read.value().relay.gate.modern);
 }
 
-// Each member in turn, wherever it is, is something else or gone: an error or a state, and never more than that.
+// Each member in turn, wherever it is, is something else or gone: an error or a state, and never more than
+// that.
 void spoil(json& whole, json& part, int& errors) {
     const auto try_it = [&] {
         if (!session_from(whole).ok()) ++errors;

@@ -10,7 +10,9 @@ namespace {
 
 using nlohmann::json;
 
-json sample() { return {{"id", "01J"}, {"bytes", json::binary({0, 10, 255})}, {"list", {1, -2, true}}}; }
+json sample() {
+    return {{"id", "01J"}, {"bytes", json::binary({0, 10, 255})}, {"list", {1, -2, true}}};
+}
 
 TEST(StateBlob, RoundTrip) {
     auto read = decode_state(encode_state(sample()));
