@@ -45,16 +45,16 @@ Result<std::string> read_webhook_secret(const std::string& path, bool make) {
     if (!S_ISREG(status.st_mode) || (status.st_mode & (S_IRWXG | S_IRWXO))) {
         return Error::refused(path, "must be a file that only its owner can read; chmod 0600 it");
     }
-    std::string secret(kSecretBytesMax + 1, '\0');
-    const ssize_t got = ::read(file.get(), secret.data(), secret.size());
+    std::array<char, kSecretBytesMax + 1> bytes;
+    const ssize_t got = ::read(file.get(), bytes.data(), bytes.size());
     if (got < 0) return Error::system("read", path, errno);
-    secret.resize(static_cast<size_t>(got));
-    const size_t last = secret.find_last_not_of(kWhiteSpace);
-    if (got <= static_cast<ssize_t>(kSecretBytesMax)) secret.resize(last == secret.npos ? 0 : last + 1);
+    std::string_view secret(bytes.data(), static_cast<size_t>(got));
+    // Of what is too long the end is not known.
+    if (secret.size() <= kSecretBytesMax) secret = secret.substr(0, secret.find_last_not_of(kWhiteSpace) + 1);
     if (secret.size() < kSecretBytesMin || secret.size() > kSecretBytesMax) {
         return Error::invalid(path, "a secret has 16 to 4096 bytes; \"openssl rand -hex 32\" makes one");
     }
-    return secret;
+    return std::string(secret);
 }
 
 std::string webhook_signature(std::string_view secret, int64_t time_s, std::string_view body) {
