@@ -77,7 +77,7 @@ void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore
         problems.push_back("sessions of the agent before: " + why);
         sessions.lose(why);
     };
-    if (!parcel) return carrier.forget();
+    if (!parcel) return;
     auto bundles = unpack(parcel);
     carrier.forget();
     if (!bundles) return lose(bundles.error().text());

@@ -110,7 +110,10 @@ class TestRestart(EndToEnd):
         ended = agent.wait_audit("session_end", count=sessions)
         self.assertEqual({record["reason"] for record in ended}, {"ended"})
         self.assertEqual(sum(record["frames"]["denied"] for record in ended), report["denied"])
-        self.assertEqual(sum(record["frames"]["in"] for record in ended), report["calls"])
+        # Of a session whose first read nobody could hold in time, what was read then is not in the books.
+        unseen = report["calls"] - sum(record["frames"]["in"] for record in ended)
+        self.assertLessEqual(unseen, 4 * len(agent.audit("session_blind")))
+        self.assertGreaterEqual(unseen, 0)
         self.assertEqual(len(agent.audit("session_resumed")), restarts * sessions)
         self.assertEqual(agent.audit("session_lost"), [])
 
@@ -178,7 +181,7 @@ class TestRestart(EndToEnd):
         self.assertEqual(agent.status()["counters"]["waiting"], 3)
         for identifier in (slow, *waiting):
             self.assert_result(client.answer(identifier))
-        calls = [r for r in agent.audit("message", direction="c2s", method="tools/call")]
+        calls = agent.wait_audit("message", count=4, direction="c2s", method="tools/call")
         self.assertEqual([r["decision"] for r in calls], ["allow"] * 4)
         self.assertEqual(client.shutdown(), 0)
 

@@ -139,7 +139,7 @@ TEST_F(HttpPins, InBodiesAndInEvents) {
     exchange(list_request(1), kEventsHead + chunk(sse(list_of(1, "b"))) + kLastChunk);
     EXPECT_THAT(said_, HasSubstr("\"b\""));  // the client gets it
     EXPECT_FALSE(may_call());
-    EXPECT_THAT(world_.audit(), Contains("pin_changed"));
+    EXPECT_THAT(world_.audit(), Contains("pin_changed x"));
 }
 
 TEST_F(HttpPins, AListThatOnlyOtherReadersRead) {
