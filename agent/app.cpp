@@ -19,6 +19,7 @@
 #include "lifecycle/planned_restart.h"
 #include "lifecycle/policy_watch.h"
 #include "policy/counter_listing.h"
+#include "policy/policy_name.h"
 #include "lifecycle/http_table.h"
 #include "lifecycle/pins_json.h"
 #include "lifecycle/session_json.h"
@@ -272,6 +273,15 @@ Status next_agent_can_start(const App& app) {
     return {};
 }
 
+// A policy that is in force, and whose file is bad now: the next agent would not have the last good version.
+Status policies_can_go_on(const App& app) {
+    const PolicyStore found = TRY(PolicyStore::load(app.options.config_directory + "/policies.d"));
+    for (const PolicyProblem& problem : found.problems())
+        for (const auto& policy : app.policies->policies())
+            if (policy->name() == policy_name_of(problem.file)) return Error::invalid("policy", problem.text());
+    return {};
+}
+
 // Ends the agent in one of two ways, once.
 class Ending {
   public:
@@ -323,6 +333,8 @@ json restart_json(App& app) {
         return {{"error", "nobody would start the agent again: run it with \"callgate keep\", or as a service of systemd"}};
     if (app.ending->has_begun()) return {{"error", "the agent is stopping"}};
     if (Status can = next_agent_can_start(app); !can) return {{"error", "the next agent could not start: " + can.error().text()}};
+    if (Status can = policies_can_go_on(app); !can)
+        return {{"error", "the next agent would not have the last good version that is in force: " + can.error().text()}};
     const size_t sessions = app.sessions->size();
     app.ending->begin(&Ending::restart);
     return {{"pid", getpid()}, {"sessions", sessions}};

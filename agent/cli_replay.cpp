@@ -101,6 +101,10 @@ int replay_audit(const ReplayOptions& options) {
         print_error(files->failure() + "; what came before it was judged");
         return kExitUsage;
     }
+    if (report.unreadable > 0 && report.judged + report.other_servers + report.refused == 0) {
+        print_error("not one line is a message of an audit file of callgate");
+        return kExitUsage;
+    }
     return report.different > 0 ? kExitNo : kExitDone;
 }
 

@@ -5,11 +5,21 @@
 #include "base/clock.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
+#include "policy/policy_name.h"
 
 namespace callgate {
 namespace {
 
 using namespace std::chrono_literals;
+
+// In the place of the policy `name`, whose file is bad, until that is mended; null where there is no such file.
+std::shared_ptr<const Policy> stand_in_for_bad(const std::string& name, const PolicyStore& policies) {
+    for (const PolicyProblem& problem : policies.problems())
+        if (policy_name_of(problem.file) == name)
+            return Policy::deny_everything(name, "(bad policy)", "The policy of this server cannot be read; nothing is allowed until it is mended.",
+                                           Mode::enforce);
+    return nullptr;
+}
 
 }  // namespace
 
@@ -90,6 +100,7 @@ void SessionTable::resume(SessionState session, const PolicyStore& policies,
     entry.policy = policies.find(entry.server).policy;
     for (const auto& policy : policies.policies())
         if (!entry.policy && policy->name() == session.policy) entry.policy = policy;
+    if (!entry.policy) entry.policy = stand_in_for_bad(session.policy, policies);
     const bool is_named = static_cast<bool>(entry.policy);
     if (!is_named) entry.policy = unnamed;
     TakenEnds ends = std::move(session.relay.ends);

@@ -9,15 +9,6 @@
 #include "policy/revision.h"
 
 namespace callgate {
-namespace {
-
-std::string name_of(std::string_view file) {
-    if (const size_t slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-    return std::string(policy_stem(file));
-}
-
-}  // namespace
-
 std::string_view mode_name(Mode mode) {
     switch (mode) {
         case Mode::enforce:
@@ -44,7 +35,7 @@ std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_vi
         found.report(text, file, problems);
         return nullptr;
     }
-    policy->compiled_->name = name_of(file);
+    policy->compiled_->name = policy_name_of(file);
     policy->compiled_->revision = revision_of(text);
     return policy;
 }

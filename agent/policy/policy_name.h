@@ -24,6 +24,11 @@ inline std::string_view policy_stem(std::string_view file) {
     return file;
 }
 
+// Of a file wherever it is: "/etc/callgate/policies.d/pay.json" -> "pay".
+inline std::string_view policy_name_of(std::string_view path) {
+    return policy_stem(path.substr(path.rfind('/') + 1));
+}
+
 inline bool is_policy_name(std::string_view file) {
     return !file.starts_with('.') && !file.ends_with(kPolicyTestExtension) && policy_stem(file) != file;
 }

@@ -8,7 +8,7 @@
 namespace callgate {
 namespace {
 
-constexpr std::string_view kArguments = "arguments", kAnnotations = "annotations", kClient = "clientInfo",
+constexpr std::string_view kArguments = "arguments", kAnnotations = "annotations", kClient = "clientInfo", kGrant = "grant",
                            kServerUser = "server.user";
 
 bool has(const std::vector<std::string>& keys, std::string_view key) {
@@ -119,6 +119,9 @@ class GapFinder {
                 if (path->fact == CallerFact::client_name || path->fact == CallerFact::client_version) {
                     return facts_.has_client ? std::string_view() : kClient;
                 }
+                if (path->fact == CallerFact::grant_name || path->fact == CallerFact::grant_label) {
+                    return knows_grant() ? std::string_view() : kGrant;
+                }
                 return path->fact == CallerFact::server_user && !facts_.has_server_user ? kServerUser
                                                                                         : std::string_view();
             case PathRoot::args:
@@ -132,6 +135,9 @@ class GapFinder {
         if (first.any ? facts_.keys.empty() : !has(facts_.keys, first.name)) return {};  // nothing is there
         return is_member && condition.op == Operator::exists ? std::string_view() : kArguments;
     }
+
+    // What grants.json said of a named one is not recorded; the key of a default one has a colon, which no name has.
+    bool knows_grant() const { return caller_.named_grant != nullptr || caller_.grant.find(':') != caller_.grant.npos; }
 
     std::string_view amounts(const std::vector<Limit>& limits) const {
         for (const Limit& limit : limits) {

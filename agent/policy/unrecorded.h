@@ -26,7 +26,7 @@ struct RecordedFacts {
     bool has_server_user = true;
 };
 
-// What is missing: "arguments", "annotations", "clientInfo", …; "" where nothing is. Of a trial whose message
+// What is missing: "arguments", "annotations", "clientInfo", "grant", …; "" where nothing is. Of a trial whose message
 // is not refused. The message has null in the place of values that are not known.
 std::string_view missing_facts(const Policy& policy, const Trial& trial, const RecordedFacts& facts,
                                bool from_server);

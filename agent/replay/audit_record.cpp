@@ -169,6 +169,7 @@ void read_decision(const Reader& record, AuditRecord& out) {
     // Of what is no message no policy was asked, whether it was stopped or not.
     out.is_refused =
         decision == "refuse" || kind == "invalid" || (decision == "would_deny" && out.rule.empty());
+    out.is_decided_by_human = record.has("approval");
     out.is_asked = !out.is_refused && (kind == "request" || kind == "notification");
     if (decision != "deny" && decision != "would_deny") return;
     const int64_t code = record.integer("code").value_or(0);

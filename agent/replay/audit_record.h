@@ -27,6 +27,7 @@ struct AuditRecord {
     TrialCall call;       // with what is recorded of the caller, the server and the values
     RecordedFacts facts;  // what of it is known
     TrialOutcome was = TrialOutcome::allow;
+    bool is_decided_by_human = false;  // an approval was used, or denied
     std::string rule, policy;
     bool says_client = false;  // the message itself says who the client is
     std::string answers;       // a response: id of the request's record

@@ -152,6 +152,7 @@ void Replay::count(const Judged& judged) {
     }
     const bool is_unknown = !judged.missing.empty();
     if (!is_unknown && judged.now == record.was) return;
+    if (!is_unknown && judged.now == TrialOutcome::approval && record.is_decided_by_human) return;  // it would be asked for again
     ++(is_unknown ? report_.unknown : report_.different);
     const Trial trial(record.call);
     Difference difference{subject_of(record, trial.message()),

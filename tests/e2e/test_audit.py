@@ -11,9 +11,9 @@ class TestRecords(EndToEnd):
     def records(self):
         """Those of an allowed call, one over its limit, a denied one, and one that the server knows no tool for."""
         tools = {"write_note": {"limits": [LIMIT]}, "delete_note": {"deny_if": [{"conditions": [], "on_deny": "Never."}]}}
+        before = time.time_ns()
         agent = self.agent({"notes": policy(NOTES_PY.match, tools=tools)})
         client = self.client(NOTES_PY.command)
-        before = time.time_ns()
         client.initialize()
         for number, tool in enumerate(("write_note", "write_note", "delete_note")):
             client.call(tool, {"text": "a secret", "tags": ["one"]}, identifier=f"call {number}")

@@ -266,6 +266,35 @@ class TestRestart(EndToEnd):
         self.assertEqual(echoed(client.answer(echo(client, NOTES_PY, "alone"))), "alone")
         self.assertEqual(client.shutdown(), 7)
 
+    def test_a_policy_that_is_bad_by_then(self):
+        """A restart is refused; where only the next agent finds it so, nothing may be called until it is mended."""
+        binary = self.directory() / "callgate"
+        shutil.copy(BINARY, binary)
+        agent = self.kept({"p": policy_for(NOTES_PY)}, binary=binary)
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        path = agent.config_directory / "policies.d" / "p.json"
+        good = path.read_text()
+        path.write_text("{")
+        refused = agent.command("restart", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("p.json", refused.stderr)
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assert_result(client.call("echo", {"text": "x"}))
+        path.write_text(good)
+        wrapper = binary.with_suffix(".new")
+        wrapper.write_text(f"#!/bin/sh\n[ \"$1\" != run ] || echo '{{' >{path}\nexec {BINARY} \"$@\"\n")
+        wrapper.chmod(0o755)
+        wrapper.rename(binary)
+        agent.restart()
+        for tool in ("echo", NOTES_PY.denied[0]):
+            self.assert_denied(client.call(tool, {"text": "x"}), rule="(bad policy)")
+        path.write_text(good)
+        agent.command("reload")
+        self.assert_result(client.call("echo", {"text": "x"}))
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+
     def test_a_stop_hands_back(self):
         agent = self.kept({"p": policy_for(NOTES_PY)})
         client = self.client(NOTES_PY.command)

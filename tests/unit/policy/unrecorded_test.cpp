@@ -57,6 +57,22 @@ TEST(Unrecorded, ConditionsOnArguments) {
     EXPECT_EQ(missing(rule("deny_if", R"({"path":"args.*","op":"eq","value":1})"), keys_alone({})), "");
 }
 
+TEST(Unrecorded, WhatGrantsSaidOfANamedOne) {
+    const auto of = [](const std::string& grant, const char* path) {
+        TrialCall call;
+        call.name = "t";
+        call.grant = grant;
+        const Trial trial(call);
+        const std::string condition = std::string(R"({"path":")") + path + R"(","op":"eq","value":"ci"})";
+        const auto judged = policy(R"("default":"allow","tools":{"t":{)" + rule("deny_if", condition) + "}}");
+        return std::string(missing_facts(*judged, trial, RecordedFacts(), false));
+    };
+    EXPECT_EQ(of("ci", "grant.team"), "grant");
+    EXPECT_EQ(of("ci", "grant.name"), "grant");
+    EXPECT_EQ(of("ci", "grant.key"), "");
+    EXPECT_EQ(of("uid:0 exe:/usr/bin/node", "grant.team"), "") << "a default grant has none";
+}
+
 TEST(Unrecorded, PresenceIsKnownOfMembersAlone) {
     const RecordedFacts amount = keys_alone({"amount"});
     EXPECT_EQ(missing(rule("require", R"({"path":"args.amount","op":"exists","value":true})"), amount), "");

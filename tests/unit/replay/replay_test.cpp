@@ -142,6 +142,16 @@ TEST(Replay, WhatWasNotRecordedIsUnknown) {
     EXPECT_EQ(report.judged, 4u);
 }
 
+TEST(Replay, AHumanHadDecided) {
+    const auto asks = policy(R"("default":"deny","tools":{"a":{"require_approval":[{"conditions":[]}]}})");
+    const std::string approval = R"(,"approval":"k3f9x0wq2m")";
+    const ReplayReport report = replayed(asks, {call_line(1, "a", approval),
+                                                call_line(2, "a", approval + R"(,"rule":"/x","code":-31403)", R"("deny")"),
+                                                call_line(3, "a")});
+    EXPECT_EQ(report.judged, 3u);
+    EXPECT_EQ(report.different, 1u);  // the one that nobody was asked about
+}
+
 TEST(Replay, OtherServersAreLeftOut) {
     const std::string members = R"("default":"deny")";
     EXPECT_EQ(replayed(policy(members, R"({"package":"other"})"), {call_line(1, "a")}).other_servers, 1u);
