@@ -1,5 +1,6 @@
 #include "jsonrpc/tools_list.h"
 
+#include "jsonrpc/keys.h"
 #include "jsonrpc/walk.h"
 
 namespace callgate {
@@ -34,7 +35,10 @@ class ListReader {
     void key(const StringToken& token) {
         key_.clear();
         const bool wanted = depth_ == 1 || (depth_ == 2 && in_result_) || (depth_ == 4 && in_tools_);
-        if (wanted) append_decoded(key_, token.raw());
+        if (!wanted) return;
+        append_decoded(key_, token.raw());
+        const std::string_view exact = depth_ == 1 ? "result" : depth_ == 2 ? "tools" : "name";
+        if (is_lenient_match(key_, {exact})) is_ambiguous_ = true;
     }
     void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token) {
         if (depth_ == 3 && in_tools_) all_objects_ = false;
@@ -60,6 +64,8 @@ class ListReader {
     }
 
     bool is_tools_list() const { return has_tools_ && all_objects_; }
+    // A key that lenient readers take for one that names a tool.
+    bool is_ambiguous() const { return is_ambiguous_; }
     std::vector<Tool>& tools() { return tools_; }
     const char* list_begin() const { return list_begin_; }
     std::string_view public_scope() const { return scope_; }
@@ -71,7 +77,7 @@ class ListReader {
     const char* list_begin_ = nullptr;
     const char* annotations_begin_ = nullptr;
     int depth_ = 0;
-    bool in_result_ = false, in_tools_ = false, has_tools_ = false, all_objects_ = true;
+    bool in_result_ = false, in_tools_ = false, has_tools_ = false, all_objects_ = true, is_ambiguous_ = false;
 };
 
 void append_range(std::string& out, const char* begin, const char* end) {
@@ -125,7 +131,8 @@ ToolsListFilter filter_tools_list(std::string_view line,
 bool read_tool_definitions(std::string_view line, const std::function<void(std::string_view, std::string_view)>& each) {
     Scanner scanner(line, JsonText::document);
     ListReader reader;
-    if (Walk(scanner, reader).value(scanner.space(scanner.begin())) == nullptr || !reader.is_tools_list()) return false;
+    if (Walk(scanner, reader).value(scanner.space(scanner.begin())) == nullptr || !reader.is_tools_list() || reader.is_ambiguous())
+        return false;
     for (const Tool& tool : reader.tools()) each(tool.name, {tool.begin, static_cast<size_t>(tool.end - tool.begin)});
     return true;
 }

@@ -21,7 +21,8 @@ struct ToolsListFilter {
 ToolsListFilter filter_tools_list(std::string_view line, const std::function<bool(std::string_view)>& is_hidden,
                                   std::string& out);
 
-// Calls each(name, raw object) for every tool of a list. False, and no call, where `line` is no list of tools.
+// Calls each(name, raw object) for every tool of a list. False, and no call, where `line` is no list of tools, or has "Tools",
+// "Name" and the like, which some readers take for the members that are meant.
 bool read_tool_definitions(std::string_view line, const std::function<void(std::string_view, std::string_view)>& each);
 
 // Calls each(name, raw value of "annotations") for every tool of a list; of a tool without any: "".

@@ -32,7 +32,9 @@ bool matches_container(const NamePattern& wanted, std::string_view id) {
 bool matches_parents(const std::vector<NamePattern>& wanted, const std::vector<Ancestor>& parents) {
     return std::all_of(wanted.begin(), wanted.end(), [&](const NamePattern& each) {
         return std::any_of(parents.begin(), parents.end(), [&](const Ancestor& parent) {
-            return each.matches(program_of(parent.exe)) || each.matches(parent.comm);
+            // What a process is called it says itself, a path too: a path is compared with nothing but its program.
+            const bool is_path = each.text.find('/') != each.text.npos;
+            return each.matches(program_of(parent.exe)) || (!is_path && each.matches(parent.comm));
         });
     });
 }

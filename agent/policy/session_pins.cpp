@@ -35,7 +35,7 @@ bool SessionPins::observe(std::string_view policy, std::string_view response, co
             known->second = tool.hash;
         }
     }
-    return true;
+    return is_list;
 }
 
 bool SessionPins::is_changed(std::string_view policy, std::string_view tool) const {

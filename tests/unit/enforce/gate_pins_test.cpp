@@ -70,6 +70,11 @@ TEST_F(GatePins, AListThatOnlyOtherReadersReadMayHaveChangedEverything) {
         R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x","n":NaN}]}})",
         R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x"},7]}})",
         R"({"jsonrpc":"2.0","id":ID,"result":{"Tools":[]}})",
+        R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[],"Tools":[{"name":"x"}]}})",
+        R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"Name":"x","description":"evil"}]}})",
+        R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"z","NAME":"x"}]}})",
+        R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x","n":1e999}]}})",
+        "{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"tools\":[{\"name\":\"x\",\"description\":\"\t\"}]}}",
     };
     for (const std::string& body : bodies) {
         PinTable table;

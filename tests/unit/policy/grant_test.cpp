@@ -99,6 +99,10 @@ TEST(Grants, ParentsByNameOrProgram) {
     EXPECT_TRUE(matches(R"({"parents":"glob:*laud*"})"));
     EXPECT_TRUE(matches(R"({"parents":["claude","/usr/lib/systemd/systemd"]})"));
     EXPECT_FALSE(matches(R"({"parents":["claude","sshd"]})"));
+    PeerIdentity liar = ci();
+    liar.parents = {{10, "/usr/sbin/sshd", "/tmp/x"}};
+    EXPECT_FALSE(matches(R"({"parents":"/usr/sbin/sshd"})", liar));
+    EXPECT_FALSE(matches(R"({"parents":"glob:/usr/*"})", liar));
     PeerIdentity alone = ci();
     alone.parents.clear();
     EXPECT_FALSE(matches(R"({"parents":"glob:*"})", alone));
