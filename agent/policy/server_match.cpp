@@ -24,12 +24,24 @@ bool ServerMatch::is_certain() const {
     return !package.empty() || !exe_sha256.empty();
 }
 
+namespace {
+
+// Without the registry, and without the directory that runtimes put before official images, or do not.
+std::string_view path_of(std::string_view image) {
+    if (const size_t registry = registry_of(image).size()) image.remove_prefix(registry + 1);
+    constexpr std::string_view kOfficial = "library/";
+    return image.starts_with(kOfficial) ? image.substr(kOfficial.size()) : image;
+}
+
+}  // namespace
+
 bool image_matches(std::string_view wanted, std::string_view full_name) {
     const NamePattern pattern = NamePattern::of(wanted);
     if (full_name.empty() || pattern.is_pattern) return pattern.matches(full_name);
-    const std::string full = full_image_name(wanted);
+    const std::string_view registry = registry_of(wanted), other_registry = registry_of(full_name);
+    if (!registry.empty() && !other_registry.empty() && registry != other_registry) return false;
     const bool is_any_tag = untagged(wanted).size() == wanted.size();
-    return is_any_tag ? untagged(full) == untagged(full_name) : full == full_name;
+    return path_of(wanted) == path_of(is_any_tag ? untagged(full_name) : full_name);
 }
 
 }  // namespace callgate

@@ -136,12 +136,15 @@ std::string image_of_cgroup(const std::string& cgroup) {
 std::string full_image_name(std::string_view name) {
     std::string full(name);
     if (full.starts_with("sha256:")) return full;  // Docker, of an image that was run by its id
-    const size_t slash = full.find('/');
-    const std::string_view first = name.substr(0, slash == std::string::npos ? 0 : slash);
-    const bool has_host = first == "localhost" || first.find_first_of(".:") != first.npos;
-    if (!has_host) full.insert(0, slash == std::string::npos ? "registry.example/library/" : "registry.example/");
     if (untagged(full).size() == full.size()) full += ":latest";
     return full;
+}
+
+std::string_view registry_of(std::string_view name) {
+    const size_t slash = name.find('/');
+    const std::string_view first = name.substr(0, slash == name.npos ? 0 : slash);
+    const bool is_registry = first == "localhost" || first.find_first_of(".:") != first.npos;
+    return is_registry ? first : std::string_view();
 }
 
 std::string_view untagged(std::string_view full_name) {

@@ -1,6 +1,6 @@
 // Container: what the container runtime itself wrote down about a container, on disk, where only root can write.
 //
-//   read_container(fs, "4f…e2")   ->  docker, name "notes", image "registry.example/acme/notes-mcp:1.4"
+//   read_container(fs, "4f…e2")   ->  docker, name "notes", image "acme/notes-mcp:1.4"
 //
 // Read are, in this order (all formats are those of the runtimes' own files, none is a documented interface):
 // - Docker: /var/lib/docker/containers/ID/config.v2.json: Name, Config.Image
@@ -33,8 +33,10 @@ Container read_container(const RootFs& fs, std::string_view id);
 // lies below a directory that root does not own. Remembered for a while.
 std::string image_of_cgroup(const std::string& cgroup);
 
-// "nginx" -> "registry.example/library/nginx:latest"; what is given in full stays as it is.
+// With its tag: "nginx" -> "nginx:latest".
 std::string full_image_name(std::string_view name);
+// "host:5000/x:1" -> "host:5000"; "" where the name leaves it out.
+std::string_view registry_of(std::string_view name);
 // The name without its tag and digest.
 std::string_view untagged(std::string_view full_name);
 

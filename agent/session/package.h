@@ -3,7 +3,7 @@
 //
 // - npm: node|bun|deno [options] SCRIPT: symlinks resolved, then the nearest package.json upwards that has a
 //   "name"; also native programs that live below a node_modules directory. For deno also deno.json and deno.jsonc.
-// - jsr: deno run jsr:@scope/name, or its address at jsr.example.
+// - jsr: deno run jsr:@scope/name.
 // - python: python [options] SCRIPT | -m MODULE, and console scripts (their shebang makes them SCRIPT) of
 //   venv, pipx, uvx and system installs: the *.dist-info whose entry_points.txt, RECORD or top_level.txt owns
 //   it; else the nearest pyproject.toml upwards with a project name.

@@ -80,25 +80,12 @@ void set_package(Program& program, Program::Kind kind, std::string_view specifie
     if (program.value.empty()) program.kind = Program::Kind::none;
 }
 
-// "@scope/name/1.2/mod.ts" -> "@scope/name", "1.2": the path of a file at jsr.example.
-void set_jsr_file(Program& program, std::string_view path) {
-    const size_t name = path.find('/');
-    const size_t version = name == std::string_view::npos ? name : path.find('/', name + 1);
-    if (!path.starts_with('@') || version == std::string_view::npos) return;
-    program.kind = Program::Kind::jsr;
-    program.value = path.substr(0, version);
-    const std::string_view rest = path.substr(version + 1);
-    program.version = rest.substr(0, rest.find('/'));
-}
-
 void set_script(Program& program, const std::string& script) {
     // "-" and no script at all: the code comes from stdin, there is no package.
     if (script.empty() || script == "-") return;
-    constexpr std::string_view kJsrSite = "https://jsr.example/";
     const std::string_view text = script;
     if (text.starts_with("npm:")) return set_package(program, Program::Kind::npm, text.substr(4));
     if (text.starts_with("jsr:")) return set_package(program, Program::Kind::jsr, text.substr(4));
-    if (text.starts_with(kJsrSite)) return set_jsr_file(program, text.substr(kJsrSite.size()));
     if (script.starts_with("file://")) {
         program.value = script.substr(7);
     } else if (script.find("://") != std::string::npos || script.starts_with("data:")) {

@@ -121,7 +121,7 @@ class TestCgroups(WhichServer):
         self.addCleanup(shutil.rmtree, CONTAINERS.parent)
         (state / "config.v2.json").write_text(json.dumps({"ID": identifier, "Name": "/notes", "Config": {"Image": "acme/notes-mcp:1.4"}}))
         enter = self.group("callgate-test.slice", f"docker-{identifier}.scope")
-        for image in ("acme/notes-mcp", "registry.example/acme/notes-mcp:1.4", "glob:registry.example/acme/*"):
+        for image in ("acme/notes-mcp", "registry.example/acme/notes-mcp:1.4", "glob:acme/*"):
             with self.case(image=image):
                 self.assert_governed(NOTES_PY.command, {"image": image}, preexec=enter)
         agent = self.agent({"it": policy({"image": "acme/notes-mcp"}, denied="echo"), "any": policy(NOTES_PY.match)})
@@ -131,7 +131,7 @@ class TestCgroups(WhichServer):
         self.assertEqual(agent.wait_audit("session_start")[0]["policy"], "any")
         client.shutdown()
         self.stop_agent(agent)
-        for image in ("acme/notes-mcp:1.5", "notes-mcp", "glob:acme/*"):
+        for image in ("acme/notes-mcp:1.5", "notes-mcp", "glob:other/*"):
             with self.case(image=image):
                 self.assert_left_alone(NOTES_PY.command, {"image": image}, preexec=enter)
 

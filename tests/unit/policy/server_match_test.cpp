@@ -50,11 +50,13 @@ TEST(ServerMatch, Images) {
     for (const char* wanted : {"registry.example/acme/mcp", "registry.example/acme/mcp:1.4", "glob:*/mcp:*", "glob:registry.example/acme/*"}) {
         EXPECT_TRUE(image_matches(wanted, full)) << wanted;
     }
-    for (const char* wanted : {"registry.example/acme/mcp:1.5", "registry.example/acme/mc", "acme/mcp", "mcp", "glob:mcp*", "registry.example/acme/mcp:1.4@sha256:00"}) {
+    for (const char* wanted : {"registry.example/acme/mcp:1.5", "registry.example/acme/mc", "other.example/acme/mcp", "mcp", "glob:mcp*", "registry.example/acme/mcp:1.4@sha256:00"}) {
         EXPECT_FALSE(image_matches(wanted, full)) << wanted;
     }
+    EXPECT_TRUE(image_matches("acme/mcp", full));
     EXPECT_TRUE(image_matches("nginx", "registry.example/library/nginx:latest"));
     EXPECT_TRUE(image_matches("nginx:latest", "registry.example/library/nginx:latest"));
+    EXPECT_TRUE(image_matches("registry.example/nginx:1", "nginx:1"));
     EXPECT_TRUE(image_matches("localhost:5000/x", "localhost:5000/x:2"));
     EXPECT_TRUE(image_matches("r/x", "registry.example/r/x@sha256:00"));
     EXPECT_FALSE(image_matches("glob:*", ""));

@@ -25,7 +25,7 @@ TEST_F(Containers, Docker) {
     tree_.file("/var/lib/docker/containers/" + kId + "/config.v2.json",
                R"({"ID":")" + kId + R"(","State":{"Running":true,"Pid":4711},"Config":{"Hostname":"x","Image":"acme/notes-mcp:1.4"},)"
                R"("Image":"sha256:0011","Name":"/notes"})");
-    EXPECT_EQ(found(), "docker notes registry.example/acme/notes-mcp:1.4");
+    EXPECT_EQ(found(), "docker notes acme/notes-mcp:1.4");
     EXPECT_EQ(found(std::string(64, 'f')), "  ");
 }
 
@@ -74,12 +74,14 @@ TEST_F(Containers, FilesThatAreNoneSayNothing) {
 }
 
 TEST(ImageNames, InFull) {
-    EXPECT_EQ(full_image_name("nginx"), "registry.example/library/nginx:latest");
-    EXPECT_EQ(full_image_name("nginx:1"), "registry.example/library/nginx:1");
-    EXPECT_EQ(full_image_name("acme/x@sha256:00"), "registry.example/acme/x@sha256:00");
+    EXPECT_EQ(full_image_name("nginx"), "nginx:latest");
+    EXPECT_EQ(full_image_name("nginx:1"), "nginx:1");
+    EXPECT_EQ(full_image_name("acme/x@sha256:00"), "acme/x@sha256:00");
     EXPECT_EQ(full_image_name("localhost/x"), "localhost/x:latest");
     EXPECT_EQ(full_image_name("host:5000/x"), "host:5000/x:latest");
     EXPECT_EQ(full_image_name("registry.example/a/b/c:1"), "registry.example/a/b/c:1");
+    EXPECT_EQ(registry_of("host:5000/x:1"), "host:5000");
+    EXPECT_EQ(registry_of("acme/x:1"), "");
     EXPECT_EQ(untagged("host:5000/x:1"), "host:5000/x");
     EXPECT_EQ(untagged("host:5000/x"), "host:5000/x");
     EXPECT_EQ(untagged("a/x:1@sha256:00"), "a/x");
