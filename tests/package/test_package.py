@@ -173,13 +173,18 @@ class TestPages(Packages):
         source = (ROOT / "agent/lifecycle/config.cpp").read_text()
         page = self.page("callgate.json.5")
         tables = dict(re.findall(r"k(\w+)Keys\[\] = \{(.*?)\}", source, re.S))
+        tables = {table: re.findall(r'"(\w+)"', text) for table, text in tables.items()}
         self.assertIn("Top", tables)
-        for table, text in tables.items():
-            for key in re.findall(r'"(\w+)"', text):
+
+        def prefix(table):
+            holders = [each for each, keys in tables.items() if table.lower() in keys]
+            return f"{prefix(holders[0])}{table.lower()}." if holders else ""
+
+        for table, keys in tables.items():
+            for key in keys:
                 if f"k{key.capitalize()}Keys" in source:
                     continue  # an object: its members are
-                name = key if table == "Top" else f"{table.lower()}.{key}"
-                self.assertIn(f".It Va {name}\n", page)
+                self.assertIn(f".It Va {prefix(table)}{key}\n", page)
 
 
 class TestCompletion(Packages):
