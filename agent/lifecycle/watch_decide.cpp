@@ -239,6 +239,7 @@ void Watcher::State::on_expired(const cg_event& event) {
     ++expired;
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
+    const bool was_seen = hold && hold->state == CG_EXPIRED && hold->since_ns == event.hold.since_ns;  // and by nobody handled
     if (hold && hold->state == CG_EXPIRED) programs->release(tid);
     if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel)) return earlier->on_expired(event);
     if (event.channel_state == CG_ACCEPTED || event.channel_state == CG_UNKNOWN || unix_servers->follows(event.channel))
@@ -246,9 +247,11 @@ void Watcher::State::on_expired(const cg_event& event) {
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);
-    if (!match.policy || by_original.count(event.channel)) return;
+    const bool is_governed = by_original.count(event.channel) > 0;
+    if (!match.policy || (is_governed && !was_seen)) return;
     std::string reason = "the hold ran out: its first bytes were read before they could be judged";
     report_blind(pid, *server, match, reason);
+    if (is_governed) return;
     if (match.policy->on_blind() == OnBlind::kill) return;
     Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason, {}};
     take(plan, {}, std::move(*server), match);
