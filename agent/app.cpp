@@ -60,6 +60,7 @@ struct App {
     std::unique_ptr<ControlServer> control;
     Fd signals;
     Carrier carrier = Carrier::from_environment();
+    std::unique_ptr<Vault> vault;  // of the live sessions; null where nobody keeps it
     std::unique_ptr<PlannedRestart> restart;
     std::unique_ptr<Ending> ending;
     std::function<void()> when_ready;  // a stop that was asked for before
@@ -121,7 +122,7 @@ int configure(App& app) {
     return 0;
 }
 
-// A session needs four descriptors.
+// A session needs four descriptors, and where it is kept for the next agent eleven.
 void raise_descriptor_limit() {
     rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -465,6 +466,12 @@ Watcher::Events watcher_events(App& app) {
     return events;
 }
 
+// By the loop that relays: where that hangs, nobody says so, and the agent is started again.
+void feed_watchdog(App& app, std::chrono::microseconds interval) {
+    sd_notify(0, "WATCHDOG=1");
+    app.ring->after(interval, [&app, interval] { feed_watchdog(app, interval); });
+}
+
 void become_ready(App& app) {
     app.ready = true;
     printf("callgate ready pid=%d policies=%zu audit=%s control=%s\n", getpid(), app.policies->policies().size(),
@@ -592,11 +599,13 @@ int run_agent(const RunOptions& options) {
 
     app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
     std::vector<std::string> lost;
-    resume_sessions(app.carrier, *app.sessions, *app.policies, policy_of_unnamed(app), lost);
+    resume_sessions(app.carrier, app.vault, *app.sessions, *app.policies, policy_of_unnamed(app), lost);
     for (const std::string& problem : lost) spdlog::error("{}", problem);
     record_problems(app);
     SignalReader signals(app);
     signals.arm();
+    uint64_t watchdog_us = 0;
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0) feed_watchdog(app, std::chrono::microseconds(watchdog_us / 4));
     start_watcher(app);
     app.ring->run();
 

@@ -77,7 +77,8 @@ void add_keep(CLI::App& app, Action& action) {
                  "  callgate keep -- run --config /etc/callgate\n"
                  "  callgate restart                  a new agent, of the binary as it is now, goes on with every session\n"
                  "SIGTERM and SIGHUP go to the agent. Ends when the agent was stopped, or cannot start (exit codes 2, 77, 78); when\n"
-                 "it ends otherwise it is started again after a second, and after up to 30 if that goes on.\n");
+                 "it ends otherwise, or says nothing for 20 seconds, another one goes on with its sessions, at once, or\n"
+                 "after up to 30 seconds where it does not get as far as being ready.\n");
     command->add_option("COMMAND", *words, "\"run\" and its options, after \"--\"")->required()->type_name("");
     command->callback([words, &action] {
         action = [words] {

@@ -57,6 +57,7 @@ void Gate::client_bytes(std::string_view bytes) {
     read_ns_ = realtime_ns();
     mark_ns_ = monotonic_ns();
     if (!opening_.decided()) {
+        ++slow_changes_;
         size_t before = to_server_.size();
         opening_.feed(bytes, to_server_.text(), judge_from_opening_);
         counts_.foreign_bytes += to_server_.size() - before;
@@ -71,6 +72,7 @@ void Gate::client_end() {
     read_ns_ = realtime_ns();
     mark_ns_ = monotonic_ns();
     if (!opening_.decided()) {
+        ++slow_changes_;
         opening_.finish(to_server_.text(), judge_from_opening_);
         client_framer_.feed(judge_from_opening_, client_lines_);
     }
@@ -120,8 +122,12 @@ void Gate::client_message(std::string_view line, const Message& message) {
 // In revision 2026-07-28 each message says it anew.
 void Gate::remember_client(const Message& message) {
     if (message.method != "initialize" && !message.has_meta_protocol_version) return;
-    client_name_ = message.client_name.substr(0, kNameBytesMax);
-    client_version_ = message.client_version.substr(0, kNameBytesMax);
+    const std::string_view name = std::string_view(message.client_name).substr(0, kNameBytesMax);
+    const std::string_view version = std::string_view(message.client_version).substr(0, kNameBytesMax);
+    if (name == client_name_ && version == client_version_) return;
+    ++slow_changes_;
+    client_name_ = name;
+    client_version_ = version;
     caller_.client_name = client_name_;
     caller_.client_version = client_version_;
 }
@@ -182,6 +188,7 @@ RecordId Gate::write_record(const Message& message, size_t bytes, Decision decis
 }
 
 void Gate::flush_unjudged() {
+    ++slow_changes_;
     if (!opening_.decided()) {
         std::string judge;
         opening_.finish(to_server_.text(), judge);
@@ -190,6 +197,12 @@ void Gate::flush_unjudged() {
     to_server_.append(client_framer_.rest());
     client_framer_.clear();
     pass_server_fragment();
+    send_answers_waiting();
+}
+
+void Gate::send_answers_waiting() {
+    if (answers_waiting_.empty()) return;
+    ++slow_changes_;
     to_client_.append(answers_waiting_);
     answers_waiting_.clear();
 }

@@ -67,6 +67,15 @@ class Gate {
     void end_waiting();
     // For an agent that goes on with this session; see gate_state.h. Everything it has was handed in and handed out.
     GateState save() const;
+    // The same in parts, for who saves after each message. What save() has besides the figures, the lines that have begun and
+    // the requests that wait for an answer has changed if slow_changes() has; notes of those requests are made from
+    // note_changes() on, and are all that there is to know where take_notes() is true.
+    GateFigures figures() const;
+    uint64_t slow_changes() const { return slow_changes_; }
+    size_t client_line_bytes() const { return client_framer_.rest().size(); }
+    size_t server_line_bytes() const { return server_framer_.rest().size(); }
+    void note_changes() { pending_.make_notes(); }
+    bool take_notes(std::string& notes) { return pending_.take_notes(notes); }
     // Before the first byte, in a gate that has the session's policy. False where that cannot be the state of a gate. The calls
     // that wait stay aside until wait_again() has been called.
     bool restore(GateState state);
@@ -139,7 +148,12 @@ class Gate {
     static void send(LineFramer& framer, std::string_view line, Outbox& to);
     void pass_server_fragment();
     // Where answers to the client go: straight out, or aside while a line of the server is half sent.
-    std::string& answers() { return server_line_open_ ? answers_waiting_ : to_client_.text(); }
+    std::string& answers() {
+        if (!server_line_open_) return to_client_.text();
+        ++slow_changes_;
+        return answers_waiting_;
+    }
+    void send_answers_waiting();
 
     GateOptions options_;
     AuditLog& audit_;
@@ -165,6 +179,7 @@ class Gate {
     MessageParser held_parser_;
     FrameCounts counts_;
     std::string judge_from_opening_;
+    uint64_t slow_changes_ = 0;
     std::string answers_waiting_;
     std::string server_head_;        // the server's first line so far, while the client's stream is foreign
     bool server_line_open_ = false;  // part of a line has been sent to the client

@@ -35,6 +35,17 @@ GateState Gate::save() const {
     return state;
 }
 
+GateFigures Gate::figures() const {
+    GateFigures figures;
+    figures.counts = counts_;
+    figures.client_skipped = client_framer_.skipped_bytes();
+    figures.server_line_open = server_line_open_;
+    figures.server_spoke = server_spoke_;
+    figures.wants_release = wants_release_;
+    figures.modern = modern_;
+    return figures;
+}
+
 bool Gate::restore(GateState state) {
     if (!opening_.restore(std::move(state.opening)) || state.counts.held != state.held.size()) return false;
     counts_ = state.counts;

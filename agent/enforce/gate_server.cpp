@@ -20,6 +20,7 @@ void Gate::server_bytes(std::string_view bytes) {
     counts_.server_bytes += bytes.size();
     read_ns_ = realtime_ns();
     if (!server_spoke_ && opening_.is_foreign() && !bytes.empty()) {
+        ++slow_changes_;
         size_t end = bytes.find('\n');
         server_head_.append(bytes.substr(0, end == std::string_view::npos ? end : end + 1));
         if (end != std::string_view::npos || server_head_.size() > kServerHeadMax) {
@@ -34,8 +35,7 @@ void Gate::server_bytes(std::string_view bytes) {
         if (end == std::string_view::npos) return;
         bytes.remove_prefix(end + 1);
         server_line_open_ = false;
-        to_client_.append(answers_waiting_);
-        answers_waiting_.clear();
+        send_answers_waiting();
     }
     server_framer_.feed(bytes, server_lines_);
     std::string_view rest = server_framer_.rest();
@@ -58,8 +58,7 @@ void Gate::server_end() {
     if (!rest.empty()) server_line(rest);
     // A line that never ended must not swallow an answer of ours.
     if (server_line_open_ && !answers_waiting_.empty()) to_client_.append("\n");
-    to_client_.append(answers_waiting_);
-    answers_waiting_.clear();
+    send_answers_waiting();
 }
 
 void Gate::server_line(std::string_view line) {
@@ -91,7 +90,10 @@ void Gate::server_line(std::string_view line) {
     audit_.message(options_.audit_session, record);
     // A response to an unknown id may answer what was asked before the take-over.
     bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
-    if (may_be_list) judge_.learn(line, is_known && !message.is_error, learning());
+    if (may_be_list) {
+        ++slow_changes_;
+        judge_.learn(line, is_known && !message.is_error, learning());
+    }
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
 }

@@ -50,4 +50,13 @@ struct GateState {
     std::vector<HeldState> held;
 };
 
+// The part of it that changes with every message, as it lies in a ledger: whoever changes this changes its format.
+struct GateFigures {
+    FrameCounts counts;
+    uint64_t client_skipped = 0;
+    uint8_t server_line_open = 0, server_spoke = 0, wants_release = 0, modern = 0;
+    uint32_t padding = 0;
+};
+static_assert(sizeof(GateFigures) == 15 * sizeof(uint64_t));
+
 }  // namespace callgate

@@ -25,6 +25,7 @@ bool Gate::hold(std::string_view line, const Message& message, const Verdict& ve
     call.id_key = message.id_key;
     call.read_ns = read_ns_;
     held_bytes_ += line.size();
+    ++slow_changes_;
     ++counts_.held;
     counters_.waiting().wait(verdict.delay_key, call, time->due_ns, time->deadline_ns);
     return true;
@@ -66,6 +67,7 @@ void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
 
 // Destroys it.
 void Gate::let_go(HeldCall& call) {
+    ++slow_changes_;
     const auto place = std::find_if(held_.begin(), held_.end(), [&](const auto& each) { return each.get() == &call; });
     held_.erase(place);
 }

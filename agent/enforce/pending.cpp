@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "enforce/pending_notes.h"
 
 namespace callgate {
 
@@ -13,6 +14,8 @@ void PendingTable::add(std::string_view id_key, PendingRequest request) {
     for (auto each = first; each != last; ++each) {
         if (each->second.exchange == request.exchange) each->second.shares_id = request.shares_id = true;
     }
+    if (first != last) notes_suffice_ = false;
+    if (makes_notes_ && notes_suffice_) append_added(notes_, state_of(id_key, request));
     requests_.emplace(std::string(id_key), std::move(request));
 }
 
@@ -35,6 +38,8 @@ bool PendingTable::take_oldest(std::string_view id_key, const Fits& fits, Pendin
     if (oldest == last) return false;
     out = std::move(oldest->second);
     requests_.erase(oldest);
+    if (out.shares_id) notes_suffice_ = false;
+    if (makes_notes_ && notes_suffice_) append_taken(notes_, id_key);
     if (out.shares_id) leave_in_flight(id_key, out);
     return true;
 }
@@ -67,19 +72,28 @@ void PendingTable::end_of_session() {
 
 std::vector<PendingState> PendingTable::save() const {
     std::vector<PendingState> all;
-    for (const auto& [id_key, request] : requests_) {
-        PendingState& state = all.emplace_back();
-        state.id_key = id_key;
-        state.record = request.record.view();
-        state.method = request.method;
-        state.tool = request.tool;
-        state.forwarded_ns = request.forwarded_ns;
-        state.shares_id = request.shares_id;
-        for (const CounterUse& use : request.charged) {
-            if (counters_ != nullptr) state.charged.push_back(counters_->keep(use));
-        }
-    }
+    for (const auto& [id_key, request] : requests_) all.push_back(state_of(id_key, request));
     return all;
+}
+
+PendingState PendingTable::state_of(std::string_view id_key, const PendingRequest& request) const {
+    PendingState state;
+    state.id_key = id_key;
+    state.record = request.record.view();
+    state.method = request.method;
+    state.tool = request.tool;
+    state.forwarded_ns = request.forwarded_ns;
+    state.shares_id = request.shares_id;
+    for (const CounterUse& use : request.charged) {
+        if (counters_ != nullptr) state.charged.push_back(counters_->keep(use));
+    }
+    return state;
+}
+
+bool PendingTable::take_notes(std::string& notes) {
+    notes += notes_;
+    notes_.clear();
+    return std::exchange(notes_suffice_, true);
 }
 
 void PendingTable::restore(std::vector<PendingState> requests, int64_t now_ns) {

@@ -49,6 +49,10 @@ class PendingTable {
     bool has_list(std::string_view id_key) const;
 
     std::vector<PendingState> save() const;
+    // Notes of every change from now on, for take_notes(): what is added as a note_of(), what is taken as a note_of_taken().
+    void make_notes() { makes_notes_ = true; }
+    // False where they do not say everything: save() does.
+    bool take_notes(std::string& notes);
     // Of another table; what was charged is found again in the counters.
     void restore(std::vector<PendingState> requests, int64_t now_ns);
 
@@ -63,6 +67,9 @@ class PendingTable {
     void leave_in_flight(std::string_view id_key, PendingRequest& answered);
     Requests requests_;
     CounterTable* counters_ = nullptr;
+    PendingState state_of(std::string_view id_key, const PendingRequest& request) const;
+    bool makes_notes_ = false, notes_suffice_ = true;
+    std::string notes_;
     std::set<std::string, std::less<>> names_;  // of counters, as restored uses refer to them
 };
 

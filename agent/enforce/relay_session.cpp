@@ -29,17 +29,11 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
       output_is_socket_(ends.output_kind == ChannelKind::unix_socket),
       events_(std::move(events)),
       client_source_(ring, std::move(ends.from_client), input_is_socket_,
-                     {[this](std::string_view bytes) {
-                          gate_.client_bytes(bytes);
-                          pump();
-                      },
-                      [this] { client_ended(); }, [this] { return gate_.client_room(); }}),
+                     {[this](std::string_view bytes) { client_bytes(bytes); }, [this] { client_ended(); },
+                      [this] { return gate_.client_room(); }, [this] { ends_changed(); }, [this] { leave_ledger(); }}),
       server_source_(ring, std::move(ends.from_server), output_is_socket_,
-                     {[this](std::string_view bytes) {
-                          gate_.server_bytes(bytes);
-                          pump();
-                      },
-                      [this] { server_ended(); }, [this] { return gate_.server_room(); }}),
+                     {[this](std::string_view bytes) { server_bytes(bytes); }, [this] { server_ended(); },
+                      [this] { return gate_.server_room(); }, [this] { ends_changed(); }, [this] { leave_ledger(); }}),
       server_sink_(ring, std::move(ends.to_server), input_is_socket_,
                    {[this] { pump(); },
                     [this] {
@@ -48,7 +42,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                         client_source_.close();
                         end_if_over();
                     },
-                    [this] { end_if_over(); }},
+                    [this] { end_if_over(); }, [this] { ends_changed(); }},
                    Sink::Owner::agent),
       client_sink_(ring, std::move(ends.to_client), output_is_socket_,
                    {[this] { pump(); },
@@ -58,7 +52,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                         server_source_.close();
                         end_if_over();
                     },
-                    [this] { end_if_over(); }},
+                    [this] { end_if_over(); }, [this] { ends_changed(); }},
                    Sink::Owner::others),
       unread_(std::move(ends.unread)),
       gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
@@ -67,23 +61,82 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
     set_blocking(client_sink_.fd());
 }
 
+void RelaySession::begin_ledger(std::unique_ptr<SessionLedger> ledger) {
+    use_ledger(std::move(ledger));
+    commit();
+}
+
+void RelaySession::use_ledger(std::unique_ptr<SessionLedger> ledger) {
+    ledger_ = std::move(ledger);
+    Ledger& bytes = ledger_->bytes();
+    client_source_.use_ledger(bytes, Ledger::kToServer);
+    server_sink_.use_ledger(bytes, Ledger::kToServer);
+    server_source_.use_ledger(bytes, Ledger::kToClient);
+    client_sink_.use_ledger(bytes, Ledger::kToClient);
+    gate_.note_changes();
+}
+
 void RelaySession::start() {
     server_sink_.watch_hangup();
     client_sink_.watch_hangup();
-    if (!unread_.empty()) gate_.client_bytes(unread_);
-    std::string().swap(unread_);
+    if (!unread_.empty()) arrived_otherwise(std::exchange(unread_, {}));
     pump();
+    end_if_over();
 }
 
 void RelaySession::late_client_bytes(std::string_view bytes) {
-    gate_.client_bytes(bytes);
+    arrived_otherwise(bytes);
     pump();
 }
 
+void RelaySession::arrived_otherwise(std::string_view bytes) {
+    if (ledger_ && !ledger_->bytes().add(Ledger::kToServer, bytes)) leave_ledger();
+    feeding_ = true;
+    gate_.client_bytes(bytes);
+    feeding_ = false;
+}
+
+void RelaySession::client_bytes(std::string_view bytes) {
+    feeding_ = true;
+    gate_.client_bytes(bytes);
+    feeding_ = false;
+    pump();
+}
+
+void RelaySession::server_bytes(std::string_view bytes) {
+    feeding_ = true;
+    gate_.server_bytes(bytes);
+    feeding_ = false;
+    pump();
+}
+
+void RelaySession::ends_changed() {
+    if (ledger_ && events_.ends_changed) events_.ends_changed(*this);
+}
+
+// What nobody reads any more is dropped, as without a ledger.
+void RelaySession::commit() {
+    if (!ledger_) return;
+    for (Sink* sink : {&server_sink_, &client_sink_})
+        if (!sink->open()) sink->pending().clear();
+    if (!ledger_->commit(gate_, server_sink_.pending(), client_sink_.pending())) leave_ledger();
+}
+
+void RelaySession::leave_ledger() {
+    server_sink_.leave_ledger();
+    client_sink_.leave_ledger();
+    client_source_.leave_ledger();
+    server_source_.leave_ledger();
+    if (events_.ledger_left) events_.ledger_left(*this);
+    left_ledger_ = std::move(ledger_);
+}
+
 void RelaySession::pump() {
-    if (ended_ || suspended_) return;
+    if (ended_ || suspended_ || feeding_) return;
+    commit();
     server_sink_.flush();
     client_sink_.flush();
+    if (ended_) return;
     if (client_at_end_ && !gate_.holds_calls()) {
         client_at_end_ = false;
         server_sink_.finish();
@@ -111,6 +164,7 @@ void RelaySession::client_ended() {
 
 void RelaySession::server_ended() {
     gate_.server_end();
+    commit();
     // A server that has gone closes; one that only says "no more" shuts down, and so does what it had before.
     if (output_is_socket_ && peer_has_hung_up(server_source_.fd())) client_sink_.end_by_closing();
     client_sink_.finish();
@@ -164,12 +218,20 @@ RelayState RelaySession::leave() {
     return state;
 }
 
-bool RelaySession::resume(RelayState state) {
+bool RelaySession::restore(RelayState state) {
     if (!gate_.restore(std::move(state.gate))) return false;
+    if (state.ledger) {
+        use_ledger(std::move(state.ledger));
+        // What had come in, and led to nothing that lasted.
+        const std::string from_client(ledger_->bytes().unseen(Ledger::kToServer));
+        const std::string from_server(ledger_->bytes().unseen(Ledger::kToClient));
+        feeding_ = true;
+        if (!from_client.empty()) gate_.client_bytes(from_client);
+        if (!from_server.empty()) gate_.server_bytes(from_server);
+        feeding_ = false;
+    }
     server_sink_.pending().append(state.to_server);
     client_sink_.pending().append(state.to_client);
-    start();
-    end_if_over();
     return true;
 }
 
@@ -206,8 +268,10 @@ void RelaySession::quiesce_step() {
     bool client_stopped = !client_source_.open() && client_source_.idle();
     if (client_stopped) {
         gate_.flush_unjudged();
+        commit();
         server_sink_.flush();
         client_sink_.flush();
+        if (ended_) return;
     }
     bool server_has_all = client_stopped && server_sink_.pending_bytes() == 0 && unread_by_server() == 0;
     if (server_has_all && server_source_.open()) server_source_.stop();

@@ -7,10 +7,12 @@
 // end of file or a broken pipe on one side becomes the same on the other, after everything before it.
 // All members belong to the loop's thread.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 
 #include "enforce/gate.h"
+#include "enforce/session_ledger.h"
 #include "io/stream.h"
 #include "takeover/takeover.h"
 
@@ -21,6 +23,7 @@ struct RelayState {
     GateState gate;
     std::string to_server, to_client;  // judged, and not written
     TakenEnds ends;
+    std::unique_ptr<SessionLedger> ledger;  // of an agent that was killed: what is not written, and not seen, is in it
 };
 
 class RelaySession {
@@ -28,10 +31,22 @@ class RelaySession {
     struct Events {
         std::function<void(RelaySession&)> ended;          // both directions are over; destroy once idle()
         std::function<void(RelaySession&)> wants_release;  // the server speaks another protocol
+        std::function<void(RelaySession&)> ends_changed = {};  // a descriptor of its is about to be closed
+        std::function<void(RelaySession&)> ledger_left = {};   // it was too small: a kill now ends the session
     };
     RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit,
                  Events events);
 
+    // Before start(): from then on no byte is in the memory of this process alone.
+    void begin_ledger(std::unique_ptr<SessionLedger> ledger);
+    bool has_ledger() const { return ledger_ != nullptr; }
+    SessionLedger& ledger() const { return *ledger_; }
+    // From here on what comes is in the memory of this process again.
+    void leave_ledger();
+    // Those that are open, in the order of RelayState::ends; -1: closed.
+    std::array<int, 4> open_ends() const {
+        return {client_source_.fd(), server_sink_.fd(), server_source_.fd(), client_sink_.fd()};
+    }
     void start();
     // Bytes that another thread of the server had read from the original during the take-over.
     void late_client_bytes(std::string_view bytes);
@@ -56,8 +71,8 @@ class RelaySession {
     void suspend();
     bool is_handed_over() const { return handed_over_; }
     RelayState leave();
-    // Instead of start(), in the other agent. False where that cannot be the state of a session.
-    bool resume(RelayState state);
+    // In the other agent, before start(). False where that cannot be the state of a session.
+    bool restore(RelayState state);
 
     void close();  // both directions at once
     bool ended() const { return ended_; }
@@ -67,6 +82,12 @@ class RelaySession {
 
   private:
     void pump();
+    void client_bytes(std::string_view bytes);
+    void server_bytes(std::string_view bytes);
+    void arrived_otherwise(std::string_view bytes);
+    void use_ledger(std::unique_ptr<SessionLedger> ledger);
+    void commit();
+    void ends_changed();
     void client_ended();
     void server_ended();
     void end_if_over();
@@ -78,6 +99,9 @@ class RelaySession {
     Source client_source_, server_source_;
     Sink server_sink_, client_sink_;
     std::string unread_;
+    std::unique_ptr<SessionLedger> ledger_;
+    std::unique_ptr<SessionLedger> left_ledger_;  // was too small; what was read into it may still be in use
+    bool feeding_ = false;  // the gate is at work, and what it has said so far is not all
     Gate gate_;
     bool ended_ = false, suspended_ = false, quiescing_ = false, release_asked_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit

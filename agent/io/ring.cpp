@@ -159,6 +159,12 @@ void Ring::poll_readable(int fd, Completion* completion) {
     entry->user_data = reinterpret_cast<uint64_t>(completion);
 }
 
+void Ring::poll_writable(int fd, Completion* completion) {
+    io_uring_sqe* entry = next_entry();
+    io_uring_prep_poll_add(entry, fd, POLLOUT);
+    entry->user_data = reinterpret_cast<uint64_t>(completion);
+}
+
 void Ring::cancel(Completion* completion) {
     for (uint64_t tag : {kTagPlain, kTagRead}) {
         io_uring_sqe* entry = next_entry();

@@ -49,6 +49,7 @@ class Ring {
     void connect(int fd, const sockaddr* address, socklen_t length, Completion* completion);
     void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
     void poll_readable(int fd, Completion* completion);        // POLLIN, once
+    void poll_writable(int fd, Completion* completion);        // POLLOUT, once
     void cancel(Completion* completion);                       // every operation of it; each still completes
     void after(std::chrono::nanoseconds delay, std::function<void()> task);  // loop thread only
 

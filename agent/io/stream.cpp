@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 namespace callgate {
 namespace {
 
@@ -28,6 +30,10 @@ void Source::resume() {
     paused_ = false;
     if (!open_ || in_flight_) return;
     in_flight_ = true;
+    if (ledger_) {
+        polling_ = true;
+        return ring_.poll_readable(fd_.get(), this);
+    }
     const std::span<char> room = events_.room ? events_.room() : std::span<char>();
     reading_into_ = room.data();
     if (room.empty()) {
@@ -46,16 +52,44 @@ void Source::stop() {
 void Source::close() {
     stop();
     closing_ = true;
-    if (!in_flight_) fd_.reset();
+    if (!in_flight_) drop_fd();
+}
+
+void Source::drop_fd() {
+    const Fd gone = std::move(fd_);
+    if (gone && events_.closing) events_.closing();
+}
+
+// A read from the ring would leave what has come to this process alone.
+void Source::readable(int result) {
+    if (!open_) {
+        if (closing_) drop_fd();
+        return;
+    }
+    if (result == -ECANCELED || paused_) return;
+    if (!ledger_) return resume();
+    const ssize_t got = ledger_->read(flow_, fd_.get(), is_socket_);
+    if (got == -EAGAIN || got == -EINTR) return resume();
+    if (got == -ENOBUFS) {
+        events_.no_room();
+        return resume();
+    }
+    if (got <= 0) {
+        open_ = false;
+        return events_.end();
+    }
+    events_.bytes(ledger_->unseen(flow_));
+    if (open_ && !paused_) resume();
 }
 
 void Source::complete(int result, std::string_view bytes) {
     in_flight_ = false;
+    if (std::exchange(polling_, false)) return readable(result);
     if (reading_into_ && result > 0) bytes = {reading_into_, static_cast<size_t>(result)};
     if (!open_) {
         // Bytes that arrived while closing are still the connection's: nothing that was read is lost.
         if (result > 0) events_.bytes(bytes);
-        if (closing_) fd_.reset();
+        if (closing_) drop_fd();
         return;
     }
     if (result == -EINTR || result == -EAGAIN || result == -ENOBUFS) {
@@ -84,13 +118,54 @@ void Sink::watch_hangup() {
 void Sink::flush() {
     if (!open_) return pending_.clear();
     if (writing_now_ || suspended_) return;
+    if (ledger_) return flush_ledger();
     if (pending_.empty()) return end_if_done();
     writing_.swap(pending_);
-    if (writing_.size() > kReadBytes && ours_ && !widened_) {
-        widened_ = true;
-        widen(fd_.get(), is_socket_);
-    }
+    widen_once(writing_.size());
     write_on();
+}
+
+void Sink::widen_once(size_t bytes) {
+    if (bytes <= kReadBytes || !ours_ || widened_) return;
+    widened_ = true;
+    widen(fd_.get(), is_socket_);
+}
+
+void Sink::flush_ledger() {
+    const size_t bytes = ledger_->unwritten_bytes(flow_);
+    if (bytes == 0) return end_if_done();
+    widen_once(bytes);
+    if (ledger_->write(flow_, fd_.get(), is_socket_) < 0) {
+        close();
+        return events_.gone();
+    }
+    if (ledger_->unwritten_bytes(flow_) == 0) return end_if_done();
+    writing_now_ = polling_ = true;
+    ring_.poll_writable(fd_.get(), this);
+}
+
+void Sink::writable() {
+    if (!open_) {
+        if (idle()) drop_fd();
+        return;
+    }
+    if (suspended_) return;
+    flush();
+    if (open_) events_.written();
+}
+
+void Sink::leave_ledger() {
+    Outbox all;
+    all.append(ledger_->unwritten(flow_));
+    all.append(pending_.first());
+    all.append(pending_.second());
+    pending_.swap(all);
+    ledger_ = nullptr;
+}
+
+void Sink::drop_fd() {
+    const Fd gone = std::move(fd_);
+    if (gone && events_.closing) events_.closing();
 }
 
 void Sink::write_on() {
@@ -111,7 +186,7 @@ void Sink::finish() {
 }
 
 void Sink::end_if_done() {
-    if (!finishing_ || finished_ || suspended_ || writing_now_ || !pending_.empty()) return;
+    if (!finishing_ || finished_ || suspended_ || writing_now_ || pending_bytes() > 0) return;
     finished_ = true;
     if (is_socket_ && !end_by_closing_) {
         ::shutdown(fd_.get(), SHUT_WR);
@@ -126,13 +201,14 @@ void Sink::close() {
     pending_.clear();
     if (writing_now_) ring_.cancel(this);
     if (watching_) ring_.cancel(&hangup_);
-    if (idle()) fd_.reset();
+    if (idle()) drop_fd();
 }
 
 void Sink::complete(int result, std::string_view) {
     writing_now_ = false;
+    if (std::exchange(polling_, false)) return writable();
     if (!open_) {
-        if (idle()) fd_.reset();
+        if (idle()) drop_fd();
         forget_written();
         return;
     }
@@ -157,7 +233,7 @@ void Sink::complete(int result, std::string_view) {
 void Sink::hung_up(int result) {
     watching_ = false;
     if (!open_) {
-        if (idle()) fd_.reset();
+        if (idle()) drop_fd();
         return;
     }
     if (result == -ECANCELED || suspended_) return;  // who goes on with it will be told again
@@ -173,7 +249,7 @@ void Sink::suspend() {
 }
 
 std::string Sink::unwritten() const {
-    std::string bytes(writing_.first());
+    std::string bytes = ledger_ ? ledger_->unwritten(flow_) : std::string(writing_.first());
     bytes += writing_.second();
     bytes.erase(0, written_);
     bytes += pending_.first();

@@ -2,6 +2,9 @@
 //
 // Both own their descriptor. close() may be called at any time: it stops new operations and cancels those in flight;
 // idle() tells when none is left, and only then may the object die. One without a descriptor is closed from the beginning.
+//
+// Either works on a Ledger, where it is given one before its first operation: no byte is then in the memory of this process
+// alone. Who appends to pending() has it committed before it calls flush().
 #pragma once
 #include <functional>
 #include <memory>
@@ -11,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/outbox.h"
+#include "io/ledger.h"
 #include "io/ring.h"
 
 namespace callgate {
@@ -23,10 +27,14 @@ class Source : public Completion {
         // Asked before each read, where given: memory to read into, valid until those bytes are handed over or another
         // is asked for; empty: none in particular.
         std::function<std::span<char>()> room = {};
+        std::function<void()> closing = {};   // the descriptor is about to be closed: fd() is -1 already
+        std::function<void()> no_room = {};   // in the ledger: leave_ledger()
     };
     Source(Ring& ring, Fd fd, bool is_socket, Events events);
     ~Source() override { assert(idle()); }
 
+    void use_ledger(Ledger& ledger, Ledger::Flow flow) { ledger_ = &ledger, flow_ = flow; }
+    void leave_ledger() { ledger_ = nullptr; }
     void resume();  // read on; the first call starts
     void pause() { paused_ = true; }
     void stop();   // reads no more, keeps the descriptor; bytes of a read in flight are still handed over
@@ -39,10 +47,16 @@ class Source : public Completion {
     void complete(int result, std::string_view bytes) override;
 
   private:
+    void readable(int result);
+    void drop_fd();
+
     Ring& ring_;
     Fd fd_;
     bool is_socket_;
     Events events_;
+    Ledger* ledger_ = nullptr;
+    Ledger::Flow flow_ = Ledger::kToServer;
+    bool polling_ = false;
     const char* reading_into_ = nullptr;  // null: the ring's own memory
     bool open_, closing_ = false, paused_ = true, in_flight_ = false;
 };
@@ -53,16 +67,22 @@ class Sink : public Completion {
         std::function<void()> written;  // something was written: less is pending than before
         std::function<void()> gone;     // nobody reads any more; pending bytes were dropped
         std::function<void()> finished; // everything was written and the end was passed on
+        std::function<void()> closing = {};  // the descriptor is about to be closed: fd() is -1 already
     };
     // `agent`: the channel was made for this session, and may be made wider for long messages.
     enum class Owner { agent, others };
     Sink(Ring& ring, Fd fd, bool is_socket, Events events, Owner owner);
     ~Sink() override { assert(idle()); }
 
+    void use_ledger(Ledger& ledger, Ledger::Flow flow) { ledger_ = &ledger, flow_ = flow; }
+    // What is in it is pending from then on.
+    void leave_ledger();
     // Bytes to be written: append to it, then flush().
     Outbox& pending() { return pending_; }
     void flush();
-    size_t pending_bytes() const { return pending_.size() + writing_.size() - written_; }
+    size_t pending_bytes() const {
+        return pending_.size() + (ledger_ && open_ ? ledger_->unwritten_bytes(flow_) : writing_.size() - written_);
+    }
     // Passes the end of file on after everything is written; the descriptor of a socket stays to notice a hang-up.
     void finish();
     void close();
@@ -94,6 +114,10 @@ class Sink : public Completion {
     void end_if_done();
     void write_on();
     void forget_written();
+    void widen_once(size_t bytes);
+    void flush_ledger();
+    void writable();
+    void drop_fd();
 
     Ring& ring_;
     Fd fd_;
@@ -101,6 +125,9 @@ class Sink : public Completion {
     bool ours_;
     bool widened_ = false;
     Events events_;
+    Ledger* ledger_ = nullptr;
+    Ledger::Flow flow_ = Ledger::kToServer;
+    bool polling_ = false;
     Hangup hangup_{*this};
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
     Outbox pending_, writing_;

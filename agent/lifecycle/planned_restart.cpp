@@ -66,36 +66,84 @@ void PlannedRestart::leave(std::vector<WatchedSession> watched) {
         return carrier_.keep(parcel);
     };
     const Status given = give();
-    if (!given) sessions_.resume_all(std::move(states), *policies_, unnamed_);
+    std::vector<LeftSession> not_given;
+    if (!given)
+        for (SessionState& each : states) not_given.push_back({std::move(each), nullptr});
+    if (!given) sessions_.resume_all(std::move(not_given), *policies_, unnamed_);
     done_(given);
 }
 
-void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies,
-                     const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems) {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+void lose(SessionTable& sessions, const std::string& why, Problems& problems) {
+    problems.push_back("sessions of the agent before: " + why);
+    sessions.lose(why);
+}
+
+void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left, Problems& problems) {
     const Fd parcel = carrier.take();
-    const auto lose = [&](const std::string& why) {
-        problems.push_back("sessions of the agent before: " + why);
-        sessions.lose(why);
-    };
     if (!parcel) return;
     auto bundles = unpack(parcel);
     carrier.forget();
-    if (!bundles) return lose(bundles.error().text());
-    if (bundles->empty()) return lose("nothing was left in the store");
+    if (!bundles) return lose(sessions, bundles.error().text(), problems);
+    if (bundles->empty()) return lose(sessions, "nothing was left in the store", problems);
     Result<size_t> expected = sessions_of(bundles->front());
-    if (!expected) return lose(expected.error().text());
-    std::vector<SessionState> states;
+    if (!expected) return lose(sessions, expected.error().text(), problems);
     for (auto bundle = bundles->begin() + 1; bundle != bundles->end(); ++bundle) {
         auto session = session_of(std::move(*bundle));
         if (session) {
-            states.push_back(std::move(*session));
+            left.push_back({std::move(*session), nullptr});
         } else {
-            lose(session.error().text());
+            lose(sessions, session.error().text(), problems);
         }
     }
     if (bundles->size() - 1 != *expected)
-        lose(std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came");
-    sessions.resume_all(std::move(states), policies, unnamed);
+        lose(sessions, std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came", problems);
+}
+
+// What an agent was at when it was killed, or a new vault.
+Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left,
+                                          Problems& problems) {
+    Fd reading = carrier.take_vault_reading(), writing = carrier.take_vault_writing();
+    if (!reading || !writing) {
+        std::unique_ptr<Vault> made = TRY(Vault::create());
+        TRY_VOID(carrier.keep_vault(made->reading(), made->writing()));
+        return made;
+    }
+    std::vector<Vault::Found> found;
+    std::unique_ptr<Vault> vault = TRY(Vault::adopt(std::move(reading), std::move(writing), found));
+    for (Vault::Found& each : found) {
+        LeftSession session;
+        auto kept = KeptSession::take(each, session.state);
+        if (kept) {
+            session.kept = std::move(*kept);
+            left.push_back(std::move(session));
+        } else {
+            lose(sessions, kept.error().text(), problems);
+            if (each.entry) each.entry->remove();
+        }
+    }
+    return vault;
+}
+
+}  // namespace
+
+void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, const PolicyStore& policies,
+                     const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems) {
+    std::vector<LeftSession> left;
+    if (carrier.kind() != Carrier::Kind::none) {
+        auto opened = open_vault(carrier, sessions, left, problems);
+        if (opened) {
+            vault = std::move(*opened);
+            sessions.use_vault(*vault);
+        } else {
+            problems.push_back("sessions will end if this agent is killed: " + opened.error().text());
+        }
+    }
+    take_parcel(carrier, sessions, left, problems);
+    sessions.resume_all(std::move(left), policies, unnamed);
 }
 
 }  // namespace callgate

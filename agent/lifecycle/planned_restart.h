@@ -41,9 +41,10 @@ class PlannedRestart {
     std::function<void(Status)> done_;
 };
 
-// Goes on with what the agent before has left, if it has. What cannot be gone on with is closed, so that both
+// Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
+// somebody keeps one. What cannot be gone on with is closed, so that both
 // sides see an end and nothing hangs, and stands in the audit log. `problems`: what was wrong, a line each.
-void resume_sessions(Carrier& carrier, SessionTable& sessions, const PolicyStore& policies,
+void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, const PolicyStore& policies,
                      const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems);
 
 }  // namespace callgate

@@ -19,7 +19,7 @@ void add_unread(std::string& because, size_t bytes, bool is_socket) {
     if (bytes) because += ", " + (is_socket ? "some" : std::to_string(bytes)) + " bytes were not read by the server";
 }
 
-SessionFacts facts_of(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy,
+SessionFacts audit_facts(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy,
                       std::string grant) {
     SessionFacts facts;
     facts.session_id = id;
@@ -49,6 +49,7 @@ SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::S
     entry.new_input = ends.new_input;
     entry.new_output = ends.new_output;
     entry.input_is_socket = ends.input_kind == ChannelKind::unix_socket;
+    entry.output_is_socket = ends.output_kind == ChannelKind::unix_socket;
     GateOptions options;
     options.policy = entry.policy;
     options.grant = default_grant(entry.client);
@@ -56,7 +57,7 @@ SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::S
     options.pins = &pins_;
     const CallerGrant first_grant(grants_, options.grant, entry.client);
     options.audit_session = entry.audit_session =
-        audit_.describe(facts_of(entry.id, entry.server, entry.client, *entry.policy, first_grant.key()));
+        audit_.describe(audit_facts(entry.id, entry.server, entry.client, *entry.policy, first_grant.key()));
     options.describe = [this, id = entry.id](const std::string& grant) { return describe(id, grant); };
     options.session_id = entry.id;
     options.server = entry.server;
@@ -72,6 +73,14 @@ SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::S
                              [this, id](RelaySession&) {
                                  auto found = entries_.find(id);
                                  if (found != entries_.end()) hand_back(found->second, 10s, "released: not MCP");
+                             },
+                             [this, id](RelaySession& relay) {
+                                 auto found = entries_.find(id);
+                                 if (found != entries_.end() && found->second.kept) found->second.kept->ends_changed(relay);
+                             },
+                             [this, id](RelaySession&) {
+                                 auto found = entries_.find(id);
+                                 if (found != entries_.end()) found->second.kept.reset();
                              }});
     ++total_;
     return entries_.emplace(id, std::move(entry)).first->second;
@@ -85,18 +94,21 @@ void SessionTable::add(TakenServer taken) {
     entry.server = std::move(taken.server);
     entry.client = std::move(taken.client);
     entry.remark = taken.remark;
+    const TakenEnds& ends = taken.ends;
+    entry.watched = {entry.id, {entry.server.process.pid}, ends.input, ends.output, ends.new_input, ends.new_output};
     Entry& placed = place(std::move(entry), std::move(taken.ends), taken.start, taken.certain);
     std::vector<std::pair<std::string, std::string>> members = {
         {"state", "\"enforced\""}, {"adopted", taken.start == Opening::Start::midway ? "true" : "false"}};
     if (!placed.remark.empty()) members.emplace_back("remark", json_text(placed.remark));
     audit_.event("session_start", placed.audit_session, members);
+    keep(placed);
     placed.relay->start();
 }
 
 void SessionTable::add_blind(BlindServer blind) {
     ++blind_total_;
     std::string grant = CallerGrant(grants_, default_grant(blind.client), blind.client).key();
-    SessionFacts facts = facts_of(blind.session_id, blind.server, blind.client, *blind.policy, std::move(grant));
+    SessionFacts facts = audit_facts(blind.session_id, blind.server, blind.client, *blind.policy, std::move(grant));
     if (!blind.listen.empty()) {
         facts.transport = "http";
         facts.listen = blind.listen;
@@ -119,12 +131,13 @@ void SessionTable::use_policies(const PolicyStore& policies) {
         entry.audit_session = describe(id, entry.relay->gate().grant());
         entry.relay->gate().use_policy(entry.policy, entry.audit_session);
         audit_.event("policy_changed", entry.audit_session, {});
+        if (entry.kept) entry.kept->write_facts(*entry.relay, facts_of(entry));
     }
 }
 
 std::shared_ptr<const AuditSession> SessionTable::describe(const std::string& id, const std::string& grant) {
     Entry& entry = entries_.at(id);
-    entry.audit_session = audit_.describe(facts_of(id, entry.server, entry.client, *entry.policy, grant));
+    entry.audit_session = audit_.describe(audit_facts(id, entry.server, entry.client, *entry.policy, grant));
     return entry.audit_session;
 }
 
@@ -135,8 +148,11 @@ void SessionTable::late_bytes(const std::string& id, std::string_view bytes) {
 
 void SessionTable::joined(const std::string& id, const ServerIdentity& process) {
     auto found = entries_.find(id);
-    if (found != entries_.end())
-        audit_.event("session_joined", found->second.audit_session, {{"process", server_json(process).dump(-1, ' ', true, json::error_handler_t::replace)}});
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    audit_.event("session_joined", entry.audit_session, {{"process", server_json(process).dump(-1, ' ', true, json::error_handler_t::replace)}});
+    entry.watched.pids.push_back(process.process.pid);
+    if (entry.kept) entry.kept->write_facts(*entry.relay, facts_of(entry));
 }
 
 void SessionTable::supersede(const std::string& id) {
@@ -200,6 +216,7 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         auto found = entries_.find(id);
         if (found == entries_.end()) return;
         Entry& quiet = found->second;
+        quiet.kept.reset();  // from here on its descriptors may be its server's own
         HandBackJob job;
         job.session_id = id;
         job.back.new_input = quiet.new_input;

@@ -12,9 +12,16 @@
 #include "lifecycle/config.h"
 #include "lifecycle/server_exits.h"
 #include "lifecycle/watcher.h"
+#include "restart/kept_session.h"
 #include "restart/session_state.h"
 
 namespace callgate {
+
+// One that an earlier agent has left; `kept`: it is in the vault already.
+struct LeftSession {
+    SessionState state;
+    std::unique_ptr<KeptSession> kept;
+};
 
 class SessionTable {
   public:
@@ -23,6 +30,8 @@ class SessionTable {
     void use_watcher(Watcher* watcher);
     // Before any session; outlives them.
     void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
+    // From here on live sessions are kept there for the case that this process is killed; outlives them.
+    void use_vault(Vault& vault) { vault_ = &vault; }
 
     void add(TakenServer taken);
     void add_blind(BlindServer blind);
@@ -52,7 +61,7 @@ class SessionTable {
     std::vector<SessionState> leave_all(std::vector<WatchedSession> watched);
     // The agent that comes, before its loop runs: sessions go on at once, under the policy that names their server now, else
     // that of the same name. One whose policy is gone is handed back; until then `unnamed` says what becomes of its calls.
-    void resume_all(std::vector<SessionState> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    void resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
     // Ends every session, so that both sides see it, and calls `done` when none is left.
     void close_all(const char* because, std::function<void()> done);
     // Says in the audit log that there were some that cannot be gone on with.
@@ -78,15 +87,18 @@ class SessionTable {
         std::string remark;
         std::unique_ptr<RelaySession> relay;
         std::string ended_because = "ended";
-        bool input_is_socket = false;
+        bool input_is_socket = false, output_is_socket = false;
         bool handing_back = false;
-        WatchedSession watched{};            // of a resumed one
+        WatchedSession watched{};          // as it was when this agent got it
+        std::unique_ptr<KeptSession> kept;
         const char* wants_back = nullptr;  // no watcher yet: to be handed back, for this reason
     };
     std::shared_ptr<const AuditSession> describe(const std::string& id, const std::string& grant);
     // Describes it, makes its relay, and puts it into the table.
     Entry& place(Entry entry, TakenEnds ends, Opening::Start start, bool certain);
-    void resume(SessionState session, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    SessionState facts_of(const Entry& entry) const;
+    void keep(Entry& entry);
+    void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
@@ -101,6 +113,7 @@ class SessionTable {
     const Config& config_;
     Watcher* watcher_ = nullptr;
     ApprovalDesk* approvals_ = nullptr;
+    Vault* vault_ = nullptr;
     CounterTable counters_;
     GrantsInForce grants_;
     PinTable pins_;

@@ -63,15 +63,41 @@ std::vector<SessionState> SessionTable::leave_all(std::vector<WatchedSession> wa
         state.watched.id = id;
         state.watched.new_input = entry.new_input;
         state.watched.new_output = entry.new_output;
+        entry.kept.reset();
         state.relay = entry.relay->leave();
     }
     for (const SessionState& each : left) entries_.erase(each.id);
     return left;
 }
 
-void SessionTable::resume_all(std::vector<SessionState> sessions, const PolicyStore& policies,
+SessionState SessionTable::facts_of(const Entry& entry) const {
+    SessionState facts;
+    facts.id = entry.id;
+    facts.started = entry.started;
+    facts.policy = entry.policy->name();
+    facts.remark = entry.remark;
+    facts.server = entry.server;
+    facts.client = entry.client;
+    facts.watched = entry.watched;
+    facts.relay.ends.input_kind = entry.input_is_socket ? ChannelKind::unix_socket : ChannelKind::pipe;
+    facts.relay.ends.output_kind = entry.output_is_socket ? ChannelKind::unix_socket : ChannelKind::pipe;
+    return facts;
+}
+
+// Where it cannot be kept, a kill ends it.
+void SessionTable::keep(Entry& entry) {
+    if (!vault_) return;
+    auto kept = KeptSession::keep(*vault_, *entry.relay, facts_of(entry));
+    if (kept) {
+        entry.kept = std::move(*kept);
+    } else {
+        audit_.event("session_unkept", entry.audit_session, {{"reason", json_text(kept.error().text())}});
+    }
+}
+
+void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies,
                               const std::shared_ptr<const Policy>& unnamed) {
-    for (SessionState& each : sessions) resume(std::move(each), policies, unnamed);
+    for (LeftSession& each : sessions) resume(std::move(each), policies, unnamed);
     // Calls of all sessions wait in one order: that in which they came.
     struct Place {
         int64_t read_ns;
@@ -88,8 +114,10 @@ void SessionTable::resume_all(std::vector<SessionState> sessions, const PolicySt
     for (const Place& each : waiting) each.gate->wait_again(each.held);
 }
 
-void SessionTable::resume(SessionState session, const PolicyStore& policies,
+void SessionTable::resume(LeftSession left, const PolicyStore& policies,
                           const std::shared_ptr<const Policy>& unnamed) {
+    SessionState& session = left.state;
+    const bool was_killed = static_cast<bool>(left.kept);
     Entry entry;
     entry.id = session.id;
     entry.started = std::move(session.started);
@@ -107,11 +135,16 @@ void SessionTable::resume(SessionState session, const PolicyStore& policies,
     Entry& placed = place(std::move(entry), std::move(ends), Opening::Start::fresh, true);
     const std::string id = placed.id;
     audit_.event("session_resumed", placed.audit_session,
-                 {{"state", "\"enforced\""}, {"before", counts_json(session.relay.gate.counts).dump()}});
-    if (!placed.relay->resume(std::move(session.relay))) {
+                 {{"state", "\"enforced\""},
+                  {"killed", was_killed ? "true" : "false"},
+                  {"before", counts_json(session.relay.gate.counts).dump()}});
+    placed.kept = std::move(left.kept);
+    if (!placed.relay->restore(std::move(session.relay))) {
         placed.ended_because = "its state cannot be that of a session";
         return placed.relay->close();
     }
+    if (!was_killed) keep(placed);
+    placed.relay->start();
     const auto found = entries_.find(id);
     if (found != entries_.end() && !is_named)
         hand_back(found->second, 10s, "released: no policy names it any more");

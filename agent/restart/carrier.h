@@ -4,6 +4,9 @@
 //
 //   the agent that goes    keep(parcel)  ──► FDSTORE=1, FDNAME=callgate, FDPOLL=0, then waits until that was
 //   read the agent that comes   take()        ◄── LISTEN_FDS, LISTEN_FDNAMES;  forget() ──► FDSTOREREMOVE=1
+//
+// Beside it the store has the vault of the live sessions (vault.h) from the first agent on, for the case that
+// one does not end as planned.
 #pragma once
 #include "base/fd.h"
 #include "base/result.h"
@@ -24,15 +27,20 @@ class Carrier {
     void forget() const;
     // Returns when it is kept. An error where nobody keeps anything, or does not answer.
     Status keep(const Fd& parcel) const;
+    // The two ends of a vault; both invalid where there is none. Once.
+    Fd take_vault_reading() { return std::move(vault_reading_); }
+    Fd take_vault_writing() { return std::move(vault_writing_); }
+    Status keep_vault(const Fd& reading, const Fd& writing) const;
 
   private:
-    Carrier(Kind kind, Fd left) : kind_(kind), left_(std::move(left)) {}
+    explicit Carrier(Kind kind) : kind_(kind) {}
     Kind kind_;
-    Fd left_;
+    Fd left_, vault_reading_, vault_writing_;
 };
 
-// Name of the one entry in the store.
+// Names in the store: of what is left at a planned restart, and of the vault.
 inline constexpr char kStoreName[] = "callgate";
+inline constexpr char kVaultReadingName[] = "callgate-vault", kVaultWritingName[] = "callgate-vault-in";
 // Set by a keeper for the agents that it starts.
 inline constexpr char kKeeperVariable[] = "CALLGATE_KEEPER";
 

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <optional>
 
@@ -24,9 +24,9 @@ constexpr int kExitInternal = 70;
 constexpr int kExitNotFound = 127;  // as a shell says it
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kPauseFirst = kSecond, kPauseLast = 30 * kSecond;
-// An agent that ran for so long was a good one: the next failure is the first again.
-constexpr int64_t kGoodRun = 60 * kSecond;
 constexpr int kStartsMax = 5;
+// An agent that says nothing for so long hangs. It says something four times as often, from its start on.
+constexpr int64_t kWatchdog = 20 * kSecond;
 
 bool is_permanent(int code) {
     return code == 2 || code == 77 || code == 78;
@@ -48,23 +48,30 @@ class Keeper {
         start();
         for (;;) {
             pollfd waiting[] = {{store_.socket(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-            ::poll(waiting, 2, milliseconds_to_start());
+            ::poll(waiting, 2, milliseconds_to_wait());
             if (child_) store_.receive(child_);
+            if (child_ && store_.take_alive()) alive_until_ns_ = monotonic_ns() + kWatchdog;
+            if (child_ && monotonic_ns() > alive_until_ns_) {
+                complain("the agent hangs");
+                kill(child_, SIGKILL);
+                alive_until_ns_ = monotonic_ns() + kWatchdog;
+            }
             if (const std::optional<int> code = read_signals()) return *code;
             if (!child_ && monotonic_ns() >= start_at_ns_) start();
         }
     }
 
   private:
-    int milliseconds_to_start() const {
-        if (child_) return -1;
+    int milliseconds_to_wait() const {
+        if (child_)
+            return static_cast<int>(std::max<int64_t>(alive_until_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
         return static_cast<int>(std::max<int64_t>(start_at_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
     }
 
     // The signals that the agent waits for stay blocked across exec: one that comes before it listens is not
     // lost.
     void start() {
-        started_ns_ = monotonic_ns();
+        alive_until_ns_ = monotonic_ns() + kWatchdog;
         child_ = fork();
         if (child_ == 0) become_agent();
         if (child_ < 0) {
@@ -99,6 +106,8 @@ class Keeper {
         setenv("LISTEN_FDNAMES", names.c_str(), 1);
         setenv("NOTIFY_SOCKET", store_.address().c_str(), 1);
         setenv(kKeeperVariable, "1", 1);
+        setenv("WATCHDOG_PID", std::to_string(getpid()).c_str(), 1);
+        setenv("WATCHDOG_USEC", std::to_string(kWatchdog / 1000).c_str(), 1);
         std::vector<char*> words{const_cast<char*>("callgate")};
         for (const std::string& word : arguments_) words.push_back(const_cast<char*>(word.c_str()));
         words.push_back(nullptr);
@@ -126,16 +135,19 @@ class Keeper {
         child_ = 0;
         const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         const bool has_left = !store_.entries().empty();
-        if (code == 0 && has_left) {
+        const bool was_ready = store_.take_ready();
+        if (code == 0 && store_.has(kStoreName)) {
             failures_ = 0;
             start_at_ns_ = 0;
             return std::nullopt;
         }
-        if (code == 0 || is_permanent(code) || (stopping_ && !has_left)) return code;
-        if (monotonic_ns() - started_ns_ > kGoodRun) failures_ = 0;
-        const int64_t pause = std::min(kPauseFirst << std::min(failures_, 5), kPauseLast);
-        complain("the agent ended with " + std::to_string(code) + "; another starts in " +
-                 std::to_string(pause / kSecond) + " s");
+        if (code == 0 || is_permanent(code) || stopping_) return code;
+        // One that was at work is followed at once: sessions wait.
+        if (was_ready) failures_ = 0;
+        const int64_t pause =
+            failures_ == 0 ? 0 : std::min(kPauseFirst << std::min(failures_ - 1, 5), kPauseLast);
+        complain("the agent ended with " + std::to_string(code) + "; another starts " +
+                 (pause == 0 ? "now" : "in " + std::to_string(pause / kSecond) + " s"));
         if (++failures_ >= kStartsMax && has_left) {
             complain("its sessions end: none of " + std::to_string(failures_) +
                      " agents could go on with them");
@@ -152,7 +164,7 @@ class Keeper {
     pid_t child_ = 0;
     bool stopping_ = false;
     int failures_ = 0;
-    int64_t started_ns_ = 0, start_at_ns_ = 0;  // monotonic
+    int64_t start_at_ns_ = 0, alive_until_ns_ = 0;  // monotonic
 };
 
 Result<int> keep(const std::vector<std::string>& arguments) {

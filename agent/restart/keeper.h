@@ -2,10 +2,12 @@
 // keeps the descriptors that the agent gives it (carrier.h), and starts another agent when that one ends.
 //
 //   callgate keep -- run --config /etc/callgate
-//     the agent exits 0 and has left something     planned: the next starts at once, of the binary that is
-//     there now … 0 and has left nothing                     stopped: the keeper ends, with 0 … 2, 77, 78 it
-//     cannot run: the keeper ends with that anything else, or a signal                   again after 1, 2, 4
-//     … 30 s
+//
+//   the agent exits 0 and has left a parcel      planned: the next starts at once, of the binary that is there
+//   … 0 and has left none                        stopped: the keeper ends, with 0
+//   … 2, 77, 78                                  it cannot run: the keeper ends with that
+//   it ends otherwise, or says nothing of its    the next starts at once; after 1, 2, 4 … 30 s where the last
+//   watchdog's for kWatchdog, and is killed      one was not ready before it ended
 //
 // What is kept goes if kStartsMax agents in a row fail to take it: clients and servers then see an end
 // instead of waiting.

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -63,6 +64,11 @@ Result<KeeperStore> KeeperStore::create() {
     return KeeperStore(std::move(socket), name);
 }
 
+bool KeeperStore::has(std::string_view name) const {
+    return std::any_of(entries_.begin(), entries_.end(),
+                       [&](const Entry& entry) { return entry.name == name; });
+}
+
 void KeeperStore::receive(pid_t sender) {
     for (;;) {
         char text[kMessageBytesMax];
@@ -90,6 +96,8 @@ void KeeperStore::apply(std::string_view message, std::vector<Fd> fds) {
         message.remove_prefix(std::min(line.size() + 1, message.size()));
         stores |= line == "FDSTORE=1";
         removes |= line == "FDSTOREREMOVE=1";
+        is_ready_ |= line == "READY=1";
+        is_alive_ |= line == "WATCHDOG=1";
         if (line.starts_with("FDNAME=")) name = line.substr(strlen("FDNAME="));
     }
     if (removes) std::erase_if(entries_, [&](const Entry& entry) { return entry.name == name; });

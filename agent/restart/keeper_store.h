@@ -9,6 +9,8 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -22,7 +24,7 @@ class KeeperStore {
         std::string name;
         Fd fd;
     };
-    static constexpr size_t kEntriesMax = 16;  // the agent needs one; more are dropped
+    static constexpr size_t kEntriesMax = 16;  // the agent needs three; more are dropped
 
     // Listens on an address of its own.
     static Result<KeeperStore> create();
@@ -31,6 +33,11 @@ class KeeperStore {
     // Takes in what `sender` has sent so far.
     void receive(pid_t sender);
     const std::vector<Entry>& entries() const { return entries_; }
+    bool has(std::string_view name) const;
+    // Whether the sender has said READY=1 since the last time.
+    bool take_ready() { return std::exchange(is_ready_, false); }
+    // Whether it has said anything of its watchdog's since the last time.
+    bool take_alive() { return std::exchange(is_alive_, false); }
     void clear() { entries_.clear(); }
 
   private:
@@ -40,6 +47,7 @@ class KeeperStore {
     Fd socket_;
     std::string address_;
     std::vector<Entry> entries_;
+    bool is_ready_ = false, is_alive_ = false;
 };
 
 }  // namespace callgate

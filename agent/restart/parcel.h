@@ -23,6 +23,12 @@ struct Bundle {
     static constexpr size_t kLabelBytesMax = 64, kBundleDescriptorsMax = 16;
 };
 
+// One message of such a socket. Neither waits. `copy` leaves the bundle in the socket; ErrorKind::gone where
+// there is none.
+enum class Take { out, copy };
+Status send_bundle(const Fd& socket, const Bundle& bundle);
+Result<Bundle> receive_bundle(const Fd& socket, Take take);
+
 // The descriptors stay the caller's.
 Result<Fd> pack(const std::vector<Bundle>& bundles);
 Result<std::vector<Bundle>> unpack(const Fd& parcel);

@@ -229,6 +229,23 @@ std::array<Fd*, 4> ends_of(TakenEnds& ends) {
 
 }  // namespace
 
+SessionLedger::Form ledger_form() {
+    return {[](const GateState& gate) {
+                std::string text;
+                json::to_cbor(gate_json(gate), text);
+                return text;
+            },
+            [](std::string_view text) -> Result<GateState> {
+                GateState gate;
+                try {
+                    take_gate(json::from_cbor(text), gate);
+                } catch (const json::exception& problem) {
+                    return Error::invalid("state of a session", problem.what());
+                }
+                return gate;
+            }};
+}
+
 json counts_state(const FrameCounts& counts) {
     return {{"in", counts.in},
             {"forwarded", counts.forwarded},

@@ -33,6 +33,9 @@ inline constexpr char kSessionLabel[] = "session";
 Result<Bundle> to_bundle(const SessionState& session);
 Result<SessionState> session_of(Bundle bundle);
 
+// The form of a gate's state in a ledger.
+SessionLedger::Form ledger_form();
+
 nlohmann::json counts_state(const FrameCounts& counts);
 FrameCounts counts_of(const nlohmann::json& object);  // throws json::exception
 nlohmann::json to_json(const SessionState& session);

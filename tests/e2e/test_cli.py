@@ -172,6 +172,10 @@ class TestRun(EndToEnd):
                 agent = self.agent({})
             finally:
                 del os.environ["NOTIFY_SOCKET"]
+            # Before it, the two ends of the vault, and whether they were read.
+            said = [manager.recv(4096).decode() for _ in range(3)]
+            self.assertEqual([text.partition("FDNAME=")[2] for text in said[:2]], ["callgate-vault", "callgate-vault-in"])
+            self.assertEqual(said[2], "BARRIER=1")
             self.assertEqual(manager.recv(4096), b"READY=1")
             self.stop_agent(agent)
             self.assertEqual(manager.recv(4096), b"STOPPING=1")

@@ -136,7 +136,7 @@ class TestHost(unittest.TestCase):
         run("dpkg", "-i", DEB)
         fourth = self.assert_active(but=third)
         self.assert_resumed(client, replaced, 2)
-        self.assertEqual(unit("NFileDescriptorStore"), "0")
+        self.assertEqual(unit("NFileDescriptorStore"), "2")  # the vault, and nothing in it
 
         self.step("a stop hands it back, and the next start takes it over anew")
         run("systemctl", "stop", "callgate")
@@ -147,15 +147,17 @@ class TestHost(unittest.TestCase):
         base.wait_for(lambda: "notes-py" in run("callgate", "sessions"), "taken over again")
         self.assert_governed(client)
 
-        self.step("an agent that is killed is started again")
+        self.step("an agent that is killed is followed by one that goes on with its sessions")
         other = self.start_client()
         self.assert_governed(other)
+        replaced = os.readlink(f"/proc/{other.pid}/fd/0")
         os.kill(fourth, signal.SIGKILL)
         base.wait_for(lambda: unit("MainPID") not in ("0", str(fourth)) and unit("ActiveState") == "active", "started again")
         self.assertEqual(unit("NRestarts"), "1")
-        other.process.wait(timeout=base.ANSWER_SECONDS)  # its server saw the end of its input, and was not left ungoverned
-        client = self.start_client()
-        self.assert_governed(client)
+        self.assertEqual(os.readlink(f"/proc/{other.pid}/fd/0"), replaced)
+        for each in (other, client):
+            self.assert_governed(each)
+        self.assertEqual(other.shutdown(), NOTES_PY.exit_code)
 
         self.step("a removal hands the session back, and keeps configuration and logs")
         run("dpkg", "-r", "callgate")

@@ -1,0 +1,42 @@
+// SessionLedger: one session on its Ledger: after each turn, what its gate has come to is committed together
+// with the bytes, so that another process, after this one has been killed, judges the next byte as this one
+// would have.
+//
+//   state   GateFigures           notes   a snapshot of the gate's state, and notes of requests since
+//   (pending_notes.h)
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "enforce/gate.h"
+#include "io/ledger.h"
+
+namespace callgate {
+
+class SessionLedger {
+  public:
+    // How a state becomes bytes, and they a state.
+    struct Form {
+        std::function<std::string(const GateState&)> write;
+        std::function<Result<GateState>(std::string_view)> read;
+    };
+    SessionLedger(std::unique_ptr<Ledger> ledger, Form form)
+        : ledger_(std::move(ledger)), form_(std::move(form)) {}
+
+    Ledger& bytes() { return *ledger_; }
+    // False where there is no room: nothing was committed. Else what was to be written is the ledger's.
+    bool commit(Gate& gate, Outbox& to_server, Outbox& to_client);
+    // What the last commit said; the lines that have begun included, what is unseen not.
+    Result<GateState> gate_state() const;
+
+  private:
+    std::unique_ptr<Ledger> ledger_;
+    Form form_;
+    bool has_snapshot_ = false;  // of this process
+    uint64_t slow_changes_ = 0;
+    std::string notes_;
+};
+
+}  // namespace callgate

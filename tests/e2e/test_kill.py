@@ -1,0 +1,189 @@
+"""kill -9 of the agent at any instant: the next one goes on with every session, and nothing that it had in hand is lost."""
+import random
+import signal
+import time
+
+from governed import *  # noqa: F403
+from governed import LONG, NOTES_BUN, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy, policy_for, steady_descriptors, wait_for
+from test_restart import CHANNELS, FRAME, Load
+
+
+class TestKill(EndToEnd):
+    def kept(self, policies, **options):
+        return self.agent(policies, keeper=True, **options)
+
+    def kill(self, agent):
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.wait_ready()
+
+    @staticmethod
+    def running_under(agent, before):
+        """The process that the keeper has started, once it is an agent and not that of before."""
+        keeper = agent.process.pid
+        for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
+            if int(pid) != before and os.path.exists(f"/proc/{pid}"):
+                return int(pid)
+        return None
+
+    @staticmethod
+    def ready_after(agent, before):
+        done = agent.command("status", "--json", check=False)
+        pid = json.loads(done.stdout)["pid"] if done.returncode == 0 else before
+        return pid if pid != before else None
+
+    def test_a_session_goes_on(self):
+        """Governed before and after, the same descriptors, the same books."""
+        for server in (NOTES_PY, NOTES_BUN, cpp_server("--double-fork")):
+            for channel in CHANNELS:
+                with self.case(server=server.name, channel=channel):
+                    agent = self.kept({"p": policy_for(server)})
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    session = agent.sessions()[0]["session"]
+                    before = steady_descriptors(client.pid, server, inodes=True)
+                    for turn in ("first", "second"):
+                        self.assert_denied(client.call(*server.denied))
+                        self.assertEqual(echoed(client.answer(echo(client, server, turn))), turn)
+                        self.kill(agent)
+                        self.assert_denied(client.call(*server.denied))
+                        self.assertEqual([s["session"] for s in agent.sessions()], [session])
+                    self.assertEqual(steady_descriptors(client.pid, server, inodes=True), before)
+                    self.assertEqual(client.shutdown(), server.exit_code)
+                    ended = agent.wait_audit("session_end")[0]
+                    self.assertEqual((ended["session"], ended["reason"], ended["frames"]["in"], ended["frames"]["denied"]), (session, "ended", 8, 4))
+                    self.assertEqual([event["killed"] for event in agent.audit("session_resumed")], [True, True])
+                    self.assertEqual(len(agent.audit("session_start")), 1)
+
+    def test_half_a_frame_is_under_way(self):
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.kept({"p": policy_for(server)})
+                client = self.client(server.command, channel=channel)
+                client.initialize()
+                client.request("ping")
+                client.send(FRAME[:40])
+                time.sleep(0.05)
+                self.kill(agent)
+                client.send(FRAME[40:])
+                self.assertEqual(echoed(client.answer(77)), "whole")
+                self.assertEqual(client.shutdown(), 0)
+
+    def test_an_answer_is_outstanding(self):
+        """What it was charged, and which request it answers, is known to the next agent."""
+        server = cpp_server("--threads", "2")
+        rules = policy(server.match, tools={"sleep": {"limits": [{"counter": "c", "max_in_flight": 1}]}})
+        agent = self.kept({"p": rules})
+        client = self.client(server.command)
+        client.initialize()
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 4000}})
+        client.request("ping")
+        self.kill(agent)
+        answer = client.call("sleep", {"ms": 1})
+        self.assertTrue(answer["result"]["isError"], answer)
+        self.assert_result(client.answer(slow))
+        self.assert_result(client.call("sleep", {"ms": 1}))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_a_call_waits(self):
+        server = cpp_server("--threads", "2")
+        limit = {"counter": "c", "max_in_flight": 1, "on_exceed": "delay", "max_delay_ms": 60000}
+        agent = self.kept({"p": policy(server.match, tools={"sleep": {"limits": [limit]}})})
+        client = self.client(server.command)
+        client.initialize()
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 4000}})
+        waiting = [client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}}) for _ in range(3)]
+        wait_for(lambda: agent.status()["frames"]["held"] == 3, "the calls waiting")
+        self.kill(agent)
+        self.assertEqual(agent.status()["counters"]["waiting"], 3)
+        for identifier in (slow, *waiting):
+            self.assert_result(client.answer(identifier))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_ends_are_seen_at_once(self):
+        """What is kept for the next agent keeps no end of file from anybody, while there is an agent and after a kill."""
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            for killed in (False, True):
+                with self.case(channel=channel, killed=killed):
+                    agent = self.kept({"p": policy_for(server)})
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    if killed:
+                        self.kill(agent)
+                    started = time.monotonic()
+                    self.assertEqual(client.shutdown(), 0)
+                    self.assertLess(time.monotonic() - started, 1)
+                    agent.wait_audit("session_end")
+
+    def test_the_client_or_the_server_ends_meanwhile(self):
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            for who in ("client", "server"):
+                with self.case(channel=channel, who=who):
+                    agent = self.kept({"p": policy_for(server)})
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    os.kill(agent.pid, signal.SIGSTOP)
+                    asked = echo(client, server, "last") if who == "client" else None
+                    if who == "client":
+                        client.close_stdin()
+                    else:
+                        client.process.kill()
+                    self.kill(agent)
+                    if asked:
+                        self.assertEqual(echoed(client.answer(asked)), "last")
+                    client.read_rest()
+                    self.assertEqual(client.wait(), 0 if who == "client" else -signal.SIGKILL)
+                    agent.wait_audit("session_end")
+
+    def test_an_agent_that_hangs_is_replaced(self):
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        os.kill(agent.pid, signal.SIGSTOP)
+        asked = echo(client, NOTES_PY, "meanwhile")
+        wait_for(lambda: "the agent hangs" in agent.log(), "the keeper to notice", seconds=40, interval=0.1)
+        agent.wait_ready()
+        self.assertEqual(echoed(client.answer(asked)), "meanwhile")
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+
+    def test_under_load(self):
+        """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; killed at random, each second time while it starts."""
+        kills, sessions = (10000, 64) if LONG else (12, 64)
+        server = cpp_server("--readv")
+        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
+        load = Load(server, sessions, depth=4, pause_ms=20, large_each=60)
+        self.addCleanup(load.kill)
+        enforced = lambda: len([session for session in agent.sessions() if session["state"] == "enforced"])  # noqa: E731
+        wait_for(lambda: enforced() == sessions, "the sessions")
+        seed = random.randrange(1 << 30)
+        chance = random.Random(seed)
+        self.assertEqual(load.command("begin"), "begun")
+        for turn in range(kills):
+            before = agent.pid
+            os.kill(before, signal.SIGKILL)
+            if turn % 2:
+                agent.pid = wait_for(lambda: self.running_under(agent, before), "the next agent", interval=0.001)
+                time.sleep(chance.random() * 0.5)
+            else:
+                agent.pid = wait_for(lambda: self.ready_after(agent, before), "the next agent", seconds=60, interval=0.05)
+                time.sleep(chance.random() * 0.3)
+        agent.pid = wait_for(lambda: self.ready_after(agent, 0), "the last agent", seconds=60, interval=0.05)
+        self.assertEqual(load.command("settle"), "settled")
+        report, code, said = load.stop()
+        print(f"{kills} kills, {sessions} sessions, seed {seed}: {json.dumps(report)}")
+        self.assertEqual((code, said), (0, ""))
+        ended = agent.wait_audit("session_end", count=sessions)
+        self.assertEqual({record["reason"] for record in ended}, {"ended"})
+        self.assertEqual(sum(record["frames"]["denied"] for record in ended), report["denied"])
+        unseen = report["calls"] - sum(record["frames"]["in"] for record in ended)
+        self.assertLessEqual(unseen, 4 * len(agent.audit("session_blind")))
+        self.assertGreaterEqual(unseen, 0)
+        self.assertEqual({record["conserved"] for record in ended}, {True})
+        self.assertEqual(agent.audit("session_lost"), [])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+// A gate that goes on from a ledger, at any byte, is the gate that was there before.
+#include "enforce/session_ledger.h"
+
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+#include "enforce/pending_notes.h"
+#include "gate_fixture.h"
+
+namespace callgate {
+namespace {
+
+constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{},
+    "one":{"limits":[{"counter":"c","max_in_flight":1}]}}})";
+
+// The form of a state is not what is tested here: it is kept aside, as it is.
+struct States {
+    std::vector<GateState> all;
+    SessionLedger::Form form() {
+        return {[this](const GateState& state) {
+                    all.push_back(state);
+                    return std::to_string(all.size() - 1);
+                },
+                [this](std::string_view text) -> Result<GateState> {
+                    return all.at(std::stoul(std::string(text)));
+                }};
+    }
+};
+
+class SessionLedgerTest : public ::testing::Test {
+  protected:
+    SessionLedgerTest() : memory_(Ledger::create().value()) { begin(); }
+
+    void begin() {
+        fds_[0] = Fd::adopt(fcntl(memory_->memory().get(), F_DUPFD_CLOEXEC, 0));
+        for (unsigned flow = 0; flow < 2; ++flow)
+            fds_[1 + flow] =
+                Fd::adopt(fcntl(memory_->pipe(static_cast<Ledger::Flow>(flow)).get(), F_DUPFD_CLOEXEC, 0));
+        ledger_ = std::make_unique<SessionLedger>(std::move(memory_), states_.form());
+        gate_ = std::make_unique<Gate>(world_.options(kPolicy), world_.counters, *world_.log, to_server_,
+                                       to_client_);
+        gate_->note_changes();
+    }
+    // What was not committed is gone.
+    void killed() {
+        gate_.reset();
+        ledger_.reset();
+        to_server_.clear();
+        to_client_.clear();
+        auto opened = Ledger::open(std::move(fds_[0]), {std::move(fds_[1]), std::move(fds_[2])});
+        ASSERT_TRUE(opened) << opened.error().text();
+        memory_ = std::move(*opened);
+        begin();
+        Result<GateState> state = ledger_->gate_state();
+        ASSERT_TRUE(state) << state.error().text();
+        ASSERT_TRUE(gate_->restore(std::move(*state)));
+        gate_->client_bytes(std::string(ledger_->bytes().unseen(Ledger::kToServer)));
+        gate_->server_bytes(std::string(ledger_->bytes().unseen(Ledger::kToClient)));
+        commit();
+    }
+    void commit() { ASSERT_TRUE(ledger_->commit(*gate_, to_server_, to_client_)); }
+    void client(std::string_view bytes) {
+        ASSERT_TRUE(ledger_->bytes().add(Ledger::kToServer, bytes));
+        gate_->client_bytes(bytes);
+    }
+    void server(std::string_view bytes) {
+        ASSERT_TRUE(ledger_->bytes().add(Ledger::kToClient, bytes));
+        gate_->server_bytes(bytes);
+    }
+    std::string written_to_server() { return ledger_->bytes().unwritten(Ledger::kToServer); }
+    std::string written_to_client() { return ledger_->bytes().unwritten(Ledger::kToClient); }
+
+    GateWorld world_;
+    States states_;
+    Outbox to_server_, to_client_;
+    std::array<Fd, 3> fds_;
+    std::unique_ptr<Ledger> memory_;
+    std::unique_ptr<SessionLedger> ledger_;
+    std::unique_ptr<Gate> gate_;
+};
+
+TEST_F(SessionLedgerTest, KilledBehindAnyByteBeforeOrAfterTheCommit) {
+    commit();
+    const std::string line = call_line("1", "ok") + call_line("2", "no");
+    std::string sent;
+    for (size_t at = 0; at < 2 * line.size(); ++at) {
+        const std::string byte(1, line[at % line.size()]);
+        client(byte);
+        if (at % 2) commit();
+        if (at % 3 == 0) killed();
+        commit();
+        if (byte == "\n" && line.size() - 1 != at % line.size()) sent += call_line("1", "ok");
+        EXPECT_EQ(written_to_server(), sent);
+    }
+    EXPECT_EQ(gate_->counts().in, 4u);
+    EXPECT_EQ(gate_->counts().denied, 2u);
+    EXPECT_EQ(gate_->counts().client_bytes, 2 * line.size());
+    EXPECT_TRUE(gate_->counts().conserved());
+    EXPECT_EQ(gate_->pending_requests(), 2u);
+}
+
+TEST_F(SessionLedgerTest, RequestsThatWaitForAnAnswerAreKnownAndWhatTheyWereCharged) {
+    commit();
+    const size_t before = states_.all.size();
+    for (int i = 0; i < 50; ++i) {
+        const std::string id = std::to_string(i);
+        client(call_line(id, "one"));
+        commit();
+        killed();
+        EXPECT_EQ(gate_->pending_requests(), 1u);
+        client(call_line("1000", "one"));
+        commit();
+        server(result_line(id));
+        commit();
+        killed();
+        EXPECT_EQ(gate_->pending_requests(), 0u);
+    }
+    EXPECT_EQ(gate_->counts().denied, 50u);
+    EXPECT_EQ(gate_->counts().forwarded, 50u);
+    EXPECT_GE(states_.all.size(), before + 100);
+}
+
+// A whole state costs much more than a note: it is written now and then.
+TEST_F(SessionLedgerTest, MostTurnsWriteNotes) {
+    commit();
+    for (int i = 0; i < 1000; ++i) {
+        client(call_line(std::to_string(i), "ok"));
+        commit();
+        server(result_line(std::to_string(i)));
+        commit();
+    }
+    EXPECT_LT(states_.all.size(), 40u);
+    killed();
+    EXPECT_EQ(gate_->pending_requests(), 0u);
+    EXPECT_EQ(gate_->counts().forwarded, 1000u);
+}
+
+TEST(PendingNotes, SayWhatHappened) {
+    PendingState one, two;
+    one.id_key = "n:1";
+    one.record = "01J";
+    one.method = "tools/list";
+    one.forwarded_ns = 7;
+    two.id_key = std::string("s:\0\n", 4);
+    two.tool = "t";
+    KeptUse use;
+    use.key = "key";
+    use.counter = "counter";
+    use.use.amount = -3;
+    use.use.scale = 100;
+    use.use.is_in_flight = true;
+    two.charged.push_back(use);
+    std::string notes;
+    append_added(notes, one);
+    append_added(notes, two);
+    append_taken(notes, "n:1");
+    std::vector<PendingState> pending;
+    ASSERT_TRUE(apply_notes(notes, pending));
+    ASSERT_EQ(pending.size(), 1u);
+    EXPECT_EQ(pending[0].id_key, two.id_key);
+    EXPECT_EQ(pending[0].tool, "t");
+    ASSERT_EQ(pending[0].charged.size(), 1u);
+    EXPECT_EQ(pending[0].charged[0].key, "key");
+    EXPECT_EQ(pending[0].charged[0].use.amount, -3);
+    EXPECT_EQ(pending[0].charged[0].use.scale, 100);
+    EXPECT_TRUE(pending[0].charged[0].use.is_in_flight);
+    EXPECT_FALSE(pending[0].charged[0].use.keeps_failed);
+    for (size_t length = 1; length < notes.size(); ++length) {
+        std::vector<PendingState> some;
+        if (apply_notes(std::string_view(notes).substr(0, length), some)) {
+            EXPECT_LE(some.size(), 2u);
+        }
+    }
+    EXPECT_FALSE(apply_notes(std::string_view(notes).substr(0, notes.size() - 1), pending));
+    std::string unknown;
+    append_taken(unknown, "n:9");
+    EXPECT_FALSE(apply_notes(unknown, pending));
+}
+
+}  // namespace
+}  // namespace callgate
