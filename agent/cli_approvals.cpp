@@ -21,13 +21,19 @@ std::string call_name(const json& record) {
     return method == "tools/call" ? tool : tool.empty() ? method : method + " " + tool;
 }
 
+// The beginning of what was sent, and where the rest is.
+std::string excerpt(const json& record, const std::string& what) {
+    const json& begin = member(record, what + "_begin");
+    const json& bytes = member(record, what + "_bytes");
+    const bool is_cut = begin.is_string() && bytes.is_number() && bytes.get<size_t>() > begin.get_ref<const std::string&>().size();
+    return shown(begin) + (is_cut ? " … (" + shown(bytes) + " bytes: callgate approvals show " + text(record, "id") + ")" : "");
+}
+
 void print_row(const json& record) {
     printf("%-10s  %-8s  until %s  %s: %s\n", text(record, "id").c_str(), text(record, "state").c_str(), text(record, "expires_at").c_str(),
            text(record, "policy").c_str(), call_name(record).c_str());
-    const json& bytes = member(record, "arguments_bytes");
-    const json& begin = member(record, "arguments_begin");
-    const bool is_cut = begin.is_string() && bytes.is_number() && bytes.get<size_t>() > begin.get_ref<const std::string&>().size();
-    printf("            %s%s\n", shown(begin).c_str(), is_cut ? (" … (" + shown(bytes) + " bytes: callgate approvals show " + text(record, "id") + ")").c_str() : "");
+    printf("            %s\n", excerpt(record, "arguments").c_str());
+    if (member(record, "other_params_begin").is_string()) printf("            with %s\n", excerpt(record, "other_params").c_str());
     printf("            asked by %s\n", text(record, "client").empty() ? text(record, "grant").c_str() : text(record, "client").c_str());
 }
 
@@ -40,6 +46,7 @@ void print_record(const json& record) {
     print_line("state", text(record, "state"));
     print_line("call", call_name(record));
     print_line("server", text(record, "server"));
+    print_line("runs as", text(record, "server_process"));
     print_line("client", text(record, "client"));
     print_line("grant", text(record, "grant"));
     print_line("session", text(record, "session"));
@@ -53,6 +60,7 @@ void print_record(const json& record) {
     print_line("for all until", text(record, "good_for_all_until"));
     print_line("used at", text(record, "used_at"));
     print_line("arguments", text(record, "arguments"));
+    print_line("beside them", text(record, "other_params"));
 }
 
 // False where the agent has no such request; what it says then is printed.

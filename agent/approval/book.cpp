@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "approval/fingerprint.h"
+#include "approval/parties.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "jsonrpc/answer.h"
@@ -28,13 +28,6 @@ ApprovalId new_id() {
     randombytes_buf(random.data(), random.size());
     std::transform(random.begin(), random.end(), id.text.begin(), [](unsigned char byte) { return kAlphabet[byte & 31]; });
     return id;
-}
-
-std::string server_text(const Caller& caller) {
-    if (caller.server_identity == nullptr) return std::string(caller.server);
-    const ServerIdentity& server = *caller.server_identity;
-    if (!server.package.name.empty()) return server.package.name;
-    return server.command.empty() ? server.process.exe : server.command;
 }
 
 std::string client_text(const Caller& caller) {
@@ -98,17 +91,14 @@ ApprovalRecord& ApprovalBook::add(ApprovalRecord made) {
 }
 
 bool ApprovalBook::is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) {
-    if (question.arguments.size() > kApprovalArgumentsBytesMax) {
-        sentence_.assign(question.reason).append(" Its arguments are longer than what a human can be shown.");
-        verdict.deny(kCodeDenied, kRuleTooLong, sentence_);
-        return false;
-    }
-    const std::optional<Fingerprint> fingerprint = fingerprint_of(question);
+    if (question.arguments.size() > kApprovalArgumentsBytesMax) return deny_too_long(question, verdict);
+    const std::optional<CallFingerprint> fingerprint = fingerprint_of(question);
     if (!fingerprint) {
         verdict.deny(kCodeDenied, kRuleUnreadable, question.reason);
         return false;
     }
-    ApprovalRecord* record = current(*fingerprint, now_ns);
+    if (fingerprint->other_params.size() > kApprovalArgumentsBytesMax) return deny_too_long(question, verdict);
+    ApprovalRecord* record = current(fingerprint->hash, now_ns);
     if (record == nullptr) {
         record = ask(question, *fingerprint, now_ns, verdict);
         if (record == nullptr) return false;
@@ -127,6 +117,12 @@ bool ApprovalBook::is_approved(const ApprovalQuestion& question, int64_t now_ns,
     return true;
 }
 
+bool ApprovalBook::deny_too_long(const ApprovalQuestion& question, Verdict& verdict) {
+    sentence_.assign(question.reason).append(" Its arguments are longer than what a human can be shown.");
+    verdict.deny(kCodeDenied, kRuleTooLong, sentence_);
+    return false;
+}
+
 // What is known of the call; null where nothing is that is of any use now.
 ApprovalRecord* ApprovalBook::current(const Fingerprint& fingerprint, int64_t now_ns) {
     const auto found = by_fingerprint_.find(fingerprint);
@@ -139,22 +135,25 @@ ApprovalRecord* ApprovalBook::current(const Fingerprint& fingerprint, int64_t no
     return record->is_spent(now_ns) ? nullptr : record;
 }
 
-ApprovalRecord* ApprovalBook::ask(const ApprovalQuestion& question, const Fingerprint& fingerprint, int64_t now_ns, Verdict& verdict) {
+ApprovalRecord* ApprovalBook::ask(const ApprovalQuestion& question, const CallFingerprint& fingerprint, int64_t now_ns,
+                                  Verdict& verdict) {
     if (!has_room(question, verdict)) return nullptr;
     const Caller& caller = *question.caller;
     ApprovalRecord made;
     do made.id = new_id();
     while (records_.contains(std::string(made.id.view())));
-    made.fingerprint = fingerprint;
+    made.fingerprint = fingerprint.hash;
     made.policy = question.policy;
     made.revision = question.revision;
     made.method = question.method;
     made.tool = question.tool;
     made.grant = caller.grant;
     made.session = caller.session;
-    made.server = cut(server_text(caller));
+    made.server = cut(server_name(caller));
+    made.server_process = server_process(caller);
     made.client = cut(client_text(caller));
     made.arguments = question.arguments.empty() ? "{}" : question.arguments;
+    made.other_params = fingerprint.other_params;
     made.rule = question.rule;
     made.reason = question.reason;
     made.webhook_url = question.rules->webhook_url;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "approval/fingerprint.h"
 #include "approval/record.h"
 #include "approval/table.h"
 #include "policy/approval_desk.h"
@@ -59,7 +60,8 @@ class ApprovalBook final : public ApprovalDesk {
     using Fingerprint = std::array<char, 32>;
 
     ApprovalRecord* current(const Fingerprint& fingerprint, int64_t now_ns);
-    ApprovalRecord* ask(const ApprovalQuestion& question, const Fingerprint& fingerprint, int64_t now_ns, Verdict& verdict);
+    bool deny_too_long(const ApprovalQuestion& question, Verdict& verdict);
+    ApprovalRecord* ask(const ApprovalQuestion& question, const CallFingerprint& fingerprint, int64_t now_ns, Verdict& verdict);
     bool has_room(const ApprovalQuestion& question, Verdict& verdict);
     ApprovalRecord& add(ApprovalRecord record);
     void remove(const std::vector<const ApprovalRecord*>& gone);

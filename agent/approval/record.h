@@ -28,8 +28,9 @@ struct ApprovalRecord {
     ApprovalId id;
     std::array<char, 32> fingerprint{};
     std::string policy, revision, method, tool, grant, session;
-    std::string server, client;  // for whoever decides
-    std::string arguments;       // as they were sent
+    std::string server, server_process, client;  // for whoever decides: parties.h
+    std::string arguments;                       // as they were sent
+    std::string other_params;                    // what else the approval is for: fingerprint.h
     std::string rule, reason;
     std::string webhook_url;
     int64_t requested_ns = 0, expires_ns = 0, dedupe_ns = 0;  // realtime; dedupe: of time

@@ -3,23 +3,25 @@
 namespace callgate {
 namespace {
 
-constexpr int kVersion = 1;
+// 2: an approval is for more than tool and arguments. What was asked for before fits nothing any more.
+constexpr int kVersion = 2;
 constexpr char kSchema[] =
     "CREATE TABLE approvals (id TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, policy TEXT NOT NULL, revision TEXT NOT NULL,"
     " method TEXT NOT NULL, tool TEXT NOT NULL, grant_key TEXT NOT NULL, session TEXT NOT NULL, server TEXT NOT NULL,"
-    " client TEXT NOT NULL, arguments TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, webhook_url TEXT NOT NULL,"
+    " server_process TEXT NOT NULL, client TEXT NOT NULL, arguments TEXT NOT NULL, other_params TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, webhook_url TEXT NOT NULL,"
     " requested_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL, dedupe_ns INTEGER NOT NULL,"
     " state INTEGER NOT NULL, decided_ns INTEGER NOT NULL, by_uid INTEGER NOT NULL, by_user TEXT NOT NULL,"
     " by_login_uid INTEGER NOT NULL, by_login TEXT NOT NULL, decision_reason TEXT NOT NULL,"
     " used INTEGER NOT NULL, used_ns INTEGER NOT NULL) STRICT";
 // In the order in which they were made, whatever the clock said.
 constexpr std::string_view kSelect =
-    "SELECT id, fingerprint, policy, revision, method, tool, grant_key, session, server, client, arguments, rule, reason,"
+    "SELECT id, fingerprint, policy, revision, method, tool, grant_key, session, server, server_process, client,"
+    " arguments, other_params, rule, reason,"
     " webhook_url, requested_ns, expires_ns, dedupe_ns, state, decided_ns, by_uid, by_user, by_login_uid, by_login,"
     " decision_reason, used, used_ns FROM approvals ORDER BY rowid";
 constexpr std::string_view kInsert =
     "INSERT INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
-    " ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
+    " ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
 constexpr std::string_view kDecide =
     "UPDATE approvals SET state = ?2, decided_ns = ?3, by_uid = ?4, by_user = ?5, by_login_uid = ?6, by_login = ?7,"
     " decision_reason = ?8 WHERE id = ?1 AND used = 0";
@@ -27,36 +29,46 @@ constexpr std::string_view kDecide =
 constexpr std::string_view kUse = "UPDATE approvals SET used = used + ?4, used_ns = ?3 WHERE id = ?1 AND used = ?2 AND state = 1";
 constexpr std::string_view kRemove = "DELETE FROM approvals WHERE id = ?1";
 
+ApprovalState state_of(int64_t number) {
+    static_assert(static_cast<int>(ApprovalState::approved) == 1 && static_cast<int>(ApprovalState::denied) == 2,
+                  "the numbers are in files");
+    return number == 1 ? ApprovalState::approved : number == 2 ? ApprovalState::denied : ApprovalState::pending;
+}
+
 ApprovalRecord record_of(const Row& row) {
     ApprovalRecord record;
     const std::string_view id = row.text(0), fingerprint = row.blob(1);
     std::copy_n(id.begin(), std::min(id.size(), record.id.text.size()), record.id.text.begin());
     std::copy_n(fingerprint.begin(), std::min(fingerprint.size(), record.fingerprint.size()), record.fingerprint.begin());
     int column = 2;
-    for (std::string* text : {&record.policy, &record.revision, &record.method, &record.tool, &record.grant, &record.session,
-                              &record.server, &record.client, &record.arguments, &record.rule, &record.reason, &record.webhook_url}) {
+    for (std::string* text :
+         {&record.policy, &record.revision, &record.method, &record.tool, &record.grant, &record.session, &record.server,
+          &record.server_process, &record.client, &record.arguments, &record.other_params, &record.rule, &record.reason,
+          &record.webhook_url}) {
         *text = row.text(column++);
     }
-    record.requested_ns = row.integer(14);
-    record.expires_ns = row.integer(15);
-    record.dedupe_ns = row.integer(16);
-    record.state = row.integer(17) == 1 ? ApprovalState::approved : row.integer(17) == 2 ? ApprovalState::denied : ApprovalState::pending;
-    record.decided_ns = row.integer(18);
-    record.by.uid = row.integer(19);
-    record.by.user = row.text(20);
-    record.by.login_uid = row.integer(21);
-    record.by.login = row.text(22);
-    record.decision_reason = row.text(23);
-    record.used = row.integer(24);
-    record.used_ns = row.integer(25);
+    record.requested_ns = row.integer(column++);
+    record.expires_ns = row.integer(column++);
+    record.dedupe_ns = row.integer(column++);
+    record.state = state_of(row.integer(column++));
+    record.decided_ns = row.integer(column++);
+    record.by.uid = row.integer(column++);
+    record.by.user = row.text(column++);
+    record.by.login_uid = row.integer(column++);
+    record.by.login = row.text(column++);
+    record.decision_reason = row.text(column++);
+    record.used = row.integer(column++);
+    record.used_ns = row.integer(column++);
     return record;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<ApprovalTable>> ApprovalTable::open(Database& database) {
-    static_assert(static_cast<int>(ApprovalState::approved) == 1, "the numbers are in files");
-    TRY_VOID(database.use_schema("approvals", kVersion, kSchema));
+    TRY_VOID(database.use_schema("approvals", kVersion, kSchema, [&](int) {
+        const Status dropped = database.execute("DROP TABLE approvals");
+        return dropped ? database.execute(kSchema) : dropped;
+    }));
     std::vector<Statement> statements;
     for (std::string_view sql : {kSelect, kInsert, kDecide, kUse, kRemove}) statements.push_back(TRY(database.prepare(sql)));
     return std::unique_ptr<ApprovalTable>(new ApprovalTable(database, std::move(statements)));
@@ -69,9 +81,9 @@ Status ApprovalTable::each(const std::function<void(ApprovalRecord)>& use) {
 Status ApprovalTable::insert(const ApprovalRecord& r) {
     return statement(insert_one)
         .run(r.id.view(), Blob{{r.fingerprint.data(), r.fingerprint.size()}}, r.policy, r.revision, r.method, r.tool, r.grant,
-             r.session, r.server, r.client, r.arguments, r.rule, r.reason, r.webhook_url, r.requested_ns, r.expires_ns, r.dedupe_ns,
-             static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user, r.by.login_uid, r.by.login, r.decision_reason, r.used,
-             r.used_ns);
+             r.session, r.server, r.server_process, r.client, r.arguments, r.other_params, r.rule, r.reason, r.webhook_url,
+             r.requested_ns, r.expires_ns, r.dedupe_ns, static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user,
+             r.by.login_uid, r.by.login, r.decision_reason, r.used, r.used_ns);
 }
 
 Status ApprovalTable::update_decision(const ApprovalRecord& r) {

@@ -129,8 +129,11 @@ inline constexpr size_t kApprovalsPendingPerGrantMax = 16;
 inline constexpr size_t kApprovalsPendingMax = 256;
 // With those that are decided, until they expire; one more makes the oldest be forgotten that is used, or is denied.
 inline constexpr size_t kApprovalsKeptMax = 1024;
-// Arguments that a human approves: all of them can be shown to him, and are kept. A call with longer ones is denied.
+// Arguments that a human approves, and again the rest of their message: all of it can be shown to him, and is kept. A call
+// with more is denied.
 inline constexpr size_t kApprovalArgumentsBytesMax = size_t{64} << 10;
+// Members of "_meta" that a policy ignores; more are a problem of the file.
+inline constexpr size_t kIgnoredMetaMax = 64;
 // What whoever decides may say to it: the model reads it.
 inline constexpr size_t kApprovalReasonBytesMax = 1024;
 // Grants of grants.json: each is asked about each caller, once. Parents that one names, and its labels. More are a problem of

@@ -76,7 +76,7 @@ const Verdict& CallJudge::judge_part(const Message& message, const Caller& calle
         return judge_part(message, quiet, pending);
     }
     if (message.method == "tools/call") {
-        policy_->judge_tool({message.name, message.arguments}, caller, realtime_ns(), counters_, verdict_);
+        policy_->judge_tool({message.name, message.arguments, message.params}, caller, realtime_ns(), counters_, verdict_);
     } else {
         policy_->judge_method(message, caller, realtime_ns(), counters_, verdict_);
     }

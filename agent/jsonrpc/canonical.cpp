@@ -14,6 +14,7 @@ struct Container {
     struct Member {
         std::string key;  // decoded: UTF-8 sorts as code points do
         size_t begin, end;
+        bool omitted;
     };
     bool object = false;
     size_t begin = 0;
@@ -24,7 +25,7 @@ struct Container {
 // Members are written as they come; when their object ends they are put in order.
 class Canonicalizer {
   public:
-    explicit Canonicalizer(std::string& out) : out_(out) {}
+    Canonicalizer(std::string& out, std::span<const OmittedMember> omitted) : out_(out), omitted_(omitted) {}
 
     void open(bool object, const char*) {
         before_value();
@@ -37,7 +38,8 @@ class Canonicalizer {
     void key(const StringToken& token) {
         std::string decoded;
         append_decoded(decoded, token.raw());
-        open_.back().members.push_back({std::move(decoded), 0, 0});
+        const bool omitted = is_omitted(decoded);
+        open_.back().members.push_back({std::move(decoded), 0, 0, omitted});
     }
     void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token) {
         before_value();
@@ -60,6 +62,14 @@ class Canonicalizer {
     }
 
   private:
+    bool is_omitted(const std::string& key) const {
+        if (omitted_.empty() || open_.size() > 2 || !open_.front().object) return false;
+        const bool is_inner = open_.size() == 2;
+        const std::string_view outer = is_inner ? open_.front().members.back().key : key;
+        const std::string_view inner = is_inner ? std::string_view(key) : std::string_view();
+        return std::any_of(omitted_.begin(), omitted_.end(),
+                           [&](const OmittedMember& each) { return each.outer == outer && each.inner == inner; });
+    }
     void before_value() {
         if (open_.empty()) return;
         Container& in = open_.back();
@@ -79,15 +89,20 @@ class Canonicalizer {
                   [](const Container::Member& a, const Container::Member& b) { return a.key < b.key; });
         std::string sorted;
         sorted.reserve(out_.size() - object.begin);
+        bool omits_any = false;
         for (const Container::Member& member : object.members) {
+            omits_any |= member.omitted;
+            if (member.omitted) continue;
             if (!sorted.empty()) sorted += ',';
             sorted.append(out_, member.begin, member.end - member.begin);
         }
+        if (omits_any && sorted.empty() && open_.size() == 2) open_.front().members.back().omitted = true;
         out_.resize(object.begin + 1);
         out_ += sorted;
     }
 
     std::string& out_;
+    std::span<const OmittedMember> omitted_;
     std::string text_;
     std::vector<Container> open_;
 };
@@ -137,10 +152,10 @@ void append_canonical_number(std::string& out, std::string_view token) {
     if (exponent != 0) out.append("e").append(std::to_string(exponent));
 }
 
-bool append_canonical(std::string& out, std::string_view json) {
+bool append_canonical(std::string& out, std::string_view json, std::span<const OmittedMember> omitted) {
     const size_t before = out.size();
     Scanner scanner(json, JsonText::document);
-    Canonicalizer canonicalizer(out);
+    Canonicalizer canonicalizer(out, omitted);
     const char* past = Walk(scanner, canonicalizer).value(scanner.space(scanner.begin()));
     const bool whole =
         past != nullptr && scanner.space(past) == scanner.end() && scanner.refusal() == Refusal::none;

@@ -39,6 +39,7 @@ json approval_json(const ApprovalRecord& record, ApprovalDetail detail) {
                 {"method", record.method},
                 {"tool", record.tool},
                 {"server", record.server},
+                {"server_process", record.server_process},
                 {"client", record.client},
                 {"grant", record.grant},
                 {"session", record.session},
@@ -46,16 +47,19 @@ json approval_json(const ApprovalRecord& record, ApprovalDetail detail) {
                 {"reason", record.reason},
                 {"requested_at", utc_text(record.requested_ns)},
                 {"expires_at", utc_text(record.expires_ns)},
-                {"arguments_bytes", record.arguments.size()}};
+                {"arguments_bytes", record.arguments.size()},
+                {"other_params_bytes", record.other_params.size()}};
     switch (detail) {
         case ApprovalDetail::keys:
             out["argument_keys"] = keys_of(record.arguments);
             break;
         case ApprovalDetail::excerpt:
             out["arguments_begin"] = record.arguments.substr(0, kExcerptBytes);
+            if (!record.other_params.empty()) out["other_params_begin"] = record.other_params.substr(0, kExcerptBytes);
             break;
         case ApprovalDetail::arguments:
             out["arguments"] = record.arguments;
+            if (!record.other_params.empty()) out["other_params"] = record.other_params;
             break;
     }
     if (record.state != ApprovalState::pending) {

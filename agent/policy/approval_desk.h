@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "policy/verdict.h"
@@ -26,12 +27,17 @@ struct ApprovalRules {
     int64_t timeout_s = 1800;     // what is not decided or used by then is forgotten
     int64_t dedupe_window_s = 0;  // so long a decision is for every call that says the same
     std::string webhook_url;      // who is told; empty: nobody
+    // Members of `_meta` that are another in every call of this policy's clients, beside those that are known
+    // (fingerprint.h): they do not make it another call.
+    std::vector<std::string> ignored_meta;
 };
 
 struct ApprovalQuestion {
     std::string_view method, tool;  // tool: or the name within another method
     std::string_view arguments;     // a JSON object; "" as if it were {}
+    std::string_view params;        // of the whole message; the same
     bool is_carried = false;        // one of several calls of one message
+    bool are_params = false;        // `arguments` are the params: of a method that has no arguments beside others
     std::string_view policy, revision;
     const ApprovalRules* rules = nullptr;
     int64_t timeout_s = 0, hold_ms = 0;  // of this entry

@@ -28,6 +28,25 @@ std::optional<int64_t> duration_s(const ObjectReader& reader, std::string_view k
     return std::nullopt;
 }
 
+void load_ignored_meta(const ObjectReader& approvals, std::vector<std::string>& names) {
+    const JsonValue* list = approvals.member("ignore_meta", Kind::array);
+    if (!list) return;
+    if (list->items.size() > kIgnoredMetaMax) {
+        approvals.problem("ignore_meta", "has more than " + std::to_string(kIgnoredMetaMax) + " names");
+        return;
+    }
+    for (size_t i = 0; i < list->items.size(); ++i) {
+        const JsonValue& item = list->items[i];
+        const std::string path = join_pointer(approvals.path_of("ignore_meta"), i);
+        if (!expect(Kind::string, item, path, approvals.problems())) continue;
+        if (item.string.empty() || item.string.size() > kNameBytesMax || has_control_character(item.string)) {
+            approvals.problems().add(item.offset, path, "expected the name of a member of \"_meta\"");
+            continue;
+        }
+        names.push_back(item.string);
+    }
+}
+
 bool asks_for_approval(const ToolEntry& entry) {
     if (entry.approval) return true;
     return entry.rules &&
@@ -43,6 +62,7 @@ void load_approvals(const ObjectReader& policy, ApprovalRules& rules) {
     if (!value) return;
     const ObjectReader approvals(*value, policy.path_of("approvals"), known::kApprovals, policy.problems());
     rules.dedupe_window_s = duration_s(approvals, "dedupe_window", 0).value_or(0);
+    load_ignored_meta(approvals, rules.ignored_meta);
     const JsonValue* notify = approvals.member("notify", Kind::object);
     if (!notify) return;
     const ObjectReader channels(*notify, approvals.path_of("notify"), known::kNotify, policy.problems());

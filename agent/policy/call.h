@@ -7,6 +7,7 @@ namespace callgate {
 struct Call {
     std::string_view name;            // of the tool
     std::string_view arguments = {};  // a JSON object of a message that was parsed; "" where there is none, as if it were {}
+    std::string_view params = {};     // the same, of the whole message that it comes in
 };
 
 }  // namespace callgate

@@ -39,6 +39,8 @@ std::string_view sentence(std::string_view noun, std::string_view name, std::str
     return {reason_buffer.data(), out};
 }
 
+bool has_arguments(std::string_view method) { return method == "tools/call" || method == "prompts/get"; }
+
 bool caller_is_refused(const Caller& caller, Verdict& verdict) {
     switch (caller.refusal) {
         case GrantRefusal::none:
@@ -87,7 +89,9 @@ bool lacks_approval(const ApprovalNeed& need, const Call& call, const Judging& j
     question.method = judging.method;
     question.tool = call.name;
     question.arguments = call.arguments;
+    question.params = call.params;
     question.is_carried = judging.is_carried;
+    question.are_params = !judging.is_carried && !has_arguments(judging.method);
     question.policy = policy.name;
     question.revision = policy.revision;
     question.rules = &policy.approvals;

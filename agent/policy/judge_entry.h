@@ -45,6 +45,8 @@ bool lacks_approval(const ApprovalNeed& need, const Call& call, const Judging& j
 // Approvals of a call that is denied all the same are as if nobody had asked for them.
 void give_back_if_denied(const Caller& caller, Verdict& verdict);
 
+// Whether a method's params have the member `arguments`, which conditions look at; of any other they look at the params.
+bool has_arguments(std::string_view method);
 // What names and conditions of a method's entry see: the uri of a resource, the name of a prompt, the id of a task; a prompt's
 // arguments, and of every other method all of its params. Valid until this thread asks again.
 Call call_of(const Message& message);

@@ -64,7 +64,7 @@ void judge_entry(const MethodEntry& entry, const Message& message, const Judging
 }  // namespace
 
 Call call_of(const Message& message) {
-    return {name_of(message), message.method == "prompts/get" ? message.arguments : message.params};
+    return {name_of(message), has_arguments(message.method) ? message.arguments : message.params, message.params};
 }
 
 // All of them are allowed and charged, or none is. Where several need approval, the first that has none is asked for.
@@ -72,7 +72,8 @@ void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Messag
                                  int64_t now_ns, CounterTable& counters, Verdict& verdict) const {
     Verdict& call_verdict = scratch.call;
     const bool readable = read_calls(message.params, path, [&](const Call& call) {
-        judge_call(call, {*compiled_, caller, now_ns, message.method, true}, counters, call_verdict);
+        const Call carried{call.name, call.arguments, message.params};
+        judge_call(carried, {*compiled_, caller, now_ns, message.method, true}, counters, call_verdict);
         verdict.approvals.insert(verdict.approvals.end(), call_verdict.approvals.begin(), call_verdict.approvals.end());
         verdict.charged.insert(verdict.charged.end(), call_verdict.charged.begin(), call_verdict.charged.end());
         if (call_verdict.action == Action::allow) return true;

@@ -31,7 +31,7 @@ constexpr std::array<Word, 13> kLimitKeys = {"counter",        "window",       "
 constexpr std::array<Word, 3> kConditionRuleKeys = {"conditions", "on_deny", kCommentKey};
 constexpr std::array<Word, 3> kConditionKeys = {"path", "op", "value"};
 constexpr std::array<Word, 2> kRateLimitKeys = {"max", "window"};
-constexpr std::array<Word, 2> kApprovalsKeys = {"dedupe_window", "notify"};
+constexpr std::array<Word, 3> kApprovalsKeys = {"dedupe_window", "ignore_meta", "notify"};
 constexpr std::array<Word, 1> kNotifyKeys = {"webhook"};
 constexpr std::array<Word, 1> kWebhookKeys = {"url"};
 

@@ -61,7 +61,7 @@ void Trial::judge(const Policy& policy, int64_t now_ns, CounterTable& counters, 
     if (call_.from_server) {
         policy.judge_server_message(message, who, now_ns, counters, verdict);
     } else if (message.method == "tools/call") {
-        policy.judge_tool({message.name, message.arguments}, who, now_ns, counters, verdict);
+        policy.judge_tool({message.name, message.arguments, message.params}, who, now_ns, counters, verdict);
     } else {
         policy.judge_method(message, who, now_ns, counters, verdict);
     }

@@ -37,16 +37,24 @@ struct ApprovalLife {
 struct ApprovalCall {
     std::string tool = "wire_money", arguments = "{}", grant = "uid:1 exe:/bin/c", revision = "r1", policy = "bank", method = "tools/call";
     bool is_carried = false;
+    // "": as of a message that is nothing but this call.
+    std::string params;
+    ServerIdentity server;
+    PeerIdentity peer;
+    std::string client_name;
     ApprovalRules rules;
     int64_t hold_ms = 0;
 
     // As judging asks.
     bool is_approved(ApprovalBook& book, int64_t now_ns, Verdict& verdict) const {
-        Caller caller{grant, "s-1", policy};
+        Caller caller{grant, "s-1", policy, &server, &peer};
+        caller.client_name = client_name;
+        const std::string whole = "{\"name\":\"" + tool + "\",\"arguments\":" + (arguments.empty() ? "{}" : arguments) + "}";
         ApprovalQuestion question;
         question.method = method;
         question.tool = tool;
         question.arguments = arguments;
+        question.params = params.empty() ? whole : params;
         question.is_carried = is_carried;
         question.policy = policy;
         question.revision = revision;

@@ -76,6 +76,43 @@ TEST_F(ApprovalBookTest, AnotherSpellingIsTheSameCallAndAnotherCallIsNot) {
     EXPECT_EQ(sent(call), "passed");
 }
 
+// Two servers under one policy: what was approved of one is not of the other, and outlasts a restart of the first.
+TEST_F(ApprovalBookTest, AnApprovalIsForOneServer) {
+    call.server.process.pid = 7;
+    call.server.process.user = "alice";
+    call.server.process.uid = 1000;
+    call.server.process.exe = "/usr/bin/node";
+    call.server.process.cwd = "/srv/a";
+    call.server.package.name = "bank";
+    call.server.command = "node bank.js --account a";
+    sent(call);
+    approved(call.id);
+    const ApprovalRecord& record = *life->book.find(call.id);
+    EXPECT_EQ(record.server, "bank");
+    EXPECT_EQ(record.server_process, "user alice (uid 1000), /usr/bin/node, in /srv/a: node bank.js --account a");
+    ApprovalCall other = call;
+    other.server.command = "node bank.js --account b";
+    EXPECT_EQ(sent(other), "-32003");
+    restart();
+    call.server.process.pid = 8;
+    EXPECT_EQ(sent(call), "passed");
+}
+
+// What an older agent asked for covered less: none of it may count.
+TEST_F(ApprovalBookTest, AnOlderTableIsBegunAnew) {
+    life.reset();
+    {
+        auto database = Database::open(path);
+        ASSERT_TRUE(database) << database.error().text();
+        ASSERT_TRUE((*database)->execute("DROP TABLE approvals; CREATE TABLE approvals (id TEXT PRIMARY KEY, state INTEGER);"
+                                         "INSERT INTO approvals VALUES ('0123456789', 1);"
+                                         "UPDATE owners SET version = 1 WHERE name = 'approvals'").ok());
+    }
+    life = std::make_unique<ApprovalLife>(path);
+    EXPECT_TRUE(life->book.records().empty());
+    EXPECT_EQ(sent(call), "-32003");
+}
+
 TEST_F(ApprovalBookTest, NoArgumentsAreAnEmptyObject) {
     call.arguments = "";
     sent(call);
@@ -268,7 +305,12 @@ TEST_F(ApprovalBookTest, RequestsAreBoundedForEachGrantAndInAll) {
 }
 
 TEST_F(ApprovalBookTest, LongArgumentsAreNotAskedFor) {
-    call.arguments = "{\"a\":\"" + std::string(kApprovalArgumentsBytesMax, 'x') + "\"}";
+    const std::string text = "\"" + std::string(kApprovalArgumentsBytesMax, 'x') + "\"";
+    call.params = R"({"name":"wire_money","arguments":{},"task":)" + text + "}";
+    EXPECT_EQ(sent(call), "-31403");
+    EXPECT_EQ(call.rule, "(arguments too long to approve)");
+    call.params.clear();
+    call.arguments = "{\"a\":" + text + "}";
     EXPECT_EQ(sent(call), "-31403");
     EXPECT_EQ(call.rule, "(arguments too long to approve)");
     EXPECT_EQ(life->book.pending(), 0u);

@@ -205,7 +205,25 @@ TEST_F(StdioApprovals, CarriedCallsNeedOneEach) {
     answer();
     EXPECT_EQ(sent(batch("4", twice)), "");
     EXPECT_THAT(answer().dump(), HasSubstr("(approved once)"));
-    EXPECT_EQ(sent(batch("5", R"({"name":"ask","arguments":{"a":3}})")), batch("5", R"({"name":"ask","arguments":{"a":3}})"));
+    // It was approved in that message: in another one it is asked for anew.
+    EXPECT_EQ(sent(batch("5", R"({"name":"ask","arguments":{"a":3}})")), "");
+    EXPECT_EQ(answer()["error"]["data"]["approval_id"], only_pending());
+}
+
+TEST_F(StdioApprovals, WhatElseAMessageSaysIsApprovedWithIt) {
+    begin();
+    const auto call = [](const std::string& id, const std::string& more) {
+        return R"({"jsonrpc":"2.0","id":)" + id + R"(,"method":"tools/call","params":{"name":"ask","arguments":{"a":1})" + more + "}}\n";
+    };
+    EXPECT_EQ(sent(call("1", R"(,"_meta":{"progressToken":1,"tenant":"test"})")), "");
+    EXPECT_EQ(book.records().front()->other_params, R"({"_meta":{"tenant":"test"}})");
+    approve(only_pending());
+    for (const char* other : {R"(,"_meta":{"tenant":"production"})", "", R"(,"_meta":{"tenant":"test"},"task":{"ttl":1})"}) {
+        answer();
+        EXPECT_EQ(sent(call("2", other)), "") << other;
+    }
+    const std::string same = call("3", R"(,"_meta":{"tenant":"test","progressToken":2})");
+    EXPECT_EQ(sent(same), same);
 }
 
 TEST_F(StdioApprovals, WhatCannotBeRecordedIsNotLetThrough) {

@@ -47,6 +47,22 @@ TEST(Canonical, NumbersAreExact) {
     EXPECT_EQ(canonical("1e007"), canonical("10000000"));
 }
 
+TEST(Canonical, OmittedMembersAreAsIfTheyWereNotThere) {
+    const auto without = [](std::string_view json) {
+        static constexpr OmittedMember kOmitted[] = {{"name"}, {"_meta", "x"}};
+        std::string out;
+        return append_canonical(out, json, kOmitted) ? out : "(unreadable)";
+    };
+    EXPECT_EQ(without(R"({"name":{"a":[1]},"b":1})"), R"({"b":1})");
+    EXPECT_EQ(without(R"({"b":{"name":1},"_meta":{"y":{"x":2},"\u0078":{"z":1}}})"), R"({"_meta":{"y":{"x":2}},"b":{"name":1}})");
+    EXPECT_EQ(without(R"({"_meta":{"x":1},"b":1})"), R"({"b":1})");
+    EXPECT_EQ(without(R"({"_meta":{},"x":1})"), R"({"_meta":{},"x":1})");
+    EXPECT_EQ(without(R"([{"name":1,"_meta":{"x":1}}])"), R"([{"_meta":{"x":1},"name":1}])");
+    EXPECT_EQ(without(R"({"_meta":[{"x":1}]})"), R"({"_meta":[{"x":1}]})");
+    EXPECT_EQ(without(R"({"name":1})"), "{}");
+    EXPECT_EQ(without(R"({"name":[})"), "(unreadable)");
+}
+
 TEST(Canonical, WhatIsNoValueHasNone) {
     for (const char* bad : {"", "{", "1 2", "{\"a\"}", "[1,]", "nul", "\"\\ud800\""})
         EXPECT_EQ(canonical(bad), "(unreadable)") << bad;

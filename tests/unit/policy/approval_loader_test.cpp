@@ -53,6 +53,17 @@ TEST(ApprovalLoader, TermsWithoutAnythingToApproveAreAMistake) {
                 ElementsAre(HasSubstr("/tools/a/approval_timeout: means something only beside")));
 }
 
+TEST(ApprovalLoader, IgnoredMembersAreNames) {
+    EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":["acme/callId","x"]})"), ElementsAre());
+    EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":"x"})"), ElementsAre(HasSubstr("/approvals/ignore_meta: expected an array")));
+    EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":["a",1,"","b\u0000"]})"),
+                ElementsAre(HasSubstr("/approvals/ignore_meta/1: expected a string"), HasSubstr("/approvals/ignore_meta/2: expected the name"),
+                            HasSubstr("/approvals/ignore_meta/3: expected the name")));
+    std::string many = "\"a\"";
+    for (int i = 0; i < 64; ++i) many += ",\"a\"";
+    EXPECT_THAT(problems_of("\"approvals\":{\"ignore_meta\":[" + many + "]}"), ElementsAre(HasSubstr("more than 64")));
+}
+
 TEST(ApprovalLoader, UnknownKeysAreNamedWithTheNearest) {
     EXPECT_THAT(problems_of(R"("approvals":{"dedup_window":"1m"})"),
                 ElementsAre(HasSubstr("did you mean \"dedupe_window\"?")));

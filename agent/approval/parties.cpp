@@ -1,0 +1,37 @@
+#include "approval/parties.h"
+
+#include "base/limits.h"
+
+namespace callgate {
+namespace {
+
+// Long enough for every path of the kernel: only what others made up is cut.
+std::string cut(std::string_view text) {
+    std::string made(text.substr(0, kNameBytesMax));
+    if (made.size() < text.size()) made += "…";
+    return made;
+}
+
+std::string user_of(const ProcessFacts& process) {
+    return "user " + process.user + " (uid " + std::to_string(process.uid) + ")";
+}
+
+}  // namespace
+
+std::string server_name(const Caller& caller) {
+    if (caller.server_identity == nullptr) return std::string(caller.server);
+    const ServerIdentity& server = *caller.server_identity;
+    if (!server.package.name.empty()) return server.package.name;
+    return cut(server.command.empty() ? server.process.exe : server.command);
+}
+
+std::string server_process(const Caller& caller) {
+    if (caller.server_identity == nullptr || caller.server_identity->process.pid == 0) return "";
+    const ServerIdentity& server = *caller.server_identity;
+    std::string text = user_of(server.process) + ", " + server.process.exe;
+    if (!server.process.cwd.empty()) text += ", in " + server.process.cwd;
+    for (const std::string& address : server.listens) text += ", at " + address;
+    return server.command.empty() ? text : text + ": " + cut(server.command);
+}
+
+}  // namespace callgate
