@@ -214,6 +214,7 @@ void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
         if (app.watcher) app.watcher->use_policies(app.policies);
         app.sessions->use_policies(*app.policies);
         app.http->use_policies(*app.policies);
+        app.approvals->use_policies(*app.policies);
         json names = json::object();
         for (const auto& policy : app.policies->policies()) names[policy->name()] = policy->revision();
         app.audit->event("policy_reload", nullptr, {{"policies", names.dump(-1, ' ', true, json::error_handler_t::replace)}});
@@ -573,6 +574,7 @@ Status start(App& app) {
     // After that: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
     app.database = TRY(Database::open(database_path(app.config.state_directory)));
     TRY_VOID(app.approvals->open(*app.database));
+    app.approvals->use_policies(*app.policies);
     TRY_VOID(app.sessions->pins().keep_in(*app.database));
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));

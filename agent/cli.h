@@ -68,11 +68,13 @@ struct ApprovalOptions {
     std::string control_socket = kControlSocketDefault;
     std::string id, reason;
     bool as_json = false;
+    bool all = false;  // those that are decided, too
 };
 
 int list_approvals(const ApprovalOptions& options);
 int show_approval(const ApprovalOptions& options);
-int decide_approval(const ApprovalOptions& options, bool approves);
+int decide_approval(const ApprovalOptions& options, std::string_view decision);  // "approve", "deny", "revoke"
+
 struct PinOptions {
     std::string control_socket = kControlSocketDefault;
     bool as_json = false;

@@ -1,7 +1,9 @@
-// callgate approvals list, show, approve, deny: what waits for a human, and his decision. Arguments are a caller's: they are
+// callgate approvals list, show, approve, deny, revoke: what waits for a human, and his decision. Arguments are a caller's: they are
 // shown escaped.
+#include <algorithm>
 #include <cstdio>
 
+#include "base/counted.h"
 #include "cli.h"
 
 namespace callgate {
@@ -35,6 +37,7 @@ void print_row(const json& record) {
     printf("            %s\n", excerpt(record, "arguments").c_str());
     if (member(record, "other_params_begin").is_string()) printf("            with %s\n", excerpt(record, "other_params").c_str());
     printf("            asked by %s\n", text(record, "client").empty() ? text(record, "grant").c_str() : text(record, "client").c_str());
+    if (const std::string claim = text(record, "client_claim"); !claim.empty()) printf("            says it is \"%s\"\n", claim.c_str());
 }
 
 void print_line(const char* name, const std::string& value) {
@@ -48,6 +51,7 @@ void print_record(const json& record) {
     print_line("server", text(record, "server"));
     print_line("runs as", text(record, "server_process"));
     print_line("client", text(record, "client"));
+    print_line("says it is", text(record, "client_claim").empty() ? "" : "\"" + text(record, "client_claim") + "\", which is no proof");
     print_line("grant", text(record, "grant"));
     print_line("session", text(record, "session"));
     print_line("policy", text(record, "policy") + " " + text(record, "policy_revision"));
@@ -63,18 +67,21 @@ void print_record(const json& record) {
     print_line("beside them", text(record, "other_params"));
 }
 
-// False where the agent has no such request; what it says then is printed.
+std::string what_an_approval_does(const json& record) {
+    const std::string window = text(record, "good_for_all_until");
+    if (!window.empty()) return "every call that says the same is let through until " + window;
+    return "it is let through once, if it is repeated before " + text(record, "expires_at");
+}
+
+// False where it fails, or the agent has no such request; what it says then is printed.
 bool ask(const ApprovalOptions& options, const json& request, json& record, int& exit_code) {
     json answer;
     if (!send_agent(options.control_socket, request, answer, exit_code)) return false;
-    if (const json& refused = member(answer, "refused"); !refused.is_null()) {
-        print_error(shown(refused));
-        exit_code = kExitNo;
-        return false;
-    }
     record = member(answer, "approval");
     return true;
 }
+
+bool is_pending(const json& record) { return text(record, "state") == "pending"; }
 
 }  // namespace
 
@@ -82,15 +89,19 @@ int list_approvals(const ApprovalOptions& options) {
     json answer;
     int exit_code = kExitDone;
     if (!ask_agent(options.control_socket, "approvals", answer, exit_code)) return exit_code;
+    json list = member(answer, "approvals");
+    if (!list.is_array()) list = json::array();
+    const size_t all = list.size();
+    if (!options.all) list.erase(std::remove_if(list.begin(), list.end(), [](const json& each) { return !is_pending(each); }), list.end());
+    const size_t left_out = all - list.size();
     if (options.as_json) {
+        answer["approvals"] = list;
         print_json(answer);
         return kExitDone;
     }
-    const json& list = member(answer, "approvals");
-    if (!list.is_array() || list.empty()) printf("no approvals\n");
-    if (list.is_array()) {
-        for (const json& record : list) print_row(record);
-    }
+    for (const json& record : list) print_row(record);
+    if (list.empty()) printf(options.all ? "no approvals\n" : "nothing waits for approval\n");
+    if (left_out > 0) printf("%s decided: callgate approvals list --all\n", counted(left_out, "request").c_str());
     return kExitDone;
 }
 
@@ -102,10 +113,10 @@ int show_approval(const ApprovalOptions& options) {
     return kExitDone;
 }
 
-int decide_approval(const ApprovalOptions& options, bool approves) {
+int decide_approval(const ApprovalOptions& options, std::string_view decision) {
     json record;
     int exit_code = kExitDone;
-    const json request = {{"verb", "approval_decide"}, {"id", options.id}, {"decision", approves ? "approve" : "deny"}, {"reason", options.reason}};
+    const json request = {{"verb", "approval_decide"}, {"id", options.id}, {"decision", decision}, {"reason", options.reason}};
     if (!ask(options, request, record, exit_code)) return exit_code;
     if (options.as_json) {
         print_json(record);
@@ -113,7 +124,9 @@ int decide_approval(const ApprovalOptions& options, bool approves) {
     }
     printf("%s %s: %s %s, by %s", text(record, "id").c_str(), text(record, "state").c_str(), call_name(record).c_str(),
            text(record, "arguments").c_str(), who(member(record, "decided_by")).c_str());
-    printf(approves ? "; it is let through once, if it is repeated before %s\n" : "; until %s\n", text(record, "expires_at").c_str());
+    if (decision == "revoke") printf("; repeated, it is asked for anew\n");
+    else if (decision == "deny") printf("; until %s\n", text(record, "expires_at").c_str());
+    else printf("; %s\n", what_an_approval_does(record).c_str());
     return kExitDone;
 }
 

@@ -57,6 +57,12 @@ bool send_agent(const std::string& control_socket, const json& request, json& re
         return false;
     }
     result = std::move(answer).value();
+    // What the agent will not do is no failure of it, and the same when it is asked again.
+    if (const json& refused = member(result, "refused"); !refused.is_null()) {
+        exit_code = kExitNo;
+        print_error(shown(refused));
+        return false;
+    }
     const json& problem = member(result, "error");
     if (!problem.is_null()) {
         exit_code = kExitInternal;

@@ -250,25 +250,32 @@ void add_approvals(CLI::App& app, Action& action) {
                                  "  callgate approvals show k3f9x0wq2m\n"
                                  "  callgate approvals approve k3f9x0wq2m --reason 'ticket 4711'\n"
                                  "  callgate approvals deny k3f9x0wq2m --reason 'not on a Friday'\n"
-                                 "An approved call is let through once, when it is repeated. Who decides is recorded in the audit log.\n");
-    command->add_flag("--json", options->as_json, "print JSON");
-    add_control(command, options->control_socket);
+                                 "  callgate approvals revoke k3f9x0wq2m\n"
+                                 "An approved call is let through once, when it is repeated; for so long as the policy's dedupe_window says, every\n"
+                                 "time. Who decides is recorded in the audit log.\n");
     command->require_subcommand(0, 1);
-    command->add_subcommand("list", "List what is open: the oldest first")->fallthrough();
-    CLI::App* show = command->add_subcommand("show", "Show one request with all of its arguments")->fallthrough();
-    CLI::App* approve = command->add_subcommand("approve", "Let the call through, once")->fallthrough();
-    CLI::App* deny = command->add_subcommand("deny", "Deny the call, or take an approval back that is not used")->fallthrough();
-    for (CLI::App* each : {show, approve, deny}) {
+    CLI::App* list = command->add_subcommand("list", "List what waits for a decision: the oldest first");
+    CLI::App* show = command->add_subcommand("show", "Show one request with all that it would be approved with");
+    CLI::App* approve = command->add_subcommand("approve", "Let the call through, once");
+    CLI::App* deny = command->add_subcommand("deny", "Deny the call, also one that was approved: until it expires");
+    CLI::App* revoke = command->add_subcommand("revoke", "Take an approval or a denial back: repeated, the call is asked for anew");
+    for (CLI::App* each : {command, list, show, approve, deny, revoke}) {
+        each->add_flag("--json", options->as_json, "print JSON");
+        add_control(each, options->control_socket);
+    }
+    for (CLI::App* each : {command, list}) each->add_flag("--all", options->all, "also what is approved, used, denied, revoked");
+    for (CLI::App* each : {show, approve, deny, revoke}) {
         each->add_option("ID", options->id, "as \"callgate approvals list\" shows it")->required()->type_name("");
     }
-    for (CLI::App* each : {approve, deny}) {
+    for (CLI::App* each : {approve, deny, revoke}) {
         each->add_option("--reason", options->reason, "why; of a denial the caller is told")->type_name("TEXT");
     }
-    command->callback([options, show, approve, deny, &action] {
+    command->callback([options, show, approve, deny, revoke, &action] {
+        action = [options] { return list_approvals(*options); };
         if (show->parsed()) action = [options] { return show_approval(*options); };
-        else if (approve->parsed()) action = [options] { return decide_approval(*options, true); };
-        else if (deny->parsed()) action = [options] { return decide_approval(*options, false); };
-        else action = [options] { return list_approvals(*options); };
+        for (const CLI::App* each : {approve, deny, revoke}) {
+            if (each->parsed()) action = [options, decision = each->get_name()] { return decide_approval(*options, decision); };
+        }
     });
 }
 

@@ -20,6 +20,7 @@ constexpr std::string_view kRuleTooLong = "(arguments too long to approve)";
 constexpr std::string_view kRuleTooMany = "(too many approvals)";
 constexpr std::string_view kRuleTwice = "(approved once)";
 constexpr std::string_view kRuleNotKept = "(approval not recorded)";
+constexpr int64_t kNoUser = -1;  // clients on other hosts: all of them are one
 
 ApprovalId new_id() {
     static constexpr char kAlphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -30,18 +31,23 @@ ApprovalId new_id() {
     return id;
 }
 
-std::string client_text(const Caller& caller) {
-    std::string text(caller.client_name);
-    if (caller.peer == nullptr || caller.peer->process.pid == 0) return text;
-    const ProcessFacts& process = caller.peer->process;
-    if (!text.empty()) text += ", ";
-    return text + process.exe + " of user " + process.user;
+// Whose request it is, where all of a user's programs are counted together.
+int64_t user_of(const Caller& caller) {
+    return caller.peer == nullptr || caller.peer->process.pid == 0 ? kNoUser : int64_t{caller.peer->process.uid};
 }
 
-// What is shown later is bounded as what is shown now.
-std::string cut(std::string text) {
-    if (text.size() > kNameBytesMax) text.resize(kNameBytesMax);
-    return text;
+ApprovalEvent event_of(ApprovalState decision) {
+    switch (decision) {
+        case ApprovalState::pending:
+            return ApprovalEvent::requested;
+        case ApprovalState::approved:
+            return ApprovalEvent::approved;
+        case ApprovalState::denied:
+            return ApprovalEvent::denied;
+        case ApprovalState::revoked:
+            return ApprovalEvent::revoked;
+    }
+    return ApprovalEvent::requested;
 }
 
 }  // namespace
@@ -54,6 +60,8 @@ std::string_view name(ApprovalEvent event) {
             return "approved";
         case ApprovalEvent::denied:
             return "denied";
+        case ApprovalEvent::revoked:
+            return "revoked";
         case ApprovalEvent::used:
             return "used";
         case ApprovalEvent::expired:
@@ -80,14 +88,21 @@ ApprovalRecord& ApprovalBook::add(ApprovalRecord made) {
     auto owned = std::make_unique<ApprovalRecord>(std::move(made));
     ApprovalRecord& record = *owned;
     record.wait_key = "approval\x1f" + std::string(record.id.view());
-    if (record.state == ApprovalState::pending) {
-        ++pending_;
-        ++pending_of_grant_[record.grant];
-    }
+    if (record.state == ApprovalState::pending) count_pending(record, 1);
     by_fingerprint_[record.fingerprint] = &record;
     records_[std::string(record.id.view())] = std::move(owned);
     wake_at(record.gone_ns());
     return record;
+}
+
+void ApprovalBook::count_pending(const ApprovalRecord& record, int by) {
+    const auto count = [more = static_cast<size_t>(by)](auto& counts, const auto& key) {
+        const auto found = counts.try_emplace(key, 0).first;
+        if ((found->second += more) == 0) counts.erase(found);
+    };
+    pending_ += static_cast<size_t>(by);
+    count(pending_of_grant_, record.grant);
+    count(pending_of_user_, record.uid);
 }
 
 bool ApprovalBook::is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) {
@@ -149,9 +164,11 @@ ApprovalRecord* ApprovalBook::ask(const ApprovalQuestion& question, const CallFi
     made.tool = question.tool;
     made.grant = caller.grant;
     made.session = caller.session;
-    made.server = cut(server_name(caller));
+    made.server = server_name(caller);
     made.server_process = server_process(caller);
-    made.client = cut(client_text(caller));
+    made.client = client_process(caller);
+    made.client_claim = client_claim(caller);
+    made.uid = user_of(caller);
     made.arguments = question.arguments.empty() ? "{}" : question.arguments;
     made.other_params = fingerprint.other_params;
     made.rule = question.rule;
@@ -175,16 +192,20 @@ ApprovalRecord* ApprovalBook::ask(const ApprovalQuestion& question, const CallFi
 // Only what is done with makes room.
 bool ApprovalBook::has_room(const ApprovalQuestion& question, Verdict& verdict) {
     const auto of_grant = pending_of_grant_.find(std::string(question.caller->grant));
+    const auto of_user = pending_of_user_.find(user_of(*question.caller));
     std::string_view because;
     if (of_grant != pending_of_grant_.end() && of_grant->second >= kApprovalsPendingPerGrantMax) {
         because = " Too many calls of this client wait for approval: have some of them decided first.";
+    } else if (of_user != pending_of_user_.end() && of_user->second >= kApprovalsPendingPerUserMax) {
+        because = " Too many calls of this user wait for approval: have some of them decided first.";
     } else if (pending_ >= kApprovalsPendingMax) {
         because = " Too many calls wait for approval: have some of them decided first.";
     } else if (records_.size() >= kApprovalsKeptMax) {
         const ApprovalRecord* oldest = nullptr;
         for (const auto& [id, record] : records_) {
-            const bool is_done = record->state == ApprovalState::approved && record->used > 0 && !record->taken;
-            if (is_done && (oldest == nullptr || record->used_ns < oldest->used_ns)) oldest = record.get();
+            const bool is_used = record->state == ApprovalState::approved && record->used > 0;
+            const bool is_done = (is_used || record->state == ApprovalState::revoked) && !record->taken;
+            if (is_done && (oldest == nullptr || record->done_ns() < oldest->done_ns())) oldest = record.get();
         }
         if (oldest != nullptr) remove({oldest});
         else because = " Too many approvals are open: some must expire first.";
@@ -261,8 +282,8 @@ Result<const ApprovalRecord*> ApprovalBook::decide(std::string_view id, Approval
     ApprovalRecord* record = find_mutable(id);
     const std::string which = "approval " + std::string(id);
     if (record == nullptr) return Error::refused(which, "there is none, or it has expired; \"callgate approvals list\" lists those that are open");
-    const bool is_revoked = record->state == ApprovalState::approved && record->used == 0 && decision == ApprovalState::denied;
-    if (record->state != ApprovalState::pending && !is_revoked) {
+    if (!record->can_become(decision, now_ns)) {
+        if (record->state == ApprovalState::pending) return Error::refused(which, "is pending: approve or deny it");
         return Error::refused(which, "is " + std::string(state_name(*record)) + " already, by " + record->by.user + " at " + utc_text(record->decided_ns));
     }
     ApprovalRecord decided = *record;
@@ -272,15 +293,30 @@ Result<const ApprovalRecord*> ApprovalBook::decide(std::string_view id, Approval
     decided.decision_reason = std::move(reason);
     if (!table_) return Error::refused("state.db", "is not open");
     TRY_VOID(table_->update_decision(decided));
-    if (record->state == ApprovalState::pending) {
-        --pending_;
-        const auto of_grant = pending_of_grant_.find(record->grant);
-        if (--of_grant->second == 0) pending_of_grant_.erase(of_grant);
-    }
+    if (record->state == ApprovalState::pending) count_pending(*record, -1);
     *record = std::move(decided);
-    tell(decision == ApprovalState::approved ? ApprovalEvent::approved : ApprovalEvent::denied, *record);
+    tell(event_of(decision), *record);
     waiting_.room_made(record->wait_key);
     return record;
+}
+
+void ApprovalBook::end_outdated(const std::function<bool(std::string_view, std::string_view)>& is_current) {
+    std::vector<const ApprovalRecord*> gone;
+    for (const auto& [id, record] : records_) {
+        if (record->taken || is_current(record->policy, record->revision)) continue;
+        record->cause = "the policy has changed";
+        gone.push_back(record.get());
+    }
+    end(gone);
+}
+
+void ApprovalBook::end(const std::vector<const ApprovalRecord*>& gone) {
+    if (gone.empty()) return;
+    for (const ApprovalRecord* record : gone) {
+        const bool was_open = record->state == ApprovalState::pending || (record->state == ApprovalState::approved && record->used == 0);
+        if (was_open) tell(ApprovalEvent::expired, *record);
+    }
+    remove(gone);
 }
 
 void ApprovalBook::sweep(int64_t now_ns) {
@@ -291,13 +327,7 @@ void ApprovalBook::sweep(int64_t now_ns) {
         if (record->gone_ns() <= now_ns && !record->taken) gone.push_back(record.get());
         else next_ns = std::min(next_ns, record->gone_ns());
     }
-    if (!gone.empty()) {
-        for (const ApprovalRecord* record : gone) {
-            const bool was_open = record->state == ApprovalState::pending || (record->state == ApprovalState::approved && record->used == 0);
-            if (was_open) tell(ApprovalEvent::expired, *record);
-        }
-        remove(gone);
-    }
+    end(gone);
     if (next_ns != INT64_MAX) wake_at(next_ns);
 }
 
@@ -311,11 +341,7 @@ void ApprovalBook::remove(const std::vector<const ApprovalRecord*>& gone) {
     for (const ApprovalId& id : ids) {
         const auto found = records_.find(std::string(id.view()));
         const ApprovalRecord& record = *found->second;
-        if (record.state == ApprovalState::pending) {
-            --pending_;
-            const auto of_grant = pending_of_grant_.find(record.grant);
-            if (--of_grant->second == 0) pending_of_grant_.erase(of_grant);
-        }
+        if (record.state == ApprovalState::pending) count_pending(record, -1);
         const auto newest = by_fingerprint_.find(record.fingerprint);
         if (newest != by_fingerprint_.end() && newest->second == &record) by_fingerprint_.erase(newest);
         waiting_.room_made(record.wait_key);

@@ -7,7 +7,7 @@
 // An approval that is used is so on the disk before use() returns: whatever becomes of the agent then, no second call goes
 // on with it. Between is_approved() and use() it is taken, and is_approved() says no to any other call.
 //
-// Bounded: kApprovalsPendingPerGrantMax, kApprovalsPendingMax, kApprovalsKeptMax. One thread: the relay's.
+// Bounded: kApprovalsPendingPerGrantMax, …PerUserMax, kApprovalsPendingMax, kApprovalsKeptMax. One thread: the relay's.
 #pragma once
 #include <functional>
 #include <memory>
@@ -22,7 +22,7 @@
 
 namespace callgate {
 
-enum class ApprovalEvent : uint8_t { requested, approved, denied, used, expired };
+enum class ApprovalEvent : uint8_t { requested, approved, denied, revoked, used, expired };
 std::string_view name(ApprovalEvent event);  // "requested", …
 
 class ApprovalBook final : public ApprovalDesk {
@@ -37,9 +37,13 @@ class ApprovalBook final : public ApprovalDesk {
     Status use(std::span<const ApprovalId> approvals, int64_t now_ns) override;
     void give_back(std::span<const ApprovalId> approvals) override;
 
-    // A pending one, or the denial of one that is approved and not used. What is wrong is a sentence for whoever decides.
+    // `decision`: approved or denied of a pending one; denied or revoked of an approval that is good for a call yet; revoked of a
+    // denial. What is wrong is a sentence for whoever decides.
     Result<const ApprovalRecord*> decide(std::string_view id, ApprovalState decision, ApprovalDecider by, std::string reason,
                                          int64_t now_ns);
+    // Ends what no call can fit any more: its policy says something else now, and so each of its calls is another one. `is_current`
+    // of the name and the revision of a policy.
+    void end_outdated(const std::function<bool(std::string_view, std::string_view)>& is_current);
     // Forgets what is over. Called at the time that `wake` was given (realtime), or earlier.
     void sweep(int64_t now_ns);
 
@@ -64,6 +68,8 @@ class ApprovalBook final : public ApprovalDesk {
     ApprovalRecord* ask(const ApprovalQuestion& question, const CallFingerprint& fingerprint, int64_t now_ns, Verdict& verdict);
     bool has_room(const ApprovalQuestion& question, Verdict& verdict);
     ApprovalRecord& add(ApprovalRecord record);
+    void count_pending(const ApprovalRecord& record, int by);
+    void end(const std::vector<const ApprovalRecord*>& gone);  // tells of it, and removes it
     void remove(const std::vector<const ApprovalRecord*>& gone);
     ApprovalRecord* find_mutable(std::string_view id);
     void deny(const ApprovalQuestion& question, const ApprovalRecord& record, Verdict& verdict);
@@ -78,6 +84,7 @@ class ApprovalBook final : public ApprovalDesk {
     std::unordered_map<std::string, std::unique_ptr<ApprovalRecord>> records_;  // by id
     std::unordered_map<Fingerprint, ApprovalRecord*, Hash> by_fingerprint_;     // the newest
     std::unordered_map<std::string, size_t> pending_of_grant_;
+    std::unordered_map<int64_t, size_t> pending_of_user_;  // by uid
     size_t pending_ = 0;
     int64_t armed_for_ns_ = INT64_MAX;
     std::string sentence_, problem_;

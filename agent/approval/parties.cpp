@@ -1,11 +1,14 @@
 #include "approval/parties.h"
 
 #include "base/limits.h"
+#include "session/cgroup.h"
 
 namespace callgate {
 namespace {
 
-// Long enough for every path of the kernel: only what others made up is cut.
+constexpr size_t kContainerDigitsShown = 12;  // as tools of containers do
+
+// Of what others may make as long as they like.
 std::string cut(std::string_view text) {
     std::string made(text.substr(0, kNameBytesMax));
     if (made.size() < text.size()) made += "…";
@@ -33,5 +36,18 @@ std::string server_process(const Caller& caller) {
     for (const std::string& address : server.listens) text += ", at " + address;
     return server.command.empty() ? text : text + ": " + cut(server.command);
 }
+
+std::string client_process(const Caller& caller) {
+    if (caller.peer == nullptr || caller.peer->process.pid == 0) return "";
+    const ProcessFacts& process = caller.peer->process;
+    std::string text = user_of(process) + ", pid " + std::to_string(process.pid);
+    if (const std::string unit = unit_of(process.cgroup); !unit.empty()) text += ", unit " + unit;
+    if (const std::string_view container = container_of(process.cgroup); !container.empty()) {
+        text.append(", container ").append(container.substr(0, kContainerDigitsShown));
+    }
+    return text + ", " + process.exe;
+}
+
+std::string client_claim(const Caller& caller) { return cut(caller.client_name); }
 
 }  // namespace callgate

@@ -8,7 +8,7 @@ constexpr int kVersion = 2;
 constexpr char kSchema[] =
     "CREATE TABLE approvals (id TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, policy TEXT NOT NULL, revision TEXT NOT NULL,"
     " method TEXT NOT NULL, tool TEXT NOT NULL, grant_key TEXT NOT NULL, session TEXT NOT NULL, server TEXT NOT NULL,"
-    " server_process TEXT NOT NULL, client TEXT NOT NULL, arguments TEXT NOT NULL, other_params TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, webhook_url TEXT NOT NULL,"
+    " server_process TEXT NOT NULL, client TEXT NOT NULL, client_claim TEXT NOT NULL, arguments TEXT NOT NULL, other_params TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, webhook_url TEXT NOT NULL, uid INTEGER NOT NULL,"
     " requested_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL, dedupe_ns INTEGER NOT NULL,"
     " state INTEGER NOT NULL, decided_ns INTEGER NOT NULL, by_uid INTEGER NOT NULL, by_user TEXT NOT NULL,"
     " by_login_uid INTEGER NOT NULL, by_login TEXT NOT NULL, decision_reason TEXT NOT NULL,"
@@ -16,24 +16,28 @@ constexpr char kSchema[] =
 // In the order in which they were made, whatever the clock said.
 constexpr std::string_view kSelect =
     "SELECT id, fingerprint, policy, revision, method, tool, grant_key, session, server, server_process, client,"
-    " arguments, other_params, rule, reason,"
-    " webhook_url, requested_ns, expires_ns, dedupe_ns, state, decided_ns, by_uid, by_user, by_login_uid, by_login,"
+    " client_claim, arguments, other_params, rule, reason, webhook_url, uid, requested_ns, expires_ns, dedupe_ns, state, decided_ns, by_uid, by_user, by_login_uid, by_login,"
     " decision_reason, used, used_ns FROM approvals ORDER BY rowid";
 constexpr std::string_view kInsert =
     "INSERT INTO approvals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
-    " ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
+    " ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
+// As often used as the book knows; the same of kUse.
 constexpr std::string_view kDecide =
     "UPDATE approvals SET state = ?2, decided_ns = ?3, by_uid = ?4, by_user = ?5, by_login_uid = ?6, by_login = ?7,"
-    " decision_reason = ?8 WHERE id = ?1 AND used = 0";
+    " decision_reason = ?8 WHERE id = ?1 AND used = ?9";
 // As often as the book knows: an approval that is used elsewhere in the meantime is not used again.
 constexpr std::string_view kUse = "UPDATE approvals SET used = used + ?4, used_ns = ?3 WHERE id = ?1 AND used = ?2 AND state = 1";
 constexpr std::string_view kRemove = "DELETE FROM approvals WHERE id = ?1";
 
+// The numbers are in files.
 ApprovalState state_of(int64_t number) {
-    static_assert(static_cast<int>(ApprovalState::approved) == 1 && static_cast<int>(ApprovalState::denied) == 2,
-                  "the numbers are in files");
-    return number == 1 ? ApprovalState::approved : number == 2 ? ApprovalState::denied : ApprovalState::pending;
+    for (ApprovalState each : {ApprovalState::approved, ApprovalState::denied, ApprovalState::revoked}) {
+        if (static_cast<int64_t>(each) == number) return each;
+    }
+    return ApprovalState::pending;
 }
+static_assert(static_cast<int>(ApprovalState::approved) == 1 && static_cast<int>(ApprovalState::denied) == 2 &&
+              static_cast<int>(ApprovalState::revoked) == 3);
 
 ApprovalRecord record_of(const Row& row) {
     ApprovalRecord record;
@@ -43,10 +47,11 @@ ApprovalRecord record_of(const Row& row) {
     int column = 2;
     for (std::string* text :
          {&record.policy, &record.revision, &record.method, &record.tool, &record.grant, &record.session, &record.server,
-          &record.server_process, &record.client, &record.arguments, &record.other_params, &record.rule, &record.reason,
+          &record.server_process, &record.client, &record.client_claim, &record.arguments, &record.other_params, &record.rule, &record.reason,
           &record.webhook_url}) {
         *text = row.text(column++);
     }
+    record.uid = row.integer(column++);
     record.requested_ns = row.integer(column++);
     record.expires_ns = row.integer(column++);
     record.dedupe_ns = row.integer(column++);
@@ -81,15 +86,16 @@ Status ApprovalTable::each(const std::function<void(ApprovalRecord)>& use) {
 Status ApprovalTable::insert(const ApprovalRecord& r) {
     return statement(insert_one)
         .run(r.id.view(), Blob{{r.fingerprint.data(), r.fingerprint.size()}}, r.policy, r.revision, r.method, r.tool, r.grant,
-             r.session, r.server, r.server_process, r.client, r.arguments, r.other_params, r.rule, r.reason, r.webhook_url,
-             r.requested_ns, r.expires_ns, r.dedupe_ns, static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user,
+             r.session, r.server, r.server_process, r.client, r.client_claim, r.arguments, r.other_params, r.rule, r.reason,
+             r.webhook_url, r.uid, r.requested_ns, r.expires_ns, r.dedupe_ns, static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user,
              r.by.login_uid, r.by.login, r.decision_reason, r.used, r.used_ns);
 }
 
 Status ApprovalTable::update_decision(const ApprovalRecord& r) {
     Statement& decide = statement(decide_one);
-    TRY_VOID(decide.run(r.id.view(), static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user, r.by.login_uid, r.by.login, r.decision_reason));
-    if (decide.changed() != 1) return Error::refused(database_.path(), "has no approval " + std::string(r.id.view()) + " that is not used");
+    TRY_VOID(decide.run(r.id.view(), static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user, r.by.login_uid, r.by.login, r.decision_reason,
+                        r.used));
+    if (decide.changed() != 1) return Error::refused(database_.path(), "has no approval " + std::string(r.id.view()) + " that is used so often");
     return {};
 }
 

@@ -124,8 +124,11 @@ inline constexpr size_t kAnnotatedToolsMax = 4096;
 inline constexpr size_t kAnnotationsBytesMax = size_t{4} << 10;
 // How long a request for approval may be open: a human may be away for a month.
 inline constexpr int64_t kApprovalSecondsMax = int64_t{30} * 86400;
-// Calls that wait for a human's decision: one more of a grant, or in all, is denied. A human can read so many.
+// Calls that wait for a human's decision: one more of a grant, of a user, or in all, is denied. A human can read so many. Every
+// program of a user is another grant, so that of four users it takes all to leave no room for the others; clients on other hosts
+// count as one user.
 inline constexpr size_t kApprovalsPendingPerGrantMax = 16;
+inline constexpr size_t kApprovalsPendingPerUserMax = 64;
 inline constexpr size_t kApprovalsPendingMax = 256;
 // With those that are decided, until they expire; one more makes the oldest be forgotten that is used, or is denied.
 inline constexpr size_t kApprovalsKeptMax = 1024;

@@ -41,6 +41,7 @@ json approval_json(const ApprovalRecord& record, ApprovalDetail detail) {
                 {"server", record.server},
                 {"server_process", record.server_process},
                 {"client", record.client},
+                {"client_claim", record.client_claim},
                 {"grant", record.grant},
                 {"session", record.session},
                 {"rule", record.rule},
@@ -66,7 +67,7 @@ json approval_json(const ApprovalRecord& record, ApprovalDetail detail) {
         out["decided_at"] = utc_text(record.decided_ns);
         out["decided_by"] = decider_json(record.by);
         out["decision_reason"] = record.decision_reason;
-        if (record.dedupe_ns > 0) out["good_for_all_until"] = utc_text(record.decided_ns + record.dedupe_ns);
+        if (record.dedupe_ns > 0 && record.is_decided()) out["good_for_all_until"] = utc_text(record.decided_ns + record.dedupe_ns);
     }
     if (record.used > 0) {
         out["used"] = record.used;

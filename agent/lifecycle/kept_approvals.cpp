@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include "approval/webhook_secret.h"
 #include "base/clock.h"
@@ -28,6 +29,13 @@ std::string host_name() {
 std::string string_member(const json& request, const char* key) {
     const auto found = request.find(key);
     return found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::optional<ApprovalState> decision_of(const std::string& word) {
+    if (word == "approve") return ApprovalState::approved;
+    if (word == "deny") return ApprovalState::denied;
+    if (word == "revoke") return ApprovalState::revoked;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -60,6 +68,16 @@ Status KeptApprovals::start_webhook() {
     return {};
 }
 
+// Of a policy that is gone, sessions may go on with the last version.
+void KeptApprovals::use_policies(const PolicyStore& policies) {
+    std::unordered_map<std::string_view, std::string_view> revisions;
+    for (const auto& policy : policies.policies()) revisions.emplace(policy->name(), policy->revision());
+    book_.end_outdated([&](std::string_view policy, std::string_view revision) {
+        const auto found = revisions.find(policy);
+        return found == revisions.end() || found->second == revision;
+    });
+}
+
 void KeptApprovals::tell(ApprovalEvent event, const ApprovalRecord& record) {
     const std::string type = "approval_" + std::string(name(event));
     std::vector<std::pair<std::string, std::string>> members = {
@@ -70,6 +88,7 @@ void KeptApprovals::tell(ApprovalEvent event, const ApprovalRecord& record) {
         members.emplace_back("decided_by", text_of(decider_json(record.by)));
         if (!record.decision_reason.empty()) members.emplace_back("reason", json_text(record.decision_reason));
     }
+    if (!record.cause.empty()) members.emplace_back("cause", json_text(record.cause));
     audit_.event(type, nullptr, members);
     if (!config_.webhook_url.empty()) post(config_.webhook_url, type, record);
     if (!record.webhook_url.empty() && record.webhook_url != config_.webhook_url) post(record.webhook_url, type, record);
@@ -99,13 +118,12 @@ json KeptApprovals::show_json(const json& request) const {
 }
 
 json KeptApprovals::decide_json(const json& request) {
-    const std::string decision = string_member(request, "decision");
-    if (decision != "approve" && decision != "deny") return {{"refused", "a decision is \"approve\" or \"deny\""}};
+    const std::optional<ApprovalState> decision = decision_of(string_member(request, "decision"));
+    if (!decision) return {{"refused", "a decision is \"approve\", \"deny\" or \"revoke\""}};
     std::string reason = string_member(request, "reason");
     if (reason.size() > kApprovalReasonBytesMax) return {{"refused", "a reason has " + std::to_string(kApprovalReasonBytesMax) + " bytes at most"}};
     const auto peer = request.find("peer");
-    const ApprovalState state = decision == "approve" ? ApprovalState::approved : ApprovalState::denied;
-    const auto done = book_.decide(string_member(request, "id"), state, decider_of(peer == request.end() ? json() : *peer), std::move(reason), realtime_ns());
+    const auto done = book_.decide(string_member(request, "id"), *decision, decider_of(peer == request.end() ? json() : *peer), std::move(reason), realtime_ns());
     if (!done) return {{"refused", done.error().text()}};
     return {{"approval", approval_json(*done.value(), ApprovalDetail::arguments)}};
 }

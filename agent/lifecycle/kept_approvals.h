@@ -23,6 +23,8 @@ class KeptApprovals {
     Status open(Database& database);
 
     ApprovalDesk& desk() { return book_; }
+    // These are in force now. What was asked for under another revision of one of them has expired.
+    void use_policies(const PolicyStore& policies);
     // What the control socket answers; on the loop's thread.
     nlohmann::json list_json() const;
     nlohmann::json show_json(const nlohmann::json& request) const;    // {"id"}

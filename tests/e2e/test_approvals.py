@@ -36,7 +36,7 @@ class Approving:
         return data["approval_id"]
 
     def approvals(self, agent):
-        return json.loads(agent.command("approvals", "list", "--json").stdout)["approvals"]
+        return json.loads(agent.command("approvals", "list", "--all", "--json").stdout)["approvals"]
 
     def check_flow(self, agent, client):
         """Asked for once, approved, let through once, and recorded."""
@@ -214,6 +214,85 @@ class TestStdio(Approving, EndToEnd):
         self.assert_asked(client.call("echo", {"text": "b"}))
         client.shutdown()
 
+    def test_a_window_is_ended(self):
+        agent = self.agent({"p": approving(NOTES_PY.match, approvals={"dedupe_window": "10m"})})
+        client = self.begin()
+        identifier = self.assert_asked(client.call("echo", {"text": "a"}))
+        self.assertIn("every call that says the same", agent.command("approvals", "approve", identifier).stdout)
+        for _ in range(2):
+            self.assert_result(client.call("echo", {"text": "a"}))
+        self.assertIn("asked for anew", agent.command("approvals", "revoke", identifier, "--reason", "enough").stdout)
+        self.assertNotEqual(self.assert_asked(client.call("echo", {"text": "a"})), identifier)
+        revoked = agent.wait_audit("approval_revoked")[0]
+        self.assertEqual((revoked["approval"], revoked["reason"], revoked["decided_by"]["user"]), (identifier, "enough", "root"))
+        feed = agent.command("tail", "--no-follow", "-n", "1000").stdout
+        line = [line for line in feed.splitlines() if "approval_revoked" in line][0]
+        for word in ("echo", identifier, "for ", "by root", "enough"):
+            self.assertIn(word, line)
+        client.shutdown()
+
+    def test_what_else_is_approved_with_it(self):
+        """The server, and whatever stands beside the arguments."""
+        agent = self.agent({"p": approving(NOTES_PY.match)})
+        client = self.begin()
+        params = {"name": "echo", "arguments": {"text": "a"}, "_meta": {"tenant": "test", "progressToken": 1}}
+        identifier = self.assert_asked(client.request("tools/call", params))
+        shown = agent.command("approvals", "show", identifier).stdout
+        self.assertIn('beside them    {"_meta":{"tenant":"test"}}', shown)
+        self.assertRegex(shown, r"runs as +user root \(uid 0\), .*python")
+        agent.command("approvals", "approve", identifier)
+        for other in ({"tenant": "production"}, None):
+            changed = {**params, "_meta": other} if other else {k: v for k, v in params.items() if k != "_meta"}
+            self.assert_asked(client.request("tools/call", changed))
+        # Another server of the same policy, by the same client.
+        elsewhere = self.client((*NOTES_PY.command[:-1], "8"))
+        elsewhere.initialize()
+        self.assertNotEqual(self.assert_asked(elsewhere.request("tools/call", params)), identifier)
+        self.assert_result(client.request("tools/call", {**params, "_meta": {"tenant": "test", "progressToken": 2}}))
+        for each in (client, elsewhere):
+            each.shutdown()
+
+    def test_who_asks_is_said_by_the_kernel(self):
+        agent = self.agent({"p": approving(NOTES_PY.match)})
+        client = self.client(NOTES_PY.command)
+        name = "root, /usr/bin/trusted" + " " * 2000
+        client.request("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": name, "version": "1"}})
+        identifier = self.assert_asked(client.call("echo", {"text": "a"}))
+        record = json.loads(agent.command("approvals", "show", identifier, "--json").stdout)
+        self.assertRegex(record["client"], r"^user root \(uid 0\), pid \d+, (unit .*, )?(container .*, )?/.*python")
+        self.assertTrue(record["client_claim"].startswith("root, /usr/bin/trusted"))
+        shown = agent.command("approvals").stdout.splitlines()
+        asked = next(i for i, line in enumerate(shown) if "asked by user root" in line)
+        self.assertIn('says it is "root, /usr/bin/trusted', shown[asked + 1])
+        client.shutdown()
+
+    def test_a_changed_policy_ends_them(self):
+        agent = self.agent({"p": approving(NOTES_PY.match)})
+        client = self.begin()
+        first = self.assert_asked(client.call("echo", {"text": "a"}))
+        path = agent.config_directory / "policies.d" / "p.json"
+        path.write_text(json.dumps(approving(NOTES_PY.match, description="another")))
+        self.assertEqual(agent.command("reload").returncode, 0)
+        expired = agent.wait_audit("approval_expired")[0]
+        self.assertEqual((expired["approval"], expired["cause"]), (first, "the policy has changed"))
+        self.assertEqual(self.approvals(agent), [])
+        self.assertNotEqual(self.assert_asked(client.call("echo", {"text": "a"})), first)
+        client.shutdown()
+
+    def test_the_list_is_of_what_waits(self):
+        agent = self.agent({"p": approving(NOTES_PY.match)})
+        client = self.begin()
+        denied, waiting = (self.assert_asked(client.call("echo", {"text": text})) for text in "ab")
+        agent.command("approvals", "deny", denied)
+        for words in ((), ("list",)):
+            shown = agent.command("approvals", *words).stdout
+            self.assertIn(waiting, shown)
+            self.assertNotIn(denied, shown)
+            self.assertIn("1 request decided: callgate approvals list --all", shown)
+        self.assertEqual([a["id"] for a in json.loads(agent.command("approvals", "list", "--json").stdout)["approvals"]], [waiting])
+        self.assertIn(denied, agent.command("approvals", "--all").stdout)
+        client.shutdown()
+
     def test_shadow_mode_only_says_so(self):
         agent = self.agent({"p": approving(NOTES_PY.match, mode="shadow")})
         client = self.begin()
@@ -225,7 +304,7 @@ class TestStdio(Approving, EndToEnd):
     def test_the_command_line(self):
         agent = self.agent({"p": approving(NOTES_PY.match)})
         client = self.begin()
-        self.assertEqual(agent.command("approvals").stdout, "no approvals\n")
+        self.assertEqual(agent.command("approvals").stdout, "nothing waits for approval\n")
         identifier = self.assert_asked(client.call("echo", {"text": "\x1b[31mred\u202e", "long": "x" * 500}))
         for words in (("list",), ("show", identifier)):
             shown = agent.command("approvals", *words).stdout

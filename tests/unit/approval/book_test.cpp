@@ -163,6 +163,33 @@ TEST_F(ApprovalBookTest, SweepingTellsWhatExpiredAndAsksToBeWokenForTheRest) {
     EXPECT_TRUE(life->book.records().empty());
 }
 
+// Of another revision every call is another one: what nobody can use any more makes room, and says so.
+TEST_F(ApprovalBookTest, AChangedPolicyEndsWhatWasAskedForUnderIt) {
+    sent(call);
+    const std::string pending = call.id;
+    ApprovalCall other = call;
+    other.tool = "approved";
+    sent(other);
+    approved(other.id);
+    ApprovalCall elsewhere = call;
+    elsewhere.policy = "shop";
+    sent(elsewhere);
+    life->take_events();
+    std::vector<std::string> causes;
+    life->book.on_event = [&](ApprovalEvent event, const ApprovalRecord& record) {
+        causes.push_back(std::string(name(event)) + " " + record.tool + ": " + record.cause);
+    };
+    life->book.end_outdated([](std::string_view, std::string_view revision) { return revision == "r1"; });
+    EXPECT_TRUE(causes.empty());
+    life->book.end_outdated([](std::string_view policy, std::string_view revision) { return policy != "bank" || revision == "r2"; });
+    EXPECT_THAT(causes, ::testing::UnorderedElementsAre("expired wire_money: the policy has changed", "expired approved: the policy has changed"));
+    EXPECT_EQ(life->book.find(pending), nullptr);
+    EXPECT_NE(life->book.find(elsewhere.id), nullptr);
+    EXPECT_EQ(life->book.pending(), 1u);
+    restart();
+    EXPECT_EQ(life->book.records().size(), 1u);
+}
+
 TEST_F(ApprovalBookTest, WhatIsTakenIsNobodyElses) {
     sent(call);
     approved(call.id);
@@ -220,6 +247,49 @@ TEST_F(ApprovalBookTest, ADecisionIsMadeOnceButAnApprovalCanBeTakenBack) {
     approved(used);
     EXPECT_EQ(sent(other), "passed");
     EXPECT_THAT(decided(used, ApprovalState::denied), HasSubstr("is used already"));
+}
+
+TEST_F(ApprovalBookTest, AnApprovalInItsWindowCanBeEnded) {
+    call.rules.dedupe_window_s = 600;
+    sent(call);
+    std::string id = call.id;
+    approved(id);
+    EXPECT_EQ(sent(call), "passed");
+    life->take_events();
+    EXPECT_EQ(decided(id, ApprovalState::revoked, "no longer"), "revoked");
+    EXPECT_EQ(life->take_events(), "revoked wire_money\n");
+    restart();
+    EXPECT_EQ(state_name(*life->book.find(id)), "revoked");
+    EXPECT_EQ(life->book.find(id)->decision_reason, "no longer");
+    EXPECT_EQ(life->book.find(id)->used, 1);
+    EXPECT_EQ(sent(call), "-32003");
+    EXPECT_NE(call.id, id);
+    // Denied instead, a repeated call is denied.
+    id = call.id;
+    approved(id);
+    EXPECT_EQ(sent(call), "passed");
+    EXPECT_EQ(decided(id, ApprovalState::denied), "denied");
+    EXPECT_EQ(sent(call), "-31403");
+    EXPECT_EQ(decided(id, ApprovalState::revoked), "revoked");
+    EXPECT_EQ(sent(call), "-32003");
+}
+
+TEST_F(ApprovalBookTest, OnlyWhatIsDecidedAndHoldsCanBeRevoked) {
+    sent(call);
+    EXPECT_THAT(decided(call.id, ApprovalState::revoked), HasSubstr("is pending: approve or deny it"));
+    approved(call.id);
+    EXPECT_EQ(decided(call.id, ApprovalState::revoked), "revoked");
+    EXPECT_THAT(decided(call.id, ApprovalState::revoked), HasSubstr("is revoked already, by root"));
+    EXPECT_THAT(approved(call.id), HasSubstr("is revoked already"));
+    EXPECT_THAT(decided(call.id, ApprovalState::denied), HasSubstr("is revoked already"));
+    EXPECT_EQ(sent(call), "-32003");
+    approved(call.id);
+    EXPECT_EQ(sent(call), "passed");
+    EXPECT_THAT(decided(call.id, ApprovalState::revoked), HasSubstr("is used already"));
+    life->take_events();
+    life->book.sweep(kStart + 30 * kMinute);
+    EXPECT_EQ(life->take_events(), "");
+    EXPECT_TRUE(life->book.records().empty());
 }
 
 TEST_F(ApprovalBookTest, EverythingOutlivesTheAgent) {
@@ -297,11 +367,60 @@ TEST_F(ApprovalBookTest, RequestsAreBoundedForEachGrantAndInAll) {
     EXPECT_EQ(sent(call), "-32003");
     for (int grant = 0; life->book.pending() < kApprovalsPendingMax; ++grant) {
         call.grant = "g" + std::to_string(grant / 8);
+        call.peer.process.pid = 1;
+        call.peer.process.uid = static_cast<uid_t>(1000 + grant / 32);
         call.arguments = std::to_string(grant).insert(0, "{\"n\":") + "}";
         ASSERT_EQ(sent(call), "-32003");
     }
     call.grant = "another";
     EXPECT_EQ(sent(call), "-31429");
+}
+
+// What a client says of itself stands beside what the kernel says of it, however long it is.
+TEST_F(ApprovalBookTest, AClaimCrowdsNothingOut) {
+    call.peer.process.pid = 4711;
+    call.peer.process.uid = 1001;
+    call.peer.process.user = "mallory";
+    call.peer.process.exe = "/home/mallory/bin/agent";
+    call.peer.process.cgroup = "/user.slice/user-1001.slice/session-3.scope";
+    call.client_name = "root, /usr/bin/backup of user root" + std::string(kNameBytesMax, ' ');
+    sent(call);
+    restart();
+    const ApprovalRecord& record = *life->book.find(call.id);
+    EXPECT_EQ(record.client, "user mallory (uid 1001), pid 4711, unit session-3.scope, /home/mallory/bin/agent");
+    EXPECT_THAT(record.client_claim, ::testing::StartsWith("root, /usr/bin/backup"));
+    EXPECT_THAT(record.client_claim, ::testing::EndsWith("…"));
+    EXPECT_LE(record.client_claim.size(), kNameBytesMax + 3);
+    // Nothing is known of a client on another host but what it says.
+    ApprovalCall remote;
+    remote.grant = "host 192.0.2.7";
+    remote.client_name = "cursor";
+    sent(remote);
+    EXPECT_EQ(life->book.find(remote.id)->client, "");
+    EXPECT_EQ(life->book.find(remote.id)->client_claim, "cursor");
+}
+
+// Each of a user's programs is a grant of its own.
+TEST_F(ApprovalBookTest, OneUserLeavesRoomForOthers) {
+    const auto ask = [&](uid_t uid, size_t program) {
+        call.peer.process.pid = 1;
+        call.peer.process.uid = uid;
+        call.grant = "uid:" + std::to_string(uid) + " exe:/tmp/" + std::to_string(program);
+        return sent(call);
+    };
+    for (size_t i = 0; i < kApprovalsPendingPerUserMax; ++i) EXPECT_EQ(ask(1000, i), "-32003");
+    const std::string last = call.id;
+    EXPECT_EQ(ask(1000, 1000), "-31429");
+    EXPECT_EQ(call.rule, "(too many approvals)");
+    EXPECT_THAT(call.reason, HasSubstr("of this user"));
+    EXPECT_EQ(ask(1001, 0), "-32003");
+    restart();
+    EXPECT_EQ(ask(1000, 1000), "-31429");
+    decided(last, ApprovalState::denied);
+    EXPECT_EQ(ask(1000, 1000), "-32003");
+    EXPECT_EQ(ask(1000, 1001), "-31429");
+    life->book.sweep(kStart + 30 * kMinute);
+    EXPECT_EQ(ask(1000, 1001), "-32003");
 }
 
 TEST_F(ApprovalBookTest, LongArgumentsAreNotAskedFor) {
@@ -353,7 +472,13 @@ TEST_F(ApprovalBookTest, UsesNeverExceedApprovals) {
                 if (records.empty()) break;
                 const ApprovalRecord& record = *records[random() % records.size()];
                 const std::string tool = record.tool;
-                if (approved(std::string(record.id.view()), now) == "approved") ++approvals[tool];
+                const std::string id(record.id.view());
+                const bool was_unused = record.state == ApprovalState::approved && record.used == 0;
+                if (random() % 4 == 0) {
+                    if (decided(id, ApprovalState::revoked, "", now) == "revoked" && was_unused) --approvals[tool];
+                } else if (approved(id, now) == "approved") {
+                    ++approvals[tool];
+                }
                 break;
             }
             default:
