@@ -138,6 +138,10 @@ std::vector<std::string> problems_of(const App& app) {
     if (app.approvals && !app.approvals->problem().empty()) texts.push_back(app.approvals->problem());
     for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
     if (app.sessions && !app.sessions->pins().problem().empty()) texts.push_back("pins are not kept: " + app.sessions->pins().problem());
+    if (app.sessions && !app.sessions->pins().no_room().empty()) {
+        texts.push_back("pins: " + app.sessions->pins().no_room() +
+                        "; what could not be pinned is denied. \"callgate pins reset\" makes room");
+    }
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
 }
@@ -184,7 +188,7 @@ json status_json(App& app) {
     for (const auto& policy : app.policies->policies())
         status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
     const PinTable& pins = app.sessions->pins();
-    status["pins"] = {{"count", pins.pins().size()}, {"changed", pins.changed()}};
+    status["pins"] = {{"count", pins.pins().size()}, {"changed", pins.changed()}, {"bytes", pins.bytes()}};
     json names = json::array();
     for (const Grant& grant : app.grants->table->grants()) names.push_back(grant.name);
     status["grants"] = {{"revision", app.grants->table->revision()}, {"names", names}, {"denies_others", app.grants->table->denies_others()}};

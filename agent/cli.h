@@ -110,6 +110,9 @@ int tail_audit(const TailOptions& options);
 bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result,
                int& exit_code);
 bool send_agent(const std::string& control_socket, const nlohmann::json& request, nlohmann::json& result, int& exit_code);
+// kExitDone where what changes something may go on: with `yes`, or asked on a terminal. Without one `unattended` says what would
+// be done, and that it wants --yes.
+int confirm(bool yes, const std::string& question, const std::string& unattended);
 // Null where it cannot be used; why is said on stderr.
 std::shared_ptr<const Policy> load_policy_file(const std::string& path);
 // "callgate: <text>" on stderr, safe for a terminal.

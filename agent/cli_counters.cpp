@@ -2,9 +2,9 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <iostream>
 
 #include "base/clock.h"
+#include "base/counted.h"
 #include "cli.h"
 #include "lifecycle/config.h"
 #include "lifecycle/kept_counters.h"
@@ -78,15 +78,6 @@ void print_counter(const json& counter) {
            window.c_str(), shown(member(counter, "name")).c_str());
 }
 
-bool confirmed(const CounterOptions& options) {
-    printf("Reset %s? What was counted is forgotten. [y/N] ",
-           options.all ? "all counters" : (std::to_string(options.names.size()) + " counter(s)").c_str());
-    fflush(stdout);
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 }  // namespace
 
 int print_counters(const CounterOptions& options) {
@@ -111,13 +102,8 @@ int reset_counters_asked(const CounterOptions& options) {
         print_error("name the counters to reset, as \"callgate counters\" lists them, or give --all");
         return kExitUsage;
     }
-    if (!options.yes) {
-        if (!isatty(STDIN_FILENO)) {
-            print_error("a reset forgets what was counted; confirm it with --yes");
-            return kExitUsage;
-        }
-        if (!confirmed(options)) return kExitNo;
-    }
+    const std::string which = options.all ? "all counters" : counted(options.names.size(), "counter");
+    if (int code = confirm(options.yes, "Reset " + which + "? What was counted is forgotten.", "a reset forgets what was counted")) return code;
     json result;
     if (int code = ask(options, {{"verb", "counters_reset"}, {"names", options.names}, {"all", options.all}}, result)) return code;
     const json& reset = member(result, "reset");

@@ -1,36 +1,19 @@
 // callgate pins list|show|accept|reset
-#include <unistd.h>
-
 #include <cstdio>
-#include <iostream>
 #include <sstream>
 
 #include "audit/safe_text.h"
-#include "cli.h"
+#include "base/counted.h"
 #include "base/text_diff.h"
+#include "cli.h"
 
 namespace callgate {
 namespace {
 
 using nlohmann::json;
 
-constexpr int kAnswerTimeoutMs = 10000;
 // Pins of one request, which the agent reads only up to 64 KiB: names are up to a KiB.
 constexpr size_t kPinsPerRequest = 20;
-
-int ask(const PinOptions& options, const json& request, json& result) {
-    Result<json> answer = control_request(options.control_socket, request, kAnswerTimeoutMs);
-    if (!answer.ok()) {
-        print_error(answer.error().text());
-        return answer.error().code == EACCES ? kExitNotPermitted : kExitNotRunning;
-    }
-    result = std::move(answer).value();
-    if (const json& problem = member(result, "error"); !problem.is_null()) {
-        print_error("the agent answers: " + shown(problem) + "; try again");
-        return kExitInternal;
-    }
-    return kExitDone;
-}
 
 json only(const PinOptions& options) {
     return {{"policy", options.policy}, {"server", options.server}, {"tool", options.tool}};
@@ -39,7 +22,8 @@ json only(const PinOptions& options) {
 // The pins that are named; with `changed` only those whose definition has changed.
 int find(const PinOptions& options, bool with_text, bool changed, json& pins, size_t& left_out) {
     json result;
-    if (int code = ask(options, {{"verb", "pins"}, {"only", only(options)}, {"text", with_text}}, result)) return code;
+    int code = kExitDone;
+    if (!send_agent(options.control_socket, {{"verb", "pins"}, {"only", only(options)}, {"text", with_text}}, result, code)) return code;
     pins = json::array();
     const json& all = member(result, "pins");
     for (const json& each : all.is_array() ? all : json::array()) {
@@ -71,24 +55,25 @@ std::vector<std::string> lines_of(const json& text) {
     return lines;
 }
 
+void print_cut(const char* which, const json& definition) {
+    const json &bytes = member(definition, "bytes"), &kept = member(definition, "text_bytes");
+    if (!bytes.is_number_unsigned() || !kept.is_number_unsigned() || bytes.get<size_t>() <= kept.get<size_t>()) return;
+    printf("  (cut: of the %s definition %zu of %zu bytes are kept; its hash is of all of it)\n", which, kept.get<size_t>(),
+           bytes.get<size_t>());
+}
+
 void print_definition(const json& pin) {
     print_pin(pin);
     const std::vector<std::string> pinned = lines_of(member(pin, "text"));
     const json& changed = member(pin, "changed");
     const std::vector<std::string> now = changed.is_object() ? lines_of(member(changed, "text")) : pinned;
     for (const std::string& line : line_diff(pinned, now)) printf("  %s\n", terminal_text(line).c_str());
-}
-
-bool confirmed(const std::string& what) {
-    printf("%s [y/N] ", what.c_str());
-    fflush(stdout);
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "Y" || answer == "yes";
+    print_cut("pinned", pin);
+    print_cut("changed", changed);
 }
 
 // What is done is done to what was shown: a definition that has changed again meanwhile is not accepted.
-int change(const PinOptions& options, const char* verb, bool changed, const char* done_word, const std::string& question) {
+int change(const PinOptions& options, const char* verb, bool changed, const char* done_word) {
     if (options.policy.empty() == !options.all) {
         print_error("name the policy, and the tool if it is only one, as \"callgate pins\" lists them, or give --all");
         return kExitUsage;
@@ -101,13 +86,13 @@ int change(const PinOptions& options, const char* verb, bool changed, const char
                             : "nothing of that name is pinned; \"callgate pins\" lists what is");
         return kExitNo;
     }
+    const std::string what = counted(pins.size(), changed ? "changed definition" : "pinned definition");
     if (!options.yes) {
-        if (!isatty(STDIN_FILENO)) {
-            print_error("confirm it with --yes");
-            return kExitUsage;
-        }
         for (const json& pin : pins) print_pin(pin);
-        if (!confirmed(question + " " + std::to_string(pins.size()) + " definition(s)?")) return kExitNo;
+    }
+    if (int code = confirm(options.yes, (changed ? "Accept " : "Forget ") + what + "?",
+                           (changed ? "accepts " : "forgets ") + what + "; look at them with \"callgate pins show\"")) {
+        return code;
     }
     size_t done = 0;
     for (size_t at = 0; at < pins.size(); at += kPinsPerRequest) {
@@ -118,7 +103,8 @@ int change(const PinOptions& options, const char* verb, bool changed, const char
             some.push_back(std::move(one));
         }
         json result;
-        if (int code = ask(options, {{"verb", verb}, {"pins", std::move(some)}}, result)) return code;
+        int code = kExitDone;
+        if (!send_agent(options.control_socket, {{"verb", verb}, {"pins", std::move(some)}}, result, code)) return code;
         if (const json& number = member(result, "done"); number.is_number_unsigned()) done += number.get<size_t>();
     }
     printf("%zu %s\n", done, done_word);
@@ -158,8 +144,8 @@ int show_pins(const PinOptions& options) {
     return kExitNo;
 }
 
-int accept_pins_asked(const PinOptions& options) { return change(options, "pins_accept", true, "accepted", "Accept the changed"); }
+int accept_pins_asked(const PinOptions& options) { return change(options, "pins_accept", true, "accepted"); }
 
-int reset_pins_asked(const PinOptions& options) { return change(options, "pins_reset", false, "forgotten", "Forget the pinned"); }
+int reset_pins_asked(const PinOptions& options) { return change(options, "pins_reset", false, "forgotten"); }
 
 }  // namespace callgate

@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
+#include <iostream>
 
 #include "audit/safe_text.h"
 #include "cli.h"
@@ -70,6 +73,19 @@ bool send_agent(const std::string& control_socket, const json& request, json& re
         return false;
     }
     return true;
+}
+
+int confirm(bool yes, const std::string& question, const std::string& unattended) {
+    if (yes) return kExitDone;
+    if (!::isatty(STDIN_FILENO)) {
+        print_error(unattended + "; confirm it with --yes");
+        return kExitUsage;
+    }
+    printf("%s [y/N] ", question.c_str());
+    fflush(stdout);
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes" ? kExitDone : kExitNo;
 }
 
 const json& member(const json& value, std::string_view key) {

@@ -144,9 +144,14 @@ inline constexpr size_t kApprovalReasonBytesMax = 1024;
 inline constexpr size_t kGrantsMax = 1000;
 inline constexpr size_t kGrantParentsMax = 16;
 inline constexpr size_t kGrantLabelsMax = 64;
-// Tools whose definitions are pinned; one more counts as changed. Of a definition so much is kept for people to read; its hash
-// is that of all of it. That a definition has become another changed one, or what it was, is written so often at most.
+// Tools whose definitions are pinned, in memory and in state.db, and the bytes of names and definitions: in all, and of one
+// server. A tool that does not fit counts as changed; of a changed definition that does not fit only the hash is kept. Of one
+// definition so much is kept for people to read; its hash is that of all of it. That a definition has become another changed one,
+// or what it was, is written so often at most.
 inline constexpr size_t kPinsMax = 100000;
+inline constexpr size_t kPinBytesMax = size_t{64} << 20;
+inline constexpr size_t kPinBytesPerServerMax = size_t{8} << 20;
+inline constexpr size_t kPinOverheadBytes = 256;  // of each pin: hashes, times, nodes
 inline constexpr size_t kPinTextBytesMax = size_t{64} << 10;
 inline constexpr int64_t kPinWriteNanoseconds = 1'000'000'000;
 inline constexpr size_t kPinsListedMax = 10000;

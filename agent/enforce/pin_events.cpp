@@ -15,22 +15,38 @@ std::string quoted(std::string_view text) {
     return out;
 }
 
+struct Names {
+    std::string text;
+    size_t count = 0;
+    void add(const std::string& name) {
+        if (count++ < kNamesMax) text += (text.empty() ? "" : ",") + quoted(std::string_view(name).substr(0, kNameBytesShown));
+    }
+};
+
 }  // namespace
 
 void record_pins(AuditLog& audit, const std::shared_ptr<const AuditSession>& session, const std::vector<PinTable::News>& news) {
-    std::string names;
-    size_t added = 0;
+    Names added, refused;
     for (const PinTable::News& each : news) {
-        if (each.accepted != each.now) {
-            audit.event("pin_changed", session,
-                        {{"tool", quoted(each.key.tool)}, {"pinned", quoted(hex(each.accepted))}, {"now", quoted(hex(each.now))},
-                         {"pin_server", quoted(each.key.server)}});
-        } else if (added++ < kNamesMax) {
-            names += (names.empty() ? "" : ",") + quoted(each.key.tool.substr(0, kNameBytesShown));
+        switch (each.what) {
+            case PinTable::What::added:
+                added.add(each.key.tool);
+                break;
+            case PinTable::What::no_room:
+                refused.add(each.key.tool);
+                break;
+            case PinTable::What::changed:
+                audit.event("pin_changed", session,
+                            {{"tool", quoted(each.key.tool)}, {"pinned", quoted(hex(each.accepted))},
+                             {"now", quoted(hex(each.now))}, {"pin_server", quoted(each.key.server)}});
         }
     }
-    if (added == 0) return;
-    audit.event("pin_added", session, {{"tools", "[" + names + "]"}, {"count", std::to_string(added)}, {"pin_server", quoted(news.front().key.server)}});
+    for (const auto& [event, names] : {std::pair("pin_added", &added), std::pair("pin_no_room", &refused)}) {
+        if (names->count == 0) continue;
+        audit.event(event, session,
+                    {{"tools", "[" + names->text + "]"}, {"count", std::to_string(names->count)},
+                     {"pin_server", quoted(news.front().key.server)}});
+    }
 }
 
 void record_unreadable_list(AuditLog& audit, const std::shared_ptr<const AuditSession>& session, const std::string& server) {

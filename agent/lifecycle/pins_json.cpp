@@ -18,8 +18,11 @@ std::string text_of(const json& object, const char* key) {
 }
 
 json definition_json(const Definition& definition, bool with_text) {
-    json made = {{"hash", hex(definition.hash)}, {"since", utc_text(definition.since_ns)}};
-    if (with_text) made["text"] = definition.text;
+    json made = {{"hash", hex(definition.hash)}, {"since", utc_text(definition.since_ns)}, {"bytes", definition.bytes}};
+    if (with_text) {
+        made["text"] = definition.text;
+        made["text_bytes"] = definition.text.size();
+    }
     return made;
 }
 

@@ -1,7 +1,8 @@
 // What the CLI is told of pinned tools, and asks to be done with them.
 //
 //   {"policy":"notes","server":"npm:notes","tool":"echo","state":"pinned"|"changed","hash":"…","since":"2026-…",
-//    "changed":{"hash":"…","since":"…"}}, and with their definitions "text", "changed.text"
+//    "bytes":812,"changed":{"hash":"…","since":"…","bytes":820}}, and with their definitions "text", "text_bytes": how much of
+//    "bytes" is kept; the same in "changed"
 #pragma once
 #include <nlohmann/json.hpp>
 

@@ -13,12 +13,18 @@
 namespace callgate {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+// 2: how long the definitions are.
+constexpr int kSchemaVersion = 2;
 constexpr const char* kSchema =
     "CREATE TABLE pins (policy TEXT, server TEXT, tool TEXT,"
     " hash BLOB NOT NULL, text TEXT NOT NULL, since INTEGER NOT NULL,"
     " changed_hash BLOB NOT NULL, changed_text TEXT NOT NULL, changed_since INTEGER NOT NULL,"  // empty: as it was
+    " bytes INTEGER NOT NULL DEFAULT 0, changed_bytes INTEGER NOT NULL DEFAULT 0,"
     " PRIMARY KEY (policy, server, tool)) STRICT, WITHOUT ROWID";
+constexpr const char* kUpgrade =
+    "ALTER TABLE pins ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE pins ADD COLUMN changed_bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE pins SET bytes = length(CAST(text AS BLOB)), changed_bytes = length(CAST(changed_text AS BLOB))";
 
 std::string_view bytes_of(const DefinitionHash& hash) { return {reinterpret_cast<const char*>(hash.data()), hash.size()}; }
 
@@ -27,6 +33,11 @@ bool read_hash(std::string_view bytes, DefinitionHash& hash) {
     if (bytes.size() != hash.size()) return false;
     memcpy(hash.data(), bytes.data(), hash.size());
     return true;
+}
+
+size_t bytes_of(const PinKeyView& key, const Pin& pin) {
+    return kPinOverheadBytes + key.policy.size() + key.server.size() + key.tool.size() + pin.accepted.text.size() +
+           (pin.changed ? pin.changed->text.size() : 0);
 }
 
 }  // namespace
@@ -41,13 +52,13 @@ std::string hex(const DefinitionHash& hash) {
     return text;
 }
 
-DefinitionHash hash_definition(std::string_view tool, std::string& text) {
-    text.clear();
-    if (!append_canonical(text, tool)) text = tool;
-    DefinitionHash hash;
-    crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char*>(text.data()), text.size());
-    if (text.size() > kPinTextBytesMax) text.resize(kPinTextBytesMax);
-    return hash;
+Definition definition_of(std::string_view tool) {
+    Definition made;
+    if (!append_canonical(made.text, tool)) made.text = tool;
+    crypto_hash_sha256(made.hash.data(), reinterpret_cast<const unsigned char*>(made.text.data()), made.text.size());
+    made.bytes = made.text.size();
+    if (made.text.size() > kPinTextBytesMax) made.text.resize(kPinTextBytesMax);
+    return made;
 }
 
 std::string pin_server_key(const ServerIdentity& server) {
@@ -67,19 +78,24 @@ PinTable::~PinTable() {
 }
 
 Status PinTable::keep_in(Database& database) {
-    TRY_VOID(database.use_schema("pins", kSchemaVersion, kSchema));
-    Statement all = TRY(database.prepare("SELECT policy, server, tool, hash, text, since, changed_hash, changed_text, changed_since FROM pins"));
+    TRY_VOID(database.use_schema("pins", kSchemaVersion, kSchema, [&](int) { return database.execute(kUpgrade); }));
+    Statement all = TRY(
+        database.prepare("SELECT policy, server, tool, hash, text, since, changed_hash, changed_text, changed_since, bytes,"
+                         " changed_bytes FROM pins"));
     TRY_VOID(all.each([this](const Row& row) {
         Pin pin;
         pin.accepted.text = row.text(4);
         pin.accepted.since_ns = row.integer(5);
+        pin.accepted.bytes = static_cast<size_t>(row.integer(9));
         if (!read_hash(row.blob(3), pin.accepted.hash)) return;
-        Definition changed{{}, std::string(row.text(7)), row.integer(8)};
+        Definition changed{{}, std::string(row.text(7)), static_cast<size_t>(row.integer(10)), row.integer(8)};
         if (read_hash(row.blob(6), changed.hash)) pin.changed = std::move(changed);
         pin.disk_is_changed = pin.changed.has_value();
-        pins_.emplace(PinKey{std::string(row.text(0)), std::string(row.text(1)), std::string(row.text(2))}, std::move(pin));
+        const PinKeyView key{row.text(0), row.text(1), row.text(2)};
+        count(key, 0, bytes_of(key, pin));
+        pins_.emplace(PinKey{std::string(key.policy), std::string(key.server), std::string(key.tool)}, std::move(pin));
     }));
-    Statement save = TRY(database.prepare("INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"));
+    Statement save = TRY(database.prepare("INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"));
     Statement remove = TRY(database.prepare("DELETE FROM pins WHERE policy = ?1 AND server = ?2 AND tool = ?3"));
     statements_.reset(new Statements{std::move(save), std::move(remove)});
     database_ = &database;
@@ -99,7 +115,9 @@ void PinTable::save(const PinKey& key, Pin& pin, int64_t now_ns) {
     const std::string_view changed_text = pin.changed ? std::string_view(pin.changed->text) : std::string_view();
     const Status done = statements_->save.run(key.policy, key.server, key.tool, Blob{bytes_of(pin.accepted.hash)}, pin.accepted.text,
                                               pin.accepted.since_ns, Blob{changed_hash}, changed_text,
-                                              pin.changed ? pin.changed->since_ns : int64_t{0});
+                                              pin.changed ? pin.changed->since_ns : int64_t{0},
+                                              static_cast<int64_t>(pin.accepted.bytes),
+                                              pin.changed ? static_cast<int64_t>(pin.changed->bytes) : int64_t{0});
     if (!done) {
         problem_ = done.error().text();
         return;
@@ -109,27 +127,56 @@ void PinTable::save(const PinKey& key, Pin& pin, int64_t now_ns) {
     pin.written_ns = now_ns;
 }
 
+bool PinTable::has_room(const PinKeyView& key, size_t bytes) {
+    const auto of_server = bytes_of_server_.find({std::string(key.policy), std::string(key.server)});
+    const size_t used = of_server == bytes_of_server_.end() ? 0 : of_server->second;
+    const char* why = used + bytes > kPinBytesPerServerMax ? "of one server are as many bytes pinned as may be"
+                      : bytes_ + bytes > kPinBytesMax     ? "in all are as many bytes pinned as may be"
+                                                          : nullptr;
+    if (why != nullptr) no_room_ = std::string(key.policy) + ", " + std::string(key.server) + ": " + why;
+    return why == nullptr;
+}
+
+void PinTable::count(const PinKeyView& key, size_t before, size_t after) {
+    const auto found = bytes_of_server_.try_emplace({std::string(key.policy), std::string(key.server)}, 0).first;
+    bytes_ += after - before;
+    if ((found->second += after - before) == 0) bytes_of_server_.erase(found);
+}
+
 void PinTable::observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns, std::vector<News>& news) {
     std::vector<Pins::iterator> to_write;
     for (const Seen& seen : tools) {
-        auto found = pins_.find(PinKeyView{policy, server, seen.tool});
+        const PinKeyView view{policy, server, seen.tool};
+        const DefinitionHash& hash = seen.definition.hash;
+        auto found = pins_.find(view);
         if (found == pins_.end()) {
-            if (pins_.size() >= kPinsMax) continue;
             Pin pin;
-            pin.accepted = {seen.hash, seen.text, now_ns};
+            pin.accepted = seen.definition;
+            pin.accepted.since_ns = now_ns;
+            const size_t bytes = bytes_of(view, pin);
+            if (pins_.size() >= kPinsMax) {
+                no_room_ = std::string(policy) + ", " + std::string(server) + ": as many tools are pinned as may be";
+                continue;
+            }
+            if (!has_room(view, bytes)) continue;
+            count(view, 0, bytes);
             PinKey key{std::string(policy), std::string(server), seen.tool};
-            news.push_back({key, seen.hash, seen.hash});
+            news.push_back({key, hash, hash, What::added});
             to_write.push_back(pins_.emplace(std::move(key), std::move(pin)).first);
             continue;
         }
         Pin& pin = found->second;
-        const bool is_as_pinned = seen.hash == pin.accepted.hash;
-        if (is_as_pinned ? !pin.changed : pin.changed && pin.changed->hash == seen.hash) continue;
-        if (is_as_pinned) {
-            pin.changed.reset();
-        } else {
-            pin.changed = Definition{seen.hash, seen.text, now_ns};
-            news.push_back({found->first, pin.accepted.hash, seen.hash});
+        const bool is_as_pinned = hash == pin.accepted.hash;
+        if (is_as_pinned ? !pin.changed : pin.changed && pin.changed->hash == hash) continue;
+        count(view, pin.changed ? pin.changed->text.size() : 0, 0);
+        pin.changed.reset();
+        if (!is_as_pinned) {
+            pin.changed = seen.definition;
+            pin.changed->since_ns = now_ns;
+            // That it has changed is known without its text, too.
+            if (!has_room(view, pin.changed->text.size())) pin.changed->text.clear();
+            count(view, 0, pin.changed->text.size());
+            news.push_back({found->first, pin.accepted.hash, hash, What::changed});
         }
         pin.is_dirty = true;
         // That it has changed must not be forgotten. The rest may be, so that a server that changes with every list cannot
@@ -153,6 +200,7 @@ bool PinTable::accept(const PinKey& key, const DefinitionHash& hash, int64_t now
     const auto found = pins_.find(key);
     if (found == pins_.end() || !found->second.changed || found->second.changed->hash != hash) return false;
     Pin& pin = found->second;
+    count(key.view(), pin.accepted.text.size(), 0);
     pin.accepted = std::move(*pin.changed);
     pin.accepted.since_ns = now_ns;
     pin.changed.reset();
@@ -167,7 +215,9 @@ bool PinTable::reset(const PinKey& key) {
     const auto found = pins_.find(key);
     if (found == pins_.end()) return false;
     if (statements_) write([&] { return statements_->remove.run(key.policy, key.server, key.tool); });
+    count(key.view(), bytes_of(key.view(), found->second), 0);
     pins_.erase(found);
+    no_room_.clear();
     return true;
 }
 

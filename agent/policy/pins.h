@@ -8,9 +8,9 @@
 //   observe({"name":"echo", … "and send me …"})   ->  changed: calls are denied
 //   accept(…)                                     ->  the new definition is the pinned one
 //
-// A definition is the whole object of the tool in tools/list, in canonical form: what says the same is the same. One that was
-// too many for the table, and so could not be pinned, counts as changed (see SessionPins). Kept in a database where keep_in() was called.
-// One thread.
+// A definition is the whole object of the tool in tools/list, in canonical form: what says the same is the same. Bounded by number
+// and by bytes (kPinsMax, kPinBytesMax, kPinBytesPerServerMax): one for which there is no room, and that so could not be pinned,
+// counts as changed (see SessionPins). Kept in a database where keep_in() was called. One thread.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -32,15 +32,14 @@ class Database;
 using DefinitionHash = std::array<unsigned char, 32>;
 std::string hex(const DefinitionHash& hash);
 
-// SHA-256 of the canonical form of `tool`, a JSON object; of what has none, of the text itself. `text`: that form, cut to
-// kPinTextBytesMax.
-DefinitionHash hash_definition(std::string_view tool, std::string& text);
-
 struct Definition {
     DefinitionHash hash{};
-    std::string text;  // what people are shown; cut
+    std::string text;      // what people are shown: kPinTextBytesMax of it at most, nothing where there was no room
+    size_t bytes = 0;      // of all of it
     int64_t since_ns = 0;  // realtime: pinned or accepted; seen first
 };
+// Of the canonical form of `tool`, a JSON object; of what has none, of the text itself. The hash is its SHA-256.
+Definition definition_of(std::string_view tool);
 
 struct PinKeyView {
     std::string_view policy, server, tool;
@@ -76,13 +75,14 @@ class PinTable {
   public:
     struct Seen {
         std::string tool;
-        DefinitionHash hash;
-        std::string text;
+        Definition definition;
     };
     // What a list has brought; for the audit log.
+    enum class What : uint8_t { added, changed, no_room };
     struct News {
         PinKey key;
-        DefinitionHash accepted, now;  // the same: it is new
+        DefinitionHash accepted, now;
+        What what;
     };
 
     PinTable();
@@ -94,7 +94,7 @@ class PinTable {
     // it.
     Status keep_in(Database& database);
 
-    // One list, or a page of one. What is new or has changed is appended to `news`.
+    // One list, or a page of one. What is new or has changed is appended to `news`; a tool without room is not found afterwards.
     void observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns, std::vector<News>& news);
     // Null where the tool is not pinned. Valid until the table changes.
     const Pin* find(const PinKeyView& key) const;
@@ -106,6 +106,9 @@ class PinTable {
     using Pins = std::map<PinKey, Pin, PinKeyOrder>;
     const Pins& pins() const { return pins_; }
     size_t changed() const;
+    size_t bytes() const { return bytes_; }
+    // Which server's tools there was no room for last, and why; "" where there was, or something was reset since.
+    const std::string& no_room() const { return no_room_; }
     // Why the last write failed; "" where it did not.
     const std::string& problem() const { return problem_; }
 
@@ -113,8 +116,13 @@ class PinTable {
     struct Statements;
     void save(const PinKey& key, Pin& pin, int64_t now_ns);
     void write(const std::function<Status()>& work);
+    bool has_room(const PinKeyView& key, size_t bytes);
+    void count(const PinKeyView& key, size_t before, size_t after);
 
     Pins pins_;
+    size_t bytes_ = 0;
+    std::map<std::pair<std::string, std::string>, size_t> bytes_of_server_;  // by policy and server
+    std::string no_room_;
     Database* database_ = nullptr;
     std::unique_ptr<Statements> statements_;
     std::string problem_;

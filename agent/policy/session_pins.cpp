@@ -13,26 +13,29 @@ bool SessionPins::observe(std::string_view policy, std::string_view response, co
     std::unordered_map<std::string, size_t> places;
     const bool is_list = read_tool_definitions(response, [&](std::string_view name, std::string_view definition) {
         if (name.empty() || name.size() > kNameBytesMax || !pins(name)) return;
-        PinTable::Seen seen{std::string(name), {}, {}};
-        seen.hash = hash_definition(definition, seen.text);
+        PinTable::Seen seen{std::string(name), definition_of(definition)};
         const auto [place, is_first] = places.emplace(seen.tool, tools.size());
         if (is_first) {
             tools.push_back(std::move(seen));
             return;
         }
         // A name that a list has twice is neither of the two: clients differ in which they take.
-        PinTable::Seen& twin = tools[place->second];
-        if (twin.hash != seen.hash) twin.hash = hash_definition("\"" + hex(twin.hash) + hex(seen.hash) + "\"", twin.text);
+        Definition& twin = tools[place->second].definition;
+        if (twin.hash != seen.definition.hash) twin = definition_of("\"" + hex(twin.hash) + hex(seen.definition.hash) + "\"");
     });
     if (tools.empty()) return is_list;
     table_->observe(policy, server_, tools, realtime_ns(), news);
     for (const PinTable::Seen& tool : tools) {
+        const DefinitionHash& hash = tool.definition.hash;
+        const auto known = seen_.find(tool.tool);
         if (table_->find({policy, server_, tool.tool}) == nullptr) {
+            const bool is_news = known == seen_.end() || known->second.has_value();
             seen_.insert_or_assign(tool.tool, std::nullopt);
-        } else if (const auto known = seen_.find(tool.tool); known == seen_.end()) {
-            seen_.emplace(tool.tool, tool.hash);
+            if (is_news) news.push_back({{std::string(policy), server_, tool.tool}, hash, hash, PinTable::What::no_room});
+        } else if (known == seen_.end()) {
+            seen_.emplace(tool.tool, hash);
         } else if (!is_changed(policy, tool.tool)) {
-            known->second = tool.hash;
+            known->second = hash;
         }
     }
     return is_list;

@@ -66,7 +66,9 @@ class TestStdio(Pinning):
         changed = agent.wait_audit("pin_changed")[0]
         self.assertEqual(changed["tool"], "echo")
         self.assertNotEqual(changed["pinned"], changed["now"])
-        self.assertEqual(agent.status()["pins"], {"count": 1, "changed": 1})
+        pins = agent.status()["pins"]
+        self.assertEqual((pins["count"], pins["changed"]), (1, 1))
+        self.assertGreater(pins["bytes"], 0)
         # Another session, which has seen no list: as the last one was.
         self.assert_denied(self.begin().call("echo"), rule=RULE)
         shown = agent.command("pins", "show", "notes", "echo").stdout

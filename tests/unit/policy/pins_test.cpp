@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "../session/temp_tree.h"
 #include "base/limits.h"
 #include "policy/session_pins.h"
@@ -18,9 +20,7 @@ using ::testing::ElementsAre;
 constexpr int64_t kNow = 1'700'000'000'000'000'000;
 
 PinTable::Seen seen(std::string tool, std::string_view definition) {
-    PinTable::Seen made{std::move(tool), {}, {}};
-    made.hash = hash_definition(definition, made.text);
-    return made;
+    return {std::move(tool), definition_of(definition)};
 }
 
 class Pins : public ::testing::Test {
@@ -31,7 +31,7 @@ class Pins : public ::testing::Test {
         const PinTable::Seen list[] = {seen(tool, definition)};
         table_.observe("p", "s", list, now_ns, news);
         std::vector<std::string> names;
-        for (const PinTable::News& each : news) names.push_back((each.accepted == each.now ? "+" : "!") + each.key.tool);
+        for (const PinTable::News& each : news) names.push_back((each.what == PinTable::What::added ? "+" : "!") + each.key.tool);
         return names;
     }
     bool is_changed(const std::string& tool, const PinTable& table) {
@@ -69,7 +69,65 @@ TEST_F(Pins, LongDefinitionsAreHashedWholeAndKeptInPart) {
     const std::string begin = "{\"a\":\"" + std::string(kPinTextBytesMax, 'x');
     observe("x", begin + "1\"}");
     EXPECT_EQ(table_.find({"p", "s", "x"})->accepted.text.size(), kPinTextBytesMax);
+    EXPECT_EQ(table_.find({"p", "s", "x"})->accepted.bytes, kPinTextBytesMax + 9);
     EXPECT_THAT(observe("x", begin + "2\"}"), ElementsAre("!x"));
+}
+
+// A definition that fills as much as is kept of one.
+std::string long_definition(size_t number) { return "{\"n\":\"" + std::to_string(number) + std::string(kPinTextBytesMax, 'x') + "\"}"; }
+
+TEST_F(Pins, OneServerLeavesRoomForOthers) {
+    const size_t fit = kPinBytesPerServerMax / (kPinTextBytesMax + kPinOverheadBytes);
+    for (size_t i = 0; i < fit + 3; ++i) observe("t" + std::to_string(i), long_definition(i));
+    EXPECT_LE(table_.bytes(), kPinBytesPerServerMax);
+    EXPECT_EQ(table_.pins().size(), fit);
+    EXPECT_EQ(table_.no_room(), "p, s: of one server are as many bytes pinned as may be");
+    std::vector<PinTable::News> news;
+    const PinTable::Seen other[] = {seen("t", long_definition(0))};
+    table_.observe("p", "another", other, kNow, news);
+    EXPECT_EQ(news.size(), 1u);
+    // That a tool has changed is known all the same; nothing is left to show.
+    EXPECT_THAT(observe("t0", long_definition(9)), ElementsAre("!t0"));
+    EXPECT_EQ(table_.find({"p", "s", "t0"})->changed->text, "");
+    EXPECT_GT(table_.find({"p", "s", "t0"})->changed->bytes, kPinTextBytesMax);
+    EXPECT_TRUE(table_.reset({"p", "s", "t1"}));
+    EXPECT_EQ(table_.no_room(), "");
+    EXPECT_THAT(observe("again", long_definition(1)), ElementsAre("+again"));
+}
+
+TEST_F(Pins, AllServersTogetherAreBounded) {
+    for (size_t server = 0; table_.no_room().empty(); ++server) {
+        ASSERT_LT(server, 2 * kPinBytesMax / kPinBytesPerServerMax);
+        for (size_t i = 0; i < 100; ++i) {
+            std::vector<PinTable::News> news;
+            const PinTable::Seen list[] = {seen("t" + std::to_string(i), long_definition(i))};
+            table_.observe("p", "s" + std::to_string(server), list, kNow, news);
+        }
+    }
+    EXPECT_THAT(table_.no_room(), ::testing::EndsWith(": in all are as many bytes pinned as may be"));
+    EXPECT_LE(table_.bytes(), kPinBytesMax);
+    const PinTable::Pins all = table_.pins();
+    for (const auto& [key, pin] : all) table_.reset(key);
+    EXPECT_EQ(table_.bytes(), 0u);
+}
+
+TEST_F(Pins, BytesAreCountedThroughEveryChange) {
+    const auto counted = [&] {
+        size_t bytes = 0;
+        for (const auto& [key, pin] : table_.pins()) {
+            bytes += kPinOverheadBytes + key.policy.size() + key.server.size() + key.tool.size() + pin.accepted.text.size() +
+                     (pin.changed ? pin.changed->text.size() : 0);
+        }
+        return bytes;
+    };
+    for (int step = 0; step < 60; ++step) {
+        const std::string tool(1, static_cast<char>('a' + step % 4));
+        observe(tool, "{\"a\":\"" + std::string(static_cast<size_t>(step * 7 % 5) * 10, 'x') + "\"}");
+        const Pin* pin = table_.find({"p", "s", tool});
+        if (step % 7 == 0 && pin->changed) table_.accept({"p", "s", tool}, pin->changed->hash, kNow);
+        if (step % 11 == 0) table_.reset({"p", "s", tool});
+        ASSERT_EQ(table_.bytes(), counted()) << step;
+    }
 }
 
 class KeptPins : public Pins {
@@ -109,6 +167,24 @@ TEST_F(KeptPins, AreThereAgain) {
     EXPECT_EQ(again.find({"p", "s", "x"})->changed->text, R"({"a":1})");
     EXPECT_EQ(again.find({"p", "s", "x"})->accepted.text, "{}");
     EXPECT_FALSE(is_changed("z\n\"", again));
+    EXPECT_EQ(again.find({"p", "s", "x"})->changed->bytes, 7u);
+    EXPECT_EQ(again.bytes(), 2 * (kPinOverheadBytes + 2) + 1 + 3 + 2 + 7 + 2);
+}
+
+TEST_F(KeptPins, AnOlderTableIsTakenOver) {
+    ASSERT_TRUE(database_->execute("CREATE TABLE pins (policy TEXT, server TEXT, tool TEXT, hash BLOB NOT NULL, text TEXT NOT NULL, since INTEGER NOT"
+                                   " NULL, changed_hash BLOB NOT NULL, changed_text TEXT NOT NULL, changed_since INTEGER NOT NULL,"
+                                   " PRIMARY KEY (policy, server, tool)) STRICT, WITHOUT ROWID;"
+                                   "INSERT INTO pins VALUES ('p', 's', 'x', zeroblob(32), '{\"a\":\"ä\"}', 5, x'', '', 0);"
+                                   "INSERT INTO owners VALUES ('pins', 1)").ok());
+    PinTable table;
+    keep(table);
+    const Pin* pin = table.find({"p", "s", "x"});
+    ASSERT_NE(pin, nullptr);
+    EXPECT_EQ(pin->accepted.bytes, 10u);
+    EXPECT_EQ(pin->accepted.since_ns, 5);
+    EXPECT_FALSE(pin->changed);
+    EXPECT_EQ(table.bytes(), kPinOverheadBytes + 3 + 10);
 }
 
 TEST_F(KeptPins, AreOnTheDiskBeforeAnybodyCanForgetThem) {
@@ -192,6 +268,23 @@ TEST_F(OneSession, ResetMakesTheNextListTheFirst) {
     EXPECT_FALSE(is_changed(one_));
     show(one_, x("a"));
     EXPECT_TRUE(is_changed(one_));
+}
+
+TEST_F(OneSession, WhatDoesNotFitIsToldOnceAndCountsAsChanged) {
+    std::string tools;
+    for (size_t i = 0; i < 140; ++i) {
+        if (!tools.empty()) tools += ",";
+        tools += R"({"name":"t)" + std::to_string(i) + R"(","d":")" + std::string(kPinTextBytesMax, 'x') + "\"}";
+    }
+    show(one_, tools);
+    const auto refused = std::count_if(news_.begin(), news_.end(), [](const PinTable::News& each) { return each.what == PinTable::What::no_room; });
+    EXPECT_GT(refused, 0);
+    EXPECT_EQ(static_cast<size_t>(refused) + table_.pins().size(), 140u);
+    EXPECT_FALSE(is_changed(one_, "t0"));
+    EXPECT_TRUE(is_changed(one_, "t139"));
+    news_.clear();
+    show(one_, tools);
+    EXPECT_TRUE(news_.empty());
 }
 
 TEST_F(OneSession, ANameTwiceIsNeitherOfTheTwo) {
