@@ -24,6 +24,7 @@
 #include "lifecycle/pins_json.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
+#include "lifecycle/state_directory.h"
 #include "restart/systemd_job.h"
 #include "store/database.h"
 
@@ -562,6 +563,7 @@ Status block_signals(App& app) {
 
 Status start(App& app) {
     raise_descriptor_limit();
+    TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
     app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",

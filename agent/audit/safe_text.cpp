@@ -1,6 +1,8 @@
 #include "audit/safe_text.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 namespace callgate {
 namespace {
@@ -29,10 +31,23 @@ CodePoint decode(std::string_view text) {
     return {value, bytes};
 }
 
+struct Range {
+    uint32_t first, last;
+};
+
+// What moves a cursor, reorders a line, or is not seen (Default_Ignorable_Code_Point of Unicode, and the annotation marks): hidden
+// text is read by a model all the same. In order.
+constexpr Range kUnsafe[] = {
+    {0x0, 0x1f},        {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},     {0x115f, 0x1160},
+    {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},   {0x2060, 0x206f},   {0x3164, 0x3164},
+    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+    {0xe0000, 0xe0fff},
+};
+
 bool is_unsafe(uint32_t c) {
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || c == 0x200e || c == 0x200f ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x206f) || c == 0xfeff ||
-           (c >= 0xe0000 && c <= 0xe007f);
+    const Range* range = std::lower_bound(std::begin(kUnsafe), std::end(kUnsafe), c,
+                                          [](const Range& each, uint32_t value) { return each.last < value; });
+    return range != std::end(kUnsafe) && range->first <= c;
 }
 
 void append_unit(std::string& out, uint32_t unit) {

@@ -1,8 +1,9 @@
 // Text that others chose, made safe to store and to show.
 //
 // Escaped are: control characters, DEL, C1 controls (U+0080–9F), line and paragraph separators, bidirectional
-// controls, the byte order mark and invisible tag characters. A record printed to a terminal can therefore
-// neither move the cursor, nor reorder a line, nor hide text. Bytes that are not UTF-8 become U+FFFD.
+// controls, and what is not seen: joiners and spaces without width, variation selectors, fillers, tags, the byte order mark. A
+// record printed to a terminal can therefore neither move the cursor, nor reorder a line, nor hide text. Bytes that are not UTF-8
+// become U+FFFD.
 //
 //   append_json_text:     a "b" ESC  ->  "a \"b\" \u001b"
 //   append_terminal_text: a "b" ESC  ->  a "b" \u001b

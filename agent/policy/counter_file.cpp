@@ -77,6 +77,11 @@ Result<std::unique_ptr<CounterFile>> CounterFile::open(const std::string& path, 
     for (int attempt = 0; attempt < 2; ++attempt) {
         Fd file = Fd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (!file) return Error::system("open", path, errno);
+        struct stat status;
+        if (fstat(file.get(), &status) != 0) return Error::system("fstat", path, errno);
+        if (S_ISREG(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH))) {
+            return Error::refused(path, "can be written by others than its owner; see what it counts, and chmod 0600 it");
+        }
         if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
             if (errno == EWOULDBLOCK) return Error::refused(path, "in use by another agent; each needs a state_directory of its own");
             return Error::system("flock", path, errno);

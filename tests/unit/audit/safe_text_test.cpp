@@ -30,6 +30,17 @@ TEST(SafeText, JsonText) {
     EXPECT_EQ(json_text("\U000e0041"), R"("\udb40\udc41")");
 }
 
+TEST(SafeText, WhatIsNotSeenIsEscaped) {
+    EXPECT_EQ(terminal_text("a\u200bb\u200c\u200d\u2060\u2064\u00ad"), "a\\u200bb\\u200c\\u200d\\u2060\\u2064\\u00ad");
+    EXPECT_EQ(terminal_text("\u202a\u202e\u2066\u2069\u180e\u3164\uffa0\u115f\u034f"),
+              "\\u202a\\u202e\\u2066\\u2069\\u180e\\u3164\\uffa0\\u115f\\u034f");
+    EXPECT_EQ(terminal_text("\ufe0f\U000e0020\U000e007f\U000e0100\U000e0fff"),
+              "\\ufe0f\\udb40\\udc20\\udb40\\udc7f\\udb40\\udd00\\udb43\\udfff");
+    const char* seen = "\u00a0\u00ac\u00ae\u2010\u2027\u202f\u205f\u2070\u3163\u3165\ufdff\ufe10\U0001f600\U000e1000";
+    EXPECT_EQ(terminal_text(seen), seen);
+    EXPECT_EQ(json_text("x\u200by"), R"("x\u200by")");
+}
+
 TEST(SafeText, WhatIsNotUtf8) {
     EXPECT_EQ(json_text("\xff"), R"("\ufffd")");
     EXPECT_EQ(json_text("\xc0\xaf"), R"("\ufffd\ufffd")");            // overlong

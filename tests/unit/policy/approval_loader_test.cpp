@@ -53,6 +53,17 @@ TEST(ApprovalLoader, TermsWithoutAnythingToApproveAreAMistake) {
                 ElementsAre(HasSubstr("/tools/a/approval_timeout: means something only beside")));
 }
 
+TEST(ApprovalLoader, AWebhookHasNoPasswordInIt) {
+    const auto of = [](const std::string& url) { return problems_of("\"approvals\":{\"notify\":{\"webhook\":{\"url\":\"" + url + "\"}}}"); };
+    for (const char* bad : {"https://user:pw@host", "https://user@host/x", "https://@host", "http://u:p@localhost", "https://a@b@c?d"}) {
+        EXPECT_THAT(of(bad), ElementsAre(HasSubstr("/approvals/notify/webhook/url: must not have a user name or a password in it"))) << bad;
+    }
+    for (const char* bad : {"https://", "https:///x", "https://:443", "ftp://h"}) EXPECT_THAT(of(bad), ElementsAre(HasSubstr("expected an address"))) << bad;
+    for (const char* good : {"https://host/@user", "https://host?a=b@c", "https://[2001:db8::1]:8443/x", "http://localhost:1/a@b"}) {
+        EXPECT_THAT(of(good), ElementsAre()) << good;
+    }
+}
+
 TEST(ApprovalLoader, IgnoredMembersAreNames) {
     EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":["acme/callId","x"]})"), ElementsAre());
     EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":"x"})"), ElementsAre(HasSubstr("/approvals/ignore_meta: expected an array")));
@@ -74,11 +85,11 @@ TEST(ApprovalLoader, UnknownKeysAreNamedWithTheNearest) {
 
 TEST(ApprovalLoader, OnlyThisHostIsToldWithoutTls) {
     for (const char* good :
-         {"https://a", "https://user@host:8443/p?q#f", "http://localhost", "http://localhost:9/x",
+         {"https://a", "https://host:8443/p?q#f", "http://localhost", "http://localhost:9/x",
           "http://127.0.0.1:80/", "http://[::1]", "http://[::1]:8080/a"})
         EXPECT_EQ(webhook_url_problem(good), "") << good;
     for (const char* bad :
-         {"", "https://", "http://example.org/", "http://127.0.0.1.evil.org/", "http://localhost@evil.org/",
+         {"", "https://", "https://user@host:8443/p?q#f", "http://example.org/", "http://127.0.0.1.evil.org/", "http://localhost@evil.org/",
           "http://localhost:1@evil.org/", "ftp://localhost/", "file:///etc/passwd", "https://a b",
           "https://a\n", "HTTPS://a", "http://[::1].evil.org"})
         EXPECT_NE(webhook_url_problem(bad), "") << bad;

@@ -73,6 +73,16 @@ class CounterFileTest : public ::testing::Test {
     std::string path_ = tree_.path("/counters");
 };
 
+TEST_F(CounterFileTest, OneThatOthersCanWriteIsRefused) {
+    { Life life(path_); }
+    for (mode_t bad : {0666, 0620, 0602}) {
+        ASSERT_EQ(chmod(path_.c_str(), bad), 0);
+        EXPECT_NE(Life(path_).error.find("can be written by others than its owner"), std::string::npos);
+    }
+    ASSERT_EQ(chmod(path_.c_str(), 0640), 0);
+    EXPECT_EQ(Life(path_).error, "");
+}
+
 TEST_F(CounterFileTest, WhatWasCountedIsThereAgain) {
     {
         Life life(path_);
