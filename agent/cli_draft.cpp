@@ -5,6 +5,7 @@
 
 #include "audit/safe_text.h"
 #include "base/limits.h"
+#include "base/counted.h"
 #include "cli.h"
 #include "draft/draft_policy.h"
 #include "draft/http_server_channel.h"
@@ -68,14 +69,14 @@ Result<Source> ask_command(const std::vector<std::string>& command) {
 }
 
 void print_summary(const Draft& draft, const ToolListing& listing, const ServerMatch& server) {
-    std::string line = "callgate: " + std::to_string(listing.tools().size()) + " tools:";
+    std::string line = "callgate: " + counted(listing.tools().size(), "tool") + ":";
     const char* separator = " ";
     for (size_t i = 0; i < kRiskClasses; ++i) {
         line +=
             separator + std::to_string(draft.tools[i]) + " " + std::string(name(static_cast<RiskClass>(i)));
         separator = ", ";
     }
-    if (draft.aliases > 0) line += "; " + std::to_string(draft.aliases) + " aliases";
+    if (draft.aliases > 0) line += "; " + std::to_string(draft.aliases) + (draft.aliases == 1 ? " alias" : " aliases");
     fprintf(stderr, "%s\n", line.c_str());
     for (const std::string& tool : draft.unusable)
         print_error("no policy can name the tool \"" + tool + "\"; the default denies it");

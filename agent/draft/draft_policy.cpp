@@ -59,8 +59,10 @@ std::string rules_text(const DraftedTool& tool) {
             return limit_text(tool.name, 30);
         case RiskClass::execute:
             return limit_text(tool.name, 10);
+        case RiskClass::secret:
+            return R"("action": "require_approval", "reason": "This may tell secrets.")";
         case RiskClass::financial:
-            return R"("deny_if": [{ "conditions": [], "on_deny": "Requires human approval." }])";
+            return R"("action": "require_approval", "reason": "This moves money.")";
         case RiskClass::destructive:
             return R"("action": "deny", "reason": "This destroys something and is not allowed.")";
     }
@@ -104,10 +106,8 @@ std::string tool_text(const DraftedTool& tool) {
 
 constexpr std::string_view kComment =
     "A draft, made from what the server says of its tools: read every line before it governs. read is "
-    "allowed, write has 30 calls "
-    "a minute, execute 10, financial is denied until a human approves, destructive is hidden. Prompts, "
-    "resources and other methods "
-    "are not covered: they pass.";
+    "allowed, write has 30 calls a minute, execute 10; of secret and financial each call is approved by a human, destructive is "
+    "hidden. Prompts, resources and other methods are not covered: they pass.";
 
 }  // namespace
 

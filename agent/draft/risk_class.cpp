@@ -59,6 +59,12 @@ void add_name(const Words& words, std::string_view where, Evidence& evidence) {
     }
 }
 
+void add_secrets(const Words& words, Evidence& evidence) {
+    for (size_t i = 0; i < words.size(); ++i) {
+        if (const RiskWord* found = find_secret(words, i)) evidence.add(found->risk, said(*found));
+    }
+}
+
 bool decides(const Words& words) {
     constexpr std::array<std::string_view, 8> kDeciding = {"action",  "operation", "mode", "method",
                                                            "command", "op",        "verb", "subcommand"};
@@ -204,6 +210,7 @@ RiskFinding classify(const ListedTool& tool) {
     const bool is_generic = has_generic_name(name_words, evidence);
     add_description(tool.description, description);
     add_parameters(tool, name_words, is_generic && !description.reads(), evidence);
+    add_secrets(name_words, evidence);
     if (description.found()) evidence.add(description.found()->risk, description.found()->reason);
     RiskFinding finding = evidence.found().value_or(RiskFinding{RiskClass::write, std::string(kNothingSaid)});
     if (tool.destructive.value_or(false) && finding.risk != RiskClass::destructive) {

@@ -319,6 +319,43 @@ constexpr RiskWord kMoneyWords[] = {
     {"checkout", financial, kMoney},
 };
 
+// Reading them is giving them away: to the model, and to whom it tells. "Environment" alone is where something is deployed.
+constexpr std::string_view kSecretHeld = "may hold secrets", kIsSecret = "is secret";
+constexpr RiskWord kSecrets[] = {
+    {"env", secret, kSecretHeld},
+    {"envs", secret, kSecretHeld},
+    {"environ", secret, kSecretHeld},
+    {"env vars", secret, kSecretHeld},
+    {"dotenv", secret, kSecretHeld},
+    {"environment variable", secret, kSecretHeld},
+    {"environment variables", secret, kSecretHeld},
+    {"environment vars", secret, kSecretHeld},
+    {"cookie", secret, kSecretHeld},
+    {"cookies", secret, kSecretHeld},
+    {"keychain", secret, kSecretHeld},
+    {"keyring", secret, kSecretHeld},
+    {"vault", secret, kSecretHeld},
+    {"secret", secret, kIsSecret},
+    {"secrets", secret, kIsSecret},
+    {"password", secret, kIsSecret},
+    {"passwords", secret, kIsSecret},
+    {"passwd", secret, kIsSecret},
+    {"passphrase", secret, kIsSecret},
+    {"credential", secret, kIsSecret},
+    {"credentials", secret, kIsSecret},
+    {"api key", secret, kIsSecret},
+    {"api keys", secret, kIsSecret},
+    {"apikey", secret, kIsSecret},
+    {"private key", secret, kIsSecret},
+    {"ssh key", secret, kIsSecret},
+    {"access token", secret, kIsSecret},
+    {"auth token", secret, kIsSecret},
+    {"bearer token", secret, kIsSecret},
+    {"refresh token", secret, kIsSecret},
+    {"seed phrase", secret, kIsSecret},
+    {"mnemonic", secret, kIsSecret},
+};
+
 // Whole names of parameters; of those that are strong the beginning is enough.
 constexpr RiskWord kParameters[] = {
     {"command", execute, "is a command to run"},
@@ -350,6 +387,9 @@ constexpr RiskWord kPhrases[] = {
     {"real money", financial, kMoney},
     {"transfers funds", financial, kMoney},
     {"moves funds", financial, kMoney},
+    {"all environment variables", secret, kSecretHeld},
+    {"secret value", secret, kIsSecret},
+    {"secret values", secret, kIsSecret},
     {"arbitrary code", execute, kRuns},
     {"arbitrary command", execute, kRuns},
     {"arbitrary commands", execute, kRuns},

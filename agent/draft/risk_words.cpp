@@ -47,6 +47,8 @@ std::string_view name(RiskClass risk) {
             return "write";
         case execute:
             return "execute";
+        case secret:
+            return "secret";
         case financial:
             return "financial";
         case destructive:
@@ -70,6 +72,12 @@ const RiskWord* find_noun(std::string_view word) {
 
 const RiskWord* find_money_word(std::string_view word) {
     return find(kMoneyWords, word);
+}
+
+const RiskWord* find_secret(std::span<const std::string> words, size_t at) {
+    const auto found = std::find_if(std::begin(kSecrets), std::end(kSecrets),
+                                    [&](const RiskWord& each) { return words_matched(each.text, words.subspan(at)) > 0; });
+    return found == std::end(kSecrets) ? nullptr : found;
 }
 
 const RiskWord* find_parameter(std::span<const std::string> words) {

@@ -15,8 +15,8 @@
 namespace callgate {
 
 // From the mildest to the worst: a tool has the class of the worst that it can do.
-enum class RiskClass : uint8_t { read, write, execute, financial, destructive };
-inline constexpr size_t kRiskClasses = 5;
+enum class RiskClass : uint8_t { read, write, execute, secret, financial, destructive };
+inline constexpr size_t kRiskClasses = 6;
 std::string_view name(RiskClass risk);
 
 struct RiskWord {
@@ -37,6 +37,8 @@ FoundWord find_name_word(std::span<const std::string> words, size_t at);
 const RiskWord* find_noun(std::string_view word);
 // Nothing but what moves money says them; with a verb that reads they say nothing.
 const RiskWord* find_money_word(std::string_view word);
+// The entry that begins at words[at], of what must not get out: whatever is done with it, it counts. Null where there is none.
+const RiskWord* find_secret(std::span<const std::string> words, size_t at);
 // What a parameter of this name says of its tool. `words`: of the parameter's name.
 const RiskWord* find_parameter(std::span<const std::string> words);
 // "manage", "handle": the tool does whatever its arguments say.

@@ -43,7 +43,7 @@ class TestRecorded(Drafts):
         for form in (json.dumps(whole), json.dumps(whole["result"], indent=2), json.dumps(TOOLS), json.dumps(TOOLS[::-1]), pages):
             code, out, err = callgate("draft", "-", "--package", "notes", stdin=form.encode())
             self.assertEqual(code, 0, err)
-            self.assertIn("5 tools: 1 read, 1 write, 1 execute, 1 financial, 1 destructive", err)
+            self.assertIn("5 tools: 1 read, 1 write, 1 execute, 0 secret, 1 financial, 1 destructive", err)
             texts.add(out)
         self.assertEqual(len(texts), 1, "the same tools, the same text")
         document, risks = self.check(texts.pop())

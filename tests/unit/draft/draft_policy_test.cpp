@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "jsonrpc/answer.h"
+
 namespace callgate {
 namespace {
 
@@ -46,25 +48,30 @@ int calls_a_minute(const Policy& policy, std::string_view tool, std::string& rul
 
 TEST(DraftPolicy, EachClassIsTreatedAsInTheShippedPolicies) {
     const Draft draft = draft_policy(
-        list_of({{"get_x", ""}, {"add_x", ""}, {"run_x", ""}, {"pay_x", ""}, {"delete_x", ""}}), server("p"));
+        list_of({{"get_x", ""}, {"add_x", ""}, {"run_x", ""}, {"get_env", ""}, {"pay_x", ""}, {"delete_x", ""}}), server("p"));
     const auto policy = loaded(draft);
     ASSERT_TRUE(policy);
     EXPECT_EQ(policy->match().package, "p");
-    EXPECT_EQ(draft.tools, (std::array<size_t, kRiskClasses>{1, 1, 1, 1, 1}));
+    EXPECT_EQ(draft.tools, (std::array<size_t, kRiskClasses>{1, 1, 1, 1, 1, 1}));
     std::string rule;
     EXPECT_EQ(calls_a_minute(*policy, "get_x", rule), 100);
     EXPECT_EQ(calls_a_minute(*policy, "add_x", rule), 30);
     EXPECT_EQ(rule, "/tools/add_x/limits/add_x_rate");
     EXPECT_EQ(calls_a_minute(*policy, "run_x", rule), 10);
-    EXPECT_EQ(calls_a_minute(*policy, "pay_x", rule), 0);
-    EXPECT_EQ(rule, "/tools/pay_x/deny_if");
+    for (const std::string tool : {"get_env", "pay_x"}) {
+        CounterTable counters;
+        const Verdict verdict = policy->judge_tool({tool}, {"g", "s", "draft"}, kMidnight, counters);
+        EXPECT_EQ(verdict.code, kCodeApproval) << tool;
+        EXPECT_EQ(verdict.rule, "/tools/" + tool + "/action");
+    }
     EXPECT_EQ(calls_a_minute(*policy, "delete_x", rule), 0);
     EXPECT_EQ(rule, "(hidden)");
     EXPECT_EQ(calls_a_minute(*policy, "other", rule), 0);
     const nlohmann::json text = nlohmann::json::parse(draft.text);
     EXPECT_EQ(text["hide"], nlohmann::json({"delete_x"}));
     EXPECT_EQ(text["tools"]["get_x"], nlohmann::json({{"$comment", "read: \"get\" reads"}}));
-    EXPECT_EQ(text["tools"]["pay_x"]["deny_if"][0]["on_deny"], "Requires human approval.");
+    EXPECT_EQ(text["tools"]["pay_x"]["action"], "require_approval");
+    EXPECT_EQ(text["tools"]["get_env"]["$comment"], "secret: \"env\" may hold secrets");
     EXPECT_EQ(text["tools"]["delete_x"]["$comment"], "destructive: \"delete\" removes for good");
 }
 

@@ -127,6 +127,19 @@ TEST(RiskClass, MoneyNeedsMoreThanATopic) {
     EXPECT_EQ(risk_of(tool("get_payment_and_refund")), "financial");
 }
 
+TEST(RiskClass, ReadingASecretIsNoRead) {
+    EXPECT_EQ(risk_of(tool("get-env", "Returns all environment variables, helpful for debugging MCP server configuration")), "secret");
+    for (const char* name : {"printEnv", "get_environment_variables", "list_secrets", "read_password", "get_api_key", "showApiKeys", "cookies_get",
+                             "get_ssh_key", "vault_read", "exportCredentials"}) {
+        EXPECT_EQ(risk_of(tool(name)), "secret") << name;
+    }
+    EXPECT_EQ(risk_of(tool("debug_info", "Returns all environment variables")), "secret");
+    EXPECT_EQ(risk_of(tool("delete_secret")), "destructive");
+    EXPECT_EQ(risk_of(tool("list_environments")), "read") << "where something is deployed";
+    EXPECT_EQ(risk_of(tool("count_tokens")), "read");
+    EXPECT_EQ(risk_of(tool("get_key")), "read");
+}
+
 TEST(RiskClass, DescriptionsMakeWorseAndNeverMilder) {
     EXPECT_EQ(risk_of(tool("tidy", "Removes everything older than a day.")), "destructive");
     EXPECT_EQ(risk_of(tool("tidy", "Returns the age of every file.")), "read");
