@@ -116,7 +116,7 @@ int configure(App& app) {
         spdlog::error("{}; policies are the *.json files of that directory", policies.error().text());
         return kExitConfig;
     }
-    for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy left out: {}", problem.text());
+    for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy: {}", problem.text());
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
     app.grants = std::make_shared<const GrantStore>(GrantStore::load(options.config_directory));
     for (const PolicyProblem& problem : app.grants->problems) spdlog::error("grants left out: {}", problem.text());
@@ -136,6 +136,10 @@ std::vector<std::string> problems_of(const App& app) {
     std::vector<std::string> texts;
     for (const PolicyProblem& problem : app.problems) texts.push_back(problem.text());
     for (const PolicyProblem& problem : app.policies->problems()) texts.push_back(problem.text());
+    std::set<std::string> ties;
+    if (app.sessions) app.sessions->note_ties(ties);
+    if (app.http) app.http->note_ties(ties);
+    texts.insert(texts.end(), ties.begin(), ties.end());
     if (app.approvals && !app.approvals->problem().empty()) texts.push_back(app.approvals->problem());
     for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
     if (app.sessions && !app.sessions->pins().problem().empty()) texts.push_back("pins are not kept: " + app.sessions->pins().problem());
@@ -187,7 +191,7 @@ json status_json(App& app) {
     status["counters"]["waiting"] = app.sessions->counters().waiting().size();
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
-        status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}});
+        status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}, {"mode", mode_name(policy->mode())}});
     const PinTable& pins = app.sessions->pins();
     status["pins"] = {{"count", pins.pins().size()}, {"changed", pins.changed()}, {"bytes", pins.bytes()}};
     json names = json::array();

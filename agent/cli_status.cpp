@@ -105,10 +105,15 @@ void print_readable(const json& status) {
     }
 }
 
+// One whose policy only looks on is not enforced, whatever could be.
+std::string state_text(const json& session) {
+    const std::string state = shown(member(session, "state")), mode = shown(member(session, "mode"));
+    return state == "enforced" && !mode.empty() && mode != "enforce" ? mode : state;
+}
+
 void print_session(const json& session) {
     const json& frames = member(session, "frames");
-    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(),
-           shown(member(session, "state")).c_str(), client_name(member(session, "peer")).c_str(),
+    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(), state_text(session).c_str(), client_name(member(session, "peer")).c_str(),
            server_name(member(session, "server")).c_str());
     printf("  pid %s", shown(member(member(session, "server"), "pid")).c_str());
     const std::string listen = shown(member(session, "listen"));

@@ -91,10 +91,10 @@ void add_keep(CLI::App& app, Action& action) {
 
 void add_check(CLI::App& app, Action& action) {
     auto files = std::make_shared<std::vector<std::string>>();
-    CLI::App* command = add_verb(app, "check", "Check policy files and grants.json: every problem with its line, or \"ok\"",
+    CLI::App* command = add_verb(app, "check", "Check policies, grants.json and callgate.json: every problem with its line, or \"ok\"",
                                  "  callgate check /etc/callgate/policies.d/*.json /etc/callgate/grants.json\n"
                                  "  callgate check github.yaml\n");
-    command->add_option("FILE", *files, "policy files, or grants.json")->required()->type_name("");
+    command->add_option("FILE", *files, "policy files, grants.json or callgate.json")->required()->type_name("");
     command->callback([files, &action] { action = [files] { return check_policies(*files); }; });
 }
 

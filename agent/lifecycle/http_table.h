@@ -6,6 +6,7 @@
 #pragma once
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -51,6 +52,7 @@ class HttpTable {
 
     nlohmann::json listeners_json() const;
     nlohmann::json sessions_json() const;
+    void note_ties(std::set<std::string>& ties) const;  // of listeners and sessions: session_json.h
     nlohmann::json figures_json() const;  // member "http" of `status`
     FrameCounts counts() const;           // of all connections
     size_t sessions() const { return sessions_.size(); }

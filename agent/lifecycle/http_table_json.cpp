@@ -55,6 +55,14 @@ json HttpTable::sessions_json() const {
     return list;
 }
 
+void HttpTable::note_ties(std::set<std::string>& ties) const {
+    for (const auto& [cookie, entry] : entries_) {
+        if (entry.decision == Decision::governed) note_tie(*entry.governed.policy, entry.governed.server, ties);
+    }
+    for (const UnixEntry& entry : unix_entries_) note_tie(*entry.listener->match.policy, entry.listener->server, ties);
+    for (const HttpSessions::Pointer& session : sessions_.sessions()) note_tie(*session->policy, session->facts->server, ties);
+}
+
 json HttpTable::figures_json() const {
     uint64_t passed = passed_requests_, tunnels = tunnels_, blind = blind_, listeners = 0;
     for (const auto& [cookie, entry] : entries_) listeners += entry.decision == Decision::governed;

@@ -21,6 +21,13 @@ json peer_json(const PeerIdentity& peer) {
     return {{"pid", peer.process.pid}, {"uid", peer.process.uid}, {"user", peer.process.user}, {"exe", peer.process.exe}};
 }
 
+void note_tie(const Policy& policy, const ServerIdentity& server, std::set<std::string>& ties) {
+    if (policy.tied().empty()) return;
+    const std::string& what = !server.package.name.empty() ? server.package.name : server.command.empty() ? server.process.exe : server.command;
+    ties.insert("policy tie: " + policy.tied() + " name the server " + what.substr(0, kNameBytesMax) +
+                " equally well; it is denied everything until one of them names more of it, or is removed");
+}
+
 json counts_json(const FrameCounts& counts) {
     return {{"in", counts.in},           {"forwarded", counts.forwarded}, {"denied", counts.denied},
             {"refused", counts.refused}, {"held", counts.held},           {"dropped_blank", counts.blank},

@@ -262,6 +262,10 @@ json SessionTable::sessions_json() const {
     return list;
 }
 
+void SessionTable::note_ties(std::set<std::string>& ties) const {
+    for (const auto& [id, entry] : entries_) note_tie(*entry.policy, entry.server, ties);
+}
+
 FrameCounts SessionTable::counts() const {
     FrameCounts counts = ended_counts_;
     for (const auto& [id, entry] : entries_) counts += entry.relay->counts();

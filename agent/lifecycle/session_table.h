@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -74,6 +75,7 @@ class SessionTable {
     nlohmann::json sessions_json() const;
     // The members of `status` that sessions know: sessions, frames.
     nlohmann::json figures_json() const;
+    void note_ties(std::set<std::string>& ties) const;  // of the sessions: session_json.h
     FrameCounts counts() const;
 
   private:

@@ -71,6 +71,7 @@ struct MethodEntry {
 
 struct CompiledPolicy {
     std::string name, revision;
+    std::string tied;  // names of policies: of one that stands for several
     ServerMatch match;
     Mode mode = Mode::enforce;
     OnBlind on_blind = OnBlind::allow;

@@ -41,10 +41,11 @@ std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_vi
 }
 
 std::shared_ptr<const Policy> Policy::deny_everything(std::string name, std::string rule, std::string reason,
-                                                      Mode mode) {
+                                                      Mode mode, std::string tied) {
     std::shared_ptr<Policy> policy(new Policy);
     policy->compiled_->revision = revision_of(name);
     policy->compiled_->name = std::move(name);
+    policy->compiled_->tied = std::move(tied);
     policy->compiled_->mode = mode;
     policy->compiled_->hides_any = policy->compiled_->hide_all = true;
     policy->compiled_->blanket = FixedDenial{std::move(rule), std::move(reason)};
@@ -53,6 +54,9 @@ std::shared_ptr<const Policy> Policy::deny_everything(std::string name, std::str
 
 const std::string& Policy::name() const {
     return compiled_->name;
+}
+const std::string& Policy::tied() const {
+    return compiled_->tied;
 }
 const std::string& Policy::revision() const {
     return compiled_->revision;

@@ -35,6 +35,7 @@ struct ServerMatch {
     // True where identity alone says "this is that server" (package or exe_sha256 given); false where it is a
     // pattern that may also fit programs that are no MCP servers.
     bool is_certain() const;
+    auto operator<=>(const ServerMatch&) const = default;
 };
 
 struct CompiledPolicy;
@@ -51,13 +52,15 @@ class Policy {
     static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file,
                                               std::vector<PolicyProblem>& problems);
     // Denies every tool, and every request but those of the handshake, with this rule and reason.
+    // `tied`: because these name its server equally well.
     static std::shared_ptr<const Policy> deny_everything(std::string name, std::string rule, std::string reason,
-                                                         Mode mode);
+                                                         Mode mode, std::string tied = {});
     ~Policy();
     Policy(const Policy&) = delete;
     Policy& operator=(const Policy&) = delete;
 
     const std::string& name() const;
+    const std::string& tied() const;  // "a, b"; "" where there is no tie
     const std::string& revision() const;  // first 16 hex digits of the file's SHA-256
     // The same file, now or before it was changed.
     bool is_version_of(const Policy& other) const { return name() == other.name(); }

@@ -93,7 +93,7 @@ std::shared_ptr<const Policy> PolicyStore::deny_for_tie(const std::vector<std::s
     }
     return Policy::deny_everything(
         "(policy tie)", "(policy tie)",
-        "Several policies name this server equally well; nothing is allowed until one does.", mode);
+        "Several policies name this server equally well; nothing is allowed until one does.", mode, names);
 }
 
 namespace {
@@ -124,6 +124,7 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory, const Policy
     const std::vector<std::string> names = TRY(list_files(directory));
     PolicyStore store;
     std::map<std::string_view, std::string_view> by_stem;
+    std::map<ServerMatch, std::string_view> by_match;
     for (const std::string& name : names) {
         const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
         const std::string_view stem = policy_stem(name);
@@ -135,7 +136,13 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory, const Policy
         std::shared_ptr<const Policy> policy = load_file(path, store.problems_);
         if (!policy && known) store.problems_.back().message += " (its last good version stays in force)";
         if (known && (!policy || policy->revision() == known->revision())) policy = known;
-        if (policy) store.policies_.push_back(std::move(policy));
+        if (!policy) continue;
+        // They are in force all the same: find() makes it a tie of the servers that there are.
+        if (const auto [first, is_new] = by_match.emplace(policy->match(), name); !is_new) {
+            store.problems_.push_back({path, 0, 0, "/server", "names the same servers as " + std::string(first->second) +
+                                                                  ", a tie: they are denied everything until one of the two is removed or says more"});
+        }
+        store.policies_.push_back(std::move(policy));
     }
     return store;
 }
