@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/counted.h"
 #include "control/server.h"
 #include "lifecycle/kept_approvals.h"
 #include "lifecycle/kept_counters.h"
@@ -227,7 +228,8 @@ void put_in_force(App& app, const PolicyWatch::Loaded& loaded) {
         json names = json::object();
         for (const auto& policy : app.policies->policies()) names[policy->name()] = policy->revision();
         app.audit->event("policy_reload", nullptr, {{"policies", names.dump(-1, ' ', true, json::error_handler_t::replace)}});
-        spdlog::info("policies read again: {} in force, {} problems", app.policies->policies().size(), app.policies->problems().size());
+        spdlog::info("policies read again: {} in force, {}", app.policies->policies().size(),
+                     counted(app.policies->problems().size(), "problem"));
     }
     if (is_news) {
         for (const std::string& problem : problems_of(app)) spdlog::error("policy: {}", problem);
@@ -339,13 +341,13 @@ class Ending {
 
 // The answer comes before the agent goes: it is on its way when the loop does the rest.
 json restart_json(App& app) {
-    if (app.carrier.kind() == Carrier::Kind::systemd) return {{"error", "systemd runs this agent: use \"systemctl restart callgate\""}};
+    if (app.carrier.kind() == Carrier::Kind::systemd) return {{"refused", "systemd runs this agent: use \"systemctl restart callgate\""}};
     if (app.carrier.kind() == Carrier::Kind::none)
-        return {{"error", "nobody would start the agent again: run it with \"callgate keep\", or as a service of systemd"}};
+        return {{"refused", "nobody would start the agent again: run it with \"callgate keep\", or as a service of systemd"}};
     if (app.ending->has_begun()) return {{"error", "the agent is stopping"}};
-    if (Status can = next_agent_can_start(app); !can) return {{"error", "the next agent could not start: " + can.error().text()}};
+    if (Status can = next_agent_can_start(app); !can) return {{"refused", "the next agent could not start: " + can.error().text()}};
     if (Status can = policies_can_go_on(app); !can)
-        return {{"error", "the next agent would not have the last good version that is in force: " + can.error().text()}};
+        return {{"refused", "the next agent would not have the last good version that is in force: " + can.error().text()}};
     const size_t sessions = app.sessions->size();
     app.ending->begin(&Ending::restart);
     return {{"pid", getpid()}, {"sessions", sessions}};

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/clock.h"
+#include "base/counted.h"
 #include "cli.h"
 
 namespace callgate {
@@ -36,8 +37,9 @@ int restart_agent(const AskOptions& options) {
         if (options.as_json) {
             print_json(result);
         } else {
-            printf("process %s goes on with %s sessions of process %s; ready after %s ms\n",
-                   shown(result["pid"]).c_str(), shown(result["sessions"]).c_str(),
+            const json& sessions = result["sessions"];
+            printf("process %s goes on with %s of process %s; ready after %s ms\n", shown(result["pid"]).c_str(),
+                   counted(sessions.is_number_unsigned() ? sessions.get<size_t>() : 0, "session").c_str(),
                    shown(result["before"]).c_str(), shown(result["milliseconds"]).c_str());
         }
         return kExitDone;

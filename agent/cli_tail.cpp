@@ -63,7 +63,34 @@ void append_message(std::string& line, const json& record) {
         append_word(line, shown(member(record, key)));
 }
 
-void append_event(std::string& line, const json& record) {
+std::string who(const json& by) {
+    const std::string user = shown(member(by, "user")), login = shown(member(by, "login"));
+    return login.empty() || login == user ? user : user + " (" + login + ")";
+}
+
+// "ci, dev": of a list its texts, of an object its keys.
+std::string names_in(const json& value) {
+    std::string names;
+    for (const auto& [key, each] : value.items()) {
+        names += (names.empty() ? "" : ", ") + (value.is_object() ? terminal_text(key) : shown(each));
+    }
+    return names;
+}
+
+// What was done, to what, and by whom; then why.
+void append_event(std::string& line, const std::string& type, const json& record) {
+    const bool is_of_policies = type.starts_with("policy_") || type.starts_with("grants_");
+    if (type.starts_with("approval_") || type.starts_with("pin_") || type.starts_with("counters_") || is_of_policies) {
+        if (const std::string method = shown(member(record, "method")); method != "tools/call") append_word(line, method);
+        for (const char* key : {"tool", "approval", "policy", "pin_server"}) append_word(line, shown(member(record, key)));
+        for (const char* key : {"tools", "policies"}) {
+            if (member(record, key).is_structured()) append_word(line, names_in(member(record, key)));
+        }
+        if (const std::string grant = shown(member(record, "grant")); !grant.empty()) append_word(line, "for " + grant);
+        if (const json& by = member(record, "decided_by"); by.is_object()) append_word(line, "by " + who(by));
+        if (const std::string count = shown(member(record, "count")); !count.empty()) append_word(line, "count " + count);
+        if (const std::string revision = shown(member(record, "revision")); !revision.empty()) append_word(line, "revision " + revision);
+    }
     for (const char* key : {"reason", "remark", "problem", "lost", "cause"}) {
         append_word(line, shown(member(record, key)));
     }
@@ -86,7 +113,7 @@ std::string readable(const std::string& text, bool is_coloured) {
     if (is_message) {
         append_message(line, record);
     } else {
-        append_event(line, record);
+        append_event(line, type, record);
     }
     return line;
 }

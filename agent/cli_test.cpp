@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "audit/safe_text.h"
+#include "base/counted.h"
 #include "cli.h"
 #include "policy/policy_file.h"
 #include "policy/policy_name.h"
@@ -53,10 +54,10 @@ int test_one(const std::string& path) {
         printf("%s\n", terminal_text(problem.text()).c_str());
     }
     if (failed > 0) {
-        printf("%s: %zu of %zu cases failed\n", terminal_text(path).c_str(), failed, tests.cases.size());
+        printf("%s: %zu of %s failed\n", terminal_text(path).c_str(), failed, counted(tests.cases.size(), "case").c_str());
         return kExitNo;
     }
-    printf("%s: ok (%zu cases)\n", terminal_text(path).c_str(), tests.cases.size());
+    printf("%s: ok (%s)\n", terminal_text(path).c_str(), counted(tests.cases.size(), "case").c_str());
     return kExitDone;
 }
 

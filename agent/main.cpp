@@ -109,13 +109,25 @@ void add_convert(CLI::App& app, Action& action) {
     command->callback([options, &action] { action = [options] { return convert_policy(*options); }; });
 }
 
-// A call as the command line tells it.
-void add_call(CLI::App* command, TrialCall& call) {
-    command->add_option("--tool", call.name, "the tool that is called")->type_name("NAME");
-    command->add_option("--args", call.arguments, "its arguments")->type_name("JSON");
-    command->add_option("--method", call.method, "another method than tools/call")->type_name("NAME");
-    command->add_option("--params", call.params, "its params")->type_name("JSON");
-    command->add_flag("--from-server", call.from_server, "the server asks its client");
+// A call as the command line tells it. What says the same thing in two ways is a mistake, and not the one or the other.
+void add_call(CLI::App* command, ExplainOptions& options) {
+    TrialCall& call = options.call;
+    CLI::Option* tool = command->add_option("--tool", call.name, "the tool that is called")->type_name("NAME");
+    CLI::Option* args = command->add_option("--args", call.arguments, "its arguments")->type_name("JSON");
+    CLI::Option* method = command->add_option("--method", call.method, "another method than tools/call")->type_name("NAME");
+    CLI::Option* params = command->add_option("--params", call.params, "its params")->type_name("JSON");
+    CLI::Option* from_server = command->add_flag("--from-server", call.from_server, "the server asks its client");
+    CLI::Option* file = command->add_option("--call", options.call_file, "a whole JSON-RPC message (\"-\": standard input)")
+                            ->type_name("FILE");
+    CLI::Option* audit = command->add_option("--audit", options.audit_file, "an audit file that has a record of the call")
+                             ->type_name("FILE");
+    CLI::Option* id = command->add_option("--id", options.record_id, "the record's id")->type_name("ID")->needs(audit);
+    audit->needs(id);
+    tool->excludes(method)->excludes(params);
+    args->excludes(method)->excludes(params);
+    for (CLI::Option* each : {tool, args, method, params}) file->excludes(each);
+    // Of a record the arguments may be told again, for it may lack them.
+    for (CLI::Option* each : {tool, method, from_server, file}) audit->excludes(each);
     command->add_option("--client", call.client_name, "clientInfo.name")->type_name("NAME");
     command->add_option("--client-version", call.client_version, "clientInfo.version")->type_name("TEXT");
     command->add_option("--annotations", call.annotations, "what the server says of the tool")->type_name("JSON");
@@ -138,17 +150,10 @@ void add_explain(CLI::App& app, Action& action) {
         "  callgate explain policies.d/pay.json --audit /var/log/callgate/audit.jsonl --id 01JABCDEFGHJKMNPQRSTVWXYZ0\n"
         "Counters begin at nothing. Exits with 0 where the call is allowed, 1 where it is not, 78 where the policy is bad.\n");
     command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
-    add_call(command, options->call);
+    add_call(command, *options);
     command->add_option("--grants", options->grants_file, "a grants.json that has the grant that --grant names, and its labels")
         ->type_name("FILE")
         ->needs("--grant");
-    CLI::Option* file = command->add_option("--call", options->call_file, "a whole JSON-RPC message (\"-\": standard input)")
-                            ->type_name("FILE");
-    CLI::Option* audit = command->add_option("--audit", options->audit_file, "an audit file that has a record of the call")
-                             ->type_name("FILE")
-                             ->excludes(file);
-    CLI::Option* id = command->add_option("--id", options->record_id, "the record's id")->type_name("ID")->needs(audit);
-    audit->needs(id);
     command->add_flag("--json", options->as_json, "print JSON");
     command->callback([options, &action] { action = [options] { return explain_call(*options); }; });
 }
@@ -174,6 +179,7 @@ void add_replay(CLI::App& app, Action& action) {
         "Files may be compressed, and are read in the order of their records.\n"
         "Counters begin at nothing, and the time is the records'. Servers that the policy does not name are left out.\n"
         "What depends on a value that was not recorded is unknown: see audit.arguments in callgate.json.\n"
+        "RULE is the rule that denies: of NOW, or of WAS where it would be allowed now; or what the record lacks.\n"
         "Exits as diff does: with 0 where nothing would be decided in another way (the unknown apart),\n"
         "1 where something would, 2 where a file cannot be read; 78 where the policy is bad.\n");
     command->add_option("POLICY", options->policy_file, "policy file")->required()->type_name("");
@@ -227,13 +233,15 @@ void add_counters(CLI::App& app, Action& action) {
                                  "  callgate counters\n"
                                  "  callgate counters reset 'session-forge|g:uid:1000 exe:/usr/bin/node|list|rate|60'\n"
                                  "  callgate counters reset --all --yes\n");
+    CLI::App* reset = command->add_subcommand("reset", "Forget what these counters have counted");
     command->add_flag("--json", options->as_json, "print JSON");
-    add_control(command, options->control_socket);
-    command->add_option("--config", options->config_directory, "where no agent runs: its configuration")
-        ->type_name("DIR")
-        ->capture_default_str();
-    command->add_option("--state", options->state_directory, "where no agent runs: its state directory")->type_name("DIR");
-    CLI::App* reset = command->add_subcommand("reset", "Forget what these counters have counted")->fallthrough();
+    for (CLI::App* each : {command, reset}) {
+        add_control(each, options->control_socket);
+        each->add_option("--config", options->config_directory, "where no agent runs: its configuration")
+            ->type_name("DIR")
+            ->capture_default_str();
+        each->add_option("--state", options->state_directory, "where no agent runs: its state directory")->type_name("DIR");
+    }
     reset->add_option("NAME", options->names, "counters, as \"callgate counters\" lists them")->type_name("");
     reset->add_flag("--all", options->all, "every counter");
     reset->add_flag("--yes", options->yes, "do not ask");
@@ -287,11 +295,14 @@ void add_pins(CLI::App& app, Action& action) {
                                  "  callgate pins accept notes echo\n"
                                  "  callgate pins reset notes --yes      the next list is the first again\n"
                                  "A tool whose policy says \"pin\" and whose definition has changed is denied until it is accepted.\n");
-    command->add_flag("--json", options->as_json, "print JSON");
-    command->add_flag("--changed", options->only_changed, "only those whose definition has changed");
+    const auto add_ask_options = [&options](CLI::App* verb) {
+        verb->add_flag("--json", options->as_json, "print JSON");
+        verb->add_flag("--changed", options->only_changed, "only those whose definition has changed");
+    };
+    add_ask_options(command);
     add_control(command, options->control_socket);
     const auto add_names = [&options](CLI::App* verb) {
-        verb->fallthrough();
+        add_control(verb, options->control_socket);
         verb->add_option("POLICY", options->policy, "the policy, by the name of its file")->type_name("");
         verb->add_option("TOOL", options->tool, "the tool")->type_name("");
         verb->add_option("--server", options->server, "the server, as it is listed")->type_name("NAME");
@@ -303,8 +314,10 @@ void add_pins(CLI::App& app, Action& action) {
     };
     CLI::App* list = command->add_subcommand("list", "List them; this is also done where no verb is given");
     add_names(list);
+    add_ask_options(list);
     CLI::App* show = command->add_subcommand("show", "Print definitions; of a changed one what it was and what it is");
     add_names(show);
+    add_ask_options(show);
     CLI::App* accept = command->add_subcommand("accept", "The changed definition is the pinned one from now on");
     add_change(accept);
     CLI::App* reset = command->add_subcommand("reset", "Forget them: the next list is pinned anew");

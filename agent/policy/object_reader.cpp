@@ -113,10 +113,15 @@ std::optional<int64_t> ObjectReader::window_s(std::string_view key) const {
     const JsonValue* value = object_.find(key);
     if (!value) return std::nullopt;
     if (value->kind == JsonValue::Kind::integer) return integer(key, 1, kWindowSecondsMax);
-    if (value->kind == JsonValue::Kind::string) return choice(key, kWindowNames);
-    problem(key, "expected the name of a window (" +
-                     std::string("\"second\", \"minute\", \"hour\", \"day\"") +
-                     ") or a number of seconds, found " + std::string(name(value->kind)));
+    std::array<std::string_view, kWindowNames.size()> words;
+    for (size_t i = 0; i < words.size(); ++i) words[i] = kWindowNames[i].first;
+    const bool is_text = value->kind == JsonValue::Kind::string;
+    const auto found = is_text ? std::find(words.begin(), words.end(), value->string) : words.end();
+    if (found != words.end()) return kWindowNames[static_cast<size_t>(found - words.begin())].second;
+    const std::string_view near = is_text ? nearest(value->string, words) : std::string_view();
+    problem(key, "expected " + one_of(words) + " or a number of seconds, found " +
+                     (is_text ? in_quotes(value->string) : std::string(name(value->kind))) +
+                     (near.empty() ? std::string() : "; did you mean " + in_quotes(near) + "?"));
     return std::nullopt;
 }
 

@@ -38,6 +38,7 @@ class Trial {
     explicit Trial(const TrialCall& call);
     // Of kind invalid where the relay would refuse it.
     const Message& message() const { return *message_; }
+    const std::string& text() const { return text_; }  // of the message
     Caller caller(const Policy& policy) const;
     void judge(const Policy& policy, int64_t now_ns, CounterTable& counters, Verdict& verdict) const;
 

@@ -92,8 +92,17 @@ class YamlReader {
         std::string message = "not YAML: ";
         if (has_mark && parser_.context) message += std::string(parser_.context) + ": ";
         message += parser_.problem ? parser_.problem : "memory is short";
+        if (has_mark) message += what_to_do(offset);
         problems_.add(std::min(offset, text_.size()), tree_.path(), std::move(message));
         return std::nullopt;
+    }
+
+    // What begins no value in YAML is often a name, or the key that indents in an editor.
+    std::string what_to_do(size_t offset) const {
+        const char at = offset < text_.size() ? text_[offset] : '\0';
+        if (at == '\t') return "; indent with spaces, YAML takes no tabs for that";
+        if (at != '@' && at != '`' && at != '%') return "";
+        return std::string("; a text that begins with ") + at + " must stand in quotes";
     }
 
     size_t start(const yaml_event_t& event) { return offset_.of(event.start_mark.index); }

@@ -247,6 +247,75 @@ class TestLive(EndToEnd):
         self.assertIn("ptrace", [c["name"] for c in failed])
         self.assertTrue(all(c["remedy"] for c in failed), failed)
 
+    def test_help_of_verbs_below_verbs_is_whole(self):
+        for words in (("approvals", "list"), ("approvals", "show"), ("approvals", "revoke"), ("pins", "list"), ("pins", "show")):
+            text = callgate(*words, "--help").stdout
+            self.assertIn("--control", text, words)
+            self.assertIn("--json", text, words)
+        for words in (("pins", "accept"), ("counters", "reset")):
+            self.assertIn("--control", callgate(*words, "--help").stdout, words)
+
+    def test_a_policy_that_only_looks_on_is_not_called_enforced(self):
+        agent = self.agent({"p": policy(NOTES_PY.match, mode="shadow")})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        shown = agent.command("sessions").stdout
+        self.assertIn(" shadow ", shown)
+        self.assertNotIn("enforced", shown)
+        self.assertIn("shadow", agent.command("status").stdout)
+        client.shutdown()
+
+    def test_a_tie_is_a_problem(self):
+        match = {"package": "notes-py"}
+        agent = self.agent({"a": policy({"user": "root", **match}), "b": policy({"user": "0", **match})})
+        self.assertEqual(agent.status()["problems"], [])
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        (problem,) = agent.status()["problems"]
+        self.assertIn("policy tie: a, b name the server notes-py equally well", problem)
+        self.assertIn("PROBLEM", agent.command("status").stdout)
+        client.shutdown()
+        agent.wait_audit("session_end")
+        self.assertEqual(agent.status()["problems"], [])
+
+    def test_files_that_name_the_same_server_are_a_problem(self):
+        agent = self.agent({"a": policy({"package": "x"}), "b": policy({"package": "x"})})
+        (problem,) = agent.status()["problems"]
+        self.assertRegex(problem, r"b\.json: /server: names the same servers as a\.json, a tie")
+
+    def test_check_of_what_is_no_policy_of_a_server(self):
+        place = self.directory() / "policies.d"
+        place.mkdir()
+        text = json.dumps({"version": "1", "default": "deny"})
+        for path, code, said in ((place / "p.json", 1, '/server: names no server'), (place.parent / "p.json", 0, "warning: /server: names no server")):
+            path.write_text(text)
+            path.chmod(0o644)
+            done = callgate("check", path)
+            self.assertEqual((done.returncode, "ok (" in done.stdout), (code, code == 0), done.stdout)
+            self.assertIn(said, done.stdout)
+            self.assertIn('"server": {"package": "NAME"}', done.stdout)
+        config = place.parent / "callgate.json"
+        config.write_text('{"stop_timeout_s": 5}')
+        config.chmod(0o644)
+        done = callgate("check", config)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("ok (configuration of the agent", done.stdout)
+        config.write_text('{\n "stop_timeout": 5}')
+        done = callgate("check", config)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("callgate.json:2:2: ", done.stdout)
+        self.assertIn("stop_timeout_s", done.stdout)
+
+    def test_state_that_others_can_write_is_refused(self):
+        for mode, what in ((0o777, "state: can be written"), (0o770, "state: can be written")):
+            state = self.directory() / "state"
+            state.mkdir()
+            state.chmod(mode)
+            with self.assertRaises(AssertionError):
+                self.agent({}, config={"state_directory": str(state)})
+            self.assertIn(what, self._agents[-1].log())
+            self.assertEqual(self._agents[-1].process.wait(), 78)
+
     def test_tail(self):
         agent, client = self.governed()
         client.shutdown()

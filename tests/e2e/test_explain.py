@@ -106,6 +106,30 @@ class TestExplain(Files):
         self.assertEqual(callgate("explain")[0], 2)
         self.assertEqual(self.explain("--audit", "/nonexistent")[0], 2)
 
+    def test_options_that_do_not_go_together(self):
+        path = self.file("p.json", POLICY)
+        call = self.file("call.json", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "charge"}})
+        for words in (("--tool", "a", "--method", "b"), ("--tool", "a", "--params", "{}"), ("--args", "{}", "--params", "{}"),
+                      ("--method", "prompts/get", "--args", "{}"), ("--call", call, "--tool", "a"), ("--call", call, "--args", "{}"),
+                      ("--audit", call, "--id", "x", "--tool", "a"), ("--audit", call, "--id", "x", "--call", call), ("--args", "{}"), ()):
+            code, out, err = callgate("explain", path, *words)
+            self.assertEqual((code, out), (2, ""), words)
+            self.assertTrue(err, words)
+
+    def test_mistakes_in_json_are_said_of_the_option(self):
+        path = self.file("p.json", POLICY)
+        for words, said in ((("--tool", "charge", "--args", '{"amount": }'), "--args:1:12: "),
+                            (("--tool", "charge", "--args", '{"a":1,\n "b":"\\ud800"}'), "--args:2:"),
+                            (("--method", "resources/read", "--params", "{7}"), "--params:1:2: "),
+                            (("--tool", "charge", "--annotations", "{"), "--annotations:1:")):
+            code, out, err = callgate("explain", path, *words)
+            self.assertEqual((code, out), (2, ""), words)
+            self.assertIn(said, err)
+        # What is JSON, and refused in a message.
+        code, out, _ = callgate("explain", path, "--tool", "charge", "--args", '{"a":1,"a":2}')
+        self.assertEqual(code, 1)
+        self.assertRegex(out, r"refuse: .*, at byte \d+ of --args")
+
 
 class TestTest(Files):
     def run_cases(self, *cases, name="p.test.json"):

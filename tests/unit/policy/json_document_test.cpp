@@ -2,26 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "document_problems.h"
 #include "policy/policy.h"
 
 namespace callgate {
 namespace {
 
-std::vector<std::string> problems_of(std::string_view text) {
-    ProblemList list;
-    const bool parsed = parse_json(text, list).has_value();
-    std::vector<PolicyProblem> problems;
-    list.report(text, "f", problems);
-    std::vector<std::string> out;
-    for (const PolicyProblem& problem : problems) out.push_back(problem.text());
-    if (!parsed && out.empty()) out.emplace_back("nothing said");
-    return out;
-}
-
-std::string only_problem_of(std::string_view text) {
-    const std::vector<std::string> problems = problems_of(text);
-    return problems.size() == 1 ? problems[0] : "not one problem";
-}
+std::vector<std::string> problems_of(std::string_view text) { return problems_of(parse_json, text); }
+std::string only_problem_of(std::string_view text) { return only_problem_of(parse_json, text); }
 
 TEST(JsonDocument, EveryKeyAndValueKnowsItsPlace) {
     const std::string_view text = "{ \"a,:\\\"}\" :\n [true , -1,2.5,null, \"x\\\\\"] , \"b\":{\"c\":{}}}";

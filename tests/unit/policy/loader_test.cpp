@@ -119,7 +119,7 @@ TEST(Loader, EverythingWrongIsReportedAtOnceInTheOrderOfTheFile) {
             "dir/policy.json:2:14: /version: expected a string, found an integer",
             "dir/policy.json:3:17: /hide/1: expected a string, found an integer",
             "dir/policy.json:5:52: /tools/x/limits/0/window: expected \"second\", \"minute\", \"hour\" or "
-            "\"day\", found \"minut\"; did you mean \"minute\"?",
+            "\"day\" or a number of seconds, found \"minut\"; did you mean \"minute\"?",
             "dir/policy.json:5:68: /tools/x/limits/0/max: expected an integer, found a string",
             "dir/policy.json:6:10: /tools/y: expected an object, found an array",
             "dir/policy.json:7:5: /tools/y: key \"y\" is given more than once",

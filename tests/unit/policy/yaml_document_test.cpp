@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "document_problems.h"
 #include "policy/policy.h"
 #include "policy/yaml_scalar.h"
 
@@ -13,21 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Kind = JsonValue::Kind;
 
-std::vector<std::string> problems_of(std::string_view text) {
-    ProblemList list;
-    const bool parsed = parse_yaml(text, list).has_value();
-    std::vector<PolicyProblem> problems;
-    list.report(text, "f", problems);
-    std::vector<std::string> out;
-    for (const PolicyProblem& problem : problems) out.push_back(problem.text());
-    if (!parsed && out.empty()) out.emplace_back("nothing said");
-    return out;
-}
-
-std::string only_problem_of(std::string_view text) {
-    const std::vector<std::string> problems = problems_of(text);
-    return problems.size() == 1 ? problems[0] : "not one problem";
-}
+std::vector<std::string> problems_of(std::string_view text) { return problems_of(parse_yaml, text); }
+std::string only_problem_of(std::string_view text) { return only_problem_of(parse_yaml, text); }
 
 TEST(YamlDocument, EveryKeyAndValueKnowsItsPlace) {
     // Characters of several bytes come before most of them.
@@ -181,6 +169,14 @@ TEST(YamlScalar, WhatReadersTakeForDifferentThingsIsNoValue) {
         EXPECT_EQ(plain_yaml_scalar(text, problem).kind, Kind::string) << text;
         EXPECT_THAT(problem, HasSubstr("quotes")) << text;
     }
+}
+
+TEST(YamlDocument, WhatYamlDoesNotTakeSaysWhatToDo) {
+    EXPECT_THAT(only_problem_of("server: {package: @acme/notes}\n"), HasSubstr("f:1:19: "));
+    EXPECT_THAT(only_problem_of("server: {package: @acme/notes}\n"), HasSubstr("; a text that begins with @ must stand in quotes"));
+    EXPECT_THAT(only_problem_of("a: `x`\n"), HasSubstr("begins with ` must stand in quotes"));
+    EXPECT_THAT(only_problem_of("tools:\n\techo: {}\n"), HasSubstr("f:2:1: "));
+    EXPECT_THAT(only_problem_of("tools:\n\techo: {}\n"), HasSubstr("; indent with spaces, YAML takes no tabs for that"));
 }
 
 }  // namespace
