@@ -8,13 +8,10 @@
 
 #include "base/result.h"
 #include "control/protocol.h"
+#include "exit_codes.h"
 #include "policy/trial_call.h"
 
 namespace callgate {
-
-// As app.h lists them.
-inline constexpr int kExitDone = 0, kExitNo = 1, kExitUsage = 2, kExitNotRunning = 69, kExitInternal = 70,
-                     kExitNotPermitted = 77, kExitConfig = 78;
 
 struct AskOptions {
     std::string control_socket = kControlSocketDefault;

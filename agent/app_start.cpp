@@ -1,0 +1,130 @@
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+
+#include <chrono>
+
+#include "app_parts.h"
+#include "exit_codes.h"
+#include "lifecycle/state_directory.h"
+
+namespace callgate {
+namespace {
+
+// What was asked for on the command line, or stands in callgate.json, and cannot be.
+int check_paths_and_scope(const Config& config) {
+    for (const std::string* path : {&config.audit_file, &config.control_socket, &config.state_directory})
+        if (!path->starts_with('/'))
+            return fail(kExitConfig, Error::invalid(*path, "give the whole path, beginning with \"/\""));
+    for (pid_t pid : config.scope.trees)
+        if (kill(pid, 0) && errno == ESRCH)
+            return fail(kExitConfig, Error::invalid("scope: process " + std::to_string(pid), "does not exist"));
+    return 0;
+}
+
+// A session needs four descriptors, and where it is kept for the next agent eleven.
+void raise_descriptor_limit() {
+    rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+Status block_signals(App& app) {
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t handled;
+    sigemptyset(&handled);
+    for (int each : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, each);
+    if (int error = pthread_sigmask(SIG_BLOCK, &handled, nullptr)) return Error::system("pthread_sigmask", "", error);
+    app.signals = Fd::adopt(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!app.signals) return Error::system("signalfd", "", errno);
+    return {};
+}
+
+// By the loop that relays: where that hangs, nobody says so, and the agent is started again.
+void feed_watchdog(App& app, std::chrono::microseconds interval) {
+    sd_notify(0, "WATCHDOG=1");
+    app.ring->after(interval, [&app, interval] { feed_watchdog(app, interval); });
+}
+
+}  // namespace
+
+int fail(int code, const Error& error) {
+    spdlog::error("{}", error.text());
+    return code;
+}
+
+int exit_code_of(const Error& error) {
+    if (error.kind == ErrorKind::system && (error.code == EPERM || error.code == EACCES)) return kExitNotPermitted;
+    bool by_configuration = error.kind != ErrorKind::system || error.code == ENOENT || error.code == ENOTDIR ||
+                            error.code == EEXIST || error.code == EADDRINUSE || error.code == EROFS;
+    return by_configuration ? kExitConfig : kExitInternal;
+}
+
+int configure(App& app) {
+    auto config = load_config(app.options.config_directory, app.problems);
+    if (!config) {
+        spdlog::error("{}; --config takes the directory that holds callgate.json (which may be just {{}})", config.error().text());
+        return kExitConfig;
+    }
+    if (!app.problems.empty()) {
+        for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
+        return kExitConfig;
+    }
+    app.config = std::move(*config);
+    const RunOptions& options = app.options;
+    if (!options.scope_trees.empty()) app.config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
+    if (!options.scope_cgroups.empty()) app.config.scope.cgroups = options.scope_cgroups;
+    if (!options.audit_file.empty()) app.config.audit_file = options.audit_file;
+    if (!options.state_directory.empty()) app.config.state_directory = options.state_directory;
+    if (!options.control_socket.empty()) app.config.control_socket = options.control_socket;
+
+    if (int code = check_paths_and_scope(app.config)) return code;
+    auto policies = PolicyStore::load(options.config_directory + "/policies.d");
+    if (!policies) {
+        spdlog::error("{}; policies are the *.json files of that directory", policies.error().text());
+        return kExitConfig;
+    }
+    for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy: {}", problem.text());
+    app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
+    app.grants = std::make_shared<const GrantStore>(GrantStore::load(options.config_directory));
+    for (const PolicyProblem& problem : app.grants->problems) spdlog::error("grants left out: {}", problem.text());
+    return 0;
+}
+
+void start_watchdog(App& app) {
+    uint64_t limit_us = 0;
+    if (sd_watchdog_enabled(0, &limit_us) > 0) feed_watchdog(app, std::chrono::microseconds(limit_us / 4));
+}
+
+Status start(App& app) {
+    raise_descriptor_limit();
+    TRY_VOID(check_state_directory(app.config.state_directory));
+    TRY_VOID(block_signals(app));
+    app.ring = TRY(Ring::create());
+    app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
+                                  app.config.audit_arguments));
+    app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
+    app.sessions->use_grants(app.grants->table);
+    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.sessions->pins(), app.config);
+    app.approvals = std::make_unique<KeptApprovals>(*app.ring, *app.audit, app.sessions->counters().waiting(), app.config);
+    app.sessions->use_approvals(app.approvals->desk());
+    app.http->use_approvals(app.approvals->desk());
+    app.ending = std::make_unique<Ending>(app);
+    TRY_VOID(start_policy_watch(app));
+    TRY_VOID(start_control(app));
+    // After that: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
+    app.database = TRY(Database::open(database_path(app.config.state_directory)));
+    TRY_VOID(app.approvals->open(*app.database));
+    app.approvals->use_policies(*app.policies);
+    TRY_VOID(app.sessions->pins().keep_in(*app.database));
+    std::string remark;
+    app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
+    if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
+    return {};
+}
+
+}  // namespace callgate
