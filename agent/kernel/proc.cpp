@@ -12,23 +12,42 @@
 namespace callgate {
 namespace {
 
-// Calls `each` with every numeric name in a /proc directory.
+// Calls `each` with every numeric name in a /proc directory, and with the directory and the name as it stands there.
 template <typename Each>
-bool for_each_number(const std::string& directory, Each each) {
+bool for_each_entry(const std::string& directory, Each each) {
     DIR* listing = opendir(directory.c_str());
     if (!listing) return false;
     while (const dirent* entry = readdir(listing)) {
         int number = 0;
         const char* end = entry->d_name + strlen(entry->d_name);
         auto [rest, error] = std::from_chars(entry->d_name, end, number);
-        if (error == std::errc() && rest == end) each(number);
+        if (error == std::errc() && rest == end) each(number, dirfd(listing), entry->d_name);
     }
     closedir(listing);
     return true;
 }
 
+template <typename Each>
+bool for_each_number(const std::string& directory, Each each) {
+    return for_each_entry(directory, [&](int number, int, const char*) { each(number); });
+}
+
 std::string numbered(pid_t pid, const char* directory, int number) {
     return "/proc/" + std::to_string(pid) + "/" + directory + "/" + std::to_string(number);
+}
+
+// `path` is relative to `directory`, or absolute.
+ProcessDescriptor channel_at(int directory, const char* path, int fd) {
+    ProcessDescriptor found;
+    found.number = fd;
+    struct stat status;
+    if (fstatat(directory, path, &status, 0)) return found;
+    if (S_ISFIFO(status.st_mode)) found.kind = ChannelKind::pipe;
+    if (S_ISSOCK(status.st_mode)) found.kind = ChannelKind::unix_socket;
+    found.channel.inode = status.st_ino;
+    // the kernel's own encoding: twelve bits major, twenty bits minor
+    found.channel.device = (major(status.st_dev) << 20) | minor(status.st_dev);
+    return found;
 }
 
 int parse_flags(const std::string& fdinfo) {
@@ -75,18 +94,7 @@ Result<std::string> read_small_file(const std::string& path, size_t bytes_max) {
     return text;
 }
 
-ProcessDescriptor channel_of(pid_t pid, int fd) {
-    ProcessDescriptor found;
-    found.number = fd;
-    struct stat status;
-    if (stat(numbered(pid, "fd", fd).c_str(), &status)) return found;
-    if (S_ISFIFO(status.st_mode)) found.kind = ChannelKind::pipe;
-    if (S_ISSOCK(status.st_mode)) found.kind = ChannelKind::unix_socket;
-    found.channel.inode = status.st_ino;
-    // the kernel's own encoding: twelve bits major, twenty bits minor
-    found.channel.device = (major(status.st_dev) << 20) | minor(status.st_dev);
-    return found;
-}
+ProcessDescriptor channel_of(pid_t pid, int fd) { return channel_at(AT_FDCWD, numbered(pid, "fd", fd).c_str(), fd); }
 
 std::vector<ProcessDescriptor> all_channels(pid_t pid) {
     std::vector<ProcessDescriptor> found;
@@ -104,17 +112,16 @@ Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& fir
                                             const cg_channel_key& second) {
     ProcessDescriptors found;
     std::vector<int> epolls;
-    bool listed = for_each_number(proc_path(pid, "fd"), [&](int number) {
+    bool listed = for_each_entry(proc_path(pid, "fd"), [&](int number, int directory, const char* name) {
         char target[64];
-        std::string path = numbered(pid, "fd", number);
-        ssize_t length = readlink(path.c_str(), target, sizeof(target) - 1);
+        ssize_t length = readlinkat(directory, name, target, sizeof(target) - 1);
         if (length <= 0) return;
         target[length] = 0;
         if (!strcmp(target, "anon_inode:[eventpoll]")) epolls.push_back(number);
         if (strncmp(target, "pipe:[", 6) && strncmp(target, "socket:[", 8)) return;
         uint64_t inode = strtoull(strchr(target, '[') + 1, nullptr, 10);
         if (inode != first.inode && inode != second.inode) return;
-        ProcessDescriptor descriptor = channel_of(pid, number);
+        ProcessDescriptor descriptor = channel_at(directory, name, number);
         if (!(descriptor.channel == first) && !(descriptor.channel == second)) return;
         auto info = read_small_file(numbered(pid, "fdinfo", number), 4096);
         if (info) descriptor.status_flags = parse_flags(*info);

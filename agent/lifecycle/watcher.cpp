@@ -37,10 +37,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
     state.earlier = std::make_unique<EarlierConnections>(*state.programs, *state.listeners, state.help,
                                                          state.events_of_earlier_connections());
     state.unix_servers = std::make_unique<UnixServers>(*state.programs, state.help_for_unix_servers(), state.events.unix_servers);
-    state.help.while_waiting = [&state](std::chrono::nanoseconds pause) {
+    state.help.while_waiting = [&state](std::chrono::nanoseconds pause, bool in_vain) {
         state.listen();
         if (!pause.count()) return;
-        state.disturb_other_half();
+        if (in_vain) state.disturb_other_half();
         state.wait(pause);
         state.listen();
     };

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace callgate {
@@ -45,12 +46,15 @@ Status replace_descriptors(Tracee& tracee, int source, const std::vector<Process
     return {};
 }
 
-Status close_pair(Tracee& tracee, int first, int second) {
-    if (second == first + 1 && tracee.call("close_range", SYS_close_range, {uint64_t(first), uint64_t(second), 0}))
-        return {};
-    TRY(tracee.call("close", SYS_close, {uint64_t(first)}));
-    TRY(tracee.call("close", SYS_close, {uint64_t(second)}));
-    return {};
+// `numbers` is not empty.
+Status close_all(Tracee& tracee, std::vector<int> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    uint64_t first = numbers.front(), last = numbers.back();
+    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0})) return {};
+    Status closed;
+    for (int number : numbers)
+        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed) closed = one.error();
+    return closed;
 }
 
 // Passes one of our descriptors into the tracee over a socket pair that it has made; its number there.
@@ -124,17 +128,25 @@ Result<SwappedChannel> swap_in_replacement(Tracee& tracee, const Fd& pidfd,
             (void)fcntl(swapped.agent_end.get(), F_SETPIPE_SZ, capacity);
     }
     Status replaced = replace_descriptors(tracee, server_end, descriptors, registrations);
-    Status closed = close_pair(tracee, pair[0], pair[1]);
-    if (!replaced) return replaced.error();
-    if (!closed) return closed.error();
-    // Now the only holder of this end: its mode can be ours.
-    (void)fcntl(swapped.agent_end.get(), F_SETFL, 0);
+    if (!replaced) {
+        (void)close_all(tracee, {pair[0], pair[1]});
+        return replaced.error();
+    }
+    swapped.made = {pair[0], pair[1]};
     swapped.replacement = key_of(swapped.agent_end);
     if (model.kind == ChannelKind::unix_socket) {
         // the two ends of a socket pair have inodes of their own; what the server holds is found by its descriptor
         swapped.replacement = channel_of(tracee.tid(), model.number).channel;
     }
     return swapped;
+}
+
+Status finish_swaps(Tracee& tracee, std::span<const SwappedChannel* const> swapped) {
+    std::vector<int> made;
+    for (const SwappedChannel* each : swapped) made.insert(made.end(), each->made.begin(), each->made.end());
+    TRY_VOID(close_all(tracee, std::move(made)));
+    for (const SwappedChannel* each : swapped) (void)fcntl(each->agent_end.get(), F_SETFL, 0);
+    return {};
 }
 
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
@@ -145,10 +157,10 @@ Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescr
     TRY_VOID(tracee.read(tracee.scratch(), pair, sizeof(pair)));
     auto received = pass_descriptor(tracee, pidfd, pair, original);
     Status replaced = received ? replace_descriptors(tracee, *received, descriptors, registrations) : received.error();
-    Status closed = close_pair(tracee, pair[0], pair[1]);
-    if (received) TRY(tracee.call("close", SYS_close, {uint64_t(*received)}));
-    if (!replaced) return replaced.error();
-    return closed;
+    std::vector<int> made = {pair[0], pair[1]};
+    if (received) made.push_back(*received);
+    Status closed = close_all(tracee, std::move(made));
+    return replaced ? closed : replaced;
 }
 
 }  // namespace callgate

@@ -184,6 +184,18 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
                                                    taken.one_socket ? ChannelUse::both : ChannelUse::server_reads));
     // From here on the server reads the replacement: its bytes go through the gate.
     if (thread.hold) taken.unread = TRY(undo_read(tracee, *thread.hold));
+    SwappedChannel output;
+    std::vector<const SwappedChannel*> swapped_channels{&input};
+    if (!taken.one_socket) {
+        auto swapped = swap_in_replacement(tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes);
+        if (!swapped) {
+            (void)finish_swaps(tracee, swapped_channels);
+            return swapped.error();
+        }
+        output = std::move(*swapped);
+        swapped_channels.push_back(&output);
+    }
+    TRY_VOID(finish_swaps(tracee, swapped_channels));
     taken.from_client = std::move(input.original);
     taken.to_server = std::move(input.agent_end);
     taken.new_input = input.replacement;
@@ -192,8 +204,6 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
         taken.from_server = Fd::adopt(fcntl(taken.to_server.get(), F_DUPFD_CLOEXEC, 0));
         taken.new_output = taken.new_input;
     } else {
-        SwappedChannel output =
-            TRY(swap_in_replacement(tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes));
         taken.to_client = std::move(output.original);
         taken.from_server = std::move(output.agent_end);
         taken.new_output = output.replacement;
@@ -217,6 +227,8 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     TRY_VOID(prepare_calls(pid, tracee));
     SwappedChannel swapped =
         TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both));
+    const SwappedChannel* only = &swapped;
+    TRY_VOID(finish_swaps(tracee, {&only, 1}));
     TakenConnection taken;
     taken.client = std::move(swapped.original);
     if (thread.hold) taken.unread = TRY(undo_read(tracee, *thread.hold));

@@ -19,10 +19,12 @@
 namespace callgate {
 namespace {
 
-// How often a stop is looked for before pausing: more only keeps a processor from it.
-constexpr int kAwakeRounds = 50;
-// Afterwards, between two looks: the thread may need this very processor.
+// How often a stop is looked for before pausing: more only keeps a processor from it. The first call of a program that
+// has just started takes most of them.
+constexpr int kAwakeRounds = 60;
+// Afterwards, between two looks: the thread may need this very processor. Not at once in vain: it may be about to stop.
 constexpr std::chrono::microseconds kPause{20};
+constexpr int kPausesInHope = 3;
 // How long the end of a Tracee waits for its thread before it leaves it behind.
 constexpr std::chrono::milliseconds kDetachPatience{20};
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
@@ -206,7 +208,7 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
     for (int round = 0;; ++round) {
         const std::chrono::nanoseconds pause = round > kAwakeRounds ? kPause : std::chrono::nanoseconds(0);
         if (while_waiting_) {
-            while_waiting_(pause);
+            while_waiting_(pause, round > kAwakeRounds + kPausesInHope);
         } else if (pause.count()) {
             std::this_thread::sleep_for(pause);
         }

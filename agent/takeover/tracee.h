@@ -24,8 +24,8 @@ namespace callgate {
 
 // What waiting for another thread needs: while it lasts, other held threads must go on being let go, or one of them may
 // occupy the very processor that is waited for. Called before each look; where looking alone has not helped it sleeps for
-// `pause`, or until another thread waits to be let go.
-using WhileWaiting = std::function<void(std::chrono::nanoseconds pause)>;
+// `pause`, or until another thread waits to be let go. `in_vain`: pausing has not helped so far either.
+using WhileWaiting = std::function<void(std::chrono::nanoseconds pause, bool in_vain)>;
 
 class Tracee {
   public:

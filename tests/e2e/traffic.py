@@ -48,7 +48,9 @@ class Caller(threading.Thread):
                     answer = client.call(tool, {"text": f"{self.mark}-{number}."}, identifier=number)
                 except GONE:
                     self.again += 1
-                    client = None
+                    if client:
+                        client.close()
+                        client = None
                     time.sleep(0.001)  # not to wait: to leave the server a chance to start
                     continue
                 self.outcomes.append(self.outcome(answer, tool, number))
