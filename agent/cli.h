@@ -1,7 +1,7 @@
 // The verbs of the command line that talk to the agent or to files. Each prints what it found and returns the
 // program's exit code; errors go to stderr and say what, where, and what to do.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -2,6 +2,7 @@
 // shown escaped.
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "base/counted.h"
 #include "cli.h"

@@ -1,6 +1,7 @@
 // callgate doctor: what this kernel allows, which mechanism is chosen, and what will therefore be blind.
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "audit/safe_text.h"
 #include "cli.h"

@@ -1,5 +1,6 @@
 // callgate pins list|show|accept|reset
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "audit/safe_text.h"

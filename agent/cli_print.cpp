@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "audit/safe_text.h"
 #include "cli.h"

@@ -1,6 +1,7 @@
 // callgate replay POLICY AUDIT…: what a policy would have decided on recorded traffic.
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "audit/safe_text.h"
 #include "cli.h"

@@ -2,6 +2,7 @@
 // only when the answer to the last has been taken.
 #pragma once
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

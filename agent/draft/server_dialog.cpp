@@ -1,5 +1,7 @@
 #include "draft/server_dialog.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/limits.h"
 
 namespace callgate {

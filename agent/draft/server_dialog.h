@@ -4,7 +4,7 @@
 // A server of revision 2026-07-28, which knows no initialize, is asked with the _meta of that revision
 // instead.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/limits.h"

@@ -1,5 +1,7 @@
 #include "lifecycle/approval_json.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/clock.h"
 #include "session/users.h"
 

@@ -1,6 +1,6 @@
 // A request for approval as others are told of it, as JSON.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "approval/book.h"
 

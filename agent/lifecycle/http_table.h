@@ -5,7 +5,7 @@
 // share an address under different policies nobody can say which of them a connection reaches: it is denied everything.
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <unordered_map>
 #include <vector>

@@ -1,5 +1,7 @@
 // What the CLI is told of listeners and HTTP sessions.
 #include "lifecycle/http_table.h"
+
+#include <nlohmann/json.hpp>
 #include "base/clock.h"
 #include "lifecycle/session_json.h"
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <nlohmann/json.hpp>
 
 #include "approval/webhook_secret.h"
 #include "base/clock.h"

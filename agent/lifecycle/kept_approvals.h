@@ -4,7 +4,7 @@
 // of the members, no value: those are read with `callgate approvals show ID` on the host. See webhook.h, webhook_secret.h.
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "approval/book.h"

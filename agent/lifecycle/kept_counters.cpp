@@ -1,6 +1,7 @@
 #include "lifecycle/kept_counters.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "policy/counter_listing.h"

@@ -4,7 +4,7 @@
 // it belongs to goes on. What the file lost or cannot take is in figures_json().
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

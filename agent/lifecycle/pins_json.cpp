@@ -1,5 +1,7 @@
 #include "lifecycle/pins_json.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/clock.h"
 #include "base/limits.h"
 #include "lifecycle/session_json.h"

@@ -4,7 +4,7 @@
 //    "bytes":812,"changed":{"hash":"…","since":"…","bytes":820}}, and with their definitions "text", "text_bytes": how much of
 //    "bytes" is kept; the same in "changed"
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "policy/pins.h"
 

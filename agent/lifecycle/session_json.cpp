@@ -1,5 +1,7 @@
 #include "lifecycle/session_json.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/clock.h"
 
 namespace callgate {

@@ -1,6 +1,6 @@
 // What the audit log and the CLI are told of sessions, as JSON.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 

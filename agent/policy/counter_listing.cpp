@@ -1,6 +1,7 @@
 #include "policy/counter_listing.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "policy/amount.h"
 #include "policy/limit.h"

@@ -3,7 +3,7 @@
 //   p␟g:uid:0 exe:/bin/x␟echo␟echo_rate␟60  ->  name "p|g:uid:0 exe:/bin/x|echo|echo_rate|60", server "p", scope "grant",
 //   caller "uid:0 exe:/bin/x", tool "echo", counter "echo_rate"
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -3,7 +3,7 @@
 //   to_json() holds everything but the descriptors; those are beside it, in this order, without the absent
 //   ones: the client's bytes come from, the server's go to, the server's come from, the client's go to
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

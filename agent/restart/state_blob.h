@@ -16,7 +16,7 @@
 // change that an older agent would get wrong raises kStateFormat; a newer agent reads every format down to 1.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 

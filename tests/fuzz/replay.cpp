@@ -12,8 +12,7 @@
 #include <string>
 #include <vector>
 
-// json_pieces.h or http_pieces.h: kPieces, what the mutations put in.
-#include CALLGATE_FUZZ_PIECES
+#include "pieces.h"
 #include "property.h"
 
 namespace {
@@ -76,7 +75,7 @@ class Mutator {
         const size_t at = below(text.size() + 1);
         switch (below(6)) {
             case 0:
-                text.insert(at, kPieces[below(std::size(kPieces))]);
+                text.insert(at, kPieces[below(kPieces.size())]);
                 break;
             case 1:
                 if (at < text.size()) text[at] = static_cast<char>(random_());

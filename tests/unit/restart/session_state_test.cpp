@@ -1,6 +1,7 @@
 #include "restart/session_state.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "restart/state_blob.h"

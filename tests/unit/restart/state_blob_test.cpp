@@ -1,6 +1,7 @@
 #include "restart/state_blob.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 
 #include "restart/session_state.h"

@@ -1,8 +1,7 @@
 // Pieces of HTTP and of event streams that a byte-wise mutation would hardly ever make.
-#pragma once
-#include <string>
+#include "pieces.h"
 
-inline const std::string kPieces[] = {
+const std::vector<std::string> kPieces = {
     "\r\n", "\n", "\r", "\r\n\r\n", " ", "\t", ":", ",", ";", std::string(1, '\0'), "\x0b", "\x7f", "\xa0",
     "\xef\xbb\xbf", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST /mcp HTTP/1.1\r\nHost: a\r\n", " HTTP/1.0\r\n",
     " HTTP/1.1\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 204 \r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "Host: a\r\n",

@@ -1,8 +1,7 @@
 // Pieces of policies in YAML that a byte-wise mutation would hardly ever make.
-#pragma once
-#include <string>
+#include "pieces.h"
 
-inline const std::string kPieces[] = {"version: \"1\"\n",
+const std::vector<std::string> kPieces = {"version: \"1\"\n",
                                       "default: deny\n",
                                       "hide: [a]\n",
                                       "tools:\n",

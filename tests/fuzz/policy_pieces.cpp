@@ -1,8 +1,7 @@
 // Pieces of policies and of arguments that a byte-wise mutation would hardly ever make.
-#pragma once
-#include <string>
+#include "pieces.h"
 
-inline const std::string kPieces[] = {
+const std::vector<std::string> kPieces = {
     "\"version\":\"1\"", "\"default\":\"allow\"", "\"hide\":[\"*\"]", "\"aliases\":{\"b\":\"a\"}", "\"tools\":{", "\"methods\":{",
     "\"tasks/*\":{}", "\"names\":{", "\"call_methods\":{\"tools/batch\":\"params.calls[*].name\"}", "\"deny_if\":[", "\"require\":[",
     "\"require_approval\":[", "{\"conditions\":[]}", "{\"conditions\":[{\"path\":\"args.a\",\"op\":\"eq\",\"value\":1}]}",

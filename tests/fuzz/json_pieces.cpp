@@ -1,8 +1,7 @@
 // Pieces of JSON that a byte-wise mutation would hardly ever make.
-#pragma once
-#include <string>
+#include "pieces.h"
 
-inline const std::string kPieces[] = {"\n",
+const std::vector<std::string> kPieces = {"\n",
                                       "\r\n",
                                       "\r",
                                       std::string(1, '\0'),
