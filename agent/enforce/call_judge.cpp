@@ -3,24 +3,37 @@
 #include "base/clock.h"
 #include "enforce/pin_events.h"
 #include "jsonrpc/answer.h"
+#include "jsonrpc/lenient_method.h"
 #include "jsonrpc/tools_list.h"
 
 namespace callgate {
+namespace {
+
+constexpr std::string_view kRuleUnreadable = "(unreadable message)";
+constexpr std::string_view kUnreadable = "Some clients may read in this what the policy denies, and it cannot be read as each of them would.";
+
+bool begins_json(std::string_view text) {
+    const size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+    return first != text.npos && (text[first] == '{' || text[first] == '[');
+}
 
 // Readers differ in numbers without end, in control characters, in commas; but what a client takes for an answer has this key,
 // or one with escapes.
-static bool may_be_answer(std::string_view text) {
-    const size_t first = text.find_first_not_of(" \t\r\n");
-    const bool is_begun = first != text.npos && (text[first] == '{' || text[first] == '[');
-    return is_begun && (text.find("\"jsonrpc\"") != text.npos || text.find("\\u") != text.npos);
+bool may_be_answer(std::string_view text) {
+    return text.find("\"jsonrpc\"") != text.npos || text.find("\\u") != text.npos;
 }
 
-bool may_be_unreadable_list(std::string_view text, const Message& refused) {
+}  // namespace
+
+bool may_be_message(std::string_view text, const Message& refused) {
+    if (!begins_json(text)) return false;
     switch (refused.refusal) {
         case Refusal::empty:
         case Refusal::not_object:
         case Refusal::incomplete:
             return false;
+        case Refusal::no_method:
+            return refused.has_jsonrpc_2;
         case Refusal::not_json:  // for this parser
             return may_be_answer(text);
         case Refusal::none:
@@ -38,7 +51,6 @@ bool may_be_unreadable_list(std::string_view text, const Message& refused) {
         case Refusal::batch:
         case Refusal::invalid_id:
         case Refusal::invalid_member:
-        case Refusal::no_method:
             return true;
     }
     return true;
@@ -113,13 +125,37 @@ const Verdict* CallJudge::judge_server(const Message& message, const Caller& cal
     return &verdict_;
 }
 
+const Verdict* CallJudge::judge_unreadable(std::string_view text, const Message& refused, bool is_list) {
+    if (policy_->mode() == Mode::observe) return nullptr;
+    // Every reader finds the same in this, and no method.
+    const bool is_plain = refused.refusal == Refusal::empty || refused.refusal == Refusal::no_method;
+    const auto is_governed = [this](std::optional<std::string_view> method) {
+        return !method || policy_->says_anything_of_method(*method);
+    };
+    if (!is_plain && policy_->says_anything_of_methods() && any_lenient_method(text, is_governed)) {
+        return &unreadable();
+    }
+    const auto is_hidden = [this](std::string_view tool) { return policy_->is_hidden(tool); };
+    if (!is_list || !policy_->hides_any()) return nullptr;
+    std::string ignored;
+    const bool can_be_filtered = filter_tools_list(text, is_hidden, ignored).is_readable;
+    return !can_be_filtered && any_lenient_text(text, is_hidden) ? &unreadable() : nullptr;
+}
+
+const Verdict& CallJudge::unreadable() {
+    verdict_.reset();
+    verdict_.deny(kCodeDenied, kRuleUnreadable, kUnreadable);
+    return verdict_;
+}
+
 Decision CallJudge::decision_of_forwarded(const Message& message, const Verdict& verdict) {
     if (message.kind == MessageKind::response) return Decision::passed;
     return verdict.action == Action::deny ? Decision::would_deny : Decision::allowed;
 }
 
 void CallJudge::append_denial(std::string& out, const Message& request, const Verdict& verdict, bool modern) const {
-    if (request.kind != MessageKind::request) return;
+    const bool may_be_request = request.kind == MessageKind::invalid && request.has_method && !request.id_token.empty();
+    if (request.kind != MessageKind::request && !may_be_request) return;
     Denial denial;
     denial.code = verdict.code;
     denial.reason = verdict.reason;

@@ -21,7 +21,7 @@
 namespace callgate {
 
 // A text of the server that was refused, and that another reader may take for a message.
-bool may_be_unreadable_list(std::string_view text, const Message& refused);
+bool may_be_message(std::string_view text, const Message& refused);
 
 // When a call that has to wait is tried again, and for the last time; monotonic.
 struct WaitTime {
@@ -64,9 +64,18 @@ class CallJudge {
     void deny_unrecorded(Verdict& verdict);
     // The same of a server's request or notification; null where the policy has nothing to say of it.
     const Verdict* judge_server(const Message& message, const Caller& caller);
+    // The same of a text of the server that the parser refused: null where it may go on. `is_list`: it may be a list of tools.
+    // What a client with another parser could take for a request that `methods` speaks of, or for a list with a hidden tool
+    // that cannot be cut out of it, may not.
+    const Verdict* judge_unreadable(std::string_view text, const Message& refused, bool is_list);
+    // Where that may say no: then what is too long to be looked into is as bad.
+    bool looks_into_unreadable(bool is_list) const {
+        return enforcing_ && (policy_->says_anything_of_methods() || (is_list && policy_->hides_any()));
+    }
+    const Verdict& unreadable();
     // How the record calls a message that goes on.
     static Decision decision_of_forwarded(const Message& message, const Verdict& verdict);
-    // The answer to a denied request; one line. Nothing for a notification.
+    // The answer to a denied request, or to an unreadable one with an id; one line. Nothing for a notification.
     void append_denial(std::string& out, const Message& request, const Verdict& verdict, bool modern) const;
     // What is remembered of a request that goes on.
     static PendingRequest pending_request(const Message& request, const RecordId& record, const Verdict& verdict,

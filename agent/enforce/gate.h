@@ -141,6 +141,8 @@ class Gate {
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
     void server_line(std::string_view line);
+    void server_refused(std::string_view line, const Message& refused);
+    void withhold_server_rest();
     void deny_server(const Message& message, const Verdict& verdict, size_t bytes);
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);

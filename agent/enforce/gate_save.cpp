@@ -19,6 +19,7 @@ GateState Gate::save() const {
     state.client_rest = client_framer_.rest();
     state.client_skipped = client_framer_.skipped_bytes();
     state.server_rest = server_framer_.rest();
+    state.server_skipped = server_framer_.skipped_bytes();
     state.answers_waiting = answers_waiting_;
     state.server_head = server_head_;
     state.server_line_open = server_line_open_;
@@ -50,6 +51,7 @@ bool Gate::restore(GateState state) {
     if (!opening_.restore(std::move(state.opening)) || state.counts.held != state.held.size()) return false;
     counts_ = state.counts;
     client_framer_.skip_on(state.client_skipped);
+    server_framer_.skip_on(state.server_skipped);
     // They end in no LF, so nothing is judged now.
     if (state.client_rest.find('\n') != std::string::npos ||
         state.server_rest.find('\n') != std::string::npos)

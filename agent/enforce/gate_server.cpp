@@ -8,8 +8,8 @@ namespace {
 // A longer first line of a server confirms nothing.
 constexpr size_t kServerHeadMax = size_t{1} << 20;
 
-// The rest of a server's line that has not ended is kept only if it may be a message.
-bool may_be_message(std::string_view rest) {
+// The rest of a server's line that has not ended is kept only if it may be a message, or where every line is looked into.
+bool begins_message(std::string_view rest) {
     size_t first = rest.find_first_not_of(" \t\r");
     return first == std::string_view::npos || rest[first] == '{' || rest[first] == '[';
 }
@@ -39,9 +39,25 @@ void Gate::server_bytes(std::string_view bytes) {
     }
     server_framer_.feed(bytes, server_lines_);
     std::string_view rest = server_framer_.rest();
+    if (rest.empty()) return;
     const bool is_too_long = rest.size() > kFrameBytesMax;
-    if (is_too_long && may_be_message(rest) && pending_.has_list({})) judge_.note_unreadable_list(learning());
-    if (!rest.empty() && (!may_be_message(rest) || is_too_long || opening_.is_foreign())) pass_server_fragment();
+    const bool may_be_list = begins_message(rest) && pending_.has_list({});
+    if (is_too_long && may_be_list) judge_.note_unreadable_list(learning());
+    const bool is_judged = opening_.decided() && judge_.looks_into_unreadable(may_be_list);
+    if (is_too_long && is_judged) return withhold_server_rest();
+    if (is_too_long || opening_.is_foreign() || !(begins_message(rest) || is_judged)) pass_server_fragment();
+}
+
+// A line that is longer than what can be looked into does not reach the client, nor does what comes of it yet.
+void Gate::withhold_server_rest() {
+    const size_t bytes = server_framer_.rest().size();
+    Message message;
+    message.refusal = Refusal::too_long;
+    message.refusal_offset = static_cast<uint32_t>(kFrameBytesMax);
+    ++counts_.server_in;
+    deny_server(message, judge_.unreadable(), bytes);
+    server_framer_.clear();
+    server_framer_.skip_on(bytes);
 }
 
 // Sends on what has come of a line; answers of ours wait for its end.
@@ -67,12 +83,7 @@ void Gate::server_line(std::string_view line) {
         return;
     }
     const Message& message = server_parser_.parse(line);
-    if (message.kind == MessageKind::invalid) {
-        // not a message: what a server prints reaches the client
-        if (may_be_unreadable_list(line, message) && pending_.has_list(message.id_key)) judge_.note_unreadable_list(learning());
-        to_client_.append(line);
-        return;
-    }
+    if (message.kind == MessageKind::invalid) return server_refused(line, message);
     ++counts_.server_in;
     follow_grant();
     const Verdict* const verdict = judge_.judge_server(message, caller_);
@@ -94,6 +105,30 @@ void Gate::server_line(std::string_view line) {
         ++slow_changes_;
         judge_.learn(line, is_known && !message.is_error, learning());
     }
+    if (may_be_list && send_filtered(line)) return;
+    send(server_framer_, line, to_client_);
+}
+
+// Not a message for us. What a server prints reaches the client, and so does what only other readers read, unless it might be
+// to them what the policy denies.
+void Gate::server_refused(std::string_view line, const Message& refused) {
+    const bool is_message = may_be_message(line, refused);
+    const bool may_be_list = is_message && pending_.may_be_list(refused.id_key);
+    if (may_be_list && pending_.has_list(refused.id_key)) judge_.note_unreadable_list(learning());
+    const Verdict* const verdict = judge_.judge_unreadable(line, refused, may_be_list);
+    if (!is_message && verdict == nullptr) return to_client_.append(line);
+    ++counts_.server_in;
+    follow_grant();
+    if (verdict && enforcing_) return deny_server(refused, *verdict, line.size());
+    ++counts_.server_forwarded;
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &refused;
+    record.bytes = line.size();
+    record.verdict = verdict;
+    record.decision = verdict ? Decision::would_deny : Decision::passed;
+    record.read_ns = read_ns_;
+    audit_.message(options_.audit_session, record);
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
 }

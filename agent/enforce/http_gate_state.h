@@ -142,6 +142,7 @@ struct HttpGate::State {
     // True where `changed` is to be sent instead of `json`.
     bool examine(std::string_view json, std::string& changed);
     bool examine_message(std::string_view json, std::string& changed);
+    bool examine_refused(std::string_view json, const Message& refused, std::string& changed);
     bool match(const Message& response, PendingRequest& request, MessageRecord& record);
     CallJudge::Learning learning() {
         return {exchange.session->annotations, exchange.session->pins, audit, audit_session_of(exchange.session.get())};

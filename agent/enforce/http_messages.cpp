@@ -67,8 +67,7 @@ bool HttpGate::State::examine(std::string_view json, std::string& changed) {
     if (!is_batch(json)) return examine_message(json, changed);
     std::vector<std::string_view> elements;
     if (!split_batch(json, kJsonMembersMax, elements).ok()) {
-        if (exchange.session && exchange.session->pending.has_list({})) judge.note_unreadable_list(learning());
-        return false;
+        return examine_refused(json, server_parser.parse(json, JsonText::document), changed);
     }
     const char* copied = json.data();
     std::string out;
@@ -85,11 +84,7 @@ bool HttpGate::State::examine(std::string_view json, std::string& changed) {
 
 bool HttpGate::State::examine_message(std::string_view json, std::string& changed) {
     const Message& message = server_parser.parse(json, JsonText::document);
-    if (message.kind == MessageKind::invalid) {  // not a message, or none that is ours to read
-        const bool may_be_list = exchange.session && may_be_unreadable_list(json, message) && exchange.session->pending.has_list(message.id_key);
-        if (may_be_list) judge.note_unreadable_list(learning());
-        return false;
-    }
+    if (message.kind == MessageKind::invalid) return examine_refused(json, message, changed);
     if (!exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
     const Verdict* const verdict = judge.judge_server(message, caller_of(message));
     const bool denied = verdict && verdict->action == Action::deny && judge.enforcing();
@@ -113,6 +108,34 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
     // A response to an unknown id may answer what was asked before we were there.
     const bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list) judge.learn(json, is_known && !message.is_error, learning());
+    if (!may_be_list || !judge.append_filtered(json, changed)) return false;
+    count([](FrameCounts& books) { ++books.lists_filtered; });
+    return true;
+}
+
+// Not a message, or none that is ours to read; to another reader it may be one that the policy denies.
+bool HttpGate::State::examine_refused(std::string_view json, const Message& refused, std::string& changed) {
+    const bool is_message = may_be_message(json, refused);
+    if (is_message && !exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
+    const PendingTable* const pending = exchange.session ? &exchange.session->pending : nullptr;
+    const bool may_be_list = is_message && pending->may_be_list(refused.id_key);
+    if (may_be_list && pending->has_list(refused.id_key)) judge.note_unreadable_list(learning());
+    const Verdict* const verdict = judge.judge_unreadable(json, refused, may_be_list);
+    if (!is_message && verdict == nullptr) return false;
+    const bool denied = verdict && judge.enforcing();
+    count([denied](FrameCounts& books) { ++books.server_in, ++(denied ? books.server_denied : books.server_forwarded); });
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &refused;
+    record.bytes = json.size();
+    record.verdict = verdict;
+    record.decision = denied ? Decision::denied : verdict ? Decision::would_deny : Decision::passed;
+    record.read_ns = read_ns;
+    audit.message(audit_session_of(exchange.session.get()), record);
+    if (denied) {
+        append_denied_placeholder(changed, refused.has_method ? refused.id_token : std::string_view());
+        return true;
+    }
     if (!may_be_list || !judge.append_filtered(json, changed)) return false;
     count([](FrameCounts& books) { ++books.lists_filtered; });
     return true;

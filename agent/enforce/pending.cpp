@@ -51,6 +51,10 @@ bool PendingTable::has_list(std::string_view id_key) const {
     return std::any_of(first, last, is_list);
 }
 
+bool PendingTable::may_be_list(std::string_view id_key) const {
+    return has_list(id_key) || (!id_key.empty() && requests_.find(id_key) == requests_.end());
+}
+
 // Whichever of those with one id this answered, the other one may be the one that holds the place in flight.
 void PendingTable::leave_in_flight(std::string_view id_key, PendingRequest& answered) {
     auto [first, last] = requests_.equal_range(id_key);

@@ -47,6 +47,9 @@ class PendingTable {
     size_t size() const { return requests_.size(); }
     // A request for a list of tools is in flight: with this id, or where that is empty with any.
     bool has_list(std::string_view id_key) const;
+    // What the server answers under this id, or where that is empty under some id, may be a list: one was asked for, or it answers
+    // what was asked before we were there.
+    bool may_be_list(std::string_view id_key) const;
 
     std::vector<PendingState> save() const;
     // Notes of every change from now on, for take_notes(): what is added as a note_of(), what is taken as a note_of_taken().

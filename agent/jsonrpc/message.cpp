@@ -27,6 +27,7 @@ class MessageBuilder {
         reserve_scratch();
         id_is_valid_ = is_valid_id(Member::id);
         message_.has_jsonrpc_2 = text(Member::jsonrpc) == "2.0";
+        message_.has_method = has(Member::method);
         if (scanner_.refusal() == Refusal::none) judge();
         read_id();
         if (scanner_.refusal() != Refusal::none) {

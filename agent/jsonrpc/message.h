@@ -28,6 +28,7 @@ struct Message {
     uint32_t refusal_offset = 0;  // byte offset into the line of what was refused
 
     bool has_jsonrpc_2 = false;     // "jsonrpc":"2.0" present
+    bool has_method = false;        // a "method" of whatever type, in an invalid message too
     // The id exactly as the client wrote it, quotes included; empty where absent. In an invalid message it is set
     // only where it is unambiguous (one top-level "id", itself valid), so that the refusal can be answered.
     std::string_view id_token;

@@ -12,12 +12,14 @@
 namespace callgate {
 
 struct ToolsListFilter {
+    bool is_readable = false;        // to its end, if only by readers that take equal keys, 1e999 and the like
     bool is_tools_list = false;      // result.tools is an array of objects
     std::vector<std::string> hidden; // names that were cut
 };
 
 // Appends the filtered line to `out` (only where something was hidden; otherwise `out` is left alone and the caller
-// forwards the original). `line` must be a message parse() accepted with kind response.
+// forwards the original). A tool goes that has a hidden name under "name", under "Name" (some readers take it for the same), or
+// under either of two; likewise "Tools", "Result". `line` may be one that MessageParser refused, or a batch.
 ToolsListFilter filter_tools_list(std::string_view line, const std::function<bool(std::string_view)>& is_hidden,
                                   std::string& out);
 

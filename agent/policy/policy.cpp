@@ -81,6 +81,10 @@ bool Policy::says_anything_of_methods() const {
     return !compiled_->methods.empty() || !compiled_->method_families.empty();
 }
 
+bool Policy::says_anything_of_method(std::string_view method) const {
+    return compiled_->find_method(method) != nullptr;
+}
+
 bool Policy::asks_for_annotations() const {
     return compiled_->asks_for_annotations;
 }

@@ -91,6 +91,7 @@ class Policy {
     void judge_server_message(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
                               Verdict& verdict) const;
     bool says_anything_of_methods() const;
+    bool says_anything_of_method(std::string_view method) const;
 
   private:
     friend class Explainer;

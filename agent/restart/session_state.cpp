@@ -178,6 +178,7 @@ json gate_json(const GateState& gate) {
             {"client_rest", raw(gate.client_rest)},
             {"client_skipped", gate.client_skipped},
             {"server_rest", raw(gate.server_rest)},
+            {"server_skipped", gate.server_skipped},
             {"answers_waiting", raw(gate.answers_waiting)},
             {"server_head", raw(gate.server_head)},
             {"server_line_open", gate.server_line_open},
@@ -203,6 +204,7 @@ void take_gate(const json& object, GateState& gate) {
     gate.client_rest = raw_of(object, "client_rest");
     take(object, "client_skipped", gate.client_skipped);
     gate.server_rest = raw_of(object, "server_rest");
+    take(object, "server_skipped", gate.server_skipped);
     gate.answers_waiting = raw_of(object, "answers_waiting");
     gate.server_head = raw_of(object, "server_head");
     take(object, "server_line_open", gate.server_line_open);

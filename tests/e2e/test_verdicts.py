@@ -127,6 +127,35 @@ class TestVerdicts(EndToEnd):
                 self.assertTrue(seen.startswith(input_bytes(case)), seen)
                 self.assertEqual(client.shutdown(), 0)
 
+    def test_what_a_client_could_take_for_a_request(self):
+        """Where a rule speaks of what the server may ask, what our parser refuses is no way around it."""
+        path, log = self.directory() / "output", self.directory() / "log"
+        methods = {name: {"action": "deny"} for name in ("sampling/createMessage", "elicitation/*", "notifications/message")}
+        agent = self.agent({"methods": policy(cpp_server().match, methods=methods)})
+        rows = (ROOT / "tests" / "corpus" / "server_messages.jsonl").read_text().splitlines()
+        for number, case in enumerate(map(json.loads, rows), 1):
+            with self.case(case=case["name"]):
+                lines = zip(split_lines(input_bytes(case)), case["lines"])
+                expected = b"".join(line for line, verdict in lines if verdict != "denied")
+                path.write_bytes(input_bytes(case))
+                log.write_bytes(b"")
+                client = self.client([MCP_SERVER, "--log", str(log)])
+                client.initialize()
+                client.send(b'{"jsonrpc":"2.0","id":"go","method":"tools/call","params":{"name":"print","arguments":{"path":"%s"}}}\n'
+                            % str(path).encode())
+                seen = b""
+                while b'"id":"go"' not in seen:
+                    line = client.read_line()
+                    self.assertTrue(line, seen)
+                    seen += line
+                self.assertTrue(seen.startswith(expected + b'{"jsonrpc"'), seen)
+                self.assertEqual(client.shutdown(), 0)
+                told = [json.loads(line)["id"] for line in log.read_bytes().splitlines() if b"-31403" in line]
+                self.assertEqual(told, [json.loads(case["answered_id"])] if case["answered_id"] else [])
+                session = agent.wait_audit("session_end", count=number)[-1]["session"]
+                recorded = [r["decision"] for r in agent.audit("message", session=session, direction="s2c", kind="invalid")]
+                self.assertEqual(recorded, [{"denied": "deny", "recorded": "pass"}[v] for v in case["lines"] if v != "printed"])
+
 
 if __name__ == "__main__":
     main()

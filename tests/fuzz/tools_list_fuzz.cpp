@@ -1,9 +1,10 @@
-// Property: the filtered list is what nlohmann::json would give without the hidden tools, and the parser
-// accepts it.
+// Property: the filtered list is what nlohmann::json would give without the hidden tools, whatever case the keys are in, and the
+// parser accepts it.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "jsonrpc/keys.h"
 #include "jsonrpc/message.h"
 #include "jsonrpc/tools_list.h"
 #include "property.h"
@@ -19,29 +20,55 @@ bool is_hidden(std::string_view name) {
     return sum % 3 == 1;
 }
 
-bool is_list(const Json& message) {
-    if (!message.contains("result") || !message["result"].is_object()) return false;
-    const Json& result = message["result"];
-    if (!result.contains("tools") || !result["tools"].is_array()) return false;
-    for (const Json& tool : result["tools"]) {
-        if (!tool.is_object()) return false;
+bool fits(const std::string& key, std::string_view name) { return key == name || callgate::is_lenient_match(key, {name}); }
+
+// Calls each(array) for every one that some reader takes for the list.
+template <typename Each>
+void each_list(Json& message, const Each& each) {
+    for (auto& [key, result] : message.items()) {
+        if (!fits(key, "result") || !result.is_object()) continue;
+        for (auto& [inner_key, tools] : result.items()) {
+            if (fits(inner_key, "tools") && tools.is_array()) each(tools);
+        }
     }
-    return true;
+}
+
+bool is_list(Json& message) {
+    size_t lists = 0;
+    bool all_objects = true;
+    each_list(message, [&](const Json& tools) {
+        ++lists;
+        for (const Json& tool : tools) all_objects = all_objects && tool.is_object();
+    });
+    return lists > 0 && all_objects;
+}
+
+bool has_hidden_name(const Json& tool) {
+    bool is_named = false;
+    for (const auto& [key, name] : tool.items()) {
+        if (!fits(key, "name") || !name.is_string()) continue;
+        is_named = is_named || key == "name";
+        if (is_hidden(name.get<std::string>())) return true;
+    }
+    return !is_named && is_hidden("");
 }
 
 // Returns how many were cut.
 size_t filter(Json& message) {
-    Json kept = Json::array();
-    Json& tools = message["result"]["tools"];
-    for (const Json& tool : tools) {
-        const bool named = tool.contains("name") && tool["name"].is_string();
-        if (!is_hidden(named ? tool["name"].get<std::string>() : std::string())) kept.push_back(tool);
+    size_t cut = 0;
+    each_list(message, [&](Json& tools) {
+        Json kept = Json::array();
+        for (const Json& tool : tools) {
+            if (!has_hidden_name(tool)) kept.push_back(tool);
+        }
+        cut += tools.size() - kept.size();
+        tools = kept;
+    });
+    if (cut == 0) return 0;
+    for (auto& [key, result] : message.items()) {
+        if (fits(key, "result") && result.is_object() && result.contains("cacheScope") && result["cacheScope"] == "public")
+            result["cacheScope"] = "private";
     }
-    const size_t cut = tools.size() - kept.size();
-    tools = kept;
-    Json& result = message["result"];
-    if (cut > 0 && result.contains("cacheScope") && result["cacheScope"] == "public")
-        result["cacheScope"] = "private";
     return cut;
 }
 

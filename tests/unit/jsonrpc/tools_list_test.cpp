@@ -77,6 +77,18 @@ TEST(ToolsList, APublicScopeBecomesPrivate) {
               R"({"id":1,"result":{"tools":[],"cacheScope":"private"}})");
 }
 
+// Go and C# take a key in another case for the one that is meant, and of two they take the last.
+TEST(ToolsList, AHiddenToolIsCutUnderWhateverSpellingOfItsKey) {
+    for (const char* hidden :
+         {R"({"Name":"b"})", R"({"NAME":"b"})", R"({"name":"a","Name":"b"})", R"({"Name":"b","name":"a"})", R"({"n\u0041me":"b"})"}) {
+        const std::string begin = R"({"id":1,"result":{"tools":[)", end = "]}}";
+        EXPECT_EQ(hide(begin + hidden + R"(,{"name":"c"})" + end, {"b"}).out, begin + R"({"name":"c"})" + end) << hidden;
+    }
+    EXPECT_EQ(hide(R"({"id":1,"Result":{"TOOLS":[{"name":"b"}]}})", {"b"}).out, R"({"id":1,"Result":{"TOOLS":[]}})");
+    EXPECT_EQ(hide(R"({"id":1,"result":{"tools":[{"name":"b"},{"name":"a"}],"cacheScope":"public","Tools":[{"name":"c"},{"name":"b"}]}})", {"b"}).out,
+              R"({"id":1,"result":{"tools":[{"name":"a"}],"cacheScope":"private","Tools":[{"name":"c"}]}})");
+}
+
 TEST(ToolsList, WhatIsNoListOfToolsIsLeftAlone) {
     for (const char* line :
          {R"({"id":1,"result":{"tools":{}}})", R"({"id":1,"result":{"tools":[1,{"name":"a"}]}})",

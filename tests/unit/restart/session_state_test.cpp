@@ -39,6 +39,7 @@ SessionState sample() {
     gate.client_rest = "{\"js";
     gate.server_rest = "{\"re";
     gate.client_skipped = 99;
+    gate.server_skipped = 98;
     gate.answers_waiting = "a\n";
     gate.server_head = "h";
     gate.server_line_open = gate.server_spoke = gate.wants_release = gate.modern = true;
