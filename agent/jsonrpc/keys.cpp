@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "jsonrpc/case_fold.h"
+
 namespace callgate {
 namespace {
 
@@ -33,28 +35,6 @@ uint32_t hash(std::string_view text) {
     mixed ^= mixed >> 32;
     mixed *= 0x9e3779b97f4a7c15u;
     return static_cast<uint32_t>(mixed >> 32);
-}
-
-char fold(char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool folds_to(std::string_view text, std::string_view name) {
-    size_t at = 0;
-    for (const char wanted : name) {
-        const std::string_view rest = text.substr(at);
-        if (rest.empty()) return false;
-        if (fold(wanted) == 's' && rest.substr(0, 2) == "\u017f") {
-            at += 2;
-        } else if (fold(wanted) == 'k' && rest.substr(0, 3) == "\u212a") {
-            at += 3;
-        } else if (fold(rest[0]) == fold(wanted)) {
-            at += 1;
-        } else {
-            return false;
-        }
-    }
-    return at == text.size() || text[at] == '\0';
 }
 
 }  // namespace
@@ -117,7 +97,9 @@ std::optional<size_t> KeyStack::first_duplicate(uint32_t first_entry) {
 
 bool is_lenient_match(std::string_view text, std::initializer_list<std::string_view> names) {
     for (const std::string_view name : names) {
-        if (text.size() >= name.size() && text != name && folds_to(text, name)) return true;
+        if (text == name) continue;
+        const std::optional<size_t> same = folded_prefix(text, name);
+        if (same && (*same == text.size() || text[*same] == '\0')) return true;
     }
     return false;
 }

@@ -69,8 +69,8 @@ class KeyStack {
     size_t open_ = 0;
 };
 
-// True where `text` is not one of `names` but a lenient reader could take it for one: another ASCII case,
-// U+017F for s, U+212A for k, or a NUL behind it.
+// True where `text` is not one of `names` but a lenient reader could take it for one: in another case (case_fold.h: U+017F is an
+// s, U+212A a k), or with a NUL behind it.
 bool is_lenient_match(std::string_view text, std::initializer_list<std::string_view> names);
 
 }  // namespace callgate

@@ -56,6 +56,7 @@ TEST(LenientMatch, CaseFoldsAndNuls) {
         EXPECT_TRUE(is_lenient_match(key, {"method"})) << key;
     }
     EXPECT_TRUE(is_lenient_match("ta\u017f\u212a", {"task"}));
+    EXPECT_TRUE(is_lenient_match(std::string_view("GR\u00d6SSE\0", 8), {"gr\u00f6\u00dfe"}));
     EXPECT_TRUE(is_lenient_match("inputRe\u017fponse\u017f", {"inputResponses"}));
     for (const std::string_view key : {"method", "metho", "methods", "", "m\u017fthod", "_method"}) {
         EXPECT_FALSE(is_lenient_match(key, {"method"})) << key;

@@ -181,11 +181,27 @@ TEST_F(Conditions, WhatALenientReaderTakesForAnArgumentIsDenied) {
         EXPECT_EQ(rule(arguments), "(unclear arguments)") << arguments;
         EXPECT_EQ(judge(arguments).code, -31403);
     }
+    use(R"({"deny_if":[{"conditions":[{"path":"args.größe","op":"gt","value":10}]}]})");
+    for (const char* arguments : {R"({"GRÖẞE":99})", R"({"GRÖSSE":99})", R"({"Größe":99})", R"({"gr\u00d6\u00dfe":99})", R"({"größe":1,"größE":99})"})
+        EXPECT_EQ(rule(arguments), "(unclear arguments)") << arguments;
+    EXPECT_EQ(rule(R"({"größe":1,"grosse":99})"), "allow");
     // Of a name that the policy itself knows there is no doubt; nor where no condition looks.
     use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1},{"path":"args.A","op":"eq","value":2}]}]})");
     EXPECT_EQ(rule(R"({"a":1,"A":3})"), "allow");
     use(R"({"deny_if":[{"conditions":[{"path":"args.*","op":"eq","value":1}]}]})");
     EXPECT_EQ(rule(R"({"a":2,"A":3})"), "allow");
+}
+
+TEST_F(Conditions, APatternsDotIsNoLineFeedUnlessItSaysSo) {
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"regex","value":"^rm.*/$"}]}]})");
+    EXPECT_EQ(rule(R"({"a":"rm -r /"})"), "/tools/x/deny_if/args.a-regex");
+    EXPECT_EQ(rule(R"({"a":"rm -r \n /"})"), "allow");
+    EXPECT_EQ(rule(R"({"a":"x\nrm -r /"})"), "allow");
+    EXPECT_EQ(rule(R"({"a":"rm -r /\n"})"), "allow");
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"regex","value":"(?s)^rm.*/$"}]}]})");
+    EXPECT_EQ(rule(R"({"a":"rm -r \n /"})"), "/tools/x/deny_if/args.a-regex");
+    use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"regex","value":"(?m)^rm.*/$"}]}]})");
+    EXPECT_EQ(rule(R"({"a":"x\nrm -r /\ny"})"), "/tools/x/deny_if/args.a-regex");
 }
 
 TEST_F(Conditions, OneEntryIsEnoughToDeny) {
