@@ -8,6 +8,7 @@ struct Call {
     std::string_view name;            // of the tool
     std::string_view arguments = {};  // a JSON object of a message that was parsed; "" where there is none, as if it were {}
     std::string_view params = {};     // the same, of the whole message that it comes in
+    bool has_clear_name = true;       // else some servers may find another name than others
 };
 
 }  // namespace callgate

@@ -106,6 +106,9 @@ struct CompiledPolicy {
     // Null where the policy says nothing of it.
     const MethodEntry* find_method(std::string_view method) const;
     const std::vector<PathStep>* find_carrier(std::string_view method) const;
+    // The method is none that the policy decides about, but a server that reads names loosely may take it for one: "Tools/call",
+    // "tools/call ".
+    bool is_nearly_known(std::string_view method) const;
 };
 
 }  // namespace callgate

@@ -84,6 +84,8 @@ class Explainer {
     }
 
     void method(bool from_server) {
+        if (policy_.is_nearly_known(message_.method))
+            return say("methods", in_quotes(message_.method) + " is nearly another one, which the policy decides about: denied", true);
         const MethodEntry* entry = policy_.find_method(message_.method);
         const std::string at = entry ? join_pointer("/methods", entry->own.key) : std::string("methods");
         if (entry) {
@@ -102,6 +104,7 @@ class Explainer {
         if (decided()) return;
         const ToolEntry* named = nullptr;
         if (entry.has_names) {
+            if (!call.has_clear_name) return say(at + "/names", "servers may find another name than others: denied", true);
             named = entry.names.find_governing(call.name, entry.names.find_exact(call.name));
             if (named == nullptr) {
                 say(at + "/names", in_quotes(call.name) + (policy_.default_allow ? " is not listed: allowed" : " is not listed: denied"),

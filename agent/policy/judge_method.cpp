@@ -14,28 +14,36 @@ constexpr std::string_view kRuleUnreadable = "(unreadable calls)";
 
 // One per thread: reused by every call.
 struct Scratch {
-    std::string name;
+    std::string name, uri;
     Verdict call;
 };
 thread_local Scratch scratch;
 
-// What names in a policy are compared with.
-std::string_view name_of(const Message& message) {
-    static constexpr std::array<std::string_view, 2> kRefName = {"ref", "name"}, kRefUri = {"ref", "uri"};
+// A prompt is named by its name, a resource by its uri: which of the two a server takes, if both are there, is its own affair.
+FoundText completed_name(std::string_view params) {
+    static constexpr std::array<std::string_view, 2> kName = {"ref", "name"}, kUri = {"ref", "uri"};
+    const FoundText name = text_at(params, kName, scratch.name), uri = text_at(params, kUri, scratch.uri);
+    const bool is_one = name.text.empty() || uri.text.empty();
+    return {name.text.empty() ? uri.text : name.text, name.is_clear && uri.is_clear && is_one};
+}
+
+// What names in a policy are compared with. The members that the parser knows, "name" and "uri", are there in one spelling.
+FoundText name_of(const Message& message) {
     static constexpr std::array<std::string_view, 1> kTask = {"taskId"};
-    if (message.method.starts_with("resources/")) return message.uri;
+    if (message.method.starts_with("resources/")) return {message.uri};
     if (message.method.starts_with("tasks/")) return text_at(message.params, kTask, scratch.name);
-    if (message.method == "completion/complete") {
-        const std::string_view name = text_at(message.params, kRefName, scratch.name);
-        return name.empty() ? text_at(message.params, kRefUri, scratch.name) : name;
-    }
-    return message.name.empty() ? message.uri : message.name;
+    if (message.method == "completion/complete") return completed_name(message.params);
+    return {message.name.empty() ? message.uri : message.name};
 }
 
 bool is_harmless(std::string_view method) {
     constexpr std::array<std::string_view, 4> kHandshake = {"initialize", "ping", "server/discover", "tools/list"};
     return method.starts_with("notifications/") ||
            std::find(kHandshake.begin(), kHandshake.end(), method) != kHandshake.end();
+}
+
+void deny_unclear_method(std::string_view method, Verdict& verdict) {
+    verdict.deny(kCodeDenied, kRuleUnclearMethod, sentence("Method", method, kIsNearlyAnother));
 }
 
 // The rules of a method, then those of the name within it, then the limits of both.
@@ -48,6 +56,7 @@ void judge_entry(const MethodEntry& entry, const Message& message, const Judging
     if (entry_denies(entry.own, call, judging.caller, need, verdict)) return;
     const ToolEntry* named = nullptr;
     if (entry.has_names) {
+        if (!call.has_clear_name) return verdict.deny(kCodeDenied, kRuleUnclear, kUnclearName);
         named = entry.names.find_governing(call.name, entry.names.find_exact(call.name));
         if (named == nullptr && !policy.default_allow) {
             return verdict.deny(kCodeDenied, kRuleDefaultDeny, sentence("Method", message.method, kNotAllowedForThis));
@@ -64,7 +73,8 @@ void judge_entry(const MethodEntry& entry, const Message& message, const Judging
 }  // namespace
 
 Call call_of(const Message& message) {
-    return {name_of(message), has_arguments(message.method) ? message.arguments : message.params, message.params};
+    const FoundText name = name_of(message);
+    return {name.text, has_arguments(message.method) ? message.arguments : message.params, message.params, name.is_clear};
 }
 
 // All of them are allowed and charged, or none is. Where several need approval, the first that has none is asked for.
@@ -103,6 +113,7 @@ void Policy::judge_method(const Message& message, const Caller& caller, int64_t 
         return;
     }
     if (caller.refusal != GrantRefusal::none && !is_harmless(message.method) && caller_is_refused(caller, verdict)) return;
+    if (policy.is_nearly_known(message.method)) return deny_unclear_method(message.method, verdict);
     const MethodEntry* entry = policy.find_method(message.method);
     if (entry != nullptr) judge_entry(*entry, message, {policy, caller, now_ns, message.method}, counters, verdict);
     if (verdict.action == Action::deny) return give_back_if_denied(caller, verdict);
@@ -119,6 +130,7 @@ void Policy::judge_method(const Message& message, const Caller& caller, int64_t 
 void Policy::judge_server_message(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
                                   Verdict& verdict) const {
     verdict.reset();
+    if (compiled_->is_nearly_known(message.method)) return deny_unclear_method(message.method, verdict);
     const MethodEntry* entry = compiled_->find_method(message.method);
     if (entry != nullptr) judge_entry(*entry, message, {*compiled_, caller, now_ns, message.method}, counters, verdict);
     give_back_if_denied(caller, verdict);

@@ -23,6 +23,7 @@ class TextFinder {
     void open(bool object, const char*) {
         const bool inside = depth_ == 0 || (matched_ == depth_ && is_next_);
         if (object && inside) matched_ = depth_ + 1;
+        if (is_next_ && (!object || depth_ == path_.size())) is_clear_ = false;
         ++depth_;
         is_next_ = false;
     }
@@ -32,9 +33,12 @@ class TextFinder {
         key_.clear();
         append_decoded(key_, token.raw());
         is_next_ = key_ == path_[depth_ - 1];
+        if (!is_next_ && is_lenient_match(key_, {path_[depth_ - 1]})) is_clear_ = false;
     }
     void scalar(ValueKind kind, const char*, const char*, const StringToken& token) {
-        if (is_next_ && depth_ == path_.size() && kind == ValueKind::string) append_decoded(found_, token.raw());
+        const bool is_text = depth_ == path_.size() && kind == ValueKind::string;
+        if (is_next_ && is_text) append_decoded(found_, token.raw());
+        if (is_next_ && !is_text && kind != ValueKind::null) is_clear_ = false;
         is_next_ = false;
     }
     void close(bool, const char*) {
@@ -43,9 +47,12 @@ class TextFinder {
         is_next_ = false;
     }
 
+    bool is_clear() const { return is_clear_; }
+
   private:
     std::span<const std::string_view> path_;
     std::string& found_;
+    bool is_clear_ = true;
     std::string key_;
     size_t depth_ = 0;
     size_t matched_ = 0;    // containers from the root inwards that are on the path
@@ -144,11 +151,11 @@ class CallReader {
 
 }  // namespace
 
-std::string_view text_at(std::string_view params, std::span<const std::string_view> path, std::string& scratch) {
+FoundText text_at(std::string_view params, std::span<const std::string_view> path, std::string& scratch) {
     scratch.clear();
     TextFinder finder(path, scratch);
     if (!params.empty()) visit(params, finder);
-    return scratch;
+    return {scratch, finder.is_clear()};
 }
 
 bool read_calls(std::string_view params, const std::vector<PathStep>& name, const std::function<bool(const Call&)>& each) {

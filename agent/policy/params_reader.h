@@ -1,6 +1,7 @@
 // Reads what a method's params say of names: a text at a fixed place, and the calls that a carrier of several holds.
 //
 //   text_at({"ref":{"name":"greet"}}, {"ref","name"})                                   ->  "greet"
+//   text_at({"ref":{"Name":"greet"}}, {"ref","name"})                                   ->  "", and not clear
 //   read_calls({"calls":[{"name":"a"},{"name":"b","arguments":{}}]}, calls.*.name, …)    ->  each("a", ""), each("b", "{}")
 #pragma once
 #include <functional>
@@ -14,8 +15,14 @@
 
 namespace callgate {
 
-// The text at `path`, decoded into `scratch`; "" where there is none.
-std::string_view text_at(std::string_view params, std::span<const std::string_view> path, std::string& scratch);
+struct FoundText {
+    std::string_view text;  // decoded; "" where there is none
+    // Else readers may find another one: a key on the way is nearly the one that is meant, or the value is no text. A null is
+    // taken for nothing.
+    bool is_clear = true;
+};
+// The text at `path`, decoded into `scratch`.
+FoundText text_at(std::string_view params, std::span<const std::string_view> path, std::string& scratch);
 
 // Calls each(call) for every call; the call is valid until `each` returns, and where it returns false no more is read. `name`: the
 // path of a call's name; its arguments are the member "arguments" beside that.

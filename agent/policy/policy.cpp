@@ -82,7 +82,7 @@ bool Policy::says_anything_of_methods() const {
 }
 
 bool Policy::says_anything_of_method(std::string_view method) const {
-    return compiled_->find_method(method) != nullptr;
+    return compiled_->find_method(method) != nullptr || compiled_->is_nearly_known(method);
 }
 
 bool Policy::asks_for_annotations() const {

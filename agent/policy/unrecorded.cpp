@@ -54,6 +54,7 @@ class GapFinder {
     }
 
     std::string_view method(bool from_server) {
+        if (policy_.is_nearly_known(message_.method)) return {};
         const MethodEntry* entry = policy_.find_method(message_.method);
         if (entry != nullptr) {
             const Progress progress = method_rules(*entry);
