@@ -31,6 +31,10 @@ std::string_view decode(const StringToken& token) {
     return scratch.text;
 }
 
+bool is_plain(std::string_view name) {
+    return std::all_of(name.begin(), name.end(), [](char c) { return c > 0; });
+}
+
 // The element that a step names: "0", "17"; not "01".
 int64_t element_index(std::string_view name) {
     if (name.empty() || name.front() == '-' || (name.size() > 1 && name.front() == '0')) return -1;
@@ -134,9 +138,16 @@ class PathWalk {
 
 uint32_t PathTree::hash(std::string_view name) {
     uint32_t head = 0, tail = 0;
-    const size_t part = std::min<size_t>(name.size(), 4);
-    memcpy(&head, name.data(), part);
-    memcpy(&tail, name.data() + name.size() - part, part);
+    // Lengths that are known when this is compiled: else each copy is a call.
+    if (name.size() >= sizeof head) {
+        memcpy(&head, name.data(), sizeof head);
+        memcpy(&tail, name.data() + name.size() - sizeof tail, sizeof tail);
+    } else {
+        for (const char c : name) head = head << 8 | static_cast<unsigned char>(c);
+    }
+    constexpr uint32_t kCase = 0x20202020;
+    head |= kCase;
+    tail |= kCase;
     const uint64_t mixed = (uint64_t{head} << 32 | tail) * 0x9e3779b97f4a7c15 + name.size() * 0xff51afd7ed558ccd;
     return static_cast<uint32_t>(mixed >> 32);
 }
@@ -157,8 +168,16 @@ uint32_t PathTree::find(const Node& node, std::string_view name) const {
 }
 
 bool PathTree::is_nearly_one(const Node& node, std::string_view name) {
-    return std::any_of(node.names.begin(), node.names.end(),
-                       [&](const Child& child) { return is_lenient_match(name, {child.name}); });
+    const auto is_near = [&](const Child& child) { return is_lenient_match(name, {child.name}); };
+    if (!node.has_plain_names || !is_plain(name)) return std::any_of(node.names.begin(), node.names.end(), is_near);
+    // Of plain letters only those in another case are nearly the same: as long, and with the same hash.
+    const auto is_plainly_near = [&](const Child& child) { return child.name.size() == name.size() && is_near(child); };
+    if (node.table.empty()) return std::any_of(node.names.begin(), node.names.end(), is_plainly_near);
+    const size_t mask = node.table.size() - 1;
+    for (size_t at = hash(name) & mask; node.table[at] != 0; at = (at + 1) & mask) {
+        if (is_plainly_near(node.names[node.table[at] - 1])) return true;
+    }
+    return false;
 }
 
 // At most half full, so that a search ends soon.
@@ -179,6 +198,7 @@ uint32_t PathTree::named_child(uint32_t parent, const std::string& name) {
     nodes_.emplace_back();
     Node& node = nodes_[parent];
     node.names.push_back({name, made});
+    node.has_plain_names = node.has_plain_names && is_plain(name);
     if (node.names.size() > kComparedNamesMax) fill_table(node);
     if (const int64_t index = element_index(name); index >= 0) node.indices.emplace_back(index, made);
     return made;

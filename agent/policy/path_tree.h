@@ -38,14 +38,14 @@ class PathTree {
     struct Node {
         std::vector<Child> names;       // few are compared one by one, many are found by table
         std::vector<uint32_t> table;    // indices + 1 into names, by hash; its size is a power of two
+        bool has_plain_names = true;    // of ASCII, without a NUL
         std::vector<std::pair<int64_t, uint32_t>> indices;  // of array elements
         uint32_t any = kNone;           // elements and members
         uint32_t element = kNone;       // elements only
         std::vector<Test> tests;
     };
-    static uint32_t hash(std::string_view name);
+    static uint32_t hash(std::string_view name);  // whatever the case of its letters
     uint32_t named_child(uint32_t parent, const std::string& name);
-    uint32_t* slot(Node& node, std::string_view name);
     void fill_table(Node& node);
     // kNone where there is none.
     uint32_t find(const Node& node, std::string_view name) const;

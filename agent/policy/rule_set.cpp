@@ -26,6 +26,7 @@ void RuleSet::add(Condition condition, const ConditionPath& path) {
             facts.push_back({index, path.fact, path.label});
             break;
     }
+    wanted.push_back(condition.holds(true) ? 1 : 0);
     conditions.push_back(std::move(condition));
 }
 

@@ -30,6 +30,7 @@ struct ConditionRule {
 
 struct RuleSet {
     std::vector<Condition> conditions;
+    std::vector<uint8_t> wanted;  // of each: what met_by() says where it holds; side by side, as all are looked at
     std::vector<ConditionRule> rules;  // in the order in which they are asked: deny_if, require, require_approval
     PathTree arguments, annotations;
     struct AboutCaller {
@@ -45,7 +46,7 @@ struct RuleSet {
     // Whether every reader finds the same arguments of that call; of whom met_by() was asked last.
     static bool is_clear();
     bool holds(uint32_t condition, const std::vector<uint8_t>& met) const {
-        return conditions[condition].holds(met[condition] != 0);
+        return met[condition] == wanted[condition];
     }
 
     struct Finding {

@@ -185,6 +185,20 @@ TEST_F(Conditions, WhatALenientReaderTakesForAnArgumentIsDenied) {
     for (const char* arguments : {R"({"GRÖẞE":99})", R"({"GRÖSSE":99})", R"({"Größe":99})", R"({"gr\u00d6\u00dfe":99})", R"({"größe":1,"größE":99})"})
         EXPECT_EQ(rule(arguments), "(unclear arguments)") << arguments;
     EXPECT_EQ(rule(R"({"größe":1,"grosse":99})"), "allow");
+    std::string many;
+    for (int i = 0; i < 40; ++i) many += R"({"path":"args.Number_)" + std::to_string(i) + R"(","op":"gt","value":10},)";
+    for (const char* last : {"x", "x\u00e4"}) {
+        use(R"({"deny_if":[{"conditions":[)" + many + R"({"path":"args.)" + last + R"(","op":"gt","value":10}]}]})");
+        for (int i = 0; i < 40; ++i) {
+            const std::string end = "umber_" + std::to_string(i) + "\":99}";
+            EXPECT_EQ(rule("{\"n" + end), "(unclear arguments)") << end;
+            EXPECT_EQ(rule("{\"N\\u0055" + end.substr(1)), "(unclear arguments)") << end;
+            EXPECT_EQ(rule("{\"N" + end), "allow") << end;
+            EXPECT_EQ(rule("{\"Nn" + end), "allow") << end;
+        }
+        EXPECT_EQ(rule(R"({"number_7\u0000":99})"), "(unclear arguments)");
+        EXPECT_EQ(rule(R"({"Number_40":99})"), "allow");
+    }
     // Of a name that the policy itself knows there is no doubt; nor where no condition looks.
     use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1},{"path":"args.A","op":"eq","value":2}]}]})");
     EXPECT_EQ(rule(R"({"a":1,"A":3})"), "allow");
