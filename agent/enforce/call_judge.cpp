@@ -26,34 +26,10 @@ bool may_be_answer(std::string_view text) {
 }  // namespace
 
 bool may_be_message(std::string_view text, const Message& refused) {
-    if (!begins_json(text)) return false;
-    switch (refused.refusal) {
-        case Refusal::empty:
-        case Refusal::not_object:
-        case Refusal::incomplete:
-            return false;
-        case Refusal::no_method:
-            return refused.has_jsonrpc_2;
-        case Refusal::not_json:  // for this parser
-            return may_be_answer(text);
-        case Refusal::none:
-        case Refusal::trailing_bytes:
-        case Refusal::invalid_utf8:
-        case Refusal::byte_order_mark:
-        case Refusal::nul_byte:
-        case Refusal::carriage_return:
-        case Refusal::lone_surrogate:
-        case Refusal::duplicate_key:
-        case Refusal::protocol_key_case:
-        case Refusal::too_deep:
-        case Refusal::too_many_members:
-        case Refusal::too_long:
-        case Refusal::batch:
-        case Refusal::invalid_id:
-        case Refusal::invalid_member:
-            return true;
-    }
-    return true;
+    const Refusal why = refused.refusal;
+    if (!begins_json(text) || why == Refusal::empty || why == Refusal::incomplete) return false;
+    if (why == Refusal::no_method) return refused.has_jsonrpc_2;
+    return why != Refusal::not_json || may_be_answer(text);  // what is none to this parser may be JSON to another
 }
 
 std::optional<WaitTime> wait_time(const Verdict& verdict, int64_t now_ns, std::optional<int64_t> deadline_ns) {

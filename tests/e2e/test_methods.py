@@ -95,6 +95,20 @@ class TestStdio(Doors, HttpEndToEnd):
         self.assert_error(client.request("tools/batch", {"calls": [{"name": "echo"}, {"name": "other"}]}), "(default deny)")
         self.assert_error(client.request("tools/batch", {"calls": [{"name": "echo", "Name": "other"}]}), "(unreadable calls)")
         self.assert_error(client.request("tools/other", {}), "(default deny)")
+        for method in ("Tools/call", "tools/call ", "Tools/Batch", "TOOLS/other"):
+            self.assert_error(client.request(method, {"name": "delete_note"}), "(unclear method)")
+        client.shutdown()
+
+    def test_names_that_servers_may_read_differently(self):
+        completed = {"names": {"args-prompt": {}, "demo://no": {"action": "deny"}}}
+        self.agent({"names": policy(EVERYTHING.match, methods={"completion/complete": completed})})
+        client = self.client(EVERYTHING.command)
+        client.initialize()
+        argument = {"name": "city", "value": "B"}
+        ref = {"type": "ref/prompt", "name": "args-prompt"}
+        self.assertIn("result", client.request("completion/complete", {"ref": ref, "argument": argument}))
+        for more in ({"uri": "demo://no", "type": "ref/resource"}, {"Uri": "demo://no"}, {"Name": "other"}):
+            self.assert_error(client.request("completion/complete", {"ref": {**ref, **more}, "argument": argument}), "(unclear arguments)")
         client.shutdown()
 
 
