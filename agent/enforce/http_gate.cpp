@@ -17,17 +17,18 @@ std::string restricting_path(const Policy& policy) {
 
 }  // namespace
 
-HttpGate::State::State(HttpGate& owner, HttpGateOptions given, HttpSessions& table, CounterTable& counters, AuditLog& log,
+HttpGate::State::State(HttpGate& owner, HttpGateOptions given, HttpSessions& table, CounterTable& limits, AuditLog& log,
                        std::string& server_out, std::string& client_out)
     : gate(owner),
       options(std::move(given)),
       facts(std::make_shared<const HttpFacts>(std::move(options.facts))),
       sessions(table),
+      counters(limits),
       audit(log),
       to_server(server_out),
       to_client(client_out),
       grant(sessions.grants(), facts->grant, facts->peer),
-      judge(options.policy, counters, options.approvals),
+      judge(options.policy, limits, options.approvals),
       policy_path(restricting_path(*options.policy)),
       sse(options.frame_bytes_max) {}
 
@@ -35,7 +36,10 @@ HttpGate::HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable
                    std::string& to_server, std::string& to_client)
     : state_(std::make_unique<State>(*this, std::move(options), sessions, counters, audit, to_server, to_client)) {}
 
-HttpGate::~HttpGate() { state_->finish_exchange(); }
+HttpGate::~HttpGate() {
+    state_->finish_exchange();
+    state_->end_lines("its connection ended");
+}
 
 void HttpGate::client_bytes(std::string_view bytes) {
     State& s = *state_;
@@ -49,6 +53,10 @@ void HttpGate::client_end() {
     State& s = *state_;
     s.client_ended = true;
     s.read_ns = realtime_ns();
+    if (s.lines) {
+        s.lines->gate.client_end();
+        return s.move_lines();
+    }
     // Perhaps it has gone, perhaps it only says nothing more: it is answered now.
     s.end_waiting();
     s.client_end_in_request();
@@ -68,6 +76,10 @@ void HttpGate::server_end() {
     s.read_ns = realtime_ns();
     if (s.closing) return;
     s.end_waiting();
+    if (s.lines) {
+        s.lines->gate.server_end();
+        s.move_lines();
+    }
     if (s.passage == State::Passage::http && s.exchange.in_hand && s.exchange.sent) s.server_ended_in_exchange();
     s.to_client.append(std::exchange(s.tunnel_head, {}));
     // In a tunnel it may still listen, and is still not to be sent what is no part of it.
@@ -99,6 +111,7 @@ bool HttpGate::close_client() const { return state_->closing; }
 bool HttpGate::ends_server() const {
     const State& s = *state_;
     if (!s.client_ended || !s.server_wanted || s.passage == State::Passage::blind) return false;
+    if (s.lines) return !s.lines->gate.holds_calls();
     if (s.passage == State::Passage::tunnel || !s.exchange.in_hand) return s.waiting.empty();
     const bool is_held = s.exchange.request != HttpExchange::Request::complete &&
                          s.exchange.request != HttpExchange::Request::passing;
@@ -107,6 +120,7 @@ bool HttpGate::ends_server() const {
 
 bool HttpGate::is_quiet() const {
     const State& s = *state_;
+    if (s.lines) return s.closing || s.lines->is_quiet();
     return s.closing || (s.passage == State::Passage::http && !s.exchange.in_hand && s.waiting.empty());
 }
 
@@ -133,6 +147,7 @@ void HttpGate::use_policy(std::shared_ptr<const Policy> policy) {
     s.judge.use(s.options.policy);
     s.policy_path = restricting_path(*s.options.policy);
     s.audit_session.reset();
+    if (s.lines) s.use_policy_for_lines();
 }
 
 const Policy& HttpGate::policy() const { return *state_->options.policy; }

@@ -2,6 +2,7 @@
 //   http_gate.cpp      the connection: what it carries, when it ends
 //   http_request.cpp   bytes of the client into requests; what of them is held, passed, refused
 //   http_tunnel.cpp    what is not HTTP
+//   http_lines.cpp     … but messages on lines
 //   http_judge.cpp     one complete body: session, verdicts, the canonical request or our answer
 //   http_waiting.cpp   a body that waits for room in a limit, or for a decision
 //   http_answer.cpp    the bytes of our answers
@@ -12,6 +13,7 @@
 #include <string_view>
 
 #include "enforce/call_judge.h"
+#include "enforce/gate.h"
 #include "enforce/http_body.h"
 #include "enforce/http_exchange.h"
 #include "enforce/http_gate.h"
@@ -21,7 +23,7 @@
 namespace callgate {
 
 struct HttpGate::State {
-    State(HttpGate& owner, HttpGateOptions given, HttpSessions& table, CounterTable& counters, AuditLog& log,
+    State(HttpGate& owner, HttpGateOptions given, HttpSessions& table, CounterTable& limits, AuditLog& log,
           std::string& server_out, std::string& client_out);
 
     // --- the connection
@@ -33,16 +35,26 @@ struct HttpGate::State {
     enum class Opening : uint8_t { undecided, request, other_protocol };
     static Opening opening_of(std::string_view read);
     void start_tunnel(std::string_view reason);
-    void pass_other_protocol(std::string_view reason);
+    void pass_other_protocol(std::string_view reason, std::string_view read);
     void start_watched_tunnel(std::string_view reason);
     void open_tunnel(std::string_view reason);
     void open_watched_blind_tunnel();
     void become_blind(std::string_view reason);
+    size_t watched_length(std::string_view bytes);
     void take_tunnelled_client(std::string_view bytes);
     void take_tunnelled_server(std::string_view bytes);
     void cut(std::string_view reason);
     void write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
                      std::string_view reason);
+
+    // --- messages on lines
+    static bool begins_message(std::string_view bytes);
+    void open_lines();
+    void take_client_lines(std::string_view bytes);
+    void take_server_lines(std::string_view bytes);
+    void move_lines();
+    void end_lines(std::string_view reason);
+    void use_policy_for_lines();
 
     // --- the client's direction: each takes what it can and says how much
     size_t take_client(std::string_view bytes);
@@ -171,6 +183,7 @@ struct HttpGate::State {
     HttpGateOptions options;
     HttpSessions::Facts facts;
     HttpSessions& sessions;
+    CounterTable& counters;
     AuditLog& audit;
     std::string& to_server;
     std::string& to_client;
@@ -178,7 +191,7 @@ struct HttpGate::State {
     CallJudge judge;
     std::string policy_path;  // "" where every path is governed
 
-    enum class Passage : uint8_t { http, tunnel, blind };
+    enum class Passage : uint8_t { http, tunnel, blind, lines };
     Passage passage = Passage::http;
     std::string_view passage_reason;
     std::string blind_held;           // of the server, while it is blind
@@ -186,6 +199,17 @@ struct HttpGate::State {
     RequestLineFinder tunnel_request{RequestLineFinder::Until::target};
     size_t tunnel_version_bytes = 0;  // of " HTTP/" at the end of what the client has sent
     std::string tunnel_head;          // the server's first bytes, until it is known what they are
+    bool tunnel_line_begins = false;  // the client's last byte ended a line
+    struct Lines {
+        Lines(GateOptions options, CounterTable& counters, AuditLog& audit)
+            : gate(std::move(options), counters, audit, to_server, to_client) {}
+        bool is_quiet() const { return !gate.holds_calls() && !gate.pending_requests() && !gate.client_line_open(); }
+        Outbox to_server, to_client;
+        Gate gate;
+    };
+    std::unique_ptr<Lines> lines;  // of Passage::lines
+    HttpSessions::Pointer lines_session;
+    FrameCounts counts_before_lines;
     bool closing = false;
     bool client_ended = false, server_ended = false;
     bool server_wanted = false;

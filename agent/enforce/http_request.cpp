@@ -97,8 +97,8 @@ size_t HttpGate::State::take_client(std::string_view bytes) {
             if (took == 0 && !goes_on) break;
         }
     }
-    if (passage == Passage::tunnel) {
-        take_tunnelled_client(bytes.substr(used));
+    if (passage == Passage::tunnel || passage == Passage::lines) {
+        lines ? take_client_lines(bytes.substr(used)) : take_tunnelled_client(bytes.substr(used));
         return bytes.size();
     }
     return closing ? bytes.size() : used;
@@ -110,7 +110,7 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
         case HeadFramer::Found::complete:
             break;
         case HeadFramer::Found::more:
-            if (first_message && opening_of(bytes) == Opening::other_protocol) pass_other_protocol(kNotHttp);
+            if (first_message && opening_of(bytes) == Opening::other_protocol) pass_other_protocol(kNotHttp, bytes);
             return 0;
         case HeadFramer::Found::refused:
             // What it is, the rest of the line will show.
@@ -123,7 +123,7 @@ size_t HttpGate::State::take_head(std::string_view bytes) {
             if (!first_message) {
                 refuse_head({HttpRefusal::bad_method, request_framer.begin()}, bytes);
             } else if (found == HeadFramer::Found::not_http) {
-                pass_other_protocol(kNotHttp);
+                pass_other_protocol(kNotHttp, bytes);
             } else if (options.http_only) {
                 cut(kNotHttp);
             } else {
@@ -346,7 +346,7 @@ void HttpGate::State::forward_without_body() {
 
 // `read`: all that has come of it. The record counts what the refusal needed, which does not depend on the pieces.
 void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view read) {
-    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request) return pass_other_protocol(kNotHttp);
+    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request) return pass_other_protocol(kNotHttp, read);
     record_refusal(status_of(problem.refusal), name(problem.refusal), std::min(problem.offset + 1, read.size()));
     if (!judge.enforcing()) return start_tunnel("malformed HTTP");
     answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));

@@ -25,6 +25,7 @@ std::string_view HttpGate::State::take_server(std::string_view bytes) {
     HttpExchange& e = exchange;
     switch (passage) {
         case Passage::tunnel:
+        case Passage::lines:
             take_tunnelled_server(bytes);
             return {};
         case Passage::blind:

@@ -74,6 +74,7 @@ class HttpSessions {
 
     // --- for the gates --------------------------------------------------------------------------------------------
     const GrantsInForce& grants() const { return grants_; }
+    PinTable& pins() { return pins_; }
     // A session without a name yet: an initialize is on its way. Name it or end it.
     Pointer open(const Facts& facts, PolicyPointer policy, std::string_view client_name);
     // The server has given the session a name. Ends an older session of that name.

@@ -62,8 +62,10 @@ void HttpGate::State::start_tunnel(std::string_view reason) {
     open_tunnel(reason);
 }
 
-void HttpGate::State::pass_other_protocol(std::string_view reason) {
+// `read`: all that has come of it.
+void HttpGate::State::pass_other_protocol(std::string_view reason, std::string_view read) {
     if (options.http_only && judge.enforcing()) return cut(reason);
+    if (begins_message(read)) return open_lines();
     start_watched_tunnel(reason);
 }
 
@@ -99,9 +101,8 @@ void HttpGate::State::open_watched_blind_tunnel() {
     open_tunnel(passage_reason);
 }
 
-// Until the server has answered in its own protocol, nothing goes to it that could be a request of HTTP.
-void HttpGate::State::take_tunnelled_client(std::string_view bytes) {
-    if (closing) return;
+// Until the server has answered in its own protocol, nothing goes to it that could be a request of HTTP: how much may pass.
+size_t HttpGate::State::watched_length(std::string_view bytes) {
     size_t end = tunnel_is_watched ? std::min(tunnel_request.scan(bytes), bytes.size()) : bytes.size();
     for (size_t i = 0; tunnel_is_watched && i < end; ++i) {
         if (is_blank(bytes[i]) || bytes[i] == '\r') {
@@ -111,23 +112,39 @@ void HttpGate::State::take_tunnelled_client(std::string_view bytes) {
         }
         if (tunnel_version_bytes > kVersion.size()) end = i;
     }
+    return end;
+}
+
+// A message that begins a line behind something else, to which the server has said nothing, may be meant for one that reads
+// lines and has skipped what came before.
+void HttpGate::State::take_tunnelled_client(std::string_view bytes) {
+    if (closing) return;
+    size_t message = bytes.size();
+    for (size_t i = 0; tunnel_is_watched && i < message; ++i) {
+        if (tunnel_line_begins && (bytes[i] == '{' || bytes[i] == '[')) message = i;
+        if (!is_blank(bytes[i])) tunnel_line_begins = bytes[i] == '\n' || bytes[i] == '\r';
+    }
+    const std::string_view before = bytes.substr(0, message);
+    const size_t end = watched_length(before);
     counts.foreign_bytes += end;
-    to_server.append(bytes.substr(0, end));
-    if (end < bytes.size()) cut("the client sent a request of HTTP behind what is none");
+    to_server.append(before.substr(0, end));
+    if (end < before.size()) return cut("the client sent a request of HTTP behind what is none");
+    if (message == bytes.size()) return;
+    open_lines();
+    take_client_lines(bytes.substr(message));
 }
 
 // An HTTP server that skips what is no HTTP, and answers what comes after it, was not meant by "another protocol".
 void HttpGate::State::take_tunnelled_server(std::string_view bytes) {
-    if (!tunnel_is_watched) {
-        to_client.append(bytes);
-        return;
-    }
+    if (!tunnel_is_watched) return lines ? take_server_lines(bytes) : void(to_client.append(bytes));
     tunnel_head.append(bytes);
     const std::string start = lower(std::string_view(tunnel_head).substr(0, kVersion.size()));
     if (start == kVersion) return cut("the server took for HTTP what is none");
     if (kVersion.starts_with(start)) return;
+    const std::string head = std::exchange(tunnel_head, {});
+    if (!lines && begins_message(head)) open_lines();
     tunnel_is_watched = false;
-    to_client.append(std::exchange(tunnel_head, {}));
+    lines ? take_server_lines(head) : void(to_client.append(head));
 }
 
 void HttpGate::State::cut(std::string_view reason) {

@@ -85,6 +85,10 @@ void HttpGate::State::leave_line() {
 }
 
 void HttpGate::State::end_waiting() {
+    if (lines) {
+        lines->gate.end_waiting();
+        move_lines();
+    }
     if (is_held) {
         const bool waits = std::exchange(may_wait, false);
         try_again({}, monotonic_ns());
@@ -110,11 +114,16 @@ void HttpGate::State::cancel_elsewhere(const Message& notification) {
 
 void HttpGate::end_waiting() {
     state_->may_wait = false;
+    if (state_->lines) state_->end_waiting();
     if (!state_->is_held) return;
     state_->try_again({}, monotonic_ns());
 }
 
 void HttpGate::drop_held() {
+    if (state_->lines) {
+        state_->lines->gate.drop_held();
+        state_->move_lines();
+    }
     if (state_->is_held) state_->drop_held(kRuleEnded, kReasonEnded);
 }
 

@@ -1,6 +1,8 @@
 """What is not MCP on a governed port passes byte for byte, both ways: files, uploads, tunnels, other protocols."""
 import hashlib
 import re
+import subprocess
+import sys
 import threading
 
 from governed_http import *  # noqa: F403
@@ -191,6 +193,56 @@ class TestOtherProtocols(Beside):
                 wait_for(lambda: server.received()[before:].endswith(data), "the bytes at the server")
         self.assertEqual(server.received()[before:], b"".join(inputs))
         self.assert_governed(server)
+
+    def test_messages_on_lines(self):
+        """A server of MCP without HTTP: governed as on stdio, also behind something that it skips."""
+        script = """
+import json, socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                if len(sys.argv) > 2: self.wfile.write(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}}\\n')
+                continue
+            if "id" in message:
+                result = {"content": [{"type": "text", "text": "done"}]}
+                self.wfile.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\\n")
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads, allow_reuse_address = True, True
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # lines_over_tcp
+"""
+        agent = self.agent({"p": policy({"command": "*lines_over_tcp*"}, denied="delete_note")})
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}
+        allowed = {**message, "id": 2, "params": {"name": "echo", "arguments": {}}}
+        for options in ([], ["answers"]):
+            port = free_port()
+            process = subprocess.Popen([sys.executable, "-c", script, str(port), *options], stdin=subprocess.DEVNULL)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            wait_for(lambda: port in listening(process.pid), "the server")
+            for before in (b"", b"x\n", b"EHLO there\r\n", b'{"a": 1}\n'):
+                for cut in (0, 1, 30):
+                    with self.case(options=options, before=before, cut=cut), HttpConnection("127.0.0.1", port) as connection:
+                        text = before + b"".join(json.dumps(each).encode() + b"\n" for each in (message, allowed))
+                        connection.send(text[:cut])
+                        time.sleep(0.002)
+                        connection.send(text[cut:])
+                        answers = {}
+                        while not {1, 2} <= answers.keys():
+                            answer = json.loads(connection._until(b"\n"))
+                            answers[answer["id"]] = answer
+                        self.assert_denied(answers[1])
+                        self.assert_result(answers[2])
+        self.assertEqual(len(agent.wait_audit("message", decision="deny", count=24)), 24)
+        self.assertTrue(all(each["conserved"] for each in agent.wait_audit("session_end", count=24)))
+        with HttpConnection("127.0.0.1", port) as connection:  # one that goes on, and its server leaves
+            connection.send(json.dumps(message).encode() + b"\n")
+            self.assert_denied(json.loads(connection._until(b"\n")))
+            self.assertEqual([each["listen"] for each in agent.sessions()], [f"127.0.0.1:{port}"])
+            process.kill()
+            self.assertEqual(connection.read_rest(), b"")
 
     def test_what_cannot_be_read(self):
         """TLS and HTTP/2: blind, with the reason; on_blind decides whether it passes."""
