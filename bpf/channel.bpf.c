@@ -5,6 +5,7 @@
 //   on_exec   a program starts with a pipe or AF_UNIX stream socket on 0 and on 1: its input is marked `pending`
 //   on_read   a read of a marked channel has returned bytes: tell the agent, wait (bounded) before they reach user code
 //             or one of a connection that was accepted, by whoever the agent has not left alone (readers.bpf.h)
+//             or it was read in a way that cannot be undone: tell the agent (unseen.bpf.h)
 //             or listen(2) has succeeded, on an AF_UNIX socket or without bind(): tell the agent, wait before anything can
 //             be accepted
 //   on_exit   a governed process ends: its parent shall learn of it only after the last of its output (see there)
@@ -190,10 +191,9 @@ static __noinline int on_listened(struct task_struct* task, __u32 fd) {
         event.kind = CG_EVENT_UNBOUND;
         event.channel_kind = CG_KIND_TCP;
     } else {
-        struct sock* sk = stream_sock_of(file_of(task, fd));
+        struct sock* sk = sock_of(file_of(task, fd));
         if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX) return 0;
         event.channel.inode = bound_file_of(sk);
-        if (!event.channel.inode) return 0;
         event.kind = CG_EVENT_UNIX_LISTEN;
         event.channel_kind = CG_KIND_UNIX;
     }
@@ -209,6 +209,26 @@ static __noinline int on_listened(struct task_struct* task, __u32 fd) {
     return 0;
 }
 
+/* What is known of the channel of an event, and of its reader where nothing is known of the channel. */
+static __noinline int find_state(struct task_struct* task, struct file* file, struct cg_event* event, int ask) {
+    if (!event) return 0;
+    struct cg_channel_key key = event->channel;
+    struct cg_channel* channel = bpf_map_lookup_elem(&channels, &key);
+    event->output = channel ? channel->output : event->channel;
+    if (channel && channel->state == CG_SWAPPING) {
+        event->channel = channel->output;
+        event->channel_kind = channel->kind;
+        event->channel_state = CG_WATCH;
+    } else if (channel) {
+        event->channel_state = channel->state;
+    } else if (ask) {
+        event->channel_state = accepted_state(task, file, event);
+    }
+    return 0;
+}
+
+#include "unseen.bpf.h"
+
 static __noinline int on_bytes(struct pt_regs* regs, __s64 number, long result) {
     struct task_struct* task = bpf_get_current_task_btf();
     struct cg_event event = {};
@@ -223,11 +243,9 @@ static __noinline int on_bytes(struct pt_regs* regs, __s64 number, long result) 
     event.hold.buffer = argument_2(regs);
     event.hold.length = argument_3(regs);
     event.hold.result = result;
-    struct cg_channel* channel = bpf_map_lookup_elem(&channels, &event.channel);
-    event.channel_state = channel ? channel->state : accepted_state(task, file, &event);
+    find_state(task, file, &event, 1);
     if (!event.channel_state || !in_scope(event.tgid)) return 0;
     event.kind = CG_EVENT_READ;
-    event.output = channel ? channel->output : event.channel;
     event.cpu = bpf_get_smp_processor_id();
     event.hold.state = CG_HOLDING;
     event.hold.tgid = event.tgid;
@@ -236,7 +254,7 @@ static __noinline int on_bytes(struct pt_regs* regs, __s64 number, long result) 
     event.hold.references = references_of(file);
     event.hold.instruction = PT_REGS_IP(regs);
     event.hold.stack = PT_REGS_SP(regs);
-    if (number == SYS_recvfrom) event.hold.flags = (__u32)argument_4(regs);
+    if (number == SYS_recvfrom || number == SYS_recvmmsg) event.hold.flags = (__u32)argument_4(regs);
     if (number == SYS_recvmsg) event.hold.flags = (__u32)argument_3(regs);
     event.hold.since_ns = bpf_ktime_get_ns();
     event.hold.channel = event.channel;
@@ -251,10 +269,17 @@ int BPF_PROG(on_read, struct pt_regs* regs, long result) {
     if (result < 0 || !hold_enabled) return 0;
     __s64 number = syscall_number(regs);
     if (result == 0) return number == SYS_listen ? on_listened(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
-    if (number != SYS_read && number != SYS_recvfrom && number != SYS_readv && number != SYS_recvmsg &&
-        number != SYS_preadv2)
-        return 0;
-    return on_bytes(regs, number, result);
+    switch (number) {
+        case SYS_read:
+        case SYS_recvfrom:
+        case SYS_readv:
+        case SYS_recvmsg:
+        case SYS_recvmmsg:
+        case SYS_preadv2: return on_bytes(regs, number, result);
+        case SYS_splice:
+        case SYS_tee: return on_unseen(file_of(bpf_get_current_task_btf(), (__u32)argument_1(regs)), (__s32)argument_1(regs), number);
+        default: return 0;
+    }
 }
 
 SEC("tp_btf/sched_process_fork")

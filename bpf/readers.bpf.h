@@ -33,10 +33,15 @@ struct {
 /* Until it is set a read of a connection without a mark costs nothing here. Writer: agent. */
 bool accepted_watched = false;
 
-static __always_inline struct sock* stream_sock_of(struct file* file) {
+static __always_inline struct sock* sock_of(struct file* file) {
     if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & 0170000) != 0140000) return NULL;
     struct socket* socket = BPF_CORE_READ(file, private_data);
-    return BPF_CORE_READ(socket, type) == SOCK_STREAM ? BPF_CORE_READ(socket, sk) : NULL;
+    return BPF_CORE_READ(socket, sk);
+}
+
+static __always_inline struct sock* stream_sock_of(struct file* file) {
+    struct sock* sk = sock_of(file);
+    return sk && BPF_CORE_READ(sk, sk_type) == SOCK_STREAM ? sk : NULL;
 }
 
 /* The file that a socket of AF_UNIX is bound to, by inode alone: user space sees other devices than the kernel on some file
@@ -103,12 +108,15 @@ static __always_inline bool is_judged(struct sock* sk) {
 static __always_inline long first_bytes(const struct cg_hold* hold, __u8* into) {
     __u64 from = hold->buffer;
     __u64 length = hold->result;
-    if (hold->syscall == SYS_recvmsg) {
-        struct user_msghdr header;
-        if (bpf_probe_read_user(&header, sizeof(header), (void*)from)) return -1;
-        from = (__u64)header.msg_iov;
+    bool in_header = hold->syscall == SYS_recvmsg || hold->syscall == SYS_recvmmsg;
+    if (in_header) {
+        struct mmsghdr header;
+        __u32 bytes = hold->syscall == SYS_recvmsg ? sizeof(header.msg_hdr) : sizeof(header);
+        if (bpf_probe_read_user(&header, bytes, (void*)from)) return -1;
+        from = (__u64)header.msg_hdr.msg_iov;
+        if (hold->syscall == SYS_recvmmsg) length = header.msg_len;
     }
-    if (hold->syscall == SYS_recvmsg || hold->syscall == SYS_readv || hold->syscall == SYS_preadv2) {
+    if (in_header || hold->syscall == SYS_readv || hold->syscall == SYS_preadv2) {
         struct iovec vector;
         if (bpf_probe_read_user(&vector, sizeof(vector), (void*)from) || !vector.iov_len) return -1;
         from = (__u64)vector.iov_base;

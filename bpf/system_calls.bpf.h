@@ -11,7 +11,11 @@
 #define SYS_recvfrom 45
 #define SYS_recvmsg 47
 #define SYS_listen 50
+#define SYS_splice 275
+#define SYS_tee 276
+#define SYS_recvmmsg 299
 #define SYS_preadv2 327
+#define SYS_io_uring_enter 426
 #define syscall_number(regs) ((__s64)(regs)->orig_ax)
 #define argument_1(regs) ((regs)->di)
 #define argument_2(regs) ((regs)->si)
@@ -23,7 +27,11 @@
 #define SYS_recvfrom 207
 #define SYS_recvmsg 212
 #define SYS_listen 201
+#define SYS_splice 76
+#define SYS_tee 77
+#define SYS_recvmmsg 243
 #define SYS_preadv2 286
+#define SYS_io_uring_enter 426
 #define syscall_number(regs) ((__s64)(regs)->syscallno)
 #define argument_1(regs) ((regs)->orig_x0)
 #define argument_2(regs) ((regs)->regs[1])

@@ -50,6 +50,8 @@ enum cg_channel_state {
     CG_PASS = 3,    /* of a reader: the agent has looked at it and leaves it alone */
     CG_ACCEPTED = 4, /* event only: an accepted connection that is in no map, and its reader is watched */
     CG_UNKNOWN = 5,  /* event only: likewise, and nobody has said anything of its reader */
+    CG_SWAPPING = 6, /* the replacement of the channel `output`, to which nothing has been written yet: a read that ends
+                      * there has begun before, and is one of that channel. In events it does not occur */
 };
 
 /* Key of `readers`: a process, as one that reads what a listener has accepted. */
@@ -76,7 +78,7 @@ struct cg_channel {
     __u32 kind;
     __u32 pid; /* whose exec made it, or 0 */
     __u32 padding;
-    struct cg_channel_key output; /* the channel that was descriptor 1 at that exec */
+    struct cg_channel_key output; /* the channel that was descriptor 1 at that exec; CG_SWAPPING: what is replaced */
 };
 
 /* CG_YIELDED: the thread does not wait in the kernel, it is to be preempted by the agent before it is back in user code.
@@ -91,11 +93,11 @@ struct cg_hold {
     __u32 tid;
     __u32 syscall;
     __s32 fd;
-    __u32 flags; /* of recvfrom and recvmsg */
+    __u32 flags; /* of recvfrom, recvmsg and recvmmsg */
     __u32 references; /* to the open file, descriptors of all processes among them */
-    __u64 buffer; /* user address: the buffer, the iovec array (readv) or the msghdr (recvmsg) */
-    __u64 length; /* of the buffer, or the number of iovecs */
-    __s64 result; /* bytes read */
+    __u64 buffer; /* user address: the buffer, the iovec array (readv), the msghdr (recvmsg) or several (recvmmsg) */
+    __u64 length; /* of the buffer, or the number of iovecs or of msghdrs */
+    __s64 result; /* bytes read; recvmmsg: messages */
     __u64 since_ns; /* CLOCK_MONOTONIC */
     __u64 instruction; /* where the thread goes on in user code */
     __u64 stack;
@@ -107,10 +109,11 @@ enum cg_event_kind {
     CG_EVENT_READ = 2,    /* a thread is held after a read */
     CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
     CG_EVENT_EXIT = 4,    /* a governed process ends and is held before anybody is told */
-    CG_EVENT_UNIX_LISTEN = 5, /* listen(2) on an AF_UNIX socket bound to a file was called; `channel` is that file */
+    CG_EVENT_UNIX_LISTEN = 5, /* listen(2) on an AF_UNIX socket was called; `channel` is the file that it is bound to, or zero */
     CG_EVENT_UNBOUND = 6, /* listen(2) on a TCP socket that was not bound has returned: it has a port now */
-    CG_EVENT_LISTEN = 7,  /* listen(2) was called; from here on the record is a cg_listen_event */
-    CG_EVENT_LISTENER_GONE = 8,
+    CG_EVENT_UNSEEN = 7,  /* a channel is read in a way that cannot be undone: `hold.syscall` says how */
+    CG_EVENT_LISTEN = 8,  /* listen(2) was called; from here on the record is a cg_listen_event */
+    CG_EVENT_LISTENER_GONE = 9,
 };
 
 struct cg_event {
@@ -198,6 +201,8 @@ enum cg_counter {
     CG_COUNT_READ_SENT,
     CG_COUNT_EXPIRED_SEEN,
     CG_COUNT_EXPIRED_SENT,
+    CG_COUNT_UNSEEN_SEEN,
+    CG_COUNT_UNSEEN_SENT,
     CG_COUNT_EXIT_SEEN,
     CG_COUNT_EXIT_SENT,
     CG_COUNT_EXIT_UNHELD, /* exits of governed processes that were not held, or not long enough */

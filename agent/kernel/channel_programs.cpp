@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "channel.skel.h"
 #include "kernel/libbpf_error.h"
+#include "kernel/optional_programs.h"
 #include "kernel/scope_programs.h"
 
 namespace callgate {
@@ -63,6 +64,7 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
     state.skeleton->rodata->exit_holds_max = processors_of_ours() / 2;
     bpf_program__set_autoload(state.skeleton->progs.on_fork, !scope.trees.empty());
+    leave_out_what_is_missing(*state.skeleton);
     if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
 
     state.channels = bpf_map__fd(state.skeleton->maps.channels);

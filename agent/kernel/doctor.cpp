@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "channel.skel.h"
+#include "kernel/optional_programs.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
 #include "listen.skel.h"
@@ -62,6 +63,7 @@ Check check_lockdown() {
 Check check_programs() {
     libbpf_print_fn_t before = libbpf_set_print(say_nothing);
     channel_bpf* skeleton = channel_bpf__open();
+    if (skeleton) leave_out_what_is_missing(*skeleton);
     int error = skeleton ? channel_bpf__load(skeleton) : -errno;
     channel_bpf__destroy(skeleton);
     libbpf_set_print(before);
@@ -197,11 +199,13 @@ DoctorReport examine_host() {
         fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)" : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
         "hold: bpf_loop in the tracepoint, at most 25 ms (100 ms in listen)", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
         "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
+        std::string("reads with splice, tee and io_uring: told, not held") + (hears_of_rings() ? "" : "; of io_uring not told here"),
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
                     "connections with TLS that ends in the server, and HTTP/2",
                     "servers that listen on abstract AF_UNIX addresses or on SOCK_SEQPACKET",
-                    "reads with recvmmsg, splice or io_uring on stdio, on AF_UNIX and on TCP connections that steering did not see"};
+                    "what is read with splice, tee or io_uring before the take-over, and connections that are accepted past steering"};
+    if (!hears_of_rings()) report.blind.push_back("reads through io_uring, unreported, where the server was not taken over before");
     for (const Check& check : report.checks) {
         if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
         if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");

@@ -2,10 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -191,6 +193,23 @@ BlockedSyscall blocked_syscall(pid_t pid, pid_t tid) {
     blocked.number = number;
     for (int i = 0; i < 6; ++i) blocked.arguments[i] = a[i];
     return blocked;
+}
+
+// "PollList:\n  op=22, task_works=0" in the ring's fdinfo.
+bool reads_through_ring(pid_t pid) {
+    constexpr int kReads[] = {IORING_OP_READV, IORING_OP_READ_FIXED, IORING_OP_RECVMSG, IORING_OP_READ, IORING_OP_RECV,
+                              IORING_OP_SPLICE, 49 /* READ_MULTISHOT, 6.7 */};
+    bool found = false;
+    for_each_number(proc_path(pid, "fd"), [&](int number) {
+        char target[64];
+        ssize_t length = readlink(numbered(pid, "fd", number).c_str(), target, sizeof(target));
+        if (found || std::string_view(target, std::max<ssize_t>(length, 0)) != "anon_inode:[io_uring]") return;
+        auto info = read_small_file(numbered(pid, "fdinfo", number), size_t{1} << 20);
+        if (!info) return;
+        for (size_t at = info->find(" op="); at != std::string::npos && !found; at = info->find(" op=", at + 1))
+            found = std::count(std::begin(kReads), std::end(kReads), atoi(info->c_str() + at + 4)) != 0;
+    });
+    return found;
 }
 
 Result<Fd> open_pidfd(pid_t pid) {

@@ -83,6 +83,9 @@ struct BlockedSyscall {
 };
 BlockedSyscall blocked_syscall(pid_t pid, pid_t tid);
 
+// Some io_uring of the process waits for something to be read: of which file cannot be told.
+bool reads_through_ring(pid_t pid);
+
 // pidfd_open(2), pidfd_getfd(2).
 Result<Fd> open_pidfd(pid_t pid);
 Result<Fd> fetch_descriptor(const Fd& pidfd, int number);

@@ -44,13 +44,15 @@ void for_each_stream_socket(pid_t pid, Each each) {
     }
 }
 
-// Empty where it is bound to nothing, or to an abstract name.
-std::string bound_path(int fd) {
+// The name that it is bound to; an abstract one begins with NUL. Empty where it has none.
+std::string bound_name(int fd) {
     sockaddr_un address{};
     socklen_t length = sizeof(address);
     if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length)) return {};
     const size_t offset = offsetof(sockaddr_un, sun_path);
-    return length > offset && address.sun_path[0] ? std::string(address.sun_path, strnlen(address.sun_path, length - offset)) : "";
+    if (length <= offset) return {};
+    const std::string name(address.sun_path, length - offset);
+    return name[0] ? name.substr(0, name.find('\0')) : name;
 }
 
 }  // namespace
@@ -107,12 +109,17 @@ std::optional<BoundUnixSocket> bound_unix_socket(pid_t pid, int fd) {
     auto pidfd = open_pidfd(pid);
     auto copy = pidfd ? fetch_descriptor(*pidfd, fd) : pidfd.error();
     if (!copy || option(copy->get(), SOL_SOCKET, SO_DOMAIN) != AF_UNIX) return std::nullopt;
-    if (option(copy->get(), SOL_SOCKET, SO_TYPE) != SOCK_STREAM) return std::nullopt;
+    const int type = option(copy->get(), SOL_SOCKET, SO_TYPE);
+    if (type != SOCK_STREAM && type != SOCK_SEQPACKET) return std::nullopt;
     BoundUnixSocket socket;
-    socket.path = bound_path(copy->get());
+    socket.path = bound_name(copy->get());
     if (socket.path.empty()) return std::nullopt;
+    socket.packets = type == SOCK_SEQPACKET;
+    socket.abstract = socket.path[0] == '\0';
+    if (socket.abstract) socket.path[0] = '@';
     socket.channel = channel_of(pid, fd).channel;
     socket.listens = option(copy->get(), SOL_SOCKET, SO_ACCEPTCONN);
+    if (socket.abstract) return socket;
     struct stat status;
     std::string file = proc_path(pid, socket.path[0] == '/' ? "root" : "cwd/") + socket.path;
     if (stat(file.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) socket.file_inode = status.st_ino;

@@ -32,12 +32,16 @@ std::vector<ListeningSocket> listening_sockets(pid_t pid);
 std::vector<ConnectedSocket> connected_sockets(pid_t pid);
 // Whatever its other end has said; empty where the descriptor is none.
 std::optional<ConnectedSocket> connected_socket(pid_t pid, int fd);
-// A stream socket of AF_UNIX that is bound to a file, or was accepted by one that is.
+// A socket of AF_UNIX that is bound, or was accepted by one that is.
 struct BoundUnixSocket {
     cg_channel_key channel{};
-    std::string path;         // as it was bound: in the process's own root, maybe relative
+    std::string path;         // as it was bound: in the process's own root, maybe relative; "@name" of an abstract one
     uint64_t file_inode = 0;  // 0 where there is no such file any more
     bool listens = false;
+    bool abstract = false;    // bound to no file
+    bool packets = false;     // SOCK_SEQPACKET
+    // Its connections can be told from others, and taken over.
+    bool can_be_governed() const { return !abstract && !packets; }
 };
 // Empty where the descriptor is none.
 std::optional<BoundUnixSocket> bound_unix_socket(pid_t pid, int fd);

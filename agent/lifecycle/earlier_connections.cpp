@@ -56,8 +56,8 @@ EarlierConnections::Connections::iterator EarlierConnections::admit(const cg_eve
     if (!socket || !(socket->channel == event.channel)) return known_.end();
     auto state = tcp_state(socket->socket.get());
     Known known{socket->netns, socket->local, socket->remote, false, true, state ? state->bytes_sent : 0, {}, {}};
-    uint64_t read = is_peek(event.hold) ? 0 : static_cast<uint64_t>(event.hold.result);
-    known.fresh = state && state->bytes_received == read + state->unread;
+    auto read = is_peek(event.hold) ? std::string() : peek_read(event.hold);
+    known.fresh = state && read && state->bytes_received == read->size() + state->unread;
     ListenWatch::Way way = listeners_.way_to(pid, socket->netns, socket->local, socket->remote);
     if (way.kind == ListenWatch::Way::none) {
         if (way.of_this_one) {
@@ -82,12 +82,12 @@ void EarlierConnections::report(const Known& known, const std::string& reason) {
     listeners_.report_blind_connection(known.netns, known.server, std::move(text));
 }
 
-void EarlierConnections::report_blind(const cg_channel_key& channel, const Error& error) {
+void EarlierConnections::give_up(const cg_channel_key& channel, const std::string& reason) {
     auto found = known_.extract(channel);
     if (!found) return;
     channels_.forget(channel);
     channels_.pass(channel);
-    report(found.mapped(), error.text());
+    report(found.mapped(), reason);
 }
 
 // What was read passes; the next read is looked at again.
@@ -108,11 +108,11 @@ void EarlierConnections::on_read(const cg_event& event, StoppedThread thread, co
     auto found = known_.find(event.channel);
     if (found == known_.end()) found = admit(event);
     if (found == known_.end()) return channels_.forget(event.channel);
-    if (refused) return report_blind(event.channel, *refused);
-    if (!thread.tracee) return report_blind(event.channel, Error::refused("its reader", "cannot be stopped"));
+    if (refused) return give_up(event.channel, refused->text());
+    if (!thread.tracee) return give_up(event.channel, "its reader: cannot be stopped");
     Known& known = found->second;
-    auto bytes = peek_read(event.hold, event.hold.result);
-    if (!bytes) return report_blind(event.channel, bytes.error());
+    auto bytes = peek_read(event.hold);
+    if (!bytes) return give_up(event.channel, bytes.error().text());
     EarlierConnection connection;
     if (!known.fresh) {
         auto socket = connected_socket(pid, event.hold.fd);
@@ -142,11 +142,12 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
     auto pid = static_cast<pid_t>(event.tgid);
     Known& known = found->second;
     std::vector<pid_t> others;
+    std::vector<ReadPiece> pieces;
     connection.netns = known.netns;
     auto failed = [&](const Error& error) {
         // It is told by itself that a hold has run out; what is read next is looked at again.
         if (error.kind == ErrorKind::limit) return follow(event.channel, known, {}, known.bytes_sent);
-        report_blind(event.channel, error);
+        give_up(event.channel, error.text());
     };
     if (known.alone) {
         auto taken = take_over({pid, event.channel, event.channel}, thread, help_);
@@ -160,42 +161,45 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
         auto taken = take_connection(pid, event.channel, thread, help_);
         if (!taken) return failed(taken.error());
         connection.client = std::move(taken->client);
-        connection.unread = std::move(taken->unread);
-        if (event.hold.references > taken->descriptors) others = take_from_others(event, connection);
+        pieces = std::move(taken->unread);
+        if (event.hold.references > taken->descriptors) others = take_from_others(event, pieces);
+        if (others.empty()) connection.unread = joined(std::move(pieces));
     }
     remember_taken(event, std::move(known));
     known_.erase(found);
     if (others.empty()) return events_.taken(std::move(connection));
-    incomplete_.push_back({event.channel, std::move(connection), std::move(others), monotonic_ns()});
+    incomplete_.push_back({event.channel, std::move(connection), std::move(pieces), std::move(others), monotonic_ns()});
     any_incomplete_ = true;
 }
 
 // Whoever else has the connection, forked processes for instance, must not go on reading it beside the agent.
-std::vector<pid_t> EarlierConnections::take_from_others(const cg_event& event, EarlierConnection& connection) {
+std::vector<pid_t> EarlierConnections::take_from_others(const cg_event& event, std::vector<ReadPiece>& pieces) {
     std::vector<pid_t> others = std::move(holders_of({event.channel.inode})[event.channel.inode]);
     std::erase(others, static_cast<pid_t>(event.tgid));
     for (pid_t other : others) {
         if (is_any_ours(other)) continue;  // its turn comes
         auto tracee = Tracee::stop(other, help_.while_waiting);
         if (!tracee) continue;
-        StoppedThread stopped{std::move(*tracee), help_.caught(other)};
-        if (auto taken = take_connection(other, event.channel, stopped, help_)) connection.unread += taken->unread;
+        StoppedThread stopped{std::move(*tracee), std::nullopt};
+        if (auto read = help_.caught(other); read && read->channel == event.channel) stopped.hold = read->hold;
+        if (auto taken = take_connection(other, event.channel, stopped, help_))
+            std::move(taken->unread.begin(), taken->unread.end(), std::back_inserter(pieces));
     }
     return others;
 }
 
 // Another process has the connection too, or had it when it began to read. `known` is of the connection.
 void EarlierConnections::on_late_read(const cg_event& event, StoppedThread thread, const Known& known) {
-    auto rest = [&]() -> Result<std::string> {
+    auto rest = [&]() -> Result<std::vector<ReadPiece>> {
         if (auto taken = take_connection(static_cast<pid_t>(event.tgid), event.channel, thread, help_)) return std::move(taken->unread);
-        return take_back_read(std::move(thread));
+        return std::vector<ReadPiece>{TRY(take_back_read(std::move(thread)))};
     }();
     if (!rest) return report(known, rest.error().text());
     auto found = std::find_if(incomplete_.begin(), incomplete_.end(),
                               [&](const Incomplete& each) { return each.channel == event.channel; });
     if (found != incomplete_.end()) {
-        found->connection.unread += *rest;
-    } else if (!rest->empty()) {
+        std::move(rest->begin(), rest->end(), std::back_inserter(found->pieces));
+    } else if (!joined(std::move(*rest)).empty()) {
         report(known, "another process had read a part of it when it was taken over");
     }
 }
@@ -210,6 +214,7 @@ void EarlierConnections::settle() {
             continue;
         }
         EarlierConnection connection = std::move(each.connection);
+        connection.unread = joined(std::move(each.pieces));
         incomplete_.erase(incomplete_.begin() + static_cast<std::ptrdiff_t>(i));
         events_.taken(std::move(connection));
     }
@@ -229,14 +234,16 @@ const EarlierConnections::Known* EarlierConnections::find_taken(const cg_channel
     return found == taken_.end() ? nullptr : &found->known;
 }
 
-void EarlierConnections::on_expired(const cg_event& event) {
-    if (const Known* taken = find_taken(event.channel)) return report(*taken, "the hold ran out: another process has read a part of it");
+void EarlierConnections::on_unjudged(const cg_event& event) {
+    if (const Known* taken = find_taken(event.channel)) return report(*taken, why_unjudged(event) + ": another process has read a part of it");
     auto found = known_.find(event.channel);
     if (found == known_.end()) found = admit(event);
     if (found == known_.end()) return;
+    const std::string reason = why_unjudged(event) + ": a request was not judged";
+    if (event.kind == CG_EVENT_UNSEEN) return give_up(event.channel, reason);
     found->second.fresh = false;
     follow(event.channel, found->second, {}, found->second.bytes_sent);
-    report(found->second, "the hold ran out: a request was read before it could be judged");
+    report(found->second, reason);
 }
 
 }  // namespace callgate

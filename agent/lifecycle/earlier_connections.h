@@ -54,8 +54,8 @@ class EarlierConnections {
     void scan(const Scope& scope, const std::function<void()>& between);
     // A held read; the thread goes on when `thread` ends. `refused`: why it could not be stopped.
     void on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused);
-    // A held read that was let go before anybody could look at it.
-    void on_expired(const cg_event& event);
+    // A read that was over before anybody could look at it, or was none that can be looked at.
+    void on_unjudged(const cg_event& event);
     // To be called after each event, and soon while is_impatient(): connections go on that have all their pieces by now.
     void settle();
     bool is_impatient() const { return any_incomplete_; }
@@ -75,17 +75,18 @@ class EarlierConnections {
     Connections::iterator admit(const cg_event& event);
     void follow(const cg_channel_key& channel, Known& known, const std::string& bytes, uint64_t bytes_sent);
     void take(const cg_event& event, Connections::iterator found, StoppedThread& thread, EarlierConnection connection);
-    std::vector<pid_t> take_from_others(const cg_event& event, EarlierConnection& connection);
+    std::vector<pid_t> take_from_others(const cg_event& event, std::vector<ReadPiece>& pieces);
     void on_late_read(const cg_event& event, StoppedThread thread, const Known& known);
-    void report_blind(const cg_channel_key& channel, const Error& error);
+    void give_up(const cg_channel_key& channel, const std::string& reason);
     void report(const Known& known, const std::string& reason);
     bool watch(const cg_channel_key& channel, uint32_t tgid);
 
     // Taken from one of several processes. Threads of the others may be held in reads of it, of which nobody has looked at
-    // the bytes yet: they come after those that the connection has, and before what is still to be read from it.
+    // the bytes yet: they come before what is still to be read from it.
     struct Incomplete {
         cg_channel_key channel{};
         EarlierConnection connection;
+        std::vector<ReadPiece> pieces;
         std::vector<pid_t> others;  // processes
         int64_t since_ns = 0;
     };

@@ -45,6 +45,11 @@ std::shared_ptr<const UnixListener> UnixServers::look_at(pid_t pid, const BoundU
     PolicyStore::Match match = help_.find_policy(*server);
     if (!match.policy) return nullptr;
     UnixListener found{socket.path, socket.file_inode, {}, std::move(*server), match, adopted};
+    if (!socket.can_be_governed()) {
+        help_.report_blind(pid, found, socket.packets ? "it listens on a SOCK_SEQPACKET socket: packets are not judged"
+                                                      : "it listens on an abstract address: its connections cannot be told");
+        return nullptr;
+    }
     for (const BoundUnixSocket& each : bound_unix_sockets(pid))
         if (each.listens && each.path == socket.path) found.socket = each.channel;
     auto listener = std::make_shared<UnixListener>(std::move(found));
@@ -66,10 +71,13 @@ void UnixServers::scan(const Scope& scope, const std::function<void()>& between)
         pid_t pid;
     };
     std::vector<Accepted> accepted;
+    std::unordered_set<uint64_t> ungoverned;  // sockets that several processes may have
     for (pid_t pid : processes_in_scope(scope)) {
         for (BoundUnixSocket& socket : bound_unix_sockets(pid)) {
             if (!socket.listens) {
                 accepted.push_back({std::move(socket), pid});
+            } else if (!socket.can_be_governed() && !ungoverned.insert(socket.channel.inode).second) {
+                continue;
             } else if (!listeners_.count(socket.file_inode)) {
                 look_at(pid, socket, true);
             }
@@ -77,7 +85,7 @@ void UnixServers::scan(const Scope& scope, const std::function<void()>& between)
         between();
     }
     for (const auto& [socket, pid] : accepted) {
-        if (!listeners_.count(socket.file_inode)) continue;
+        if (!socket.can_be_governed() || !listeners_.count(socket.file_inode)) continue;
         earlier_[socket.channel];
         (void)channels_.watch(socket.channel, {CG_WATCH, CG_KIND_UNIX, static_cast<uint32_t>(pid), 0, socket.channel});
     }
@@ -171,7 +179,7 @@ void UnixServers::on_read(const cg_event& event, StoppedThread thread, const std
     };
     if (refused) return give_up(*refused);
     if (!thread.tracee) return give_up(Error::refused("its reader", "cannot be stopped"));
-    auto bytes = peek_read(event.hold, event.hold.result);
+    auto bytes = peek_read(event.hold);
     if (!bytes) return give_up(bytes.error());
     if (auto earlier = earlier_.find(event.channel); earlier != earlier_.end()) {
         std::string seen = earlier->second + *bytes;
@@ -202,12 +210,13 @@ void UnixServers::on_read(const cg_event& event, StoppedThread thread, const std
     events_.connection(std::move(connection));
 }
 
-void UnixServers::on_expired(const cg_event& event) {
+void UnixServers::on_unjudged(const cg_event& event) {
     auto listener = listener_of(event);
     if (!listener) return;
-    follow(event, {});
+    // What is read next is looked at again, where that can be done.
+    event.kind == CG_EVENT_UNSEEN ? pass(event) : follow(event, {});
     help_.report_blind(static_cast<pid_t>(event.tgid), *listener,
-                       "the hold ran out: the first bytes of a connection were read before they could be judged");
+                       why_unjudged(event) + ": the first bytes of a connection were not judged");
 }
 
 void UnixServers::prune_if_due() {

@@ -66,7 +66,7 @@ class UnixServers {
     void on_listen(const cg_event& event);
     // A held read of a connection; the thread goes on when `thread` ends. `refused`: why it could not be stopped.
     void on_read(const cg_event& event, StoppedThread thread, const std::optional<Error>& refused);
-    void on_expired(const cg_event& event);
+    void on_unjudged(const cg_event& event);
     // A program starts, which a policy names, with a connection that some listener has accepted. False: it is no such one.
     bool on_exec(const cg_event& event, const ServerIdentity& server, const PolicyStore::Match& match);
     // Reads of this channel come here.

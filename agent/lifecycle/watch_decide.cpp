@@ -1,5 +1,6 @@
 // From a kernel event to a decision.
 #include <poll.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "lifecycle/watch_state.h"
@@ -15,11 +16,6 @@ constexpr size_t kPeekBytes = kReadBytes;
 constexpr int64_t kAwakeNanoseconds = 300'000;
 
 }  // namespace
-
-std::deque<Watcher::State::Work>& Watcher::State::work() {
-    thread_local std::deque<Work> own;
-    return own;
-}
 
 // The other thread hears on another processor and is soon done, so it is waited for awake. Were this one to sleep, a reader
 // on its processor that made way for it (hold_here() in channel.bpf.c) would go on before its event has been looked at.
@@ -49,11 +45,12 @@ void Watcher::State::on_event(const cg_event& event) {
         if (!hold || hold->since_ns != event.hold.since_ns) {
             if (event.hold.state != CG_YIELDED || !taking) return;
             next.event.kind = CG_EVENT_EXPIRED;  // it went on before anybody knew
-            return work().push_back(std::move(next));
+            return halves[own_half].work.push_back(std::move(next));
         }
         if (Tracee::is_ours(tid)) {
             if (hold->state == CG_YIELDED) hold->state = CG_HOLDING;  // it stops on its way out
-            caught[tid] = *hold;
+            caught[tid] = event;
+            caught[tid].hold = *hold;
             return programs->release(tid);
         }
         if (!taking) return programs->release(tid);
@@ -70,27 +67,33 @@ void Watcher::State::on_event(const cg_event& event) {
         if (tracee) programs->release(tid);
     }
     if ((event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_UNBOUND) && !taking) programs->release(static_cast<pid_t>(event.tid));
-    if (taking || event.kind == CG_EVENT_EXIT) work().push_back(std::move(next));
+    if (taking || event.kind == CG_EVENT_EXIT) halves[own_half].work.push_back(std::move(next));
+}
+
+std::optional<Watcher::State::Work> Watcher::State::next_work() {
+    auto lock = hear();
+    std::deque<Work>& mine = halves[own_half].work;
+    if (mine.empty()) return std::nullopt;
+    Work next = std::move(mine.front());
+    mine.pop_front();
+    return next;
 }
 
 void Watcher::State::turn_once() {
     listen();
     listeners->work();
-    std::deque<Work>& mine = work();
     for (;;) {
         earlier->settle();
         // What is held goes first.
-        if (!mine.empty()) {
-            Work next = std::move(mine.front());
-            mine.pop_front();
-            switch (next.event.kind) {
-                case CG_EVENT_READ: on_read(std::move(next)); break;
-                case CG_EVENT_EXPIRED: on_expired(next.event); break;
-                case CG_EVENT_EXIT: on_exiting(next.event); break;
-                case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next.event); break;
+        if (auto next = next_work()) {
+            switch (next->event.kind) {
+                case CG_EVENT_READ: on_read(std::move(*next)); break;
+                case CG_EVENT_EXPIRED: case CG_EVENT_UNSEEN: on_unjudged(next->event); break;
+                case CG_EVENT_EXIT: on_exiting(next->event); break;
+                case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next->event); break;
                 case CG_EVENT_UNBOUND:  // its listen() was heard before, and is decided on now that it has a port
                     listeners->work();
-                    programs->release(static_cast<pid_t>(next.event.tid));
+                    programs->release(static_cast<pid_t>(next->event.tid));
                     break;
             }
         } else if (auto started = next_program()) {
@@ -174,7 +177,7 @@ void Watcher::State::on_read(Work reading) {
 
     if (reading.thread.tracee && !was_in_time(reading.thread)) {
         reading.thread = {};
-        return on_expired(event);
+        return on_unjudged(event);
     }
     if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel))
         return earlier->on_read(event, std::move(reading.thread), reading.refused);
@@ -184,8 +187,8 @@ void Watcher::State::on_read(Work reading) {
     if (known != by_original.end() && sessions[known->second].has(pid)) {
         ++late_reads;
         if (!reading.thread.tracee) return;
-        auto bytes = take_back_read(std::move(reading.thread));
-        if (bytes && !bytes->empty()) events.late_bytes(known->second, std::move(*bytes));
+        auto read = take_back_read(std::move(reading.thread));
+        if (read && !read->bytes.empty()) events.late_bytes(known->second, std::move(read->bytes));
         return;
     }
     auto candidate = candidates.find(event.channel);
@@ -235,24 +238,43 @@ void Watcher::State::on_read(Work reading) {
     take(plan, std::move(reading.thread), std::move(server), match);
 }
 
-void Watcher::State::on_expired(const cg_event& event) {
-    ++expired;
+void Watcher::State::on_unjudged(const cg_event& event) {
+    const bool unseen = event.kind == CG_EVENT_UNSEEN;
+    if (!unseen) ++expired;
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
     const bool was_seen = hold && hold->state == CG_EXPIRED && hold->since_ns == event.hold.since_ns;  // and by nobody handled
     if (hold && hold->state == CG_EXPIRED) programs->release(tid);
-    if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel)) return earlier->on_expired(event);
+    if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel)) return earlier->on_unjudged(event);
     if (event.channel_state == CG_ACCEPTED || event.channel_state == CG_UNKNOWN || unix_servers->follows(event.channel))
-        return unix_servers->on_expired(event);
+        return unix_servers->on_unjudged(event);
+    if (auto known = by_original.find(event.channel); known != by_original.end()) {
+        if (!unseen && !was_seen) return;
+        const Session& session = sessions[known->second];
+        if (unseen) {
+            programs->forget(event.channel);  // said once; by the session's start where nobody knew yet what it is
+            if (!names_a_program(*session.match.policy)) return;
+        }
+        return report_blind(pid, session.server, session.match, why_unjudged(event) + ": a part of it was not judged");
+    }
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);
-    const bool is_governed = by_original.count(event.channel) > 0;
-    if (!match.policy || (is_governed && !was_seen)) return;
-    std::string reason = "the hold ran out: its first bytes were read before they could be judged";
-    report_blind(pid, *server, match, reason);
-    if (is_governed) return;
-    if (match.policy->on_blind() == OnBlind::kill) return;
+    if (!match.policy) return;
+    std::string reason = why_unjudged(event) + ": its first bytes were not judged";
+    if (unseen && event.hold.syscall == SYS_io_uring_enter) {
+        // The read is under way and keeps the original: both would read it. A program that no policy names is not killed
+        // for what may be no MCP at all.
+        programs->forget(event.channel);
+        candidates.erase(event.channel);
+        if (names_a_program(*match.policy)) return report_blind(pid, *server, match, why_unjudged(event));
+        return events.blind({new_id(), *server, {}, match.policy, why_unjudged(event), false, {}});
+    }
+    // Where nothing can be seen of what was read, nobody knows yet whether it is MCP at all.
+    if (!unseen || names_a_program(*match.policy)) {
+        report_blind(pid, *server, match, reason);
+        if (match.policy->on_blind() == OnBlind::kill) return;
+    }
     Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason, {}};
     take(plan, {}, std::move(*server), match);
 }

@@ -24,7 +24,7 @@ bool waits_for(pid_t pid, const cg_channel_key& channel) {
     for (pid_t tid : threads_of(pid)) {
         BlockedSyscall blocked = blocked_syscall(pid, tid);
         switch (blocked.number) {
-            case SYS_read: case SYS_readv: case SYS_preadv2: case SYS_recvfrom: case SYS_recvmsg:
+            case SYS_read: case SYS_readv: case SYS_preadv2: case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg:
                 if (is_channel(blocked.arguments[0])) return true;
                 break;
             case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2:

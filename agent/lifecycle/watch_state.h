@@ -54,22 +54,31 @@ struct Watcher::State {
     std::shared_ptr<const Policy> for_unnamed;  // null where such servers are left alone
     TakeoverHelp help;
     Fd wake;
+    // Events in the order of the kernel. A held thread is asked to stop and let go as soon as its event is seen,
+    // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
+    struct Work {
+        cg_event event;
+        StoppedThread thread;      // of a read
+        std::optional<Error> refused;  // why it could not be stopped
+    };
     // One half of the processors each; see Watcher::run().
     struct Half {
         std::thread thread;
         cpu_set_t processors;
-        Fd nudge;  // readable when a program has been put into `programs_started`
+        Fd nudge;  // readable when there is something to do for this half
         struct Started {
             cg_event event;
             int64_t heard_ns;
         };
         std::deque<Started> programs_started;  // guarded by `hearing`
+        // Who stops a thread must also let it go: so the other half puts nothing in. Guarded by `hearing`.
+        std::deque<Work> work;
     };
     static constexpr int kHalves = 2;
     Half halves[kHalves];
     static thread_local int own_half;  // of the calling thread
     std::mutex turn;     // held by the thread that works; guards everything below that has no lock of its own
-    std::mutex hearing;  // held by the thread that takes events in: `caught`, and the order of events
+    std::mutex hearing;  // held by the thread that takes events in: `caught`, `wanted`, and the order of events
     std::atomic<bool> stopping{false};
     std::atomic<bool> taking{true};
     std::mutex mutex;
@@ -79,15 +88,16 @@ struct Watcher::State {
     std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_held{0},
         exits_unheld{0};
 
-    // Events in the order of the kernel. A held thread is asked to stop and let go as soon as its event is seen,
-    // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
-    struct Work {
-        cg_event event;
-        StoppedThread thread;      // of a read
-        std::optional<Error> refused;  // why it could not be stopped
+    std::unordered_map<pid_t, cg_event> caught;  // by threads that we were stopping already
+    // Reads that a take-over wants to have before their turn. Each half takes back those of the threads it has stopped.
+    struct WantedReads {
+        pid_t pid = 0;  // 0: none are wanted
+        cg_channel_key channel{};
+        std::vector<ReadPiece> pieces;
+        int under_way = 0;
+        bool is_of(const Work& work) const;
     };
-    std::deque<Work>& work();  // of the calling thread: who stops a thread must also let it go
-    std::unordered_map<pid_t, cg_hold> caught;  // by threads that we were stopping already
+    WantedReads wanted;
 
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
     std::unordered_map<std::string, Session> sessions;
@@ -111,11 +121,14 @@ struct Watcher::State {
     void leave_to_other_half(const cg_event& event);
     void disturb_other_half();
     std::optional<cg_event> next_program();
+    std::optional<Work> next_work();
+    std::vector<ReadPiece> take_back_waiting(pid_t pid, const cg_channel_key& channel);
+    void take_back_wanted();
     void turn_once();  // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);
     void on_read(Work work);
-    void on_expired(const cg_event& event);
+    void on_unjudged(const cg_event& event);
     bool was_in_time(StoppedThread& thread) const;
     bool seize_exiting(const cg_event& event);
     void on_exiting(const cg_event& event);

@@ -27,7 +27,7 @@ Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread&
         auto tracee = Tracee::stop(plan.pid, help.while_waiting);
         if (!tracee) return explain_refusal(plan.pid, tracee.error());
         thread.tracee = std::move(*tracee);
-        thread.hold = help.caught(plan.pid);
+        if (auto event = help.caught(plan.pid); event && event->channel == plan.input) thread.hold = event->hold;
     }
     return take_over({plan.pid, plan.input, plan.output}, thread, help);
 }
@@ -59,6 +59,11 @@ bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
 }
 
 void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match) {
+    // What is under way in a ring keeps the original, whatever becomes of the descriptor: both would read it.
+    if (plan.start == Opening::Start::midway && reads_through_ring(plan.pid)) {
+        report_blind(plan.pid, std::move(server), match, "its input may be read through io_uring, where a read is under way");
+        return programs->forget(plan.input);
+    }
     auto ends = stop_and_take(plan, thread);
     if (!ends) {
         candidates.erase(plan.input);

@@ -44,12 +44,21 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         state.wait(pause);
         state.listen();
     };
-    state.help.caught = [&state](pid_t tid) -> std::optional<cg_hold> {
+    state.help.caught = [&state](pid_t tid) -> std::optional<cg_event> {
         state.listen();
         auto lock = state.hear();
         auto found = state.caught.extract(tid);
-        return found ? std::optional<cg_hold>(found.mapped()) : std::nullopt;
+        return found ? std::optional<cg_event>(found.mapped()) : std::nullopt;
     };
+    state.help.look_at_later = [&state](const cg_event& event, StoppedThread thread) {
+        auto lock = state.hear();
+        state.halves[State::own_half].work.push_back({event, std::move(thread), std::nullopt});
+    };
+    state.help.swap_begins = [&state](const cg_channel_key& replacement, const cg_channel& mark) {
+        (void)state.programs->watch(replacement, mark);
+    };
+    state.help.swap_ends = [&state](const cg_channel_key& replacement) { state.programs->forget(replacement); };
+    state.help.take_back_waiting = [&state](pid_t pid, const cg_channel_key& channel) { return state.take_back_waiting(pid, channel); };
     return watcher;
 }
 
@@ -139,6 +148,58 @@ void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
     while (!held.try_lock()) {
         wait(std::chrono::milliseconds(1));
         listen();
+        take_back_wanted();
+    }
+}
+
+bool Watcher::State::WantedReads::is_of(const Work& work) const {
+    return work.event.kind == CG_EVENT_READ && work.thread.tracee && static_cast<pid_t>(work.event.tgid) == pid &&
+           work.event.channel == channel;
+}
+
+// Both halves may have stopped such threads: this one asks, and the other one looks while it waits for its turn.
+std::vector<ReadPiece> Watcher::State::take_back_waiting(pid_t pid, const cg_channel_key& channel) {
+    listen();
+    {
+        auto lock = hear();
+        wanted = {pid, channel, {}, 0};
+    }
+    const int64_t deadline = monotonic_ns() + std::chrono::nanoseconds(Tracee::kStopTimeout).count();
+    for (;;) {
+        take_back_wanted();
+        auto lock = hear();
+        const std::deque<Work>& others = halves[1 - own_half].work;
+        const bool awaited = wanted.under_way || std::any_of(others.begin(), others.end(), [&](auto& each) { return wanted.is_of(each); });
+        if (!awaited || monotonic_ns() > deadline) {
+            wanted.pid = 0;
+            return std::move(wanted.pieces);
+        }
+        lock.unlock();
+        help.while_waiting(std::chrono::microseconds(20), true);
+    }
+}
+
+void Watcher::State::take_back_wanted() {
+    for (;;) {
+        auto lock = hear();
+        std::deque<Work>& mine = halves[own_half].work;
+        auto found = wanted.pid ? std::find_if(mine.begin(), mine.end(), [&](auto& each) { return wanted.is_of(each); }) : mine.end();
+        if (found == mine.end()) return;
+        Work work = std::move(*found);
+        mine.erase(found);
+        ++wanted.under_way;
+        lock.unlock();
+        const bool stopped = work.thread.tracee->await_stop().ok();
+        const bool in_time = stopped && was_in_time(work.thread);
+        ++(stopped ? late_reads : failed);
+        auto piece = in_time ? take_back_read(std::move(work.thread)) : Error{ErrorKind::limit, 0, "read", "was over"};
+        work.thread = {};
+        lock.lock();
+        --wanted.under_way;
+        if (piece) wanted.pieces.push_back(std::move(*piece));
+        if (piece || !stopped) continue;
+        work.event.kind = CG_EVENT_EXPIRED;
+        mine.push_back(std::move(work));
     }
 }
 

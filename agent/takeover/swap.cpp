@@ -3,23 +3,12 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <cstring>
 
 namespace callgate {
 namespace {
-
-cg_channel_key key_of(const Fd& fd) {
-    cg_channel_key key{};
-    struct stat status;
-    if (fstat(fd.get(), &status)) return key;
-    key.inode = status.st_ino;
-    key.device = (major(status.st_dev) << 20) | minor(status.st_dev);
-    return key;
-}
 
 // Puts `source` (a descriptor of the tracee) onto every one of `descriptors`, epoll registrations included. The old
 // registration goes first: epoll knows files, not numbers, and would go on reporting the old one.
@@ -105,7 +94,8 @@ Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2
 
 Result<SwappedChannel> swap_in_replacement(Tracee& tracee, const Fd& pidfd,
                                            const std::vector<ProcessDescriptor>& descriptors,
-                                           const std::vector<EpollRegistration>& registrations, ChannelUse use) {
+                                           const std::vector<EpollRegistration>& registrations, ChannelUse use,
+                                           const std::function<void(const SwappedChannel&)>& made) {
     const ProcessDescriptor& model = descriptors.front();
     SwappedChannel swapped;
     swapped.original = TRY(fetch_descriptor(pidfd, model.number));
@@ -127,23 +117,20 @@ Result<SwappedChannel> swap_in_replacement(Tracee& tracee, const Fd& pidfd,
         if (capacity > 0 && capacity != fcntl(swapped.agent_end.get(), F_GETPIPE_SZ))
             (void)fcntl(swapped.agent_end.get(), F_SETPIPE_SZ, capacity);
     }
+    swapped.replacement = channel_of(tracee.tid(), server_end).channel;
+    if (made) made(swapped);
     Status replaced = replace_descriptors(tracee, server_end, descriptors, registrations);
     if (!replaced) {
         (void)close_all(tracee, {pair[0], pair[1]});
         return replaced.error();
     }
-    swapped.made = {pair[0], pair[1]};
-    swapped.replacement = key_of(swapped.agent_end);
-    if (model.kind == ChannelKind::unix_socket) {
-        // the two ends of a socket pair have inodes of their own; what the server holds is found by its descriptor
-        swapped.replacement = channel_of(tracee.tid(), model.number).channel;
-    }
+    swapped.numbers = {pair[0], pair[1]};
     return swapped;
 }
 
 Status finish_swaps(Tracee& tracee, std::span<const SwappedChannel* const> swapped) {
     std::vector<int> made;
-    for (const SwappedChannel* each : swapped) made.insert(made.end(), each->made.begin(), each->made.end());
+    for (const SwappedChannel* each : swapped) made.insert(made.end(), each->numbers.begin(), each->numbers.end());
     TRY_VOID(close_all(tracee, std::move(made)));
     for (const SwappedChannel* each : swapped) (void)fcntl(each->agent_end.get(), F_SETFL, 0);
     return {};

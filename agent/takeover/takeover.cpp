@@ -29,36 +29,52 @@ Descriptors of_channel(const ProcessDescriptors& all, const cg_channel_key& key,
     return found;
 }
 
-// Where the bytes of a finished read are: its iovecs, read from the process.
-Result<std::vector<iovec>> buffers_of(const cg_hold& hold) {
-    auto read_memory = [&](uint64_t address, void* into, size_t bytes) {
-        iovec local{into, bytes}, remote{reinterpret_cast<void*>(address), bytes};
-        return process_vm_readv(hold.tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes);
-    };
-    uint64_t vectors = hold.buffer;
-    uint64_t count = hold.length;
-    if (hold.syscall == SYS_read || hold.syscall == SYS_recvfrom)
-        return std::vector<iovec>{{reinterpret_cast<void*>(hold.buffer), hold.length}};
-    if (hold.syscall == SYS_recvmsg) {
-        msghdr header;
-        if (!read_memory(hold.buffer, &header, sizeof(header)))
-            return Error::system("process_vm_readv", "msghdr", errno);
-        vectors = reinterpret_cast<uint64_t>(header.msg_iov);
-        count = header.msg_iovlen;
-    }
-    if (count > 1024) return Error::refused("readv", "more than IOV_MAX vectors");
-    std::vector<iovec> found(count);
-    if (count && !read_memory(vectors, found.data(), count * sizeof(iovec)))
-        return Error::system("process_vm_readv", "iovec", errno);
+// An array of the process, as long as the kernel lets one be in such a call.
+template <typename Each>
+Result<std::vector<Each>> read_array(const cg_hold& hold, const void* address, size_t count, const char* name) {
+    if (count > IOV_MAX) return Error::refused(name, "more than IOV_MAX of them");
+    std::vector<Each> found(count);
+    iovec local{found.data(), count * sizeof(Each)}, remote{const_cast<void*>(address), count * sizeof(Each)};
+    if (count && process_vm_readv(hold.tid, &local, 1, &remote, 1, 0) != static_cast<ssize_t>(local.iov_len))
+        return Error::system("process_vm_readv", name, errno);
     return found;
 }
 
-// System calls in which a thread waits for the old file itself, so that it must be made to look again.
-bool waits_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
+// Where the bytes of a finished read are: pieces of the process's memory, none longer than what was read into it.
+Result<std::vector<iovec>> pieces_of(const cg_hold& hold) {
+    void* const buffer = reinterpret_cast<void*>(hold.buffer);
+    std::vector<iovec> pieces;
+    auto add = [&](const std::vector<iovec>& vectors, size_t bytes) {
+        for (const iovec& each : vectors) {
+            pieces.push_back({each.iov_base, std::min(each.iov_len, bytes)});
+            bytes -= pieces.back().iov_len;
+        }
+    };
+    switch (hold.syscall) {
+        case SYS_readv: case SYS_preadv2: add(TRY(read_array<iovec>(hold, buffer, hold.length, "iovec")), hold.result); break;
+        case SYS_recvmsg: {
+            auto header = TRY(read_array<msghdr>(hold, buffer, 1, "msghdr"));
+            add(TRY(read_array<iovec>(hold, header[0].msg_iov, header[0].msg_iovlen, "iovec")), hold.result);
+            break;
+        }
+        case SYS_recvmmsg:
+            for (const mmsghdr& each : TRY(read_array<mmsghdr>(hold, buffer, hold.result, "mmsghdr")))
+                add(TRY(read_array<iovec>(hold, each.msg_hdr.msg_iov, each.msg_hdr.msg_iovlen, "iovec")), each.msg_len);
+            break;
+        default: add({{buffer, hold.length}}, hold.result);
+    }
+    std::erase_if(pieces, [](const iovec& each) { return each.iov_len == 0; });
+    return pieces;
+}
+
+// System calls in which a thread waits for the old file itself, so that it must be made to look again. One that runs may
+// be in such a call, too, with what it has just read.
+bool may_be_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
     auto concerns = [&](uint64_t fd) {
         return std::any_of(swapped.begin(), swapped.end(), [&](auto& each) { return uint64_t(each.number) == fd; });
     };
     switch (blocked.number) {
+        case -1: return true;
         case SYS_read: case SYS_readv: case SYS_preadv2: case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg:
         case SYS_write: case SYS_writev: case SYS_pwritev2: case SYS_sendto: case SYS_sendmsg: case SYS_splice:
         case SYS_tee:
@@ -77,8 +93,25 @@ Status prepare_calls(pid_t pid, Tracee& tracee) {
 
 }  // namespace
 
+std::string joined(std::vector<ReadPiece> pieces) {
+    std::stable_sort(pieces.begin(), pieces.end(), [](const ReadPiece& a, const ReadPiece& b) { return a.since_ns < b.since_ns; });
+    std::string all;
+    for (const ReadPiece& piece : pieces) all += piece.bytes;
+    return all;
+}
+
 bool is_peek(const cg_hold& hold) {
-    return (hold.syscall == SYS_recvfrom || hold.syscall == SYS_recvmsg) && (hold.flags & MSG_PEEK);
+    const bool has_flags = hold.syscall == SYS_recvfrom || hold.syscall == SYS_recvmsg || hold.syscall == SYS_recvmmsg;
+    return has_flags && (hold.flags & MSG_PEEK);
+}
+
+std::string why_unjudged(const cg_event& event) {
+    if (event.kind != CG_EVENT_UNSEEN) return "the hold ran out";
+    switch (event.hold.syscall) {
+        case SYS_splice: return "its input is read with splice(2)";
+        case SYS_tee: return "its input is read with tee(2)";
+        default: return "its input is read through io_uring";
+    }
 }
 
 Error explain_refusal(pid_t pid, const Error& error) {
@@ -88,28 +121,31 @@ Error explain_refusal(pid_t pid, const Error& error) {
 }
 
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max) {
-    std::vector<iovec> remote = TRY(buffers_of(hold));
-    std::string bytes(std::min<size_t>(hold.result, bytes_max), '\0');
-    size_t left = bytes.size(), used = 0;
-    for (; used < remote.size() && left; ++used) {
-        remote[used].iov_len = std::min(remote[used].iov_len, left);
-        left -= remote[used].iov_len;
+    std::vector<iovec> remote = TRY(pieces_of(hold));
+    std::string bytes;
+    for (size_t first = 0; first < remote.size() && bytes.size() < bytes_max; first += IOV_MAX) {
+        const size_t count = std::min<size_t>(remote.size() - first, IOV_MAX), before = bytes.size();
+        size_t length = 0;
+        for (size_t i = first; i < first + count; ++i) {
+            remote[i].iov_len = std::min(remote[i].iov_len, bytes_max - before - length);
+            length += remote[i].iov_len;
+        }
+        bytes.resize(before + length);
+        iovec local{bytes.data() + before, length};
+        ssize_t got = process_vm_readv(hold.tid, &local, 1, &remote[first], count, 0);
+        if (got != static_cast<ssize_t>(length)) return Error::system("process_vm_readv", "of the bytes read", got < 0 ? errno : EFAULT);
     }
-    iovec local{bytes.data(), bytes.size()};
-    ssize_t got = process_vm_readv(hold.tid, &local, 1, remote.data(), used, 0);
-    if (got != static_cast<ssize_t>(bytes.size()))
-        return Error::system("process_vm_readv", "of the bytes read", got < 0 ? errno : EFAULT);
     return bytes;
 }
 
 namespace {
 
 // Takes the bytes of a caught read back and puts the thread onto its call again.
-Result<std::string> undo_read(Tracee& tracee, const cg_hold& hold) {
-    std::string bytes;
-    if (!is_peek(hold)) bytes = TRY(peek_read(hold, hold.result));
+Result<ReadPiece> undo_read(Tracee& tracee, const cg_hold& hold) {
+    ReadPiece piece{hold.since_ns, {}};
+    if (!is_peek(hold)) piece.bytes = TRY(peek_read(hold));
     tracee.registers().call_again();
-    return bytes;
+    return piece;
 }
 
 Status check_hold(const std::optional<cg_hold>& hold) {
@@ -117,22 +153,54 @@ Status check_hold(const std::optional<cg_hold>& hold) {
     return {};
 }
 
-// Threads that wait for the old files look again. What one of them has read meanwhile is returned.
-std::string wake_waiters(pid_t pid, pid_t except, const Descriptors& swapped, const TakeoverHelp& help) {
-    std::string bytes;
+// Threads that wait for the old files look again. When this is over, no call that was begun on one of them goes on: what such
+// a call has read is returned.
+std::vector<ReadPiece> wake_waiters(pid_t pid, pid_t except, const Descriptors& swapped, const TakeoverHelp& help) {
+    std::vector<ReadPiece> pieces;
     for (pid_t tid : threads_of(pid)) {
-        if (tid == except || !waits_on(blocked_syscall(pid, tid), swapped)) continue;
+        if (tid == except || !may_be_on(blocked_syscall(pid, tid), swapped)) continue;
         auto waiter = Tracee::stop(tid, help.while_waiting);
         if (!waiter) continue;
-        auto hold = help.caught ? help.caught(tid) : std::nullopt;
-        if (hold && check_hold(hold)) {
-            if (auto read = undo_read(**waiter, *hold)) bytes += *read;
+        auto event = help.caught ? help.caught(tid) : std::nullopt;
+        if (event && !(event->channel == swapped.front().channel)) {
+            help.look_at_later(*event, {std::move(*waiter), event->hold});
+        } else if (event && check_hold(event->hold)) {
+            if (auto read = undo_read(**waiter, event->hold)) pieces.push_back(std::move(*read));
         } else if ((*waiter)->registers().needs_settling()) {
             (*waiter)->registers().settle_interrupted_call();
         }
     }
-    return bytes;
+    if (help.take_back_waiting)
+        for (ReadPiece& piece : help.take_back_waiting(pid, swapped.front().channel)) pieces.push_back(std::move(piece));
+    return pieces;
 }
+
+// Watches the replacement of an input from before its descriptors are replaced until nobody reads the original any more.
+class SwapOfInput {
+  public:
+    SwapOfInput(const cg_channel_key& original, const TakeoverHelp& help) : original_(original), help_(help) {}
+    ~SwapOfInput() {
+        if (replacement_) help_.swap_ends(*replacement_);
+    }
+    SwapOfInput(const SwapOfInput&) = delete;
+    SwapOfInput& operator=(const SwapOfInput&) = delete;
+    void made(const SwappedChannel& swapped) {
+        if (!help_.swap_begins) return;
+        replacement_ = swapped.replacement;
+        help_.swap_begins(*replacement_, {CG_SWAPPING, kind_of(swapped.original.get()), 0, 0, original_});
+    }
+
+  private:
+    static uint32_t kind_of(int fd) {
+        int family = 0;
+        socklen_t length = sizeof(family);
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length)) return CG_KIND_PIPE;
+        return family == AF_UNIX ? CG_KIND_UNIX : CG_KIND_TCP;
+    }
+    cg_channel_key original_;
+    const TakeoverHelp& help_;
+    std::optional<cg_channel_key> replacement_;
+};
 
 // Copies what waits in a pipe or socket, without waiting for more; waits at most a second for the reader.
 Status copy_rest(int from, int to) {
@@ -156,9 +224,9 @@ Status copy_rest(int from, int to) {
 
 }  // namespace
 
-Result<std::string> take_back_read(StoppedThread thread) {
+Result<ReadPiece> take_back_read(StoppedThread thread) {
     TRY_VOID(check_hold(thread.hold));
-    if (!thread.hold) return std::string();
+    if (!thread.hold) return ReadPiece();
     return undo_read(*thread.tracee, *thread.hold);
 }
 
@@ -180,14 +248,15 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
 
     Tracee& tracee = *thread.tracee;
     TRY_VOID(prepare_calls(request.pid, tracee));
+    SwapOfInput swap(request.input, help);
     SwappedChannel input = TRY(swap_in_replacement(tracee, pidfd, inputs, all.registrations,
-                                                   taken.one_socket ? ChannelUse::both : ChannelUse::server_reads));
+                                                   taken.one_socket ? ChannelUse::both : ChannelUse::server_reads,
+                                                   [&](const SwappedChannel& made) { swap.made(made); }));
     // From here on the server reads the replacement: its bytes go through the gate.
-    if (thread.hold) taken.unread = TRY(undo_read(tracee, *thread.hold));
     SwappedChannel output;
     std::vector<const SwappedChannel*> swapped_channels{&input};
     if (!taken.one_socket) {
-        auto swapped = swap_in_replacement(tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes);
+        auto swapped = swap_in_replacement(tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes, {});
         if (!swapped) {
             (void)finish_swaps(tracee, swapped_channels);
             return swapped.error();
@@ -196,6 +265,8 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
         swapped_channels.push_back(&output);
     }
     TRY_VOID(finish_swaps(tracee, swapped_channels));
+    std::vector<ReadPiece> unread;
+    if (thread.hold) unread.push_back(TRY(undo_read(tracee, *thread.hold)));
     taken.from_client = std::move(input.original);
     taken.to_server = std::move(input.agent_end);
     taken.new_input = input.replacement;
@@ -213,7 +284,8 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
 
     Descriptors swapped = inputs;
     swapped.insert(swapped.end(), outputs.begin(), outputs.end());
-    taken.unread += wake_waiters(request.pid, stopped, swapped, help);
+    for (ReadPiece& piece : wake_waiters(request.pid, stopped, swapped, help)) unread.push_back(std::move(piece));
+    taken.unread = joined(std::move(unread));
     return taken;
 }
 
@@ -225,17 +297,19 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
     Tracee& tracee = *thread.tracee;
     TRY_VOID(prepare_calls(pid, tracee));
+    SwapOfInput swap(channel, help);
     SwappedChannel swapped =
-        TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both));
+        TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both,
+                                [&](const SwappedChannel& made) { swap.made(made); }));
     const SwappedChannel* only = &swapped;
     TRY_VOID(finish_swaps(tracee, {&only, 1}));
     TakenConnection taken;
     taken.client = std::move(swapped.original);
-    if (thread.hold) taken.unread = TRY(undo_read(tracee, *thread.hold));
+    if (thread.hold) taken.unread.push_back(TRY(undo_read(tracee, *thread.hold)));
     swapped.agent_end.reset();  // the end that the server reads now
     pid_t stopped = tracee.tid();
     thread.tracee.reset();
-    taken.unread += wake_waiters(pid, stopped, held.channels, help);
+    for (ReadPiece& piece : wake_waiters(pid, stopped, held.channels, help)) taken.unread.push_back(std::move(piece));
     taken.descriptors = held.channels.size();
     set_blocking(taken.client.get());
     return taken;

@@ -5,6 +5,7 @@
 //
 // All functions belong to the take-over thread.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -24,11 +25,25 @@ struct StoppedThread {
     std::optional<cg_hold> hold;
 };
 
+// What one read of a stream returned, and when: pieces that several threads have are put in order by that.
+struct ReadPiece {
+    uint64_t since_ns = 0;  // CLOCK_MONOTONIC
+    std::string bytes;
+};
+std::string joined(std::vector<ReadPiece> pieces);
+
 // What the watcher of the kernel's events does for a take-over.
 struct TakeoverHelp {
     WhileWaiting while_waiting;
+    // Between the two, who seems to have read the replacement is held as one who has read the original (CG_SWAPPING).
+    std::function<void(const cg_channel_key& replacement, const cg_channel& mark)> swap_begins;
+    std::function<void(const cg_channel_key& replacement)> swap_ends;
+    // Threads of `pid` that were stopped after a read of this channel and wait for their turn: they are put back onto it.
+    std::function<std::vector<ReadPiece>(pid_t pid, const cg_channel_key& original)> take_back_waiting;
     // A thread of ours got into a hold while it was being stopped, and was let go: what it had read. Once.
-    std::function<std::optional<cg_hold>(pid_t tid)> caught;
+    std::function<std::optional<cg_event>(pid_t tid)> caught;
+    // It was caught in a read of another channel, which nobody has looked at yet: its turn comes.
+    std::function<void(const cg_event&, StoppedThread)> look_at_later;
 };
 
 struct TakeoverRequest {
@@ -59,7 +74,7 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
 // and what it had just read is the agent's.
 struct TakenConnection {
     Fd client;  // blocking mode
-    std::string unread;
+    std::vector<ReadPiece> unread;
     size_t descriptors = 0;  // of the process that it was taken from
 };
 // Of `thread` and of errors the same holds as for take_over().
@@ -68,15 +83,17 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
 
 // A thread read from the original although the session is taken over (it was inside the call during the swap): its
 // bytes are taken back, and the call is made again on the replacement.
-Result<std::string> take_back_read(StoppedThread thread);
+Result<ReadPiece> take_back_read(StoppedThread thread);
 
 // The error of a refused stop, naming the tracer where the process has one.
 Error explain_refusal(pid_t pid, const Error& error);
 
 // It left the bytes where they are.
 bool is_peek(const cg_hold& hold);
+// Why nobody can judge what was read: of an event that says so (CG_EVENT_EXPIRED, CG_EVENT_UNSEEN).
+std::string why_unjudged(const cg_event& event);
 // The bytes that a read has returned.
-Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max);
+Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max = SIZE_MAX);
 
 // Puts the originals back wherever `pid` holds a replacement. All its threads are stopped meanwhile; what it has
 // written and nobody has read yet is copied to the client first, so nothing overtakes it.

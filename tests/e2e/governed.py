@@ -26,7 +26,7 @@ class Governed:
     def cases(self):
         for server in self.SERVERS:
             for channel in self.CHANNELS:
-                if channel == "socketpair" or "--recvmsg" not in server.command:  # recvmsg works on sockets only
+                if channel == "socketpair" or not {"--recvmsg", "--recvmmsg"}.intersection(server.command):  # of sockets only
                     yield server, channel
 
     def transcript(self, server, channel):

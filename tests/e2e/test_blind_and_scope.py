@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from governed import *  # noqa: F403
@@ -258,6 +259,77 @@ class TestScope(EndToEnd):
             elsewhere.wait()
             wait_for(lambda: not (group / "cgroup.procs").read_text(), "the test's cgroup being empty")
             group.rmdir()
+
+
+class TestUnseenReads(EndToEnd):
+    """Reads that cannot be held or undone."""
+
+    def start(self, *options, **more):
+        self.log = self.directory() / f"log-{time.monotonic_ns()}"
+        self.log.touch()
+        return self.client([MCP_SERVER, *options, "--log", str(self.log)], **more)
+
+    def test_what_is_under_way_when_the_agent_comes(self):
+        """Nobody can say what a ring reads, and nobody can take it back: that is said, and on_blind decides."""
+        for option in ("--io_uring", "--registered"):
+            for on_blind in ("allow", "kill"):
+                with self.case(option=option, on_blind=on_blind):
+                    client = self.start(option)
+                    client.initialize()
+                    agent = self.agent({"p": policy(cpp_server().match, denied="delete_note", on_blind=on_blind)})
+                    event = agent.wait_audit("session_blind")[0]
+                    self.assertIn("read through io_uring", event["reason"])
+                    self.assertIs(event["killed"], on_blind == "kill")
+                    if on_blind == "kill":
+                        client.read_rest()
+                        self.assertEqual(client.wait(), -signal.SIGKILL)
+                    else:
+                        self.assert_result(client.call("delete_note"))  # ungoverned, and said to be
+                    client.kill()
+                    self.stop_agent(agent)
+
+    def test_taken_over_before_it_reads(self):
+        """Then it reads what has been judged, in whatever way."""
+        for option in ("--splice", "--io_uring", "--registered"):
+            with self.case(option=option):
+                agent = self.agent({"p": policy(cpp_server().match, denied="delete_note", on_blind="kill")})
+                client = self.start("--late", "300", option)
+                for identifier in range(3):
+                    self.assert_denied(client.call("delete_note", identifier=identifier))
+                self.assertEqual(client.shutdown(), 0)
+                self.assertEqual(agent.status()["sessions"]["blind"], 0)
+                self.stop_agent(agent)
+
+    def test_known_by_its_bytes_only(self):
+        """Nobody can see whether the first of them are MCP: the server is taken over, and what comes after shows it."""
+        agent = self.agent({"p": policy({"user": "root"}, denied="delete_note", on_blind="kill")})
+        client = self.start("--splice")
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        self.assertIn("splice(2)", agent.wait_audit("session_start")[0]["remark"])
+        self.assertEqual(client.shutdown(), 0)
+        filter = self.client([sys.executable, "-c", "import os\nwhile os.splice(0, 1, 65536): pass"])
+        for line in (b"plain text\n", b"more { of it\n"):
+            filter.send(line)
+            self.assertEqual(filter.read_line(), line)
+        self.assertEqual(filter.shutdown(), 0)
+        self.assertEqual(agent.status()["sessions"]["blind"], 0)
+        client = self.start("--io_uring")  # it might be anything: it is said, and not killed
+        client.initialize()
+        event = agent.wait_audit("session_blind")[0]
+        self.assertIn("read through io_uring", event["reason"])
+        self.assertIs(event["killed"], False)
+        self.assert_result(client.call("delete_note"))
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_recvmmsg_is_held(self):
+        agent = self.agent({"p": policy({"user": "root"}, denied="delete_note")})
+        client = self.start("--recvmmsg", channel="socketpair")
+        for identifier in range(3):
+            self.assert_denied(client.call("delete_note", identifier=identifier))
+        self.assertEqual(self.log.read_bytes(), b"")
+        self.assertEqual(client.shutdown(), 0)
+        self.assertEqual(agent.status()["sessions"]["blind"], 0)
 
 
 class TestByProgram(EndToEnd):

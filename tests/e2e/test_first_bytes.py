@@ -1,6 +1,8 @@
 """Nothing unjudged is read: the server's own log of every byte that it was given never holds a denied frame."""
+import pwd
+
 from governed import *  # noqa: F403
-from governed import EndToEnd, MCP_SERVER, cpp_server, descriptors, json, main, policy, unread, wait_for
+from governed import EndToEnd, MCP_SERVER, cpp_server, descriptors, json, main, os, policy, unread, wait_for
 
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
@@ -52,6 +54,26 @@ class TestFirstBytes(EndToEnd):
                         self.assert_denied(client.answer(1))
                         self.check(client, b"")
                         self.stop_agent(agent)
+
+    def test_threads_that_read_one_input(self):
+        """Each of them is in the middle of a read, or has just read, when another one's first frame has them all taken over."""
+        name = pwd.getpwuid(os.getuid()).pw_name
+        agent = self.agent({"deny": policy({"user": name}, denied="delete_note")})
+        for channel in ("pipe", "socketpair"):
+            for attempt in range(25):
+                with self.case(channel=channel, attempt=attempt):
+                    self.log.write_bytes(b"")
+                    client = self.start("--readers", "8", channel=channel)
+                    wait_for(lambda: len(os.listdir(f"/proc/{client.pid}/task")) == 8, "all of them reading")
+                    for identifier in range(40):
+                        client.send(denied(identifier), read=False)
+                    for identifier in range(40):
+                        self.assert_denied(client.answer(identifier))
+                    client.send(PING)
+                    self.assertEqual(client.answer(99)["result"], {})
+                    self.assertEqual(self.log.read_bytes(), PING)
+                    client.kill()
+        self.assertEqual(agent.status()["sessions"]["blind"], 0)
 
     def test_two_frames_in_one_write(self):
         for mode in MODES:

@@ -247,19 +247,23 @@ class TestEarlierConnections(Handed):
         self.assertEqual(self.executed(), ["echo"])
 
     def test_two_processes_have_a_piece_each(self):
-        """One has read the beginning of the request when the other reads what follows: both are held then."""
-        where = self.where("tcp")
-        self.start(SERVER, "LOG", "listen", where, "forked")
-        connections = [self.reach(where) for _ in range(8)]
-        for connection in connections:
-            self.ask(connection, "echo")
-        self.governing("* listen *")
+        """One has read the beginning of the request when the other reads what follows: both are held then, and a thread that
+        reads while another one replaces its descriptor is heard of."""
         request = TestListeners.encoded("delete_note")
-        for connection in connections:
-            for at in range(0, len(request), 48):
-                connection.send(request[at:at + 48])
-            self.assert_denial(connection.read_response("POST"), 1)
-        self.assertEqual(self.executed(), ["echo"] * len(connections))
+        for options in ([], ["threaded"]):
+            with self.case(options=options):
+                where = self.where("tcp")
+                self.start(SERVER, "LOG", "listen", where, "forked", *options)
+                connections = [self.reach(where) for _ in range(24)]
+                for connection in connections:
+                    self.ask(connection, "echo")
+                agent = self.governing("* listen *")
+                for connection in connections:
+                    for at in range(0, len(request), 48):
+                        connection.send(request[at:at + 48])
+                    self.assert_denial(connection.read_response("POST"), 1)
+                self.assertEqual(self.executed(), ["echo"] * len(connections))
+                self.stop_agent(agent)
 
     def test_byte_by_byte(self):
         """It is followed, not cut: nothing was under way."""

@@ -210,6 +210,77 @@ server.main()
         agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
         self.assertIn("no longer where it was bound", agent.wait_audit("session_blind")[0]["reason"])
 
+    def test_what_cannot_be_governed_is_said(self):
+        """An abstract address, and packets: with the reason, whoever was there first, and on_blind decides."""
+        script = """
+import json, socket, sys
+kind, name = sys.argv[1:]
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET if kind == "packets" else socket.SOCK_STREAM)
+listener.bind("\\0" + name if kind == "abstract" else name)
+listener.listen(5)
+print("listens", flush=True)
+while True:
+    connection = listener.accept()[0]
+    connection.recv(4096)
+    connection.send(b"done")
+    connection.close()
+"""
+        for kind, reason in (("abstract", "an abstract address"), ("packets", "SOCK_SEQPACKET")):
+            for first in ("agent", "server"):
+                for on_blind in ("allow", "kill"):
+                    with self.case(kind=kind, first=first, on_blind=on_blind):
+                        rules = {"example": policy({"command": f"* {kind} *"}, default="deny", on_blind=on_blind)}
+                        name = str(self.directory() / f"name-{time.monotonic_ns()}")
+                        agent = self.agent(rules) if first == "agent" else None
+                        process = subprocess.Popen([PYTHON, "-c", script, kind, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                                   stderr=self._stderr)
+                        self.addCleanup(process.stdout.close)
+                        self.addCleanup(self.end, process)
+                        process.stdout.readline()
+                        agent = agent or self.agent(rules)
+                        event = agent.wait_audit("session_blind")[0]
+                        self.assertIn(reason, event["reason"])
+                        self.assertIs(event["killed"], on_blind == "kill")
+                        if on_blind == "kill":
+                            self.assertEqual(process.wait(10), -signal.SIGKILL)
+                        else:
+                            packets = kind == "packets"
+                            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET if packets else socket.SOCK_STREAM) as peer:
+                                peer.connect(name if packets else "\0" + name)
+                                peer.send(json.dumps(call("delete_note")).encode())
+                                self.assertEqual(peer.recv(9), b"done")
+                        self.assertEqual(len(agent.audit("session_blind")), 1)
+                        self.stop_agent(agent)
+
+    def test_a_connection_that_is_read_unseen(self):
+        """It cannot be taken over at its first request: on_blind decides what becomes of its server."""
+        script = """
+import os, socketserver, sys
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        read, write = os.pipe()
+        moved = os.splice(self.request.fileno(), write, 65536)
+        message = os.read(read, moved)
+        self.wfile.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ndone")
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+Server(sys.argv[1], Handler).serve_forever()  # reads_unseen
+"""
+        for on_blind in ("allow", "kill"):
+            with self.case(on_blind=on_blind):
+                agent = self.agent({"example": policy({"command": "*reads_unseen*"}, denied="delete_note", on_blind=on_blind)})
+                server = self.start((PYTHON, "-c", script))
+                connection = self.connect(server)
+                connection.send(make_request("POST", "/mcp", [("Content-Type", "application/json")], json.dumps(call("delete_note")).encode()))
+                event = agent.wait_audit("session_blind")[0]
+                self.assertIn("splice(2)", event["reason"])
+                self.assertIs(event["killed"], on_blind == "kill")
+                if on_blind == "kill":
+                    self.assertEqual(server.process.wait(10), -signal.SIGKILL)
+                else:
+                    self.assertEqual(connection.read_response("POST").body, b"done")
+                self.stop_agent(agent)
+
     def test_other_servers_are_left_alone(self):
         server = self.start(LINES)
         agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})

@@ -48,4 +48,4 @@ NOTES_DENO = _notes("deno", ("env", "DENO_NO_UPDATE_CHECK=1", DENO, "run", "--al
 MODERN = Server("sdk-v2", (NODE, str(NODE_DIRECTORY / "modern_server" / "server.mjs")), {"package": "notes-modern"},
                 ("echo", {}), ("delete_note", {}), ("write_note", {}))
 CPP_SERVERS = tuple(cpp_server(*options) for options in (
-    ("--readv",), ("--recvmsg",), ("--epoll",), ("--dup",), ("--threads", "4"), ("--late", "300"), ("--double-fork",)))
+    ("--readv",), ("--recvmsg",), ("--recvmmsg",), ("--splice",), ("--io_uring",), ("--epoll",), ("--dup",), ("--threads", "4"), ("--late", "300"), ("--double-fork",)))

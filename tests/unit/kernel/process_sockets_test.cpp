@@ -68,14 +68,28 @@ TEST(ProcessSockets, AListenerOfAFileAndWhatItAccepts) {
     EXPECT_EQ(bound_unix_socket(getpid(), accepted.get())->path, file.path());
 }
 
-TEST(ProcessSockets, OthersAreNoListenersOfAFile) {
+TEST(ProcessSockets, WhatIsBoundToNoFileIsTold) {
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     Fd first = Fd::adopt(pair[0]), second = Fd::adopt(pair[1]), packets = Fd::adopt(socket(AF_UNIX, SOCK_SEQPACKET, 0));
     sockaddr_un abstract{AF_UNIX, {0, 'c', 'g'}};
     Fd unnamed = Fd::adopt(socket(AF_UNIX, SOCK_STREAM, 0));
     ASSERT_EQ(bind(unnamed.get(), raw(abstract), sizeof(sa_family_t) + 3), 0);
-    for (const Fd* each : {&first, &packets, &unnamed}) EXPECT_FALSE(bound_unix_socket(getpid(), each->get()));
+    for (const Fd* each : {&first, &packets}) EXPECT_FALSE(bound_unix_socket(getpid(), each->get()));
+    auto found = bound_unix_socket(getpid(), unnamed.get());
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->path, "@cg");
+    EXPECT_TRUE(found->abstract);
+    EXPECT_EQ(found->file_inode, 0u);
+    EXPECT_FALSE(found->can_be_governed());
+
+    UnixFile file;
+    sockaddr_un address = file.address();
+    ASSERT_EQ(bind(packets.get(), raw(address), sizeof(address)), 0);
+    found = bound_unix_socket(getpid(), packets.get());
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->packets);
+    EXPECT_FALSE(found->can_be_governed());
     EXPECT_FALSE(bound_unix_socket(getpid(), 0));
 }
 

@@ -1,15 +1,19 @@
 // A stdio MCP server whose way of reading can be chosen, so that each way can be shown to be governed.
 //
-//   mcp_server [--readv] [--recvmsg] [--epoll] [--dup] [--threads N] [--late MS] [--double-fork] [--log FILE]
+//   mcp_server [--readv] [--recvmsg] [--recvmmsg] [--splice] [--io_uring] [--registered] [--epoll] [--dup] [--threads N]
+//              [--readers N] [--late MS] [--double-fork] [--log FILE]
 //
+// --registered: through io_uring, and by a number that the ring has for the file.
 // --log FILE appends every byte that it reads, before looking at it: what is not in FILE was never delivered.
 #include <fcntl.h>
+#include <liburing.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdio>
@@ -28,8 +32,10 @@
 namespace {
 
 struct Options {
-    bool readv = false, recvmsg = false, epoll = false, dup = false, double_fork = false;
+    bool readv = false, recvmsg = false, recvmmsg = false, splice = false, io_uring = false, registered = false;
+    bool epoll = false, dup = false, double_fork = false;
     int threads = 0;
+    int readers = 1;
     int late_ms = 0;
     std::string log_path;
 };
@@ -170,6 +176,36 @@ class Pool {
     bool closing_ = false;
 };
 
+// Moves what comes into a pipe of its own, and reads it there.
+ssize_t splice_some(char* into, size_t size) {
+    static const auto own = [] {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC)) std::perror("mcp_server: pipe2"), ::_exit(4);
+        return ends;
+    }();
+    const ssize_t moved = ::splice(in_fd, nullptr, own[1], nullptr, size, 0);
+    return moved > 0 ? ::read(own[0], into, static_cast<size_t>(moved)) : moved;
+}
+
+ssize_t ring_some(bool registered, char* into, size_t size) {
+    static io_uring ring = [&] {
+        io_uring made{};
+        if (::io_uring_queue_init(4, &made, 0) < 0 || (registered && ::io_uring_register_files(&made, &in_fd, 1) < 0))
+            std::fprintf(stderr, "mcp_server: no io_uring\n"), ::_exit(4);
+        return made;
+    }();
+    io_uring_sqe* entry = ::io_uring_get_sqe(&ring);
+    ::io_uring_prep_read(entry, registered ? 0 : in_fd, into, static_cast<unsigned>(size), 0);
+    if (registered) entry->flags |= IOSQE_FIXED_FILE;
+    ::io_uring_submit(&ring);
+    io_uring_cqe* done = nullptr;
+    while (::io_uring_wait_cqe(&ring, &done) < 0) {}
+    const int result = done->res;
+    ::io_uring_cqe_seen(&ring, done);
+    if (result < 0) errno = -result;
+    return result < 0 ? -1 : result;
+}
+
 ssize_t read_some(const Options& options, int epoll_fd, char* into, size_t size) {
     for (;;) {
         if (epoll_fd >= 0) {
@@ -186,6 +222,19 @@ ssize_t read_some(const Options& options, int epoll_fd, char* into, size_t size)
             message.msg_iov = &piece;
             message.msg_iovlen = 1;
             n = ::recvmsg(in_fd, &message, 0);
+        } else if (options.recvmmsg) {  // two messages of two unequal pieces each
+            iovec pieces[4] = {{into, 5}, {into + 5, 2}, {into + 7, 3}, {into + 10, size - 10}};
+            mmsghdr messages[2]{};
+            for (int i = 0; i < 2; ++i) {
+                messages[i].msg_hdr.msg_iov = &pieces[2 * i];
+                messages[i].msg_hdr.msg_iovlen = 2;
+            }
+            n = ::recvmmsg(in_fd, messages, 2, MSG_WAITFORONE, nullptr);
+            if (n > 0) n = messages[0].msg_len + (n > 1 ? messages[1].msg_len : 0);
+        } else if (options.splice) {
+            n = splice_some(into, size);
+        } else if (options.io_uring) {
+            n = ring_some(options.registered, into, size);
         } else {
             n = ::read(in_fd, into, size);
         }
@@ -194,6 +243,27 @@ ssize_t read_some(const Options& options, int epoll_fd, char* into, size_t size)
             continue;
         }
         return n;
+    }
+}
+
+int read_lines(const Options& options, int epoll_fd, Pool& pool) {
+    std::string buffer;
+    size_t looked_at = 0;
+    std::vector<char> chunk(1 << 16);
+    for (;;) {
+        const ssize_t n = read_some(options, epoll_fd, chunk.data(), chunk.size());
+        if (n < 0) return std::perror("mcp_server: read"), 5;
+        if (n == 0) return 0;
+        if (log_fd >= 0) write_all(log_fd, {chunk.data(), static_cast<size_t>(n)});
+        buffer.append(chunk.data(), static_cast<size_t>(n));
+        size_t begin = 0;
+        for (size_t end; (end = buffer.find('\n', std::max(begin, looked_at))) != std::string::npos; begin = end + 1) {
+            std::string line = buffer.substr(begin, end - begin);
+            if (options.threads > 0) pool.submit(std::move(line));
+            else handle(line);
+        }
+        buffer.erase(0, begin);
+        looked_at = buffer.size();
     }
 }
 
@@ -220,28 +290,13 @@ int serve(const Options& options) {
         event.data.u64 = 0x0123456789abcdefULL;
         if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, in_fd, &event) < 0) return std::perror("mcp_server: epoll"), 4;
     }
-    std::string buffer;
-    size_t looked_at = 0;
-    std::vector<char> chunk(1 << 16);
-    {
-        Pool pool(options.threads);
-        for (;;) {
-            const ssize_t n = read_some(options, epoll_fd, chunk.data(), chunk.size());
-            if (n < 0) return std::perror("mcp_server: read"), 5;
-            if (n == 0) break;
-            if (log_fd >= 0) write_all(log_fd, {chunk.data(), static_cast<size_t>(n)});
-            buffer.append(chunk.data(), static_cast<size_t>(n));
-            size_t begin = 0;
-            for (size_t end; (end = buffer.find('\n', std::max(begin, looked_at))) != std::string::npos; begin = end + 1) {
-                std::string line = buffer.substr(begin, end - begin);
-                if (options.threads > 0) pool.submit(std::move(line));
-                else handle(line);
-            }
-            buffer.erase(0, begin);
-            looked_at = buffer.size();
-        }
-    }
-    return 0;
+    Pool pool(options.threads);
+    // Each reads whole lines, as long as the client writes each at once.
+    std::vector<std::thread> others;
+    for (int i = 1; i < options.readers; ++i) others.emplace_back([&] { read_lines(options, epoll_fd, pool); });
+    const int code = read_lines(options, epoll_fd, pool);
+    for (std::thread& other : others) other.join();
+    return code;
 }
 
 }  // namespace
@@ -253,10 +308,15 @@ int main(int argc, char** argv) {
         const auto value = [&] { return i + 1 < argc ? argv[++i] : (std::fprintf(stderr, "%s needs a value\n", argv[i]), std::exit(2), ""); };
         if (word == "--readv") options.readv = true;
         else if (word == "--recvmsg") options.recvmsg = true;
+        else if (word == "--recvmmsg") options.recvmmsg = true;
+        else if (word == "--splice") options.splice = true;
+        else if (word == "--io_uring") options.io_uring = true;
+        else if (word == "--registered") options.io_uring = options.registered = true;
         else if (word == "--epoll") options.epoll = true;
         else if (word == "--dup") options.dup = true;
         else if (word == "--double-fork") options.double_fork = true;
         else if (word == "--threads") options.threads = std::atoi(value());
+        else if (word == "--readers") options.readers = std::atoi(value());
         else if (word == "--late") options.late_ms = std::atoi(value());
         else if (word == "--log") options.log_path = value();
         else if (word.starts_with("--label=")) continue;  // only there to be matched by a policy's "command"

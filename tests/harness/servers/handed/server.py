@@ -5,7 +5,8 @@
   unbound COUNT         listens without bind() COUNT times, one connection each, and prints the ports
 
 Options: lines (messages on lines, without HTTP), single (one connection after the other), defer (TCP_DEFER_ACCEPT),
-shared (a forked process reads each connection too), forked (two such processes, and nobody else).
+shared (a forked process reads each connection too), forked (two such processes, and nobody else), threaded (one of them
+reads in a thread that is not its first).
 """
 import json
 import os
@@ -57,9 +58,14 @@ def accept_from(listener):
             serve(connection)
             continue
         forks = 1 if "shared" in options else 2 if "forked" in options else 0
-        for _ in range(forks):
+        for number in range(forks):
             if os.fork() == 0:
-                serve(connection)
+                if number == 0 and "threaded" in options:
+                    reader = threading.Thread(target=serve, args=(connection,))
+                    reader.start()
+                    reader.join()
+                else:
+                    serve(connection)
                 os._exit(0)
         if forks == 2:
             connection.close()
