@@ -104,6 +104,7 @@ Result<std::unique_ptr<Tracee>> Tracee::interrupt(pid_t tid, const WhileWaiting&
 }
 
 Status Tracee::await_stop(std::chrono::milliseconds timeout) {
+    if (stopped_) return {};
     auto deadline = std::chrono::steady_clock::now() + timeout;
     for (;;) {
         int status = TRY(wait_for_stop(deadline));
