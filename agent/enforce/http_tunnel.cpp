@@ -11,6 +11,8 @@ namespace {
 
 // A response begins with it, and in a request line a blank and this stand before the version.
 constexpr std::string_view kVersion = "http/";
+// The first line of LSP's base protocol.
+constexpr std::string_view kLength = "content-length:";
 // What splits a request line for some reader (Python's splits at all of these), and nothing else does.
 constexpr std::string_view kBlank = " \t\v\f\x1c\x1d\x1e\x1f\x85\xa0";
 // Without CONNECT, which is a word of other protocols too.
@@ -43,6 +45,9 @@ bool may_be_request_line(std::string_view text) {
     return text[target] == '/' || text[target] == '*' || text.compare(target, 4, "http") == 0;
 }
 
+// LSP's base protocol, or what passes itself off as that before a server of lines that skips it: how stdio begins tells which.
+bool announces_message(std::string_view read) { return lower(read.substr(0, kLength.size())) == kLength; }
+
 }  // namespace
 
 // `read`: all that has come of the connection. The same whatever pieces it came in: what is decided stays so.
@@ -65,7 +70,7 @@ void HttpGate::State::start_tunnel(std::string_view reason) {
 // `read`: all that has come of it.
 void HttpGate::State::pass_other_protocol(std::string_view reason, std::string_view read) {
     if (options.http_only && judge.enforcing()) return cut(reason);
-    if (begins_message(read)) return open_lines();
+    if (begins_message(read) || announces_message(read)) return open_lines();
     start_watched_tunnel(reason);
 }
 

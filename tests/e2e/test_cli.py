@@ -232,7 +232,8 @@ class TestLive(EndToEnd):
                 self.assertEqual({c["state"] for c in report["checks"] if c["name"] in ("kernel", "btf", "bpf", "listeners", "ptrace", "pidfd", "io_uring")},
                                  {"ok"})
                 self.assertEqual([each.split(":")[0] for each in report["mechanism"]],
-                                 ["candidates", "reads", "hold", "stop", "relay", "listeners", "AF_UNIX listeners"])
+                                 ["candidates", "reads", "hold", "stop", "relay", "listeners",
+                                  "reads with splice, tee and io_uring", "AF_UNIX listeners"])
                 self.assertIn("traces", json.dumps(report["blind"]))
                 readable = callgate("doctor").stdout
                 for each in [*report["mechanism"], *report["blind"], *(c["name"] for c in report["checks"])]:

@@ -1,9 +1,10 @@
 """A host with systemd, booted from the package: Debian 12 with its own kernel, emulated by QEMU, so that nothing of this
-machine's kernel or processes is in it. The root directory (debootstrap) and the kernel are fetched once and kept in
-CALLGATE_HOST_CACHE. What happens in there is guest.py's.
+machine's kernel or processes is in it. The root directory (debootstrap, with what the package depends on) and the kernel are
+fetched once and kept in CALLGATE_HOST_CACHE. What happens in there is guest.py's.
 
 CALLGATE_DEB names the package; otherwise cpack makes one from CALLGATE_BUILD_DIR.
 """
+import hashlib
 import os
 import re
 import shutil
@@ -17,8 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = Path(os.environ.get("CALLGATE_BUILD_DIR", ROOT / "build")).resolve()
 CACHE = Path(os.environ.get("CALLGATE_HOST_CACHE", BUILD / "host")).resolve()
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "logrotate", "python3",
-            "libbpf1", "liburing2", "libsodium23", "libspdlog1.10", "libfmt9")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "logrotate", "python3")
 SECONDS_MAX = 600  # of an emulated boot and the whole test in it; usually a tenth of that
 
 
@@ -37,12 +37,14 @@ def mirror():
     raise AssertionError("apt's sources name no Debian mirror, and a host is to be made from one")
 
 
-def root_directory():
-    root = CACHE / "root"
+def root_directory(package):
+    depends = run("dpkg-deb", "--field", package, "Depends").strip()
+    root = CACHE / f"root-{hashlib.sha256(depends.encode()).hexdigest()[:12]}"
     if not root.exists():
         unfinished = CACHE / "root.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", unfinished, mirror())
+        run("chroot", unfinished, "apt-get", "-q", "-y", "--no-install-recommends", "satisfy", depends)
         unfinished.rename(root)
     return root
 
@@ -91,32 +93,32 @@ class TestHost(unittest.TestCase):
         run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d", directory, self.place / name, f"{megabytes}M")
         return self.place / name
 
-    def make_root(self):
+    def make_root(self, package):
         """The root directory and the service that runs the test; the kept one stays as it is."""
         root = self.place / "root"
-        run("cp", "-a", "--reflink=auto", f"{root_directory()}/.", root)
+        run("cp", "-a", "--reflink=auto", f"{root_directory(package)}/.", root)
         shutil.copy(HERE / "guest.service", root / "etc" / "systemd" / "system")
         wants = root / "etc" / "systemd" / "system" / "multi-user.target.wants"
         wants.mkdir(exist_ok=True)
         (wants / "guest.service").symlink_to("/etc/systemd/system/guest.service")
         return self.make_disk("root.img", 900, root)
 
-    def make_files(self):
+    def make_files(self, package):
         files = self.place / "files"
         for part in ("host", "harness/callgate_harness", "harness/servers/python"):
             shutil.copytree(ROOT / "tests" / part, files / "tests" / part)
-        shutil.copy(self.package(), files / "callgate.deb")
+        shutil.copy(package, files / "callgate.deb")
         return self.make_disk("files.img", 64, files)
 
     def test_the_package_on_a_booted_host(self):
         """Installed, started, a server of another user governed, reloaded, restarted, upgraded, killed, removed, purged."""
-        kernel = kernel_directory()
+        kernel, package = kernel_directory(), self.package()
         console, code = self.place / "console", self.place / "code"
         command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
                    "-nodefaults", "-nographic", "-no-reboot", "-serial", f"file:{console}", "-serial", f"file:{code}",
                    "-kernel", next((kernel / "boot").glob("vmlinuz-*")), "-initrd", self.make_initrd(kernel),
-                   "-drive", f"file={self.make_root()},format=raw,if=virtio,snapshot=on,cache=unsafe",
-                   "-drive", f"file={self.make_files()},format=raw,if=virtio,readonly=on",
+                   "-drive", f"file={self.make_root(package)},format=raw,if=virtio,snapshot=on,cache=unsafe",
+                   "-drive", f"file={self.make_files(package)},format=raw,if=virtio,readonly=on",
                    "-append", "quiet console=ttyS0 panic=-1 oops=panic mitigations=off lsm=landlock,lockdown,yama,integrity,bpf "
                               "systemd.mask=serial-getty@ttyS0.service systemd.mask=getty.target"]
         try:
