@@ -50,7 +50,7 @@ class TestStdio(HttpEndToEnd):
     def test_each_kind_of_member(self):
         """One grant names this very test by everything that the kernel sees of it; its parts with one wrong do not."""
         facts = {"user": "glob:roo?", "group": str(os.getgid()), "exe": PYTHON_EXE, "exe_sha256": self.sha256(PYTHON_EXE)}
-        cgroup = open("/proc/self/cgroup").read().split("0::", 1)[1].splitlines()[0]
+        cgroup = Path("/proc/self/cgroup").read_text().split("0::", 1)[1].splitlines()[0]
         facts["cgroup"] = cgroup
         with open(f"/proc/{os.getppid()}/comm") as comm:
             facts["parents"] = comm.read().rstrip("\n")
@@ -194,7 +194,7 @@ class TestCheck(HttpEndToEnd):
         binary = os.environ.get("CALLGATE_BINARY", "build/callgate")
         done = subprocess.run([binary, "check", str(good), str(bad)], capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("grants.json: ok (1 grants, others have the default grant)", done.stdout)
+        self.assertIn("grants.json: ok (1 grant, others have the default grant)", done.stdout)
         self.assertIn('other.json:2:30: /grants/ci/match/usr: unknown key "usr"; did you mean "user"?', done.stdout)
         self.assertEqual(agent.status()["problems"], [])
 
