@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <deque>
 #include <optional>
 
 #include "kernel/libbpf_error.h"
@@ -17,6 +18,10 @@ namespace {
 
 // Connections that wait for the agent's loop; the kernel limits it further (net.core.somaxconn).
 constexpr int kBacklog = 65535;
+// A port of a connection that has ended can be had again for the same server after a second (tcp_tw_reuse, ip-sysctl): so many
+// are used in turn, fewer than net.ipv4.ip_local_port_range has.
+constexpr size_t kPortsInTurn = 16384;
+constexpr int kPortsTriedMax = 1024;
 
 }  // namespace
 
@@ -83,6 +88,42 @@ struct NetworkNamespace::State {
         SocketAddress address;
     };
     Listener four, six;
+    // Ports that connections to servers have had, the oldest first. The agent ends such a connection before the server does, so
+    // its port stays taken for a minute (TIME_WAIT, RFC 9293 section 3.6.1): bind() to "any" would find none left after some
+    // 28,000 connections in that minute, whichever servers they went to. SO_REUSEPORT lets the same user, and nobody else, have
+    // such a port again.
+    std::deque<uint16_t> ports;
+
+    bool is_exempt(const cg_exempt& key) const {
+        uint8_t present = 0;
+        return bpf_map_lookup_elem(program->maps().exempt, &key, &present) == 0;
+    }
+
+    // Binds to a port of the server's own address that no living connection to that server has.
+    Result<uint16_t> bind_upstream(int fd, const SocketAddress& server) {
+        int one = 1;
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) return Error::system("setsockopt", "SO_REUSEPORT", errno);
+        SocketAddress own = server.with_port(0);
+        if (ports.size() < kPortsInTurn) {
+            if (bind(fd, own.raw(), own.raw_length()) == 0) {
+                auto bound = SocketAddress::local_of(fd);
+                if (!bound) return Error::system("getsockname", own.text(), errno);
+                ports.push_back(bound->port());
+                return bound->port();
+            }
+            if (errno != EADDRINUSE) return Error::system("bind", own.text(), errno);
+        }
+        cg_exempt key{};
+        key.server = server.in_namespace(inode);
+        for (int tries = 0; tries < kPortsTriedMax && !ports.empty(); ++tries) {
+            const uint16_t port = key.client_port = ports.front();
+            ports.pop_front();
+            ports.push_back(port);
+            own = server.with_port(port);
+            if (!is_exempt(key) && bind(fd, own.raw(), own.raw_length()) == 0) return port;
+        }
+        return Error::system("bind", own.text(), EADDRINUSE);
+    }
 
     Result<Listener> listen_on_loopback(int family) {
         Listener listener;
@@ -146,13 +187,9 @@ Result<UpstreamSocket> NetworkNamespace::upstream_socket(const SocketAddress& se
     upstream.socket = TRY(state_->sockets->take(server.family()));
     int fd = upstream.socket.get(), one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    SocketAddress own = server.with_port(0);
-    if (bind(fd, own.raw(), own.raw_length())) return Error::system("bind", own.text(), errno);
-    auto bound = SocketAddress::local_of(fd);
-    if (!bound) return Error::system("getsockname", own.text(), errno);
     cg_exempt key{};
+    key.client_port = TRY(state_->bind_upstream(fd, server));
     key.server = server.in_namespace(state_->inode);
-    key.client_port = bound->port();
     uint8_t present = 1;
     if (bpf_map_update_elem(state_->program->maps().exempt, &key, &present, BPF_ANY))
         return Error::system("bpf_map_update_elem", "exempt", errno);
