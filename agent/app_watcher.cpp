@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -102,6 +103,7 @@ Status load_and_scan(App& app, Watcher::Options options) {
     std::vector<ResumedServer> list = resumed->get_future().get();  // from here on there is a watcher
     app.watcher->resume(std::move(list));
     app.watcher->run();
+    malloc_trim(0);  // the kernel's types are needed for loading only, and are most of what the agent has had so far
     app.ring->post([&app] { become_ready(app); });
     return {};
 }

@@ -194,18 +194,19 @@ DoctorReport examine_host() {
     report.checks = {check_kernel(),  check_privilege(), check_btf(),     check_lockdown(),    check_programs(), check_listener_programs(), check_ptrace(),
                      check_pidfd(),   check_io_uring(),  check_cgroups(), check_descriptors(), check_processors()};
     bool fexit = trampolines_load();
+    const bool has_rings = KernelTypes().has_rings();
     report.mechanism = {
         "candidates: tp_btf/sched_process_exec",
         fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)" : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
         "hold: bpf_loop in the tracepoint, at most 25 ms (100 ms in listen)", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
         "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
-        std::string("reads with splice, tee and io_uring: told, not held") + (hears_of_rings() ? "" : "; of io_uring not told here"),
+        std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
                     "connections with TLS that ends in the server, and HTTP/2",
                     "servers that listen on abstract AF_UNIX addresses or on SOCK_SEQPACKET",
                     "what is read with splice, tee or io_uring before the take-over, and connections that are accepted past steering"};
-    if (!hears_of_rings()) report.blind.push_back("reads through io_uring, unreported, where the server was not taken over before");
+    if (!has_rings) report.blind.push_back("reads through io_uring, unreported, where the server was not taken over before");
     for (const Check& check : report.checks) {
         if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
         if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");

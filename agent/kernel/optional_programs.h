@@ -1,22 +1,37 @@
 // Programs of channel.bpf.o for what not every kernel has: they are left out where it has not.
 #pragma once
 #include <bpf/btf.h>
-#include <bpf/libbpf.h>
+
+#include <string>
 
 namespace callgate {
 
-inline bool has_tracepoint(const char* name) { return libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP) > 0; }
+// The kernel's types (/sys/kernel/btf/vmlinux): some ten megabytes while it lives.
+class KernelTypes {
+  public:
+    KernelTypes() : types_(btf__load_vmlinux_btf()) {}
+    ~KernelTypes() { btf__free(types_); }
+    KernelTypes(const KernelTypes&) = delete;
+    KernelTypes& operator=(const KernelTypes&) = delete;
 
-// Whether reads through io_uring are heard of.
-inline bool hears_of_rings() {
-    return has_tracepoint("io_uring_complete") && (has_tracepoint("io_uring_submit_req") || has_tracepoint("io_uring_submit_sqe"));
-}
+    bool has_tracepoint(const std::string& name) const {
+        return types_ && btf__find_by_name_kind(types_, ("btf_trace_" + name).c_str(), BTF_KIND_TYPEDEF) > 0;
+    }
+    // Whether reads through io_uring are heard of.
+    bool has_rings() const {
+        return has_tracepoint("io_uring_complete") && (has_tracepoint("io_uring_submit_req") || has_tracepoint("io_uring_submit_sqe"));
+    }
+
+  private:
+    btf* types_;
+};
 
 template <typename Skeleton>  // opened, not loaded
 void leave_out_what_is_missing(Skeleton& skeleton) {
-    bpf_program__set_autoload(skeleton.progs.on_ring_submit, has_tracepoint("io_uring_submit_req"));
-    bpf_program__set_autoload(skeleton.progs.on_ring_submit_before, has_tracepoint("io_uring_submit_sqe"));
-    bpf_program__set_autoload(skeleton.progs.on_ring_complete, has_tracepoint("io_uring_complete"));
+    const KernelTypes kernel;
+    bpf_program__set_autoload(skeleton.progs.on_ring_submit, kernel.has_tracepoint("io_uring_submit_req"));
+    bpf_program__set_autoload(skeleton.progs.on_ring_submit_before, kernel.has_tracepoint("io_uring_submit_sqe"));
+    bpf_program__set_autoload(skeleton.progs.on_ring_complete, kernel.has_tracepoint("io_uring_complete"));
 }
 
 }  // namespace callgate
