@@ -2,6 +2,10 @@
 #include "kernel/steering.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
+
+#include <chrono>
+#include <thread>
 
 #include "listen_world.h"
 
@@ -159,6 +163,34 @@ TEST(Steering, PreparingTwiceOpensTheAgentsNamespaceOnce) {
     Fd client = stream_socket(AF_INET);
     ASSERT_EQ(connect_to(client, loopback(AF_INET, port)), 0);
     EXPECT_TRUE(world.accept_steered(AF_INET).valid());
+}
+
+// The agent ends each connection first, and more of them in a minute than the namespace has ports.
+TEST(Steering, PortsToServersDoNotRunOut) {
+    constexpr int kPorts = 8;
+    Stepper server([](Stepper::Steps& steps) {
+        if (unshare(CLONE_NEWNET) || !raise_loopback()) _exit(1);
+        Fd range = Fd::adopt(open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY | O_CLOEXEC));
+        if (write(range.get(), "40000 40007", 11) != 11) _exit(1);
+        serve(steps, loopback(AF_INET, 4321));
+    });
+    ASSERT_EQ(server.report(), 4321);
+    ListenWorld world({server.pid()});
+    world.listen_and_steer(server);
+    ASSERT_TRUE(world.space);
+    SocketAddress to = loopback(AF_INET, 4321);
+    for (int i = 0; i < 3 * kPorts; ++i) {
+        // Sooner no port can be had again: tcp_tw_reuse.
+        if (i && i % kPorts == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+        auto upstream = world.space->upstream_socket(to);
+        ASSERT_TRUE(upstream.ok()) << i << ": " << upstream.error().text();
+        ASSERT_EQ(connect_to(upstream->socket, to), 0) << i;
+        ASSERT_EQ(shutdown(upstream->socket.get(), SHUT_WR), 0);
+        server.go();
+        EXPECT_EQ(server.report(), SocketAddress::local_of(upstream->socket.get())->port());
+        char text[6];
+        EXPECT_EQ(recv(upstream->socket.get(), text, sizeof(text), MSG_WAITALL), 5) << "and then the end";
+    }
 }
 
 // Server and client share a network namespace that is not the agent's.
