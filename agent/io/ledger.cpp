@@ -79,11 +79,23 @@ struct Ledger::Header {
     uint32_t format, current;  // of the slots
     uint32_t facts_area, facts_bytes[2], padding;
     Slot slots[2];
-    struct {
+    struct Call {
         uint32_t word, padding;  // whose value is base + message.msg_len, once the kernel has written that
         uint64_t base;
         mmsghdr message;
         iovec part;
+        // Before the kernel can write anything.
+        void begin(uint64_t from, const iovec& bytes, uint32_t whose) {
+            base = from;
+            part = bytes;
+            message = {};
+            message.msg_hdr.msg_iov = &part;
+            message.msg_hdr.msg_iovlen = 1;
+            message.msg_len = kNoLength;
+            in_order();
+            word = whose;
+            in_order();
+        }
     } call;
     struct Move {
         uint32_t phase, padding;
@@ -230,15 +242,8 @@ ssize_t Ledger::read(Flow flow, int fd, bool is_socket) {
         return got < 0 ? -errno : got;
     }
     auto& call = header_->call;
-    call.base = static_cast<uint64_t>(input.end);
-    call.part = {at(call.base), most};
-    call.message = {};
-    call.message.msg_hdr.msg_iov = &call.part;
-    call.message.msg_hdr.msg_iovlen = 1;
-    call.message.msg_len = kNoLength;
-    in_order();
-    call.word = uint32_t{kInputEnd} + uint32_t{flow};
-    in_order();
+    const auto base = static_cast<uint64_t>(input.end);
+    call.begin(base, {at(base), most}, uint32_t{kInputEnd} + uint32_t{flow});
     const int got = recvmmsg(fd, &call.message, 1, MSG_DONTWAIT, nullptr);
     const ssize_t result = got == 1   ? static_cast<ssize_t>(call.message.msg_len)
                            : got == 0 ? -EAGAIN
@@ -363,15 +368,8 @@ ssize_t Ledger::write_to_socket(Flow flow, int fd) {
     Slot::Output& output = slot().output[flow];
     if (output.begin == output.end) return 0;
     auto& call = header_->call;
-    call.base = output.begin;
-    call.part = {at(output_at(flow) + output.begin - output.origin), output.end - output.begin};
-    call.message = {};
-    call.message.msg_hdr.msg_iov = &call.part;
-    call.message.msg_hdr.msg_iovlen = 1;
-    call.message.msg_len = kNoLength;
-    in_order();
-    call.word = uint32_t{kOutputBegin} + uint32_t{flow};
-    in_order();
+    const iovec rest{at(output_at(flow) + output.begin - output.origin), output.end - output.begin};
+    call.begin(output.begin, rest, uint32_t{kOutputBegin} + uint32_t{flow});
     const int sent = sendmmsg(fd, &call.message, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     const ssize_t result = sent == 1 ? static_cast<ssize_t>(call.message.msg_len) : -errno;
     if (result > 0) output.begin += static_cast<uint64_t>(result);
