@@ -144,6 +144,7 @@ class Gate {
     void server_refused(std::string_view line, const Message& refused);
     void withhold_server_rest();
     void deny_server(const Message& message, const Verdict& verdict, size_t bytes);
+    MessageRecord server_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict) const;
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);
     CallJudge::Learning learning() { return {annotations_, pins_, audit_, options_.audit_session}; }

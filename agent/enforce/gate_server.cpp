@@ -89,13 +89,8 @@ void Gate::server_line(std::string_view line) {
     const Verdict* const verdict = judge_.judge_server(message, caller_);
     if (verdict && verdict->action == Action::deny && enforcing_) return deny_server(message, *verdict, line.size());
     ++counts_.server_forwarded;
-    MessageRecord record;
-    record.direction = Direction::server_to_client;
-    record.message = &message;
-    record.bytes = line.size();
-    record.verdict = verdict;
-    record.decision = verdict ? CallJudge::decision_of_forwarded(message, *verdict) : Decision::passed;
-    record.read_ns = read_ns_;
+    const Decision decision = verdict ? CallJudge::decision_of_forwarded(message, *verdict) : Decision::passed;
+    MessageRecord record = server_record(message, line.size(), decision, verdict);
     PendingRequest request;
     bool is_known = message.kind == MessageKind::response && match_request(message, request, record);
     audit_.message(options_.audit_session, record);
@@ -121,29 +116,27 @@ void Gate::server_refused(std::string_view line, const Message& refused) {
     follow_grant();
     if (verdict && enforcing_) return deny_server(refused, *verdict, line.size());
     ++counts_.server_forwarded;
-    MessageRecord record;
-    record.direction = Direction::server_to_client;
-    record.message = &refused;
-    record.bytes = line.size();
-    record.verdict = verdict;
-    record.decision = verdict ? Decision::would_deny : Decision::passed;
-    record.read_ns = read_ns_;
-    audit_.message(options_.audit_session, record);
+    const Decision decision = verdict ? Decision::would_deny : Decision::passed;
+    audit_.message(options_.audit_session, server_record(refused, line.size(), decision, verdict));
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
+}
+
+MessageRecord Gate::server_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict) const {
+    MessageRecord record;
+    record.direction = Direction::server_to_client;
+    record.message = &message;
+    record.bytes = bytes;
+    record.decision = decision;
+    record.verdict = verdict;
+    record.read_ns = read_ns_;
+    return record;
 }
 
 // What a server may not ask of its client it is told, between two lines of the client; the client never hears of it.
 void Gate::deny_server(const Message& message, const Verdict& verdict, size_t bytes) {
     ++counts_.server_denied;
-    MessageRecord record;
-    record.direction = Direction::server_to_client;
-    record.message = &message;
-    record.bytes = bytes;
-    record.decision = Decision::denied;
-    record.verdict = &verdict;
-    record.read_ns = read_ns_;
-    audit_.message(options_.audit_session, record);
+    audit_.message(options_.audit_session, server_record(message, bytes, Decision::denied, &verdict));
     if (!client_ended_) judge_.append_denial(to_server_.text(), message, verdict, modern_);
 }
 
