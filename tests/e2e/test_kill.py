@@ -4,13 +4,15 @@ import signal
 import time
 
 from governed import *  # noqa: F403
-from governed import LONG, NOTES_BUN, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy, policy_for, steady_descriptors, wait_for
-from test_restart import CHANNELS, FRAME, Load
+from governed import LONG, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy, policy_for, wait_for
+from kept_sessions import CHANNELS, Load, SessionsGoOn
 
 
-class TestKill(EndToEnd):
-    def kept(self, policies, **options):
-        return self.agent(policies, keeper=True, **options)
+class TestKill(SessionsGoOn, EndToEnd):
+    killed = True
+
+    def replace(self, agent):
+        self.kill(agent)
 
     def kill(self, agent):
         os.kill(agent.pid, signal.SIGKILL)
@@ -30,75 +32,6 @@ class TestKill(EndToEnd):
         done = agent.command("status", "--json", check=False)
         pid = json.loads(done.stdout)["pid"] if done.returncode == 0 else before
         return pid if pid != before else None
-
-    def test_a_session_goes_on(self):
-        """Governed before and after, the same descriptors, the same books."""
-        for server in (NOTES_PY, NOTES_BUN, cpp_server("--double-fork")):
-            for channel in CHANNELS:
-                with self.case(server=server.name, channel=channel):
-                    agent = self.kept({"p": policy_for(server)})
-                    client = self.client(server.command, channel=channel)
-                    client.initialize()
-                    session = agent.sessions()[0]["session"]
-                    before = steady_descriptors(client.pid, server, inodes=True)
-                    for turn in ("first", "second"):
-                        self.assert_denied(client.call(*server.denied))
-                        self.assertEqual(echoed(client.answer(echo(client, server, turn))), turn)
-                        self.kill(agent)
-                        self.assert_denied(client.call(*server.denied))
-                        self.assertEqual([s["session"] for s in agent.sessions()], [session])
-                    self.assertEqual(steady_descriptors(client.pid, server, inodes=True), before)
-                    self.assertEqual(client.shutdown(), server.exit_code)
-                    ended = agent.wait_audit("session_end")[0]
-                    self.assertEqual((ended["session"], ended["reason"], ended["frames"]["in"], ended["frames"]["denied"]), (session, "ended", 8, 4))
-                    self.assertEqual([event["killed"] for event in agent.audit("session_resumed")], [True, True])
-                    self.assertEqual(len(agent.audit("session_start")), 1)
-
-    def test_half_a_frame_is_under_way(self):
-        server = cpp_server("--readv")
-        for channel in CHANNELS:
-            with self.case(channel=channel):
-                agent = self.kept({"p": policy_for(server)})
-                client = self.client(server.command, channel=channel)
-                client.initialize()
-                client.request("ping")
-                client.send(FRAME[:40])
-                time.sleep(0.05)
-                self.kill(agent)
-                client.send(FRAME[40:])
-                self.assertEqual(echoed(client.answer(77)), "whole")
-                self.assertEqual(client.shutdown(), 0)
-
-    def test_an_answer_is_outstanding(self):
-        """What it was charged, and which request it answers, is known to the next agent."""
-        server = cpp_server("--threads", "2")
-        rules = policy(server.match, tools={"sleep": {"limits": [{"counter": "c", "max_in_flight": 1}]}})
-        agent = self.kept({"p": rules})
-        client = self.client(server.command)
-        client.initialize()
-        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 4000}})
-        client.request("ping")
-        self.kill(agent)
-        answer = client.call("sleep", {"ms": 1})
-        self.assertTrue(answer["result"]["isError"], answer)
-        self.assert_result(client.answer(slow))
-        self.assert_result(client.call("sleep", {"ms": 1}))
-        self.assertEqual(client.shutdown(), 0)
-
-    def test_a_call_waits(self):
-        server = cpp_server("--threads", "2")
-        limit = {"counter": "c", "max_in_flight": 1, "on_exceed": "delay", "max_delay_ms": 60000}
-        agent = self.kept({"p": policy(server.match, tools={"sleep": {"limits": [limit]}})})
-        client = self.client(server.command)
-        client.initialize()
-        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 4000}})
-        waiting = [client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}}) for _ in range(3)]
-        wait_for(lambda: agent.status()["frames"]["held"] == 3, "the calls waiting")
-        self.kill(agent)
-        self.assertEqual(agent.status()["counters"]["waiting"], 3)
-        for identifier in (slow, *waiting):
-            self.assert_result(client.answer(identifier))
-        self.assertEqual(client.shutdown(), 0)
 
     def test_ends_are_seen_at_once(self):
         """What is kept for the next agent keeps no end of file from anybody, while there is an agent and after a kill."""
@@ -156,8 +89,7 @@ class TestKill(EndToEnd):
         agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
         load = Load(server, sessions, depth=4, pause_ms=20, large_each=60)
         self.addCleanup(load.kill)
-        enforced = lambda: len([session for session in agent.sessions() if session["state"] == "enforced"])  # noqa: E731
-        wait_for(lambda: enforced() == sessions, "the sessions")
+        wait_for(lambda: self.enforced(agent) == sessions, "the sessions")
         seed = random.randrange(1 << 30)
         chance = random.Random(seed)
         self.assertEqual(load.command("begin"), "begun")

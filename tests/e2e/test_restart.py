@@ -4,17 +4,11 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
 import threading
 
 from governed import *  # noqa: F403
-from governed import (BINARY, LONG, NOTES_BUN, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy,
-                      policy_for, steady_descriptors, wait_for)
-
-LOAD = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "stdio_load" if "CALLGATE_MCP_SERVER" in os.environ else \
-    BINARY.parent / "tests" / "harness" / "stdio_load"
-CHANNELS = ("pipe", "socketpair")
-FRAME = b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"echo","arguments":{"text":"whole"}}}\n'
+from governed import BINARY, LONG, NOTES_BUN, NOTES_PY, EndToEnd, cpp_server, echo, echoed, json, main, os, policy, policy_for, wait_for
+from kept_sessions import CHANNELS, Load, SessionsGoOn
 
 
 def sealed(format, payload):
@@ -28,37 +22,18 @@ def sealed(format, payload):
     return memory
 
 
-class Load:
-    """stdio_load: see its head."""
+class TestRestart(SessionsGoOn, EndToEnd):
+    killed = False
+    servers = (NOTES_PY, NOTES_BUN, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--double-fork"))
 
-    def __init__(self, server, sessions, **options):
-        words = [str(word) for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
-        self.process = subprocess.Popen([str(LOAD), "--sessions", str(sessions), *words, "--", *server.command], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def replace(self, agent):
+        agent.restart()
 
-    def command(self, word):
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def stop(self):
-        report = json.loads(self.command("stop") or "{}")
-        return report, self.process.wait(60), self.process.stderr.read()
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for end in (self.process.stdin, self.process.stdout, self.process.stderr):
-            end.close()
-
-
-class TestRestart(EndToEnd):
-    def kept(self, policies, **options):
-        return self.agent(policies, keeper=True, **options)
-
-    def enforced(self, agent):
-        return len([session for session in agent.sessions() if session["state"] == "enforced"])
+    def check_records(self, agent, calls):
+        asked = agent.wait_audit("message", count=len(calls), direction="c2s", method="tools/call")
+        self.assertEqual([record["decision"] for record in asked], calls)
+        answers = agent.wait_audit("message", direction="s2c", answers=asked[0]["id"])
+        self.assertEqual(len(answers), 1)
 
     def test_nothing_to_do(self):
         agent = self.kept({"p": policy(NOTES_PY.match)})
@@ -66,29 +41,6 @@ class TestRestart(EndToEnd):
         agent.restart()
         self.assertNotEqual(agent.pid, first)
         self.assertEqual(agent.sessions(), [])
-
-    def test_a_session_goes_on(self):
-        """Governed before and after, the same descriptors, the same books; the first call after it is judged."""
-        for server in (NOTES_PY, NOTES_BUN, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--double-fork")):
-            for channel in CHANNELS:
-                with self.case(server=server.name, channel=channel):
-                    agent = self.kept({"p": policy_for(server)})
-                    client = self.client(server.command, channel=channel)
-                    client.initialize()
-                    session = agent.sessions()[0]["session"]
-                    before = steady_descriptors(client.pid, server, inodes=True)
-                    for turn in ("first", "second"):
-                        self.assert_denied(client.call(*server.denied))
-                        self.assertEqual(echoed(client.answer(echo(client, server, turn))), turn)
-                        agent.restart()
-                        self.assert_denied(client.call(*server.denied))
-                        self.assertEqual([s["session"] for s in agent.sessions()], [session])
-                    self.assertEqual(steady_descriptors(client.pid, server, inodes=True), before)
-                    self.assertEqual(client.shutdown(), server.exit_code)
-                    ended = agent.wait_audit("session_end")[0]
-                    self.assertEqual((ended["session"], ended["reason"], ended["frames"]["in"], ended["frames"]["denied"]), (session, "ended", 8, 4))
-                    self.assertEqual(len(agent.audit("session_resumed")), 2)
-                    self.assertEqual(len(agent.audit("session_start")), 1)
 
     def test_under_load(self):
         """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; each restart under way."""
@@ -132,58 +84,6 @@ class TestRestart(EndToEnd):
         report, code, said = load.stop()
         print(f"3 restarts, {sessions} sessions: {json.dumps(report)}")
         self.assertEqual((code, said), (0, ""))
-
-    def test_half_a_frame_is_under_way(self):
-        """The agent has the first half, and nobody else does."""
-        server = cpp_server("--readv")
-        for channel in CHANNELS:
-            with self.case(channel=channel):
-                agent = self.kept({"p": policy_for(server)})
-                client = self.client(server.command, channel=channel)
-                client.initialize()
-                client.request("ping")
-                client.send(FRAME[:40])
-                agent.restart()
-                client.send(FRAME[40:])
-                self.assertEqual(echoed(client.answer(77)), "whole")
-                self.assertEqual(client.shutdown(), 0)
-
-    def test_an_answer_is_outstanding(self):
-        """What it was charged, and which request it answers, is known to the next agent."""
-        server = cpp_server("--threads", "2")
-        rules = policy(server.match, tools={"sleep": {"limits": [{"counter": "c", "max_in_flight": 1}]}})
-        agent = self.kept({"p": rules})
-        client = self.client(server.command)
-        client.initialize()
-        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 6000}})
-        client.request("ping")
-        agent.restart()
-        answer = client.call("sleep", {"ms": 1})
-        self.assertTrue(answer["result"]["isError"], answer)
-        self.assert_result(client.answer(slow))
-        self.assert_result(client.call("sleep", {"ms": 1}))
-        asked = agent.wait_audit("message", direction="c2s", method="tools/call")[0]
-        answers = agent.wait_audit("message", direction="s2c", answers=asked["id"])
-        self.assertEqual(len(answers), 1)
-        self.assertEqual(client.shutdown(), 0)
-
-    def test_a_call_waits(self):
-        """It waits on, for the same place, and is judged by the policy of then."""
-        server = cpp_server("--threads", "2")
-        limit = {"counter": "c", "max_in_flight": 1, "on_exceed": "delay", "max_delay_ms": 60000}
-        agent = self.kept({"p": policy(server.match, tools={"sleep": {"limits": [limit]}})})
-        client = self.client(server.command)
-        client.initialize()
-        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 6000}})
-        waiting = [client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}}) for _ in range(3)]
-        wait_for(lambda: agent.status()["frames"]["held"] == 3, "the calls waiting")
-        agent.restart()
-        self.assertEqual(agent.status()["counters"]["waiting"], 3)
-        for identifier in (slow, *waiting):
-            self.assert_result(client.answer(identifier))
-        calls = agent.wait_audit("message", count=4, direction="c2s", method="tools/call")
-        self.assertEqual([r["decision"] for r in calls], ["allow"] * 4)
-        self.assertEqual(client.shutdown(), 0)
 
     def test_the_client_or_the_server_ends_meanwhile(self):
         """An end that nobody was there to see is seen."""
