@@ -40,9 +40,8 @@ void send_at_once(int fd) {
 HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOptions> options, HttpSessions& sessions,
                                CounterTable& counters, AuditLog& audit, Ended ended)
     : ring_(ring),
-      server_(ends.server),
       exemption_(std::move(ends.upstream.exemption)),
-      connected_(ends.connected),
+      connected_(ends.upstream.connected),
       unread_(std::move(ends.unread)),
       ended_(std::move(ended)),
       client_source_(ring, duplicate(ends.client), true,
@@ -72,9 +71,16 @@ void HttpConnection::start() {
     }
     state_ = connected_ ? Server::connected : Server::connecting;
     connect_in_flight_ = !connected_;
-    if (!connected_) ring_.connect(server_sink_.fd(), server_.raw(), server_.raw_length(), &connecting_);
+    if (!connected_) ring_.poll_writable(server_sink_.fd(), &connecting_);
     if (!unread_.empty()) client_bytes(std::exchange(unread_, {}));
     pump();
+}
+
+void HttpConnection::connection_made(int result) {
+    int error = 0;
+    socklen_t length = sizeof(error);
+    if (result >= 0) getsockopt(server_sink_.fd(), SOL_SOCKET, SO_ERROR, &error, &length);
+    connected(result < 0 ? result : -error);
 }
 
 void HttpConnection::connected(int result) {

@@ -26,8 +26,6 @@ class HttpConnection {
     struct Ends {
         Fd client;                // accepted
         UpstreamSocket upstream;  // without a socket the server cannot be reached
-        bool connected = false;   // or it is to be connected first
-        SocketAddress server;     // what the client asked for
         std::string unread;       // of the client's, read by somebody else before
     };
     // `ended`: both sockets are closed or being closed; destroy once idle().
@@ -50,14 +48,15 @@ class HttpConnection {
     class Connecting : public Completion {
       public:
         explicit Connecting(HttpConnection& owner) : owner_(owner) {}
-        void complete(int result, std::string_view) override { owner_.connected(result); }
+        void complete(int result, std::string_view) override { owner_.connection_made(result); }
 
       private:
         HttpConnection& owner_;
     };
     enum class Server { none, connecting, connected, over };
 
-    void connected(int result);
+    void connection_made(int result);
+    void connected(int result);  // 0, or -errno
     void client_bytes(std::string_view bytes);
     void server_bytes(std::string_view bytes);
     void client_ended();
@@ -74,7 +73,6 @@ class HttpConnection {
     bool is_quiet() const;
 
     Ring& ring_;
-    SocketAddress server_;
     Exemption exemption_;
     bool connected_;
     std::string unread_;

@@ -141,12 +141,6 @@ void Ring::accept(int listener, Completion* completion) {
     entry->user_data = reinterpret_cast<uint64_t>(completion);
 }
 
-void Ring::connect(int fd, const sockaddr* address, socklen_t length, Completion* completion) {
-    io_uring_sqe* entry = next_entry();
-    io_uring_prep_connect(entry, fd, address, length);
-    entry->user_data = reinterpret_cast<uint64_t>(completion);
-}
-
 void Ring::poll_hangup(int fd, Completion* completion) {
     io_uring_sqe* entry = next_entry();
     io_uring_prep_poll_add(entry, fd, 0);

@@ -45,8 +45,6 @@ class Ring {
     void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion);
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion);
     void accept(int listener, Completion* completion);         // one connection; its result is the descriptor
-    // `address` must stay until the operation is submitted.
-    void connect(int fd, const sockaddr* address, socklen_t length, Completion* completion);
     void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
     void poll_readable(int fd, Completion* completion);        // POLLIN, once
     void poll_writable(int fd, Completion* completion);        // POLLOUT, once

@@ -4,7 +4,18 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include <fstream>
+#include <iterator>
+
 namespace callgate {
+namespace {
+
+std::string read_setting(const char* path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
 
 NamespaceSockets::NamespaceSockets(const Fd& netns) {
     thread_ = std::thread([this, fd = netns.get()] { run(fd); });
@@ -41,6 +52,10 @@ Result<Fd> NamespaceSockets::take(int family) {
 void NamespaceSockets::run(int netns) {
     std::unique_lock lock(mutex_);
     entered_ = setns(netns, CLONE_NEWNET) ? errno : 0;
+    if (!entered_) {  // of a thread's own namespace, whatever it finds under /proc/self/net
+        port_range_ = read_setting("/proc/sys/net/ipv4/ip_local_port_range");
+        reserved_ports_ = read_setting("/proc/sys/net/ipv4/ip_local_reserved_ports");
+    }
     made_.notify_all();
     while (!stopping_) {
         bool all_full = true;

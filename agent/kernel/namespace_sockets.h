@@ -5,6 +5,7 @@
 #pragma once
 #include <condition_variable>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -20,6 +21,9 @@ class NamespaceSockets {
     ~NamespaceSockets();
     // A new IPv4 or IPv6 stream socket; waits for the thread only where none is ready.
     Result<Fd> take(int family);
+    // What ip_local_port_range and ip_local_reserved_ports said there at the beginning; empty where they cannot be read.
+    const std::string& port_range() const { return port_range_; }
+    const std::string& reserved_ports() const { return reserved_ports_; }
 
   private:
     static constexpr size_t kReady = 32;
@@ -34,6 +38,7 @@ class NamespaceSockets {
     std::mutex mutex_;
     std::condition_variable wanted_, made_;
     Shelf shelves_[2];
+    std::string port_range_, reserved_ports_;
     int entered_ = -1;  // -1: not yet; else errno of setns
     bool stopping_ = false;
     std::thread thread_;

@@ -3,12 +3,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <deque>
 #include <optional>
 
 #include "kernel/libbpf_error.h"
+#include "kernel/local_ports.h"
 #include "kernel/process_sockets.h"
 #include "kernel/namespace_sockets.h"
 #include "steer.skel.h"
@@ -18,10 +19,8 @@ namespace {
 
 // Connections that wait for the agent's loop; the kernel limits it further (net.core.somaxconn).
 constexpr int kBacklog = 65535;
-// A port of a connection that has ended can be had again for the same server after a second (tcp_tw_reuse, ip-sysctl): so many
-// are used in turn, fewer than net.ipv4.ip_local_port_range has.
-constexpr size_t kPortsInTurn = 16384;
-constexpr int kPortsTriedMax = 1024;
+// Ports that a connection to one server is tried from: others have it or had it a moment ago.
+constexpr int kConnectTriesMax = 64;
 
 }  // namespace
 
@@ -83,48 +82,12 @@ struct NetworkNamespace::State {
     uint32_t inode = 0;
     std::unique_ptr<SteerProgram> program;
     std::unique_ptr<NamespaceSockets> sockets;
+    std::optional<LocalPorts> ports;
     struct Listener {
         Fd socket;
         SocketAddress address;
     };
     Listener four, six;
-    // Ports that connections to servers have had, the oldest first. The agent ends such a connection before the server does, so
-    // its port stays taken for a minute (TIME_WAIT, RFC 9293 section 3.6.1): bind() to "any" would find none left after some
-    // 28,000 connections in that minute, whichever servers they went to. SO_REUSEPORT lets the same user, and nobody else, have
-    // such a port again.
-    std::deque<uint16_t> ports;
-
-    bool is_exempt(const cg_exempt& key) const {
-        uint8_t present = 0;
-        return bpf_map_lookup_elem(program->maps().exempt, &key, &present) == 0;
-    }
-
-    // Binds to a port of the server's own address that no living connection to that server has.
-    Result<uint16_t> bind_upstream(int fd, const SocketAddress& server) {
-        int one = 1;
-        if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) return Error::system("setsockopt", "SO_REUSEPORT", errno);
-        SocketAddress own = server.with_port(0);
-        if (ports.size() < kPortsInTurn) {
-            if (bind(fd, own.raw(), own.raw_length()) == 0) {
-                auto bound = SocketAddress::local_of(fd);
-                if (!bound) return Error::system("getsockname", own.text(), errno);
-                ports.push_back(bound->port());
-                return bound->port();
-            }
-            if (errno != EADDRINUSE) return Error::system("bind", own.text(), errno);
-        }
-        cg_exempt key{};
-        key.server = server.in_namespace(inode);
-        for (int tries = 0; tries < kPortsTriedMax && !ports.empty(); ++tries) {
-            const uint16_t port = key.client_port = ports.front();
-            ports.pop_front();
-            ports.push_back(port);
-            own = server.with_port(port);
-            if (!is_exempt(key) && bind(fd, own.raw(), own.raw_length()) == 0) return port;
-        }
-        return Error::system("bind", own.text(), EADDRINUSE);
-    }
-
     Result<Listener> listen_on_loopback(int family) {
         Listener listener;
         listener.socket = TRY(sockets->take(family));
@@ -165,6 +128,7 @@ Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::open(Fd netns, std::
     state.inode = namespace_inode(netns);
     state.program = std::move(program);
     state.sockets = std::make_unique<NamespaceSockets>(netns);
+    state.ports.emplace(state.sockets->port_range(), state.sockets->reserved_ports());
     TRY_VOID(state.serve(AF_INET, state.four));
     (void)state.serve(AF_INET6, state.six);  // many containers have none
     TRY_VOID(state.program->attach(netns));
@@ -182,19 +146,31 @@ bool NetworkNamespace::is_ours(const SocketAddress& local) const {
     return local.in_namespace(0) == own.in_namespace(0);
 }
 
-Result<UpstreamSocket> NetworkNamespace::upstream_socket(const SocketAddress& server) {
-    UpstreamSocket upstream;
-    upstream.socket = TRY(state_->sockets->take(server.family()));
-    int fd = upstream.socket.get(), one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    cg_exempt key{};
-    key.client_port = TRY(state_->bind_upstream(fd, server));
-    key.server = server.in_namespace(state_->inode);
-    uint8_t present = 1;
-    if (bpf_map_update_elem(state_->program->maps().exempt, &key, &present, BPF_ANY))
-        return Error::system("bpf_map_update_elem", "exempt", errno);
-    upstream.exemption = Exemption(state_->program->maps().exempt, key);
-    return upstream;
+Result<UpstreamSocket> NetworkNamespace::connect(const SocketAddress& server) {
+    LocalPorts::Choice choice = LocalPorts::Choice::in_turn;
+    for (int tries = kConnectTriesMax; tries; --tries, choice = LocalPorts::Choice::fresh) {
+        UpstreamSocket upstream;
+        upstream.socket = TRY(state_->sockets->take(server.family()));
+        const int fd = upstream.socket.get();
+        cg_exempt key{};
+        key.client_port = TRY(state_->ports->bind(fd, server, choice));
+        key.server = server.in_namespace(state_->inode);
+        uint8_t present = 1;
+        if (bpf_map_update_elem(state_->program->maps().exempt, &key, &present, BPF_NOEXIST)) {
+            if (errno == EEXIST) continue;  // a living connection's
+            return Error::system("bpf_map_update_elem", "exempt", errno);
+        }
+        upstream.exemption = Exemption(state_->program->maps().exempt, key);
+        int yes = 1, no = 0;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+        ioctl(fd, FIONBIO, &yes);
+        const int error = ::connect(fd, server.raw(), server.raw_length()) ? errno : 0;
+        ioctl(fd, FIONBIO, &no);
+        upstream.connected = !error;
+        if (!error || error == EINPROGRESS) return upstream;
+        if (error != EADDRNOTAVAIL) return Error::system("connect", server.text(), error);
+    }
+    return Error::system("connect", server.text(), EADDRNOTAVAIL);
 }
 
 }  // namespace callgate

@@ -6,10 +6,10 @@
 //
 //   auto space = TRY(NetworkNamespace::open(netns, TRY(SteerProgram::load(maps))));
 //   accept(space->listener(AF_INET))         the client's connection; getsockname() is the address that it asked for
-//   space->upstream_socket(that address)     connect() it there: it passes the steering
+//   space->connect(that address)             the agent's own connection to the server: it passes the steering
 //
-// While it lives the namespace stays alive too, so it goes with the last governed listener. upstream_socket() and
-// is_ours() may be called from any thread.
+// While it lives the namespace stays alive too, so it goes with the last governed listener. is_ours() may be
+// called from any thread, connect() from one at a time.
 #pragma once
 #include <memory>
 
@@ -36,7 +36,8 @@ class Exemption {
 };
 
 struct UpstreamSocket {
-    Fd socket;  // bound, not connected yet
+    Fd socket;
+    bool connected = false;  // or it is being connected: writable when that is over, and SO_ERROR says how (connect(2))
     Exemption exemption;
 };
 
@@ -72,7 +73,8 @@ class NetworkNamespace {
     int listener(int family) const;
     // The agent's listener itself was asked for: such a connection was not steered.
     bool is_ours(const SocketAddress& local) const;
-    Result<UpstreamSocket> upstream_socket(const SocketAddress& server);
+    // Does not wait.
+    Result<UpstreamSocket> connect(const SocketAddress& server);
 
   private:
     NetworkNamespace();

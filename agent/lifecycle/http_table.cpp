@@ -1,6 +1,7 @@
 #include "lifecycle/http_table.h"
 
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -244,7 +245,7 @@ void HttpTable::adopt_alone(EarlierConnection earlier, const SocketAddress& loca
     HttpConnection::Ends ends;
     ends.client = std::move(earlier.client);
     ends.upstream.socket = std::move(earlier.server);
-    ends.connected = true;
+    ends.upstream.connected = true;
     ends.unread = std::move(earlier.unread);
     start(std::move(ends), std::move(options));
 }
@@ -300,10 +301,13 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
 void HttpTable::join(Parked arrival, const Found& found) {
     HttpConnection::Ends ends;
     ends.client = std::move(arrival.client);
-    ends.server = arrival.local;
     ends.unread = std::move(arrival.unread);
     // Without a socket the connection answers by itself.
-    if (auto upstream = arrival.space->upstream_socket(arrival.local)) ends.upstream = std::move(*upstream);
+    if (auto upstream = arrival.space->connect(arrival.local)) {
+        ends.upstream = std::move(*upstream);
+    } else {
+        spdlog::debug("{}", upstream.error().text());
+    }
     ++found.entry->connections;
     start(std::move(ends), gate_options(arrival, found));
 }

@@ -64,7 +64,7 @@ void HttpTable::adopt_unix(UnixConnection connection) {
     HttpConnection::Ends ends;
     ends.client = std::move(connection.client);
     ends.upstream.socket = std::move(connection.server);
-    ends.connected = true;
+    ends.upstream.connected = true;
     ends.unread = std::move(connection.unread);
     start(std::move(ends), std::move(options));
 }

@@ -45,10 +45,9 @@ TEST_P(SteeringShapes, ConnectionsComeToTheAgentAndTheAgentReachesTheServer) {
         EXPECT_EQ(asked_for->text(), to.text());
         EXPECT_FALSE(world.space->is_ours(*asked_for));
 
-        auto upstream = world.space->upstream_socket(*asked_for);
+        auto upstream = world.space->connect(*asked_for);
         ASSERT_TRUE(upstream.ok()) << upstream.error().text();
         server.go();
-        ASSERT_EQ(connect_to(upstream->socket, *asked_for), 0);
         EXPECT_EQ(server.report(), SocketAddress::local_of(upstream->socket.get())->port());
         EXPECT_EQ(SocketAddress::local_of(upstream->socket.get())->host_text(), to.host_text());
         char text[5];
@@ -56,17 +55,22 @@ TEST_P(SteeringShapes, ConnectionsComeToTheAgentAndTheAgentReachesTheServer) {
     }
 }
 
-TEST(Steering, WithoutTheExemptionTheAgentWouldMeetItself) {
+TEST(Steering, AnExemptionEndsWithItsConnection) {
     Stepper server([](Stepper::Steps& steps) { serve(steps, loopback(AF_INET)); });
     auto port = static_cast<uint16_t>(server.report());
     ListenWorld world({server.pid()});
     world.listen_and_steer(server);
     SocketAddress to = loopback(AF_INET, port);
-    auto upstream = world.space->upstream_socket(to);
+    auto upstream = world.space->connect(to);
     ASSERT_TRUE(upstream.ok());
-    upstream->exemption.end();
-    ASSERT_EQ(connect_to(upstream->socket, to), 0);
-    EXPECT_TRUE(world.accept_steered(AF_INET).valid());
+    auto from = SocketAddress::local_of(upstream->socket.get());
+    linger no_time_wait{1, 0};
+    ASSERT_EQ(setsockopt(upstream->socket.get(), SOL_SOCKET, SO_LINGER, &no_time_wait, sizeof(no_time_wait)), 0);
+    upstream = UpstreamSocket();
+    Fd next = stream_socket(AF_INET);
+    ASSERT_EQ(bind(next.get(), from->raw(), from->raw_length()), 0);
+    ASSERT_EQ(connect_to(next, to), 0);
+    EXPECT_TRUE(world.accept_steered(AF_INET).valid()) << "the agent would meet itself";
 }
 
 TEST(Steering, AskingForTheAgentItselfIsNoticed) {
@@ -182,9 +186,8 @@ TEST(Steering, PortsToServersDoNotRunOut) {
     for (int i = 0; i < 3 * kPorts; ++i) {
         // Sooner no port can be had again: tcp_tw_reuse.
         if (i && i % kPorts == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2100));
-        auto upstream = world.space->upstream_socket(to);
+        auto upstream = world.space->connect(to);
         ASSERT_TRUE(upstream.ok()) << i << ": " << upstream.error().text();
-        ASSERT_EQ(connect_to(upstream->socket, to), 0) << i;
         ASSERT_EQ(shutdown(upstream->socket.get(), SHUT_WR), 0);
         server.go();
         EXPECT_EQ(server.report(), SocketAddress::local_of(upstream->socket.get())->port());
@@ -231,10 +234,9 @@ TEST(Steering, AnotherNetworkNamespace) {
     auto peer = world.programs->take_peer(world.space->inode(), *from, *to);
     ASSERT_TRUE(peer);
     EXPECT_EQ(pid_t(peer->tgid), other.pid());
-    auto upstream = world.space->upstream_socket(*to);
+    auto upstream = world.space->connect(*to);
     ASSERT_TRUE(upstream.ok()) << upstream.error().text();
     server.go();
-    ASSERT_EQ(connect_to(upstream->socket, *to), 0);
     EXPECT_EQ(server.report(), SocketAddress::local_of(upstream->socket.get())->port());
     upstream = UpstreamSocket();
     accepted.reset();
