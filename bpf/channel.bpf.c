@@ -57,7 +57,9 @@ struct {
 const volatile __u32 exit_holds_max = 0;
 __u32 exit_holds = 0;
 
-/* Processors that the agent's threads sleep on, and how many of them are occupied by held threads. Writers: agent; below. */
+/* Threads of the agent that answer holds, the processors that they sleep on, and how many of those are occupied by held
+ * threads. Writers: note_agent_thread(); agent; hold_here(). */
+__u64 agent_threads[CG_AGENT_THREADS] = {};
 __u32 agent_processors[CG_AGENT_THREADS] = {};
 __u32 occupied = 0;
 
@@ -129,10 +131,46 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
     return 0;
 }
 
+/* Called by each of the agent's threads that answer holds, with its number. */
+SEC("syscall")
+int note_agent_thread(const volatile __u32* number) {
+    __u32 thread = *number;
+    if (thread < CG_AGENT_THREADS) agent_threads[thread] = (__u64)bpf_get_current_task();
+    return 0;
+}
+
 static __always_inline bool is_agent_processor(__u32 cpu) {
     for (int i = 0; i < CG_AGENT_THREADS; i++)
         if (agent_processors[i] == cpu) return true;
     return false;
+}
+
+/* One of them waits for this processor, awake; or it is not known which threads they are. */
+static __always_inline bool agent_is_next(__u32 cpu) {
+    for (int i = 0; i < CG_AGENT_THREADS; i++) {
+        struct task_struct* thread = (struct task_struct*)agent_threads[i];
+        if (!thread || (agent_processors[i] == cpu && BPF_CORE_READ(thread, on_rq))) return true;
+    }
+    return false;
+}
+
+static long wake_step(__u32 index, struct wait* wait) {
+    struct cg_hold* hold = bpf_map_lookup_elem(&holds, &wait->tid);
+    return !hold || agent_is_next(bpf_get_smp_processor_id()) || bpf_ktime_get_ns() >= wait->deadline_ns;
+}
+
+/* Reads in a row that nobody answered. An agent that has stopped answering costs the others less. */
+__u32 unanswered = 0;
+
+static __always_inline bool wait_as_long_as_sensible(__u32 tid, __u64 since_ns, bool reads) {
+    __u64 hold_ns = reads && unanswered >= CG_UNANSWERED_MAX ? hold_ns_max / CG_IMPATIENCE : hold_ns_max;
+    bool expired = wait_for_answer(tid, since_ns, hold_ns);
+    if (expired) {
+        __sync_fetch_and_add(&unanswered, 1);
+    } else if (unanswered) {
+        unanswered = 0;
+    }
+    return expired;
 }
 
 static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 sent, __u32 tid, bool yields) {
@@ -145,8 +183,12 @@ static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 
         bpf_map_delete_elem(&holds, &tid);
         return 0;
     }
-    if (!yields && wait_for_answer(tid, event->hold.since_ns)) {
-        if (event->kind != CG_EVENT_READ) {
+    bool reads = event->kind == CG_EVENT_READ;
+    if (yields) {
+        struct wait wait = {.tid = tid, .deadline_ns = event->hold.since_ns + hold_ns_max};
+        bpf_loop(1 << 23, wake_step, &wait, 0);
+    } else if (wait_as_long_as_sensible(tid, event->hold.since_ns, reads)) {
+        if (!reads) {
             bpf_map_delete_elem(&holds, &tid);
             return 0;
         }
@@ -159,8 +201,8 @@ static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 
 /* Tells the agent and waits for its answer, not longer than hold_ns_max: 1. The wait ends in one of three ways: the
  * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told.
  * A waiting thread keeps its processor. Were both of those occupied that the agent's threads sleep on, neither could
- * answer: so the second one does not wait. Its event wakes the agent's thread there, which runs first, because it has the
- * higher priority and this one is on its way to user code. */
+ * answer: so the second one waits only until the agent's thread there has been woken, which then runs first, because it has
+ * the higher priority and this one is on its way to user code. */
 static __noinline int hold_here(struct cg_event* event) {
     if (!event) return 0;
     __u32 tid = event->tid;

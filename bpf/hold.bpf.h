@@ -24,8 +24,8 @@ static long wait_step(__u32 index, struct wait* wait) {
 }
 
 /* True where nobody answered in time; the entry then says so, and is the agent's to delete. */
-static __always_inline bool wait_for_answer(__u32 tid, __u64 since_ns) {
-    struct wait wait = {.tid = tid, .deadline_ns = since_ns + hold_ns_max};
+static __always_inline bool wait_for_answer(__u32 tid, __u64 since_ns, __u64 hold_ns) {
+    struct wait wait = {.tid = tid, .deadline_ns = since_ns + hold_ns};
     bpf_loop(1 << 23, wait_step, &wait, 0); /* the most there can be: the time is over sooner */
     struct cg_hold* now = bpf_map_lookup_elem(&holds, &tid);
     return now && __sync_val_compare_and_swap(&now->state, CG_HOLDING, CG_EXPIRED) == CG_HOLDING;

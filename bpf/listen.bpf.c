@@ -119,7 +119,7 @@ static __always_inline void on_listen(const struct sock* sk) {
     if (!(event.flags & CG_LISTENER_HELD)) return;
     if (!sent) {
         bpf_map_delete_elem(&holds, &tid);
-    } else if (wait_for_answer(tid, event.since_ns)) {
+    } else if (wait_for_answer(tid, event.since_ns, hold_ns_max)) {
         count(CG_COUNT_LISTEN_EXPIRED);
     }
 }

@@ -20,6 +20,8 @@
 #define CG_CHANNELS_MAX 65536      /* watched channels; full: counted, the server is reported blind */
 #define CG_HOLDS_MAX 4096          /* threads waiting at once */
 #define CG_AGENT_THREADS 2         /* that answer holds */
+#define CG_UNANSWERED_MAX 2        /* holds in a row; after them reads wait a CG_IMPATIENCE-th of the time */
+#define CG_IMPATIENCE 16
 #define CG_GOVERNED_MAX 65536      /* processes of governed sessions; full: their exits are not held */
 #define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16

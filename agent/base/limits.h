@@ -174,11 +174,9 @@ inline constexpr std::chrono::milliseconds kDraftTimeout{60'000};
 inline constexpr std::chrono::milliseconds kDraftEndTimeout{2'000};
 
 // --- kernel -----------------------------------------------------------------------------------------------------
-// A thread waits in the kernel this long at most for the agent's answer.
-inline constexpr uint64_t kHoldNanoseconds = 25'000'000;
-// In listen(2), which is seldom called, and only once for many connections: there is more to do before it may go on, and
-// a busy host can keep a virtual processor from running for longer than the other bound.
-inline constexpr uint64_t kListenHoldNanoseconds = 100'000'000;
+// A thread waits in the kernel this long at most for the agent's answer. A busy host can keep a virtual processor from running
+// for tens of milliseconds. Reads wait a sixteenth of it (CG_IMPATIENCE) once several in a row were not answered.
+inline constexpr uint64_t kHoldNanoseconds = 100'000'000;
 // A governed server that has ended stays a zombie this long at most, for the last of its output to reach the client
 // first. Only a client that reads nothing makes it last: without the agent its server could not even have ended.
 inline constexpr int64_t kExitNanoseconds = 1'000'000'000;

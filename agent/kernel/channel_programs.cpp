@@ -137,6 +137,12 @@ void ChannelPrograms::pass(const cg_channel_key& channel) {
     bpf_map_update_elem(state_->passed, &channel, &one, BPF_ANY);
 }
 
+void ChannelPrograms::answered_from_here(int thread) {
+    uint32_t number = thread;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &number, .ctx_size_in = sizeof(number));
+    (void)bpf_prog_test_run_opts(bpf_program__fd(state_->skeleton->progs.note_agent_thread), &options);
+}
+
 void ChannelPrograms::sleeps_here(int thread) {
     state_->skeleton->bss->agent_processors[thread] = static_cast<uint32_t>(sched_getcpu());
 }

@@ -44,7 +44,9 @@ class ChannelPrograms {
     void forget_reader(const cg_reader_key& key);
     // This connection is left alone, whatever its reader is.
     void pass(const cg_channel_key& channel);
-    // Where thread number `thread` of those that answer holds sleeps: on this processor.
+    // The calling thread is number `thread` (below CG_AGENT_THREADS) of those that answer holds.
+    void answered_from_here(int thread);
+    // Where that thread sleeps: on this processor.
     void sleeps_here(int thread);
 
     // This process's exit waits for release(), at most kHoldNanoseconds; it is forgotten when it ends.

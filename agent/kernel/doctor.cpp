@@ -198,7 +198,7 @@ DoctorReport examine_host() {
     report.mechanism = {
         "candidates: tp_btf/sched_process_exec",
         fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)" : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
-        "hold: bpf_loop in the tracepoint, at most 25 ms (100 ms in listen)", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
+        "hold: bpf_loop in the tracepoint, at most 100 ms", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
         "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
         std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};

@@ -35,7 +35,7 @@ Result<std::unique_ptr<ListenPrograms>> ListenPrograms::start(ChannelPrograms& c
     state.skeleton = listen_bpf__open();
     if (!state.skeleton) return libbpf_error("open", kObject, -errno);
     write_scope(*state.skeleton->rodata, scope);
-    state.skeleton->rodata->hold_ns_max = kListenHoldNanoseconds;
+    state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
     auto& own = state.skeleton->maps;
     ChannelPrograms::SharedMaps shared = channels.shared_maps();
     for (auto [map, fd] : {std::pair(own.holds, shared.holds), std::pair(own.scope_pids, shared.scope_pids),

@@ -1,6 +1,6 @@
 // The agent's side of bpf/listen.bpf.c: hears of listeners that come and go, and knows who connected.
 //
-// A process that calls listen(2) waits in there, at most kListenHoldNanoseconds, until ChannelPrograms::release(tid): its
+// A process that calls listen(2) waits in there, at most kHoldNanoseconds, until ChannelPrograms::release(tid): its
 // socket cannot be reached before. Events come from ChannelPrograms::poll(), in the kernel's order with the others.
 // take_peer() may be called from any thread, everything else from the take-over threads, one at a time.
 #pragma once

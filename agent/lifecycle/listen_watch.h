@@ -1,6 +1,6 @@
 // ListenWatch: which listening sockets are governed. The part of the watcher that hears of listen(2).
 //
-// Whoever calls listen() waits in the kernel, at most kListenHoldNanoseconds, while it is found out who it is and which policy
+// Whoever calls listen() waits in the kernel, at most kHoldNanoseconds, while it is found out who it is and which policy
 // names it; then its address is steered, or it is let go. Where that takes too long (a program whose hash a policy names
 // must be read first) the address is steered undecided: its connections wait in the agent instead of the listener.
 //

@@ -12,8 +12,8 @@ namespace {
 constexpr int kReadsWithoutVerdict = 64;
 // Bytes of a held read that are looked at.
 constexpr size_t kPeekBytes = kReadBytes;
-// Several times what a batch of events takes.
-constexpr int64_t kAwakeNanoseconds = 300'000;
+// A batch of events takes far less, but a busy host can keep the other thread's virtual processor from running.
+constexpr int64_t kAwakeNanoseconds = 20'000'000;
 
 }  // namespace
 

@@ -97,6 +97,7 @@ void Watcher::run() {
             const cpu_set_t& processors = state.halves[half].processors;
             (void)pthread_setaffinity_np(pthread_self(), sizeof(processors), &processors);
             State::own_half = half;
+            state.programs->answered_from_here(half);
             if (half == 0) {
                 std::lock_guard turn(state.turn);
                 state.programs->enable_holds(true);

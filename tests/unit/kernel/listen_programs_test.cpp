@@ -43,7 +43,7 @@ TEST(ListenPrograms, TheWaitIsBounded) {
     server.go();
     ASSERT_TRUE(world.hears_until([&] { return server.has_reported(); }));
     long took_ns = server.report();
-    EXPECT_GE(took_ns, static_cast<long>(kListenHoldNanoseconds));
+    EXPECT_GE(took_ns, static_cast<long>(kHoldNanoseconds));
     EXPECT_LT(took_ns, 1'000'000'000);
     EXPECT_EQ(world.channels->counters()[CG_COUNT_LISTEN_EXPIRED], 1u);
     auto hold = world.channels->hold_of(server.pid());
@@ -57,7 +57,7 @@ TEST(ListenPrograms, ASlowAnswerIsStillWaitedFor) {
     server.report();
     ListenWorld world({server.pid()});
     world.while_held = [&](const cg_listen_event& event) {
-        for (int64_t end = monotonic_ns() + static_cast<int64_t>(kListenHoldNanoseconds) / 3; monotonic_ns() < end;) {
+        for (int64_t end = monotonic_ns() + static_cast<int64_t>(kHoldNanoseconds) / 3; monotonic_ns() < end;) {
         }
         EXPECT_TRUE(world.steering->steer(ListenWorld::listener_of(event)).ok());
         auto hold = world.channels->hold_of(server.pid());
