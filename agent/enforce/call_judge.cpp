@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "enforce/pin_events.h"
 #include "jsonrpc/answer.h"
+#include "jsonrpc/input_requests.h"
 #include "jsonrpc/lenient_method.h"
 #include "jsonrpc/tools_list.h"
 
@@ -10,6 +11,8 @@ namespace callgate {
 namespace {
 
 constexpr std::string_view kRuleUnreadable = "(unreadable message)";
+constexpr std::string_view kRuleUnclearRequests = "(unclear inputRequests)";
+constexpr std::string_view kUnclearRequests = "Clients may differ in what the server asks of them in this.";
 constexpr std::string_view kUnreadable = "Some clients may read in this what the policy denies, and it cannot be read as each of them would.";
 
 bool begins_json(std::string_view text) {
@@ -101,21 +104,41 @@ const Verdict* CallJudge::judge_server(const Message& message, const Caller& cal
     return &verdict_;
 }
 
-const Verdict* CallJudge::judge_unreadable(std::string_view text, const Message& refused, bool is_list) {
-    if (policy_->mode() == Mode::observe) return nullptr;
+// Each as the request that it would be by itself in an older revision.
+const Verdict* CallJudge::judge_input_requests(const Message& response, const Caller& caller) {
+    if (response.result.empty() || !policy_->says_anything_of_methods() || policy_->mode() == Mode::observe) return nullptr;
+    const InputRequests asked = read_input_requests(response.result);
+    if (asked.kind == InputRequests::Kind::none) return nullptr;
+    const Verdict* verdict = nullptr;
+    bool is_clear = asked.kind == InputRequests::Kind::asked;
+    MessageParser parser;
+    for (const std::string_view request : asked.requests) {
+        if (!is_clear) break;
+        const Message& message = parser.parse(R"({"jsonrpc":"2.0","id":0,)" + std::string(request.substr(1)), JsonText::document);
+        is_clear = message.kind == MessageKind::request;
+        if (!is_clear) break;
+        verdict = judge_server(message, caller);
+        if (verdict->action == Action::deny) return verdict;
+    }
+    if (is_clear) return verdict;
+    verdict_.reset();
+    verdict_.deny(kCodeDenied, kRuleUnclearRequests, kUnclearRequests);
+    return &verdict_;
+}
+
+CallJudge::Unreadable CallJudge::look_into_unreadable(std::string_view text, const Message& refused, bool is_list) const {
+    if (policy_->mode() == Mode::observe) return Unreadable::harmless;
     // Every reader finds the same in this, and no method.
     const bool is_plain = refused.refusal == Refusal::empty || refused.refusal == Refusal::no_method;
     const auto is_governed = [this](std::optional<std::string_view> method) {
         return !method || policy_->says_anything_of_method(*method);
     };
-    if (!is_plain && policy_->says_anything_of_methods() && any_lenient_method(text, is_governed)) {
-        return &unreadable();
-    }
+    if (!is_plain && policy_->says_anything_of_methods() && any_lenient_method(text, is_governed)) return Unreadable::request;
     const auto is_hidden = [this](std::string_view tool) { return policy_->is_hidden(tool); };
-    if (!is_list || !policy_->hides_any()) return nullptr;
+    if (!is_list || !policy_->hides_any()) return Unreadable::harmless;
     std::string ignored;
     const bool can_be_filtered = filter_tools_list(text, is_hidden, ignored).is_readable;
-    return !can_be_filtered && any_lenient_text(text, is_hidden) ? &unreadable() : nullptr;
+    return !can_be_filtered && any_lenient_text(text, is_hidden) ? Unreadable::list : Unreadable::harmless;
 }
 
 const Verdict& CallJudge::unreadable() {
@@ -125,8 +148,8 @@ const Verdict& CallJudge::unreadable() {
 }
 
 Decision CallJudge::decision_of_forwarded(const Message& message, const Verdict& verdict) {
-    if (message.kind == MessageKind::response) return Decision::passed;
-    return verdict.action == Action::deny ? Decision::would_deny : Decision::allowed;
+    if (verdict.action == Action::deny) return Decision::would_deny;
+    return message.kind == MessageKind::response ? Decision::passed : Decision::allowed;
 }
 
 void CallJudge::append_denial(std::string& out, const Message& request, const Verdict& verdict, bool modern) const {
@@ -146,6 +169,16 @@ void CallJudge::append_denial(std::string& out, const Message& request, const Ve
     } else {
         append_denied_error(out, request.id_token, denial);
     }
+}
+
+void CallJudge::append_denial_of_response(std::string& out, std::string_view id_token, const PendingRequest& request,
+                                          const Verdict& verdict, bool modern) const {
+    Message asked;
+    asked.kind = MessageKind::request;
+    asked.id_token = id_token;
+    asked.method = request.method_name();
+    asked.name = request.tool;
+    append_denial(out, asked, verdict, modern);
 }
 
 PendingRequest CallJudge::pending_request(const Message& request, const RecordId& record, const Verdict& verdict,

@@ -64,10 +64,13 @@ class CallJudge {
     void deny_unrecorded(Verdict& verdict);
     // The same of a server's request or notification; null where the policy has nothing to say of it.
     const Verdict* judge_server(const Message& message, const Caller& caller);
-    // The same of a text of the server that the parser refused: null where it may go on. `is_list`: it may be a list of tools.
-    // What a client with another parser could take for a request that `methods` speaks of, or for a list with a hidden tool
-    // that cannot be cut out of it, may not.
-    const Verdict* judge_unreadable(std::string_view text, const Message& refused, bool is_list);
+    // The same of what a response asks of the client: the first of it that is denied, else the last.
+    const Verdict* judge_input_requests(const Message& response, const Caller& caller);
+    // What a client with another parser could take a text of the server for that the parser refused. A request that `methods`
+    // speaks of, and a list with a hidden tool that cannot be cut out of it, may not go on: unreadable() says why.
+    enum class Unreadable : uint8_t { harmless, request, list };
+    // `is_list`: it may be a list of tools.
+    Unreadable look_into_unreadable(std::string_view text, const Message& refused, bool is_list) const;
     // Where that may say no: then what is too long to be looked into is as bad.
     bool looks_into_unreadable(bool is_list) const {
         return enforcing_ && (policy_->says_anything_of_methods() || (is_list && policy_->hides_any()));
@@ -77,6 +80,9 @@ class CallJudge {
     static Decision decision_of_forwarded(const Message& message, const Verdict& verdict);
     // The answer to a denied request, or to an unreadable one with an id; one line. Nothing for a notification.
     void append_denial(std::string& out, const Message& request, const Verdict& verdict, bool modern) const;
+    // The same in place of the server's response to `request`, which is not passed on.
+    void append_denial_of_response(std::string& out, std::string_view id_token, const PendingRequest& request,
+                                   const Verdict& verdict, bool modern) const;
     // What is remembered of a request that goes on.
     static PendingRequest pending_request(const Message& request, const RecordId& record, const Verdict& verdict,
                                           int64_t forwarded_ns);

@@ -142,8 +142,10 @@ class Gate {
 
     void server_line(std::string_view line);
     void server_refused(std::string_view line, const Message& refused);
-    void withhold_server_rest();
+    void withhold_server_rest(bool may_be_list);
     void deny_server(const Message& message, const Verdict& verdict, size_t bytes);
+    void deny_response(const Message& response, std::string_view id_key, const Verdict& verdict, size_t bytes);
+    void deny_list(const Message& refused, size_t bytes);
     MessageRecord server_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict) const;
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);

@@ -1,6 +1,7 @@
 // The server's direction: everything passes but hidden tools and what `methods` deny; answers are matched to what they answer.
 #include "base/clock.h"
 #include "enforce/gate.h"
+#include "jsonrpc/id.h"
 
 namespace callgate {
 namespace {
@@ -44,18 +45,22 @@ void Gate::server_bytes(std::string_view bytes) {
     const bool may_be_list = begins_message(rest) && pending_.has_list({});
     if (is_too_long && may_be_list) judge_.note_unreadable_list(learning());
     const bool is_judged = opening_.decided() && judge_.looks_into_unreadable(may_be_list);
-    if (is_too_long && is_judged) return withhold_server_rest();
+    if (is_too_long && is_judged) return withhold_server_rest(may_be_list);
     if (is_too_long || opening_.is_foreign() || !(begins_message(rest) || is_judged)) pass_server_fragment();
 }
 
 // A line that is longer than what can be looked into does not reach the client, nor does what comes of it yet.
-void Gate::withhold_server_rest() {
+void Gate::withhold_server_rest(bool may_be_list) {
     const size_t bytes = server_framer_.rest().size();
     Message message;
     message.refusal = Refusal::too_long;
     message.refusal_offset = static_cast<uint32_t>(kFrameBytesMax);
     ++counts_.server_in;
-    deny_server(message, judge_.unreadable(), bytes);
+    if (may_be_list) {
+        deny_list(message, bytes);
+    } else {
+        deny_server(message, judge_.unreadable(), bytes);
+    }
     server_framer_.clear();
     server_framer_.skip_on(bytes);
 }
@@ -86,16 +91,20 @@ void Gate::server_line(std::string_view line) {
     if (message.kind == MessageKind::invalid) return server_refused(line, message);
     ++counts_.server_in;
     follow_grant();
-    const Verdict* const verdict = judge_.judge_server(message, caller_);
-    if (verdict && verdict->action == Action::deny && enforcing_) return deny_server(message, *verdict, line.size());
+    const bool is_response = message.kind == MessageKind::response;
+    const Verdict* const verdict = is_response ? judge_.judge_input_requests(message, caller_) : judge_.judge_server(message, caller_);
+    if (verdict && verdict->action == Action::deny && enforcing_) {
+        if (is_response) return deny_response(message, message.id_key, *verdict, line.size());
+        return deny_server(message, *verdict, line.size());
+    }
     ++counts_.server_forwarded;
     const Decision decision = verdict ? CallJudge::decision_of_forwarded(message, *verdict) : Decision::passed;
     MessageRecord record = server_record(message, line.size(), decision, verdict);
     PendingRequest request;
-    bool is_known = message.kind == MessageKind::response && match_request(message, request, record);
+    bool is_known = is_response && match_request(message, request, record);
     audit_.message(options_.audit_session, record);
     // A response to an unknown id may answer what was asked before the take-over.
-    bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
+    bool may_be_list = is_response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list) {
         ++slow_changes_;
         judge_.learn(line, is_known && !message.is_error, learning());
@@ -110,10 +119,13 @@ void Gate::server_refused(std::string_view line, const Message& refused) {
     const bool is_message = may_be_message(line, refused);
     const bool may_be_list = is_message && pending_.may_be_list(refused.id_key);
     if (may_be_list && pending_.has_list(refused.id_key)) judge_.note_unreadable_list(learning());
-    const Verdict* const verdict = judge_.judge_unreadable(line, refused, may_be_list);
-    if (!is_message && verdict == nullptr) return to_client_.append(line);
+    const CallJudge::Unreadable found = judge_.look_into_unreadable(line, refused, may_be_list);
+    const bool is_harmless = found == CallJudge::Unreadable::harmless;
+    if (!is_message && is_harmless) return to_client_.append(line);
     ++counts_.server_in;
     follow_grant();
+    if (found == CallJudge::Unreadable::list && enforcing_) return deny_list(refused, line.size());
+    const Verdict* const verdict = is_harmless ? nullptr : &judge_.unreadable();
     if (verdict && enforcing_) return deny_server(refused, *verdict, line.size());
     ++counts_.server_forwarded;
     const Decision decision = verdict ? Decision::would_deny : Decision::passed;
@@ -138,6 +150,24 @@ void Gate::deny_server(const Message& message, const Verdict& verdict, size_t by
     ++counts_.server_denied;
     audit_.message(options_.audit_session, server_record(message, bytes, Decision::denied, &verdict));
     if (!client_ended_) judge_.append_denial(to_server_.text(), message, verdict, modern_);
+}
+
+// Instead of it the client gets our answer to what it asked.
+void Gate::deny_response(const Message& response, std::string_view id_key, const Verdict& verdict, size_t bytes) {
+    ++counts_.server_denied;
+    MessageRecord record = server_record(response, bytes, Decision::denied, &verdict);
+    PendingRequest request;
+    const bool is_known = !id_key.empty() && pending_.take(id_key, request);
+    if (is_known) judge_.match(response, request, record);
+    audit_.message(options_.audit_session, record);
+    if (is_known) judge_.append_denial_of_response(answers(), id_of_key(id_key), request, verdict, modern_);
+}
+
+// Where its id cannot be read, it answers the only request for a list that there is. If there are several the client waits.
+void Gate::deny_list(const Message& refused, size_t bytes) {
+    const std::string id_key = pending_.has_list(refused.id_key) && !refused.id_key.empty() ? std::string(refused.id_key)
+                                                                                              : pending_.only_list();
+    deny_response(refused, id_key, judge_.unreadable(), bytes);
 }
 
 // Finds the request that this answers. One that failed has not used up its limits.

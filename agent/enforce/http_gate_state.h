@@ -155,7 +155,10 @@ struct HttpGate::State {
     bool examine(std::string_view json, std::string& changed);
     bool examine_message(std::string_view json, std::string& changed);
     bool examine_refused(std::string_view json, const Message& refused, std::string& changed);
-    bool match(const Message& response, PendingRequest& request, MessageRecord& record);
+    void append_denial_of(std::string& out, const Message& message, std::string_view answered_key, const PendingRequest& request,
+                          const Verdict& verdict);
+    bool match(const Message& response, std::string_view id_key, PendingRequest& request, MessageRecord& record);
+    bool is_modern() const;  // by the exchange's head
     CallJudge::Learning learning() {
         return {exchange.session->annotations, exchange.session->pins, audit, audit_session_of(exchange.session.get())};
     }

@@ -157,9 +157,12 @@ void HttpGate::State::forward_messages(std::string_view text) {
     ++passed;
 }
 
+bool HttpGate::State::is_modern() const {
+    return exchange.head.fields.find(KnownField::mcp_protocol_version).value >= kModernRevision;
+}
+
 void HttpGate::State::answer_messages() {
     HttpExchange& e = exchange;
-    const bool is_modern = e.head.fields.find(KnownField::mcp_protocol_version).value >= kModernRevision;
     std::vector<std::string> answers;
     std::string without_id;  // of a malformed message, where nothing can be answered to anybody
     bool is_mismatch = false;
@@ -184,7 +187,7 @@ void HttpGate::State::answer_messages() {
             if (outcome.verdict.action != Action::deny) outcome.verdict = denial(kCodeDenied, kRuleBatch, kReasonBatch);
             count([](FrameCounts& books) { ++books.in, ++books.denied; });
             write_record(message, bytes, Decision::denied, &outcome.verdict);
-            judge.append_denial(answer, message, outcome.verdict, is_modern || message.has_meta_protocol_version);
+            judge.append_denial(answer, message, outcome.verdict, is_modern() || message.has_meta_protocol_version);
         }
         if (!answer.empty()) answers.push_back(std::move(answer));
     }

@@ -7,6 +7,7 @@
 #include "enforce/http_target.h"
 #include "http/emit.h"
 #include "jsonrpc/answer.h"
+#include "jsonrpc/id.h"
 
 namespace callgate {
 namespace {
@@ -86,7 +87,9 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
     const Message& message = server_parser.parse(json, JsonText::document);
     if (message.kind == MessageKind::invalid) return examine_refused(json, message, changed);
     if (!exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
-    const Verdict* const verdict = judge.judge_server(message, caller_of(message));
+    const bool is_response = message.kind == MessageKind::response;
+    const Caller caller = caller_of(message);
+    const Verdict* const verdict = is_response ? judge.judge_input_requests(message, caller) : judge.judge_server(message, caller);
     const bool denied = verdict && verdict->action == Action::deny && judge.enforcing();
     count([denied](FrameCounts& books) { ++books.server_in, ++(denied ? books.server_denied : books.server_forwarded); });
     MessageRecord record;
@@ -99,14 +102,14 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
                                 : Decision::passed;
     record.read_ns = read_ns;
     PendingRequest request;
-    const bool is_known = message.kind == MessageKind::response && match(message, request, record);
+    const bool is_known = is_response && match(message, message.id_key, request, record);
     audit.message(audit_session_of(exchange.session.get()), record);
     if (denied) {
-        append_denied_placeholder(changed, message.id_token);
+        append_denial_of(changed, message, is_known ? message.id_key : std::string_view(), request, *verdict);
         return true;
     }
     // A response to an unknown id may answer what was asked before we were there.
-    const bool may_be_list = message.kind == MessageKind::response && (!is_known || request.method_name() == "tools/list");
+    const bool may_be_list = is_response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list) judge.learn(json, is_known && !message.is_error, learning());
     if (!may_be_list || !judge.append_filtered(json, changed)) return false;
     count([](FrameCounts& books) { ++books.lists_filtered; });
@@ -120,8 +123,9 @@ bool HttpGate::State::examine_refused(std::string_view json, const Message& refu
     const PendingTable* const pending = exchange.session ? &exchange.session->pending : nullptr;
     const bool may_be_list = is_message && pending->may_be_list(refused.id_key);
     if (may_be_list && pending->has_list(refused.id_key)) judge.note_unreadable_list(learning());
-    const Verdict* const verdict = judge.judge_unreadable(json, refused, may_be_list);
-    if (!is_message && verdict == nullptr) return false;
+    const CallJudge::Unreadable found = judge.look_into_unreadable(json, refused, may_be_list);
+    if (!is_message && found == CallJudge::Unreadable::harmless) return false;
+    const Verdict* const verdict = found == CallJudge::Unreadable::harmless ? nullptr : &judge.unreadable();
     const bool denied = verdict && judge.enforcing();
     count([denied](FrameCounts& books) { ++books.server_in, ++(denied ? books.server_denied : books.server_forwarded); });
     MessageRecord record;
@@ -131,9 +135,17 @@ bool HttpGate::State::examine_refused(std::string_view json, const Message& refu
     record.verdict = verdict;
     record.decision = denied ? Decision::denied : verdict ? Decision::would_deny : Decision::passed;
     record.read_ns = read_ns;
+    PendingRequest request;
+    std::string answered_key;
+    if (denied && found == CallJudge::Unreadable::list) {
+        // Where its id cannot be read, it answers the only request for a list that there is.
+        const bool has_id = !refused.id_key.empty() && pending->has_list(refused.id_key);
+        answered_key = has_id ? std::string(refused.id_key) : pending->only_list();
+        if (!match(refused, answered_key, request, record)) answered_key.clear();
+    }
     audit.message(audit_session_of(exchange.session.get()), record);
     if (denied) {
-        append_denied_placeholder(changed, refused.has_method ? refused.id_token : std::string_view());
+        append_denial_of(changed, refused, answered_key, request, *verdict);
         return true;
     }
     if (!may_be_list || !judge.append_filtered(json, changed)) return false;
@@ -141,14 +153,23 @@ bool HttpGate::State::examine_refused(std::string_view json, const Message& refu
     return true;
 }
 
-bool HttpGate::State::match(const Message& response, PendingRequest& request, MessageRecord& record) {
+// In place of a message that may not reach the client: the request that it answers is answered. Where it answers none, something
+// has to stand in its event or body.
+void HttpGate::State::append_denial_of(std::string& out, const Message& message, std::string_view answered_key,
+                                       const PendingRequest& request, const Verdict& verdict) {
+    if (answered_key.empty()) return append_denied_placeholder(out, message.has_method ? message.id_token : std::string_view());
+    judge.append_denial_of_response(out, id_of_key(answered_key), request, verdict, is_modern());
+    out.pop_back();  // the line's end
+}
+
+bool HttpGate::State::match(const Message& response, std::string_view id_key, PendingRequest& request, MessageRecord& record) {
     HttpExchange& e = exchange;
-    if (response.id_key.empty()) return false;
+    if (id_key.empty()) return false;
     PendingTable& pending = e.session->pending;
-    if (pending.take(response.id_key, e.pending_place(), request)) {
-        const auto waits = std::find(e.waiting_ids.begin(), e.waiting_ids.end(), response.id_key);
+    if (pending.take(id_key, e.pending_place(), request)) {
+        const auto waits = std::find(e.waiting_ids.begin(), e.waiting_ids.end(), id_key);
         if (waits != e.waiting_ids.end()) e.waiting_ids.erase(waits);
-    } else if (!e.has_messages && e.session->kind == HttpSessionKind::header && pending.take(response.id_key, request)) {
+    } else if (!e.has_messages && e.session->kind == HttpSessionKind::header && pending.take(id_key, request)) {
         request.shares_id = true;  // a resumed stream: which exchange it began in is not known
     } else {
         return false;

@@ -51,6 +51,13 @@ bool PendingTable::has_list(std::string_view id_key) const {
     return std::any_of(first, last, is_list);
 }
 
+std::string PendingTable::only_list() const {
+    const auto is_list = [](const auto& each) { return each.second.method == "tools/list"; };
+    const auto found = std::find_if(requests_.begin(), requests_.end(), is_list);
+    const bool is_only = found != requests_.end() && std::none_of(std::next(found), requests_.end(), is_list);
+    return is_only ? found->first : std::string();
+}
+
 bool PendingTable::may_be_list(std::string_view id_key) const {
     return has_list(id_key) || (!id_key.empty() && requests_.find(id_key) == requests_.end());
 }

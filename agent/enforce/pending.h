@@ -47,6 +47,8 @@ class PendingTable {
     size_t size() const { return requests_.size(); }
     // A request for a list of tools is in flight: with this id, or where that is empty with any.
     bool has_list(std::string_view id_key) const;
+    // The id of the only one that is in flight; empty where there are none or several.
+    std::string only_list() const;
     // What the server answers under this id, or where that is empty under some id, may be a list: one was asked for, or it answers
     // what was asked before we were there.
     bool may_be_list(std::string_view id_key) const;

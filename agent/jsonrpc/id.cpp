@@ -1,6 +1,9 @@
 #include "jsonrpc/id.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
+#include "jsonrpc/answer.h"
 
 namespace callgate {
 
@@ -18,6 +21,16 @@ bool is_valid_integer_id(std::string_view token) {
 
 bool is_valid_string_id(const StringToken& token) {
     return !token.damaged() && token.raw().size() <= kIdBytesMax;
+}
+
+std::string id_of_key(std::string_view key) {
+    std::string id;
+    if (key.starts_with("s:")) {
+        append_json_string(id, key.substr(2));
+    } else {
+        id = key.substr(std::min<size_t>(key.size(), 2));
+    }
+    return id;
 }
 
 }  // namespace callgate

@@ -14,5 +14,7 @@ namespace callgate {
 bool is_valid_integer_id(std::string_view token);
 // A sound string of at most kIdBytesMax bytes as written.
 bool is_valid_string_id(const StringToken& token);
+// An id as JSON, from its key (Message::id_key).
+std::string id_of_key(std::string_view key);
 
 }  // namespace callgate

@@ -134,5 +134,33 @@ TEST(HttpLists, LongEventWithoutHiddenToolsPassesAsItComes) {
     }
 }
 
+// What may not reach the client is answered in the server's place, in JSON and in an event.
+struct Denied {
+    const char* name;
+    std::string request, from_server, policy, answer;
+};
+
+TEST(HttpResponses, ThatAreDeniedAreAnsweredInTheServersPlace) {
+    const std::string unreadable = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"secret","n":NaN},{"name":"ok"}]}})";
+    const std::string asking = R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"sampling/createMessage","params":{}}}}})";
+    const std::vector<Denied> rows{
+        {"list", kList1, unreadable, R"({"version":"1","default":"allow","hide":["secret"]})", R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,)"},
+        {"input request", kOk1, asking, R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny"}}})",
+         R"({"jsonrpc":"2.0","id":1,"result":{"content":[)"}};
+    for (const Denied& row : rows) {
+        for (const bool in_event : {false, true}) {
+            HttpWorld world(row.policy.c_str());
+            HttpWire wire(world);
+            wire.play(client(post(row.request)));
+            wire.play(server(in_event ? kEventsHead + chunk(sse(row.from_server)) + kLastChunk : response(row.from_server)));
+            EXPECT_THAT(wire.to_client, ::testing::HasSubstr((in_event ? "data: " : "\r\n\r\n") + row.answer)) << row.name;
+            EXPECT_THAT(wire.to_client, ::testing::Not(::testing::HasSubstr("secret"))) << row.name;
+            EXPECT_THAT(wire.to_client, ::testing::Not(::testing::HasSubstr("sampling/createMessage\""))) << row.name;
+            EXPECT_EQ(wire.gate->counts().server_denied, 1u) << row.name;
+            EXPECT_TRUE(wire.gate->counts().conserved()) << row.name;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace callgate

@@ -168,15 +168,73 @@ TEST_F(UnreadableLists, AreFilteredWhereTheirStructureIsCertain) {
     EXPECT_EQ(list("\xef\xbb\xbf" + of(R"({"name":"secret"},)" + ok)), "\xef\xbb\xbf" + of(ok) + "\n");
 }
 
-TEST_F(UnreadableLists, OrElseWithheldIfAHiddenToolIsNamed) {
-    EXPECT_EQ(list(of(R"({"name":"secret","n":NaN},{"name":"ok"})")), "");
-    EXPECT_EQ(list(of(R"({"name":"s\u0065cret"},{"name":"ok"},)")), "");
-    EXPECT_EQ(list(of("{\"name\":\"secret\",\"d\":\"\t\"}")), "");
+TEST_F(UnreadableLists, OrElseWithheldAndAnsweredIfAHiddenToolIsNamed) {
+    const auto is_denied = ::testing::StartsWith(R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,"message":"[POLICY DENIED] Some clients may read)");
+    EXPECT_THAT(list(of(R"({"name":"secret","n":NaN},{"name":"ok"})")), is_denied);
+    EXPECT_THAT(list(of(R"({"name":"s\u0065cret"},{"name":"ok"},)")), is_denied);
+    EXPECT_THAT(list(of("{\"name\":\"secret\",\"d\":\"\t\"}")), is_denied);
     const std::string harmless = of(R"({"name":"ok","n":NaN})");
     EXPECT_EQ(list(harmless), harmless + "\n");
     const std::string text = of(R"({"name":"secret","n":NaN})");
     EXPECT_EQ(list(text, kNoMethods), text + "\n");
     EXPECT_THAT(world_.audit_text(), HasSubstr(R"_("decision":"deny","rule":"(unreadable message)")_"));
+}
+
+TEST_F(UnreadableLists, AreAnsweredOnlyWhereItIsCertainWhatTheyAnswer) {
+    Outbox to_server, to_client;
+    Gate gate(world_.options(R"({"version":"1","default":"allow","hide":["secret"]})"), world_.counters, *world_.log, to_server, to_client);
+    for (const char* id : {"1", "\"a\\\"b\""}) gate.client_bytes(std::string(R"({"jsonrpc":"2.0","method":"tools/list","id":)") + id + "}\n");
+    const std::string unreadable = of(R"({"name":"secret","n":NaN})") + "\n";
+    gate.server_bytes(unreadable);
+    EXPECT_EQ(to_client.size(), 0u) << "two are in flight";
+    gate.server_bytes(of(R"({"name":"ok"})") + "\n");
+    to_client.clear();
+    gate.server_bytes(unreadable);
+    EXPECT_THAT(std::string(to_client.first()) + std::string(to_client.second()), ::testing::StartsWith(R"({"jsonrpc":"2.0","id":"a\"b","error":{)"));
+    EXPECT_EQ(gate.pending_requests(), 0u);
+    EXPECT_TRUE(gate.counts().conserved());
+}
+
+TEST(InputRequests, AreJudgedAsTheRequestsThatTheyWereInOlderRevisions) {
+    const char* policy = R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny","reason":"no sampling"}}})";
+    const std::string roots = R"("b":{"method":"roots/list"})",
+                      sampling = R"("a":{"method":"sampling/createMessage","params":{}})";
+    struct Case {
+        std::string requests, rule;
+    };
+    const std::vector<Case> cases{{R"("inputRequests":{)" + roots + "}", ""},
+                                  {R"("inputRequests":null)", ""},
+                                  {R"("content":{"inputRequests":{)" + sampling + "}}", ""},
+                                  {R"("inputRequests":{)" + roots + "," + sampling + "}", "no sampling"},
+                                  {R"("input\u0052equests":{)" + sampling + "}", "no sampling"},
+                                  {R"("InputRequests":{)" + sampling + "}", "(unclear inputRequests)"},
+                                  {R"("inputRequests":[)" + std::string("]"), "(unclear inputRequests)"},
+                                  {R"("inputRequests":{"a":7})", "(unclear inputRequests)"},
+                                  {R"("inputRequests":{"a":{}})", "(unclear inputRequests)"},
+                                  {R"("inputRequests":{"a":{"method":"roots/list","id":9}})", "(unclear inputRequests)"}};
+    for (const Case& each : cases) {
+        for (const std::string& mode : {std::string("enforce"), std::string("shadow")}) {
+            GateWorld world;
+            Outbox to_server, to_client;
+            Gate gate(world.options(R"({"mode":")" + mode + "\"," + std::string(policy).substr(1)), world.counters, *world.log, to_server, to_client);
+            gate.client_bytes(R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}})" "\n");
+            const std::string line = R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required",)" + each.requests + "}}\n";
+            gate.server_bytes(line);
+            const std::string got = std::string(to_client.first()) + std::string(to_client.second());
+            const bool is_denied = !each.rule.empty() && mode == "enforce";
+            if (is_denied) {
+                EXPECT_THAT(got, ::testing::StartsWith(R"({"jsonrpc":"2.0","id":1,"result":{"content":[)")) << each.requests;
+                EXPECT_THAT(got, HasSubstr("isError")) << each.requests;
+            } else {
+                EXPECT_EQ(got, line);
+            }
+            if (!each.rule.empty()) {
+                EXPECT_THAT(world.audit_text(), HasSubstr(each.rule)) << each.requests;
+            }
+            EXPECT_EQ(gate.pending_requests(), 0u);
+            EXPECT_TRUE(gate.counts().conserved());
+        }
+    }
 }
 
 TEST(LinesTooLongToLookInto, DoNotReachTheClientWhereRulesSpeakOfMethods) {
