@@ -106,6 +106,22 @@ class TestUnixServers(HttpEndToEnd):
                     self.assertEqual(self.post(server, call("delete_note")).json()["result"]["content"][0]["text"], "done")
                     server.process.kill()
 
+    def test_many_first_requests_at_once(self):
+        """More threads in the middle of their first read than there are processors."""
+        agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
+        server = self.start(PYTHON_SERVER)
+        fields = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")]
+        requests = [make_request("POST", "/mcp", fields, json.dumps(call("delete_note", identifier)).encode()) for identifier in range(16)]
+        for _ in range(20):
+            connections = [self.connect(server) for _ in requests]
+            for connection, request in zip(connections, requests):
+                connection.send(request)
+            for identifier, connection in enumerate(connections):
+                self.assert_denial(connection.read_response("POST"), identifier)
+                connection.close()
+        self.assert_judged(agent, "tools/call", "deny", count=320)
+        self.assertEqual(agent.audit("session_blind"), [])
+
     def test_a_session(self):
         """The whole transport, streams too, through one and over many connections."""
         server = self.start(PYTHON_SERVER)
