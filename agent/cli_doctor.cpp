@@ -5,6 +5,7 @@
 
 #include "audit/safe_text.h"
 #include "cli.h"
+#include "fetch/curl_library.h"
 #include "kernel/doctor.h"
 
 namespace callgate {
@@ -20,6 +21,17 @@ const char* state_name(CheckState state) {
             return "failed";
     }
     return "";
+}
+
+// What it needs, the agent loads when it first tells somebody.
+Check check_webhooks() {
+    const auto curl = CurlLibrary::load();
+    if (curl) {
+        const char* version = curl.value()->version_info(CURLVERSION_NOW)->version;
+        return {"webhooks", CheckState::ok, std::string("libcurl ") + version, {}};
+    }
+    return {"webhooks", CheckState::degraded, curl.error().text(),
+            "install libcurl 7.85 or newer: webhooks, and \"callgate draft\" of a URL, need it"};
 }
 
 nlohmann::json report_json(const DoctorReport& report) {
@@ -52,7 +64,8 @@ void print_report(const DoctorReport& report) {
 }  // namespace
 
 int print_doctor(bool as_json) {
-    const DoctorReport report = examine_host();
+    DoctorReport report = examine_host();
+    report.checks.push_back(check_webhooks());
     if (as_json) {
         print_json(report_json(report));
     } else {

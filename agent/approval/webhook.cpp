@@ -1,6 +1,5 @@
 #include "approval/webhook.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
@@ -10,6 +9,7 @@
 
 #include "approval/webhook_secret.h"
 #include "base/clock.h"
+#include "fetch/curl_library.h"
 
 namespace callgate {
 namespace {
@@ -18,8 +18,9 @@ constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
 constexpr size_t kErrorBytesMax = 200;
 
 struct CurlDeleter {
-    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+    const CurlLibrary& curl;
+    void operator()(CURL* handle) const { curl.easy_cleanup(handle); }
+    void operator()(curl_slist* list) const { curl.slist_free_all(list); }
 };
 
 size_t drop(char*, size_t size, size_t count, void*) { return size * count; }
@@ -39,7 +40,6 @@ std::string delivery_id() {
 }  // namespace
 
 Result<std::unique_ptr<Webhook>> Webhook::start(Options options) {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return Error::refused("libcurl", "cannot be initialised");
     std::unique_ptr<Webhook> webhook(new Webhook(std::move(options)));
     sigset_t all, before;
     sigfillset(&all);
@@ -57,7 +57,6 @@ Webhook::~Webhook() {
     }
     changed_.notify_one();
     thread_.join();
-    curl_global_cleanup();
 }
 
 bool Webhook::post(std::string url, std::string event, std::string body) {
@@ -105,34 +104,36 @@ void Webhook::run() {
 }
 
 std::string Webhook::attempt(const Delivery& delivery) {
-    const std::unique_ptr<CURL, CurlDeleter> handle(curl_easy_init());
+    const auto loaded = CurlLibrary::load();
+    if (!loaded) return loaded.error().text();
+    const CurlLibrary& curl = *loaded.value();
+    const std::unique_ptr<CURL, CurlDeleter> handle(curl.easy_init(), {curl});
     if (!handle) return "no memory";
     curl_slist* fields = nullptr;
     for (const std::string& field :
          {std::string("Content-Type: application/json"), "X-Callgate-Event: " + delivery.event, "X-Callgate-Delivery: " + delivery.id,
           "X-Callgate-Signature: " + webhook_signature(options_.secret, realtime_ns() / 1'000'000'000, delivery.body), std::string("Expect:")}) {
-        if (curl_slist* longer = curl_slist_append(fields, field.c_str())) fields = longer;
+        if (curl_slist* longer = curl.slist_append(fields, field.c_str())) fields = longer;
     }
-    const std::unique_ptr<curl_slist, CurlDeleter> owner(fields);
-    CURL* curl = handle.get();
-    curl_easy_setopt(curl, CURLOPT_URL, delivery.url.c_str());
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "callgate");
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, delivery.body.c_str());
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(delivery.body.size()));
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, kAttemptSeconds);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    const std::unique_ptr<curl_slist, CurlDeleter> owner(fields, {curl});
+    curl.easy_setopt(handle.get(), CURLOPT_URL, delivery.url.c_str());
+    curl.easy_setopt(handle.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.easy_setopt(handle.get(), CURLOPT_HTTPHEADER, fields);
+    curl.easy_setopt(handle.get(), CURLOPT_USERAGENT, "callgate");
+    curl.easy_setopt(handle.get(), CURLOPT_POSTFIELDS, delivery.body.c_str());
+    curl.easy_setopt(handle.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(delivery.body.size()));
+    curl.easy_setopt(handle.get(), CURLOPT_WRITEFUNCTION, drop);
+    curl.easy_setopt(handle.get(), CURLOPT_TIMEOUT, kAttemptSeconds);
+    curl.easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
     // What the agent's environment says of proxies is not the configuration.
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_over);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &stopping_);
-    const CURLcode code = curl_easy_perform(curl);
-    if (code != CURLE_OK) return curl_easy_strerror(code);
+    curl.easy_setopt(handle.get(), CURLOPT_PROXY, "");
+    curl.easy_setopt(handle.get(), CURLOPT_NOPROGRESS, 0L);
+    curl.easy_setopt(handle.get(), CURLOPT_XFERINFOFUNCTION, is_over);
+    curl.easy_setopt(handle.get(), CURLOPT_XFERINFODATA, &stopping_);
+    const CURLcode code = curl.easy_perform(handle.get());
+    if (code != CURLE_OK) return curl.easy_strerror(code);
     long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl.easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);
     return status >= 200 && status < 300 ? std::string() : "answered with status " + std::to_string(status);
 }
 

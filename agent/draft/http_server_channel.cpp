@@ -1,12 +1,11 @@
 #include "draft/http_server_channel.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "fetch/curl_library.h"
 #include "http/sse_reader.h"
 #include "policy/listen_address.h"
 
@@ -31,21 +30,23 @@ std::string trimmed(std::string_view text) {
 }
 
 struct HeaderList {
-    ~HeaderList() { curl_slist_free_all(list); }
-    void add(const std::string& header) { list = curl_slist_append(list, header.c_str()); }
+    ~HeaderList() { curl.slist_free_all(list); }
+    void add(const std::string& header) { list = curl.slist_append(list, header.c_str()); }
+    const CurlLibrary& curl;
     curl_slist* list = nullptr;
 };
 
 struct UrlParts {
-    ~UrlParts() { curl_url_cleanup(url); }
+    ~UrlParts() { curl.url_cleanup(url); }
     std::string part(CURLUPart which, unsigned flags = 0) const {
         char* text = nullptr;
-        if (curl_url_get(url, which, &text, flags) != CURLUE_OK) return "";
+        if (curl.url_get(url, which, &text, flags) != CURLUE_OK) return "";
         std::string copy(text);
-        curl_free(text);
+        curl.free(text);
         return copy;
     }
-    CURLU* url = curl_url();
+    const CurlLibrary& curl;
+    CURLU* url = curl.url();
 };
 
 }  // namespace
@@ -98,7 +99,8 @@ Result<std::unique_ptr<HttpServerChannel>> HttpServerChannel::open(const std::st
         }
     }
     std::unique_ptr<HttpServerChannel> channel(new HttpServerChannel());
-    channel->handle_ = curl_easy_init();
+    channel->curl_ = TRY(CurlLibrary::load());
+    channel->handle_ = channel->curl_->easy_init();
     if (channel->handle_ == nullptr) return Error::refused(url, "libcurl cannot be used");
     channel->url_ = url;
     channel->headers_ = headers;
@@ -112,16 +114,16 @@ HttpServerChannel::~HttpServerChannel() {
         deadline_ns_ = monotonic_ns() + kDraftEndTimeout.count() * kNanosecondsPerMillisecond;
         static_cast<void>(perform(transfer, nullptr));  // a server need not be able to
     }
-    curl_easy_cleanup(static_cast<CURL*>(handle_));
+    if (handle_) curl_->easy_cleanup(handle_);
 }
 
 // Without a message the session is ended.
 Status HttpServerChannel::perform(Transfer& transfer, const json* message) {
-    CURL* curl = static_cast<CURL*>(handle_);
+    const CurlLibrary& curl = *curl_;
     const int64_t left_ms = (deadline_ns_ - monotonic_ns()) / kNanosecondsPerMillisecond;
     const std::string late = "no answer within " + std::to_string(kDraftTimeout.count() / 1000) + " s";
     if (left_ms <= 0) return Error::invalid(url_, late);
-    HeaderList headers;
+    HeaderList headers{curl};
     headers.add("Content-Type: application/json");
     headers.add("Accept: application/json, text/event-stream");
     if (!session_.empty()) headers.add("Mcp-Session-Id: " + session_);
@@ -129,17 +131,17 @@ Status HttpServerChannel::perform(Transfer& transfer, const json* message) {
     if (message != nullptr) headers.add("Mcp-Method: " + (*message)["method"].get<std::string>());
     for (const std::string& header : headers_) headers.add(header);
     const std::string body = message != nullptr ? message->dump() : "";
-    curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, url_.c_str());
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(left_ms));
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list);
+    curl.easy_reset(handle_);
+    curl.easy_setopt(handle_, CURLOPT_URL, url_.c_str());
+    curl.easy_setopt(handle_, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.easy_setopt(handle_, CURLOPT_NOSIGNAL, 1L);
+    curl.easy_setopt(handle_, CURLOPT_TIMEOUT_MS, static_cast<long>(left_ms));
+    curl.easy_setopt(handle_, CURLOPT_HTTPHEADER, headers.list);
     if (message != nullptr) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
-        curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body.c_str());
+        curl.easy_setopt(handle_, CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
+        curl.easy_setopt(handle_, CURLOPT_COPYPOSTFIELDS, body.c_str());
     } else {
-        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, "DELETE");
+        curl.easy_setopt(handle_, CURLOPT_CUSTOMREQUEST, "DELETE");
     }
     const curl_write_callback take = [](char* bytes, size_t size, size_t count, void* to) {
         return static_cast<Transfer*>(to)->take({bytes, size * count});
@@ -148,18 +150,18 @@ Status HttpServerChannel::perform(Transfer& transfer, const json* message) {
         static_cast<Transfer*>(to)->take_header({bytes, size * count});
         return size * count;
     };
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
-    const CURLcode code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &transfer.status);
+    curl.easy_setopt(handle_, CURLOPT_WRITEFUNCTION, take);
+    curl.easy_setopt(handle_, CURLOPT_WRITEDATA, &transfer);
+    curl.easy_setopt(handle_, CURLOPT_HEADERFUNCTION, take_header);
+    curl.easy_setopt(handle_, CURLOPT_HEADERDATA, &transfer);
+    const CURLcode code = curl.easy_perform(handle_);
+    curl.easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &transfer.status);
     if (!transfer.session.empty()) session_ = transfer.session;
     if (transfer.is_too_long)
         return Error::invalid(url_,
                               "its answer is longer than " + std::to_string(kDraftAnswerBytesMax) + " bytes");
     if (code == CURLE_OPERATION_TIMEDOUT) return Error::invalid(url_, late);
-    if (code != CURLE_OK && transfer.answer.empty()) return Error::invalid(url_, curl_easy_strerror(code));
+    if (code != CURLE_OK && transfer.answer.empty()) return Error::invalid(url_, curl.easy_strerror(code));
     return {};
 }
 
@@ -185,8 +187,10 @@ Status HttpServerChannel::tell(const json& notification) {
 
 ServerMatch match_of_url(const std::string& text) {
     ServerMatch match;
-    UrlParts url;
-    if (curl_url_set(url.url, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK ||
+    const auto curl = CurlLibrary::load();
+    if (!curl) return match;
+    UrlParts url{*curl.value()};
+    if (curl.value()->url_set(url.url, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK ||
         url.part(CURLUPART_SCHEME) != "http")
         return match;
     const std::string host = url.part(CURLUPART_HOST);

@@ -13,6 +13,8 @@
 
 namespace callgate {
 
+struct CurlLibrary;
+
 class HttpServerChannel : public ServerChannel {
   public:
     // `headers`: further ones, "Name: value". No redirect is followed.
@@ -31,6 +33,7 @@ class HttpServerChannel : public ServerChannel {
 
     std::string url_, protocol_version_, session_;
     std::vector<std::string> headers_;
+    const CurlLibrary* curl_ = nullptr;
     void* handle_ = nullptr;  // CURL*
     int64_t deadline_ns_ = 0;
 };

@@ -9,6 +9,7 @@
 
 #include "approval/webhook_secret.h"
 #include "base/clock.h"
+#include "fetch/curl_library.h"
 #include "lifecycle/approval_json.h"
 #include "lifecycle/session_json.h"
 
@@ -51,7 +52,10 @@ KeptApprovals::KeptApprovals(Ring& ring, AuditLog& audit, WaitingCalls& waiting,
 }
 
 Status KeptApprovals::open(Database& database) {
-    if (!config_.webhook_url.empty()) TRY_VOID(start_webhook());
+    if (!config_.webhook_url.empty()) {
+        TRY_VOID(CurlLibrary::load());
+        TRY_VOID(start_webhook());
+    }
     return book_.keep_in(database, realtime_ns());
 }
 

@@ -1,5 +1,7 @@
 """The verbs that talk to a running agent or to files, and their exit codes."""
 import socket
+import tempfile
+from pathlib import Path
 
 from governed import *  # noqa: F403
 from governed import BINARY, NOTES_PY, ROOT, EndToEnd, JsonLines, json, main, os, policy, policy_for, signal, subprocess, wait_for
@@ -247,6 +249,33 @@ class TestLive(EndToEnd):
         failed = [c for c in json.loads(done.stdout)["checks"] if c["state"] == "failed"]
         self.assertIn("ptrace", [c["name"] for c in failed])
         self.assertTrue(all(c["remedy"] for c in failed), failed)
+
+    def test_doctor_says_that_webhooks_cannot_be_told(self):
+        """Without libcurl the agent does all else; only an agent that is to tell somebody does not start."""
+        hidden = ["unshare", "--mount", "sh", "-c",
+                  'for file in /lib*/*/libcurl.so.4 /lib*/libcurl.so.4; do [ ! -e "$file" ] || mount --bind /dev/null "$file"; done; exec "$@"',
+                  "sh"]
+        done = subprocess.run([*hidden, str(BINARY), "doctor", "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        check, = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "webhooks"]
+        self.assertEqual(check["state"], "degraded")
+        self.assertIn("libcurl.so.4", check["detail"])
+        self.assertIn("install", check["remedy"])
+        for approvals, code in (({}, 0), ({"webhook": {"url": "https://example.invalid/"}}, 78)):
+            with tempfile.TemporaryDirectory() as place, self.case(approvals=approvals):
+                config = Path(place)
+                (config / "policies.d").mkdir()
+                (config / "callgate.json").write_text(json.dumps({"state_directory": f"{place}/state", "approvals": approvals}))
+                agent = subprocess.Popen([*hidden, str(BINARY), "run", "--config", place, "--scope-tree", str(os.getpid()),
+                                          "--audit", f"{place}/audit", "--control", f"{place}/control"],
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                ready = agent.stdout.readline()
+                self.assertEqual("ready" in ready, code == 0, ready)
+                if ready:
+                    agent.terminate()
+                _, said = agent.communicate(timeout=30)
+                self.assertEqual(agent.returncode, code, said)
+                self.assertEqual("libcurl.so.4" in said, code != 0, said)
 
     def test_help_of_verbs_below_verbs_is_whole(self):
         for words in (("approvals", "list"), ("approvals", "show"), ("approvals", "revoke"), ("pins", "list"), ("pins", "show")):

@@ -68,9 +68,14 @@ class TestContents(Packages):
 
     def test_dependencies_are_those_of_the_program(self):
         depends = run("dpkg-deb", "-f", self.deb, "Depends")
-        for library in ("libbpf1", "liburing2", "libsodium23", "libsystemd0", "libc6"):
+        for library in ("libbpf1", "liburing2", "libsodium23", "libsystemd0", "libc6", "libcurl4"):
             self.assertRegex(depends, rf"\b{library}\b")
-        self.assertIn("libbpf.so.1", run("rpm", "-qp", "--requires", "--nosignature", self.rpm))
+        required = run("rpm", "-qp", "--requires", "--nosignature", self.rpm)
+        self.assertIn("libbpf.so.1", required)
+        self.assertIn("libcurl.so.4", required)
+
+    def test_libcurl_is_loaded_only_where_it_is_used(self):
+        self.assertNotIn("libcurl", run("readelf", "-dW", self.tree / "usr/bin/callgate"))
 
     def test_nothing_of_the_builders_machine(self):
         program = (self.tree / "usr/bin/callgate").read_bytes()

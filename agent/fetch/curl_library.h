@@ -1,0 +1,35 @@
+// CurlLibrary: libcurl, loaded where something is fetched or told first. It brings thirty libraries, 5 MiB of
+// memory, which an agent that tells nobody and a command that asks nobody do not need.
+//
+//   const CurlLibrary& curl = *TRY(CurlLibrary::load());
+//   curl.easy_setopt(handle, CURLOPT_URL, "https://example.org/hook");
+#pragma once
+#include <curl/curl.h>
+
+#include "base/result.h"
+
+namespace callgate {
+
+struct CurlLibrary {
+    // Loads and initialises it once, for good; from any thread. It stays as it was found: also a failure.
+    static Result<const CurlLibrary*> load();
+
+    decltype(&::curl_global_init) global_init = nullptr;
+    decltype(&::curl_version_info) version_info = nullptr;
+    decltype(&::curl_free) free = nullptr;
+    decltype(&::curl_slist_append) slist_append = nullptr;
+    decltype(&::curl_slist_free_all) slist_free_all = nullptr;
+    decltype(&::curl_easy_init) easy_init = nullptr;
+    decltype(&::curl_easy_cleanup) easy_cleanup = nullptr;
+    decltype(&::curl_easy_reset) easy_reset = nullptr;
+    decltype(&::curl_easy_setopt) easy_setopt = nullptr;
+    decltype(&::curl_easy_getinfo) easy_getinfo = nullptr;
+    decltype(&::curl_easy_perform) easy_perform = nullptr;
+    decltype(&::curl_easy_strerror) easy_strerror = nullptr;
+    decltype(&::curl_url) url = nullptr;
+    decltype(&::curl_url_cleanup) url_cleanup = nullptr;
+    decltype(&::curl_url_get) url_get = nullptr;
+    decltype(&::curl_url_set) url_set = nullptr;
+};
+
+}  // namespace callgate
