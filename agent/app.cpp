@@ -11,24 +11,34 @@
 
 namespace callgate {
 
-int run_agent(const RunOptions& options) {
+void start_logging(bool verbose) {
     auto logger = spdlog::stderr_color_mt("callgate");
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
     spdlog::set_default_logger(logger);
-    spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
+    spdlog::set_level(verbose ? spdlog::level::debug : spdlog::level::info);
+}
 
+int run_agent(const RunOptions& options) {
+    start_logging(options.verbose);
     if (geteuid() != 0) {
         spdlog::error("run as root: loading BPF programs and taking over other users' servers needs it");
         return kExitNotPermitted;
     }
     App app;
     app.options = options;
-    if (int code = configure(app)) return code;
-    if (Status started = start(app); !started) return fail(exit_code_of(started.error()), started.error());
+    if (Status opened = open_memory(app); !opened) return fail(exit_code_of(opened.error()), opened.error());
+    const int configured = configure(app);
+    if (configured || is_last_start(app)) release_leftovers(app);
+    if (configured) return configured;
+    if (Status started = start(app); !started) {
+        const int code = fail(exit_code_of(started.error()), started.error());
+        if (is_permanent(code)) release_leftovers(app);
+        return code;
+    }
 
     app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
     std::vector<std::string> lost;
-    resume_sessions(app.carrier, app.vault, *app.sessions, *app.policies, policy_of_unnamed(app), lost);
+    resume_sessions(app.carrier, app.vault, *app.sessions, *app.audit, *app.policies, policy_of_unnamed(app), lost);
     for (const std::string& problem : lost) spdlog::error("{}", problem);
     record_problems(app);
     SignalReader signals(app);
@@ -41,7 +51,11 @@ int run_agent(const RunOptions& options) {
     app.control.reset();
     app.starting.join();
     app.policy_watch.reset();
-    if (app.start_error) return fail(exit_code_of(*app.start_error), *app.start_error);
+    if (app.start_error && !app.kept_for_next) return exit_code_of(*app.start_error);
+    if (app.start_error) {
+        app.audit.reset();
+        std::_Exit(exit_code_of(*app.start_error));
+    }
     if (app.kept_for_next) {
         // The next agent waits for the end of this process, and the kernel takes down faster what it can do by itself.
         app.audit->event("agent_stop", nullptr, {{"restart", "true"}});
@@ -49,7 +63,7 @@ int run_agent(const RunOptions& options) {
         spdlog::info("stopped; the sessions are kept for the next agent");
         std::_Exit(0);
     }
-    app.watcher->stop();
+    if (app.watcher) app.watcher->stop();
     app.http.reset();  // its sessions end; it uses the watcher's maps
     app.audit->event("agent_stop", nullptr, {});
     app.watcher.reset();

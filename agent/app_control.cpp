@@ -83,7 +83,8 @@ json on_loop(App& app, std::function<json()> ask) {
     auto answer = std::make_shared<std::promise<json>>();
     auto future = answer->get_future();
     app.ring->post([&app, answer, ask = std::move(ask)] {
-        answer->set_value(app.ready ? ask() : json{{"error", "the agent is starting"}});
+        const bool can_answer = app.ready && app.watcher;
+        answer->set_value(can_answer ? ask() : json{{"error", app.ready ? "the agent is stopping" : "the agent is starting"}});
     });
     return wait_for(app, future);
 }
@@ -107,7 +108,8 @@ json reload_and_wait(App& app) {
     auto answer = std::make_shared<std::promise<json>>();
     auto future = answer->get_future();
     app.policy_watch->reload([&app, answer] {
-        json status = status_json(app);
+        if (!app.watcher) return answer->set_value({{"error", "the agent is stopping"}});
+        const json status = status_json(app);
         answer->set_value({{"policies", status["policies"]}, {"grants", status["grants"]}, {"problems", status["problems"]}});
     });
     return wait_for(app, future);

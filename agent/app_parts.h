@@ -6,6 +6,7 @@
 //   app_policies.cpp  policies that change while the agent runs, and what is wrong
 //   app_control.cpp   what the control socket answers
 //   app_ending.cpp    a stop, a restart, signals
+//   app_leftovers.cpp what an agent before has left, where none can go on with it
 #pragma once
 #include <atomic>
 #include <functional>
@@ -39,6 +40,8 @@ struct App {
     std::vector<PolicyProblem> problems;  // of the state directory
     std::shared_ptr<const GrantStore> grants;
     std::string reload_error;             // the policies could not be read again
+    Carrier carrier = Carrier::from_environment();
+    std::unique_ptr<KeptMemory> memory;  // outlives the audit log, and this process
     std::unique_ptr<Ring> ring;
     std::unique_ptr<AuditLog> audit;
     std::unique_ptr<Database> database;      // state.db
@@ -54,7 +57,6 @@ struct App {
     std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
     Fd signals;
-    Carrier carrier = Carrier::from_environment();
     std::unique_ptr<Vault> vault;  // of the live sessions; null where nobody keeps it
     std::unique_ptr<PlannedRestart> restart;
     std::unique_ptr<Ending> ending;
@@ -62,6 +64,9 @@ struct App {
     int64_t started_ns = realtime_ns();
     std::atomic<bool> loop_has_ended{false};
 };
+
+// --- app.cpp
+void start_logging(bool verbose);
 
 // --- app_start.cpp
 int fail(int exit_code, const Error& error);
@@ -85,6 +90,19 @@ std::shared_ptr<const Policy> policy_of_unnamed(const App& app);
 
 // --- app_control.cpp
 Status start_control(App& app);
+
+// --- app_leftovers.cpp
+// Of the carrier, or new. Counts this start.
+Status open_memory(App& app);
+// This start follows so many in vain that no other agent is waited for.
+bool is_last_start(const App& app);
+// Of an exit code: trying again mends nothing, and the unit and the keeper do not.
+bool is_permanent(int exit_code);
+// Each session that an agent before has left goes back to its own channels, or ends: see SessionTable::release_all(). Takes
+// seconds at most. Nothing else of `app` needs to be there but, where it could be read, the configuration.
+void release_leftovers(App& app);
+// The same of sessions that this agent has resumed, where it could not start; else they wait for the next one. Ends the loop.
+void leave_resumed(App& app, int exit_code);
 
 // --- app_ending.cpp
 // The next agent reads the same files: one that cannot start would end every session.

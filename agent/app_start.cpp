@@ -24,13 +24,33 @@ int check_paths_and_scope(const Config& config) {
     return 0;
 }
 
-// A session needs four descriptors, and where it is kept for the next agent eleven.
-void raise_descriptor_limit() {
+void apply_options(const RunOptions& options, Config& config) {
+    if (!options.scope_trees.empty()) config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
+    if (!options.scope_cgroups.empty()) config.scope.cgroups = options.scope_cgroups;
+    if (!options.audit_file.empty()) config.audit_file = options.audit_file;
+    if (!options.state_directory.empty()) config.state_directory = options.state_directory;
+    if (!options.control_socket.empty()) config.control_socket = options.control_socket;
+}
+
+// A session needs four descriptors, and where it is kept for the next agent eleven; the agent itself some dozens.
+constexpr rlim_t kDescriptorsOfAgent = 256, kDescriptorsOfSession = 11;
+// Room for fewer is said.
+constexpr rlim_t kSessionsExpected = 512;
+
+// Raised as far as it goes. At the limit a server is reported blind, and its policy's on_blind decides.
+Status check_descriptor_limit(std::vector<PolicyProblem>& problems) {
     rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return Error::system("getrlimit", "RLIMIT_NOFILE", errno);
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit)) return Error::system("setrlimit", "RLIMIT_NOFILE", errno);
+    const std::string now = "the limit of open files (RLIMIT_NOFILE) is " + std::to_string(limit.rlim_max);
+    const std::string remedy = "; raise LimitNOFILE= in the unit, or \"ulimit -Hn\"";
+    if (limit.rlim_max < kDescriptorsOfAgent + kDescriptorsOfSession)
+        return Error::refused(now, "too low for a single session" + remedy);
+    const rlim_t room = (limit.rlim_max - kDescriptorsOfAgent) / kDescriptorsOfSession;
+    if (room < kSessionsExpected)
+        problems.push_back({"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions" + remedy});
+    return {};
 }
 
 Status block_signals(App& app) {
@@ -65,32 +85,27 @@ int exit_code_of(const Error& error) {
 }
 
 int configure(App& app) {
+    apply_options(app.options, app.config);  // where there is no file, they still say where to write
     auto config = load_config(app.options.config_directory, app.problems);
     if (!config) {
         spdlog::error("{}; --config takes the directory that holds callgate.json (which may be just {{}})", config.error().text());
         return kExitConfig;
     }
+    app.config = std::move(*config);
+    apply_options(app.options, app.config);
     if (!app.problems.empty()) {
         for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
         return kExitConfig;
     }
-    app.config = std::move(*config);
-    const RunOptions& options = app.options;
-    if (!options.scope_trees.empty()) app.config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
-    if (!options.scope_cgroups.empty()) app.config.scope.cgroups = options.scope_cgroups;
-    if (!options.audit_file.empty()) app.config.audit_file = options.audit_file;
-    if (!options.state_directory.empty()) app.config.state_directory = options.state_directory;
-    if (!options.control_socket.empty()) app.config.control_socket = options.control_socket;
-
     if (int code = check_paths_and_scope(app.config)) return code;
-    auto policies = PolicyStore::load(options.config_directory + "/policies.d");
+    auto policies = PolicyStore::load(app.options.config_directory + "/policies.d");
     if (!policies) {
         spdlog::error("{}; policies are the *.json files of that directory", policies.error().text());
         return kExitConfig;
     }
     for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy: {}", problem.text());
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
-    app.grants = std::make_shared<const GrantStore>(GrantStore::load(options.config_directory));
+    app.grants = std::make_shared<const GrantStore>(GrantStore::load(app.options.config_directory));
     for (const PolicyProblem& problem : app.grants->problems) spdlog::error("grants left out: {}", problem.text());
     return 0;
 }
@@ -101,12 +116,12 @@ void start_watchdog(App& app) {
 }
 
 Status start(App& app) {
-    raise_descriptor_limit();
+    TRY_VOID(check_descriptor_limit(app.problems));
     TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
     app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
-                                  app.config.audit_arguments));
+                                  app.config.audit_arguments, app.memory.get()));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.sessions->pins(), app.config);

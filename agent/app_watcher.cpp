@@ -81,6 +81,7 @@ Watcher::Events watcher_events(App& app) {
 
 void become_ready(App& app) {
     app.ready = true;
+    app.memory->set_starts(0);
     printf("callgate ready pid=%d policies=%zu audit=%s control=%s\n", getpid(), app.policies->policies().size(),
            app.config.audit_file.c_str(), app.config.control_socket.c_str());
     fflush(stdout);
@@ -117,7 +118,7 @@ void start_watcher(App& app) {
         if (loaded) return;
         app.ring->post([&app, error = loaded.error()] {
             app.start_error = error;
-            app.sessions->close_all("the agent could not start", [&app] { app.ring->stop(); });
+            leave_resumed(app, fail(exit_code_of(error), error));
         });
     });
 }

@@ -33,14 +33,8 @@ void add_control(CLI::App* command, std::string& socket) {
         ->capture_default_str();
 }
 
-void add_run(CLI::App& app, Action& action) {
+std::shared_ptr<RunOptions> add_agent_options(CLI::App* command) {
     auto options = std::make_shared<RunOptions>();
-    CLI::App* command =
-        add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
-                 "  callgate run --config /etc/callgate\n"
-                 "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
-                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file. \"systemctl restart\" and\n"
-                 "\"callgate restart\" (see keep) hand nothing back: the next agent goes on with every session on stdio.\n");
     command
         ->add_option("--config", options->config_directory,
                      "directory that holds callgate.json and policies.d/")
@@ -62,12 +56,32 @@ void add_run(CLI::App& app, Action& action) {
     command
         ->add_option("--audit", options->audit_file, "append audit records here, whatever callgate.json says")
         ->type_name("FILE");
-    command->add_option("--control", options->control_socket, "listen here, whatever callgate.json says")
+    command->add_option("--control", options->control_socket, "the control socket, whatever callgate.json says")
         ->type_name("SOCKET");
     command->add_option("--state", options->state_directory, "keep counters and secrets here, whatever callgate.json says")
         ->type_name("DIR");
     command->add_flag("--verbose,-v", options->verbose, "log details");
+    return options;
+}
+
+void add_run(CLI::App& app, Action& action) {
+    CLI::App* command =
+        add_verb(app, "run", "Run the agent: find MCP servers, govern their traffic, write the audit log",
+                 "  callgate run --config /etc/callgate\n"
+                 "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
+                 "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file. \"systemctl restart\" and\n"
+                 "\"callgate restart\" (see keep) hand nothing back: the next agent goes on with every session on stdio.\n");
+    const auto options = add_agent_options(command);
     command->callback([options, &action] { action = [options] { return run_agent(*options); }; });
+}
+
+void add_guard(CLI::App& app, Action& action) {
+    CLI::App* command =
+        add_verb(app, "guard", "While no agent runs: end servers that start and whose policy says \"fail\": \"closed\"",
+                 "  callgate guard --config /etc/callgate        what callgate-guard.service does when the agent could not be started\n"
+                 "Looks ten times a second; servers that ran before are left alone. Ends when an agent answers.\n");
+    const auto options = add_agent_options(command);
+    command->callback([options, &action] { action = [options] { return run_guard(*options); }; });
 }
 
 void add_keep(CLI::App& app, Action& action) {
@@ -419,6 +433,7 @@ int run_command_line(int argc, char** argv) {
     Action action;
     add_run(app, action);
     add_keep(app, action);
+    add_guard(app, action);
     add_check(app, action);
     add_convert(app, action);
     add_explain(app, action);
@@ -444,7 +459,7 @@ int run_command_line(int argc, char** argv) {
     }
     if (!action) {
         print_error(
-            "name a verb: run, keep, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, pins, reload, "
+            "name a verb: run, keep, guard, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, pins, reload, "
             "restart, doctor or version; \"callgate --help\" says more");
         return kExitUsage;
     }

@@ -43,7 +43,7 @@ install(TARGETS callgate RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PACKAGING}/etc/callgate.json DESTINATION /etc/callgate)
 install(DIRECTORY DESTINATION /etc/callgate/policies.d)
 install(FILES ${PACKAGING}/etc/logrotate DESTINATION /etc/logrotate.d RENAME callgate)
-install(FILES ${PACKAGING}/systemd/callgate.service DESTINATION lib/systemd/system)
+install(FILES ${PACKAGING}/systemd/callgate.service ${PACKAGING}/systemd/callgate-guard.service DESTINATION lib/systemd/system)
 install(FILES ${PACKAGING}/systemd/callgate.tmpfiles DESTINATION lib/tmpfiles.d RENAME callgate.conf)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/policies DESTINATION ${CMAKE_INSTALL_DATADIR}/callgate
   FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ FILES_MATCHING PATTERN "*.json")

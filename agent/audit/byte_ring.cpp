@@ -1,7 +1,5 @@
 #include "audit/byte_ring.h"
 
-#include <sys/mman.h>
-
 #include <bit>
 #include <cassert>
 #include <cstring>
@@ -13,20 +11,15 @@ size_t rounded(size_t bytes) {
     return (bytes + 7) & ~size_t{7};
 }
 
-std::byte* map_memory(size_t bytes) {
-    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert(memory != MAP_FAILED);
-    return static_cast<std::byte*>(memory);
-}
-
 }  // namespace
 
-ByteRing::ByteRing(size_t capacity) : capacity_(capacity), memory_(map_memory(capacity)) {
-    assert(std::has_single_bit(capacity) && capacity >= 64);
-}
-
-ByteRing::~ByteRing() {
-    ::munmap(memory_, capacity_);
+ByteRing::ByteRing(std::span<std::byte> memory)
+    : capacity_(memory.size() - kControlBytes),
+      control_(reinterpret_cast<Control*>(memory.data())),
+      memory_(memory.data() + kControlBytes),
+      seen_tail_(control_->tail),
+      position_(control_->tail) {
+    assert(std::has_single_bit(capacity_) && capacity_ >= 64);
 }
 
 void ByteRing::write_header(uint64_t position, Header header) {
@@ -40,7 +33,7 @@ ByteRing::Header ByteRing::read_header(uint64_t position) const {
 }
 
 std::byte* ByteRing::reserve(size_t bytes) {
-    const uint64_t head = head_.load(std::memory_order_relaxed);
+    const uint64_t head = control_->head.load(std::memory_order_relaxed);
     const size_t step = sizeof(Header) + rounded(bytes);
     const size_t offset = head & (capacity_ - 1);
     size_t skipped = 0;
@@ -62,25 +55,42 @@ std::byte* ByteRing::reserve(size_t bytes) {
 void ByteRing::commit(size_t bytes) {
     const size_t step = sizeof(Header) + rounded(bytes);
     write_header(reserved_, Header{static_cast<uint32_t>(bytes), static_cast<uint32_t>(step)});
-    head_.store(reserved_ + step, std::memory_order_release);
+    control_->head.store(reserved_ + step, std::memory_order_release);
+}
+
+void ByteRing::publish() {
+    control_->published.store(control_->head.load(std::memory_order_relaxed), std::memory_order_release);
+}
+
+void ByteRing::decide(const std::function<bool(std::span<const std::byte>)>& is_kept) {
+    for (uint64_t at = control_->published; at != control_->head;) {
+        const Header header = read_header(at);
+        if (header.bytes != kSkip && !is_kept(payload(at, header))) write_header(at, Header{kSkip, header.step});
+        at += header.step;
+    }
+    publish();
+}
+
+std::span<const std::byte> ByteRing::payload(uint64_t position, const Header& header) const {
+    return {memory_ + (position & (capacity_ - 1)) + sizeof(Header), header.bytes};
 }
 
 std::span<const std::byte> ByteRing::front() {
-    uint64_t tail = tail_.load(std::memory_order_relaxed);
-    const uint64_t head = head_.load(std::memory_order_acquire);
-    if (tail == head) return {};
-    Header header = read_header(tail);
-    if (header.bytes == kSkip) {
-        tail += header.step;
-        tail_.store(tail, std::memory_order_release);
-        header = read_header(tail);
+    const uint64_t end = control_->published.load(std::memory_order_acquire);
+    while (position_ != end) {
+        const Header header = read_header(position_);
+        if (header.bytes != kSkip) return payload(position_, header);
+        position_ += header.step;
     }
-    return {memory_ + (tail & (capacity_ - 1)) + sizeof(Header), header.bytes};
+    return {};
 }
 
 void ByteRing::pop() {
-    const uint64_t tail = tail_.load(std::memory_order_relaxed);
-    tail_.store(tail + read_header(tail).step, std::memory_order_release);
+    position_ += read_header(position_).step;
+}
+
+void ByteRing::release() {
+    control_->tail.store(position_, std::memory_order_release);
 }
 
 }  // namespace callgate

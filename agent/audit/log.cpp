@@ -3,12 +3,17 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "audit/writer.h"
 #include "base/clock.h"
 
 namespace callgate {
 namespace {
+
+// A file that cannot be written takes nothing: records are then counted as lost, at once.
+constexpr int64_t kSettleNanoseconds = 5'000'000'000;
 
 Status make_directory_of(const std::string& path) {
     const size_t slash = path.rfind('/');
@@ -22,11 +27,14 @@ Status make_directory_of(const std::string& path) {
 }  // namespace
 
 struct AuditLog::State {
-    State(ArgumentsHash arguments_hash, AuditArguments arguments, AuditFile file, WakeUp wake_up)
+    State(ArgumentsHash arguments_hash, AuditArguments arguments, AuditFile file, WakeUp wake_up, KeptMemory& memory,
+          std::unique_ptr<KeptMemory> own_memory)
         : hash(arguments_hash),
           values(arguments),
-          queues(kAuditQueueBytes, std::move(wake_up)),
-          retired(std::make_shared<RetiredSessions>(&queues.messages)),
+          own(std::move(own_memory)),
+          kept(std::make_shared<KeptSessions>(memory.audit_sessions())),
+          queues(memory.audit_queue(), *kept, std::move(wake_up)),
+          retired(std::make_shared<RetiredSessions>(&queues.messages, kept)),
           writer(std::make_unique<AuditWriter>(std::move(file), queues, *retired)) {}
     ~State() {
         writer.reset();  // writes what is queued; then no record points to a session any more
@@ -36,6 +44,8 @@ struct AuditLog::State {
     const ArgumentsHash hash;
     const AuditArguments values;
     RecordIdMaker ids;  // of messages
+    const std::unique_ptr<KeptMemory> own;  // where nobody else has one
+    std::shared_ptr<KeptSessions> kept;  // of sessions that may outlive the log
     AuditQueues queues;
     std::shared_ptr<RetiredSessions> retired;  // outlives the log where sessions do
     std::unique_ptr<AuditWriter> writer;
@@ -46,21 +56,52 @@ AuditLog::AuditLog(std::unique_ptr<State> state) : state_(std::move(state)) {}
 AuditLog::~AuditLog() = default;
 
 Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path, const std::string& secret_path,
-                                                 AuditArguments arguments) {
+                                                 AuditArguments arguments, KeptMemory* memory) {
     TRY_VOID(make_directory_of(path));
     TRY_VOID(make_directory_of(secret_path));
     ArgumentsHash hash = TRY(ArgumentsHash::open(secret_path));
     AuditFile file = TRY(AuditFile::open(path));
+    return make(hash, arguments, std::move(file), memory);
+}
+
+Result<std::unique_ptr<AuditLog>> AuditLog::open_nowhere() {
+    AuditFile file = TRY(AuditFile::open("/dev/null"));
+    return make(ArgumentsHash(std::string_view()), AuditArguments::hash, std::move(file), nullptr);
+}
+
+Result<std::unique_ptr<AuditLog>> AuditLog::make(const ArgumentsHash& hash, AuditArguments arguments, AuditFile file,
+                                                 KeptMemory* memory) {
     WakeUp wake_up = TRY(WakeUp::create());
-    return std::unique_ptr<AuditLog>(
-        new AuditLog(std::make_unique<State>(hash, arguments, std::move(file), std::move(wake_up))));
+    std::unique_ptr<KeptMemory> own;
+    if (!memory) own = TRY(KeptMemory::create());
+    KeptMemory& used = memory ? *memory : *own;
+    auto state = std::make_unique<State>(hash, arguments, std::move(file), std::move(wake_up), used, std::move(own));
+    if (!memory) state->kept->begin();
+    return std::unique_ptr<AuditLog>(new AuditLog(std::move(state)));
+}
+
+void AuditLog::settle(const std::function<bool(std::string_view, uint32_t)>& is_committed) {
+    AuditQueues& queues = state_->queues;
+    queues.messages.decide([&](std::span<const std::byte> packed) {
+        const QueuedMessage message = QueuedMessage::read(packed);
+        const auto session = state_->kept->find(message.session_place);
+        return message.number == 0 || !session || is_committed(session->id(), message.number);
+    });
+    queues.wake_up.ring();
+    // Their sessions lie where those of this process will.
+    for (int64_t until = monotonic_ns() + kSettleNanoseconds; monotonic_ns() < until;) {
+        if (queues.messages.is_empty()) return state_->kept->begin();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
 }
 
 std::shared_ptr<const AuditSession> AuditLog::describe(const SessionFacts& facts) const {
     auto release = [retired = state_->retired](const AuditSession* session) {
         retired->retire(std::unique_ptr<const AuditSession>(session));
     };
-    return std::shared_ptr<const AuditSession>(new AuditSession(facts), std::move(release));
+    auto session = std::make_unique<AuditSession>(facts);
+    session->set_place(state_->kept->add(*session));
+    return std::shared_ptr<const AuditSession>(session.release(), std::move(release));
 }
 
 RecordId AuditLog::message(const std::shared_ptr<const AuditSession>& session, const MessageRecord& record) {
@@ -80,8 +121,13 @@ RecordId AuditLog::message(const std::shared_ptr<const AuditSession>& session, c
         queues.lost_since_record += header.lost_before + uint64_t{1};
         ++queues.lost;
     }
-    queues.wake_up.ring_if_asleep();
+    if (turns_ == 0) publish();
     return header.id;
+}
+
+void AuditLog::publish() {
+    state_->queues.messages.publish();
+    state_->queues.wake_up.ring_if_asleep();
 }
 
 void AuditLog::event(std::string_view type, const std::shared_ptr<const AuditSession>& session,

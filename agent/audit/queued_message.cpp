@@ -16,7 +16,8 @@ struct PackedCounter {
 // The head of a packed record. Every cache line of the ring that is written costs the data path, so what most
 // records lack is kept apart. Without initialisers: it is made in the ring's memory.
 struct PackedHead {
-    const AuditSession* session;
+    const AuditSession* session;  // of this process
+    uint32_t session_place, number;
     int64_t time_ns, queue_ns, judge_ns;
     uint64_t bytes;
     std::array<char, 26> id;
@@ -193,6 +194,8 @@ bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageReco
     if (to == nullptr) return false;
     PackedHead& head = *new (to) PackedHead;
     head.session = header.session;
+    head.session_place = header.session ? header.session->place() : 0;
+    head.number = record.number;
     head.time_ns = header.time_ns;
     head.queue_ns = record.queue_ns;
     head.judge_ns = record.judge_ns;
@@ -225,6 +228,8 @@ QueuedMessage QueuedMessage::read(std::span<const std::byte> packed) {
     const std::byte* from = take_value(packed.data(), head);
     QueuedMessage message;
     message.session = head.session;
+    message.session_place = head.session_place;
+    message.number = head.number;
     message.id.text = head.id;
     message.direction = head.direction;
     message.decision = head.decision;

@@ -29,6 +29,8 @@ struct QueuedCounter {
 
 struct QueuedMessage {
     const AuditSession* session = nullptr;
+    uint32_t session_place = 0;  // in KeptSessions
+    uint32_t number = 0;
     RecordId id;
     Direction direction = Direction::client_to_server;
     Decision decision = Decision::allowed;

@@ -87,6 +87,7 @@ struct MessageRecord {
     std::string_view request_record_id;  // audit id of the request's record
     std::string_view request_method, request_tool;
     int64_t latency_ns = -1;  // request forwarded -> answer seen
+    uint32_t number = 0;      // in its session, from 1 on, where that has a ledger: see AuditLog::settle()
 };
 
 }  // namespace callgate

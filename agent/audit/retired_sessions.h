@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "audit/byte_ring.h"
+#include "audit/kept_sessions.h"
 #include "audit/session_text.h"
 
 namespace callgate {
 
 class RetiredSessions {
   public:
-    explicit RetiredSessions(const ByteRing* ring) : ring_(ring) {}
+    RetiredSessions(const ByteRing* ring, std::shared_ptr<KeptSessions> kept) : ring_(ring), kept_(std::move(kept)) {}
 
     void retire(std::unique_ptr<const AuditSession> session) {
         std::lock_guard lock(mutex_);
@@ -24,7 +25,11 @@ class RetiredSessions {
     // The writer has taken everything before `position`.
     void release_before(uint64_t position) {
         std::lock_guard lock(mutex_);
-        std::erase_if(sessions_, [position](const auto& entry) { return entry.first <= position; });
+        std::erase_if(sessions_, [&](const auto& entry) {
+            if (entry.first > position) return false;
+            kept_->remove(entry.second->place());
+            return true;
+        });
     }
     // No record is queued any more, and the ring goes away.
     void close() {
@@ -36,6 +41,7 @@ class RetiredSessions {
   private:
     std::mutex mutex_;
     const ByteRing* ring_;
+    std::shared_ptr<KeptSessions> kept_;
     std::vector<std::pair<uint64_t, std::unique_ptr<const AuditSession>>> sessions_;
 };
 

@@ -5,6 +5,8 @@
 namespace callgate {
 namespace {
 
+constexpr std::string_view kSessionMember = ",\"session\":";
+
 std::string_view cut(std::string_view text) {
     return text.substr(0, kAuditTextBytesMax);
 }
@@ -47,7 +49,7 @@ void append_peer(std::string& out, const PeerIdentity& peer, std::string_view ad
 }  // namespace
 
 AuditSession::AuditSession(const SessionFacts& facts) {
-    append_member(name_members_, ",\"session\":", cut(facts.session_id));
+    append_member(name_members_, kSessionMember, cut(facts.session_id));
     append_member(name_members_, ",\"transport\":", cut(facts.transport));
     append_server(fact_members_, facts.server, facts.listen);
     append_peer(fact_members_, facts.peer, facts.peer_address);
@@ -57,6 +59,12 @@ AuditSession::AuditSession(const SessionFacts& facts) {
     append_member(fact_members_, ",\"mode\":", cut(facts.mode));
     name_members_.shrink_to_fit();
     fact_members_.shrink_to_fit();
+}
+
+std::string_view AuditSession::id() const {
+    std::string_view text = name_members_;
+    text.remove_prefix(std::min(kSessionMember.size() + 1, text.size()));
+    return text.substr(0, text.find('"'));
 }
 
 }  // namespace callgate

@@ -72,7 +72,7 @@ bool AuditWriter::drain() {
     }
     if (uint64_t lost = queues_.lost_since_record.exchange(0)) add_gap(lost);
     flush();
-    retired_.release_before(queues_.messages.tail());
+    retired_.release_before(queues_.messages.position());
     return was_busy;
 }
 
@@ -80,7 +80,7 @@ bool AuditWriter::take_next() {
     // In this order: an event that was queued before the message at the front is then seen.
     const std::span<const std::byte> packed = queues_.messages.front();
     const uint64_t event_position = queues_.events.next_position();
-    if (event_position != EventQueue::kNone && event_position <= queues_.messages.tail()) {
+    if (event_position != EventQueue::kNone && event_position <= queues_.messages.position()) {
         const std::optional<QueuedEvent> event = queues_.events.pop();
         text_.append_event(buffer_, event->type, event->id, event->time_ns, event->session.get(),
                            event->members);
@@ -88,7 +88,12 @@ bool AuditWriter::take_next() {
         return true;
     }
     if (packed.empty()) return false;
-    const QueuedMessage message = QueuedMessage::read(packed);
+    QueuedMessage message = QueuedMessage::read(packed);
+    std::unique_ptr<const AuditSession> kept;
+    if (queues_.messages.position() < queues_.kept_end) {
+        kept = queues_.kept.find(message.session_place);
+        message.session = kept.get();
+    }
     if (message.lost_before > 0) add_gap(message.lost_before);
     text_.append_message(buffer_, message);
     end_line(1, 0);
@@ -119,8 +124,7 @@ bool AuditWriter::write_missing() {
 
 void AuditWriter::flush() {
     const bool is_possible = write_missing();
-    if (buffer_.empty()) return;
-    const size_t written = is_possible ? file_.append(buffer_, monotonic_ns()) : 0;
+    const size_t written = is_possible && !buffer_.empty() ? file_.append(buffer_, monotonic_ns()) : 0;
     for (const Line& line : lines_) {
         if (line.end <= written) {
             queues_.written += line.records;
@@ -131,6 +135,7 @@ void AuditWriter::flush() {
     }
     buffer_.clear();
     lines_.clear();
+    queues_.messages.release();
 }
 
 }  // namespace callgate

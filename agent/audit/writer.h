@@ -19,8 +19,14 @@ namespace callgate {
 
 // Shared between whoever queues and the writer.
 struct AuditQueues {
-    explicit AuditQueues(size_t ring_bytes, WakeUp wake) : messages(ring_bytes), wake_up(std::move(wake)) {}
+    AuditQueues(std::span<std::byte> memory, const KeptSessions& sessions, WakeUp wake)
+        : messages(memory),
+          kept_end(messages.head()),
+          kept(sessions),
+          wake_up(std::move(wake)) {}
     ByteRing messages;
+    const uint64_t kept_end;  // position: what comes before was queued by a process that is gone
+    const KeptSessions& kept;
     EventQueue events;
     std::atomic<uint64_t> lost_since_record{0};  // found a queue full and not yet told in a gap record
     std::atomic<uint64_t> lost{0}, written{0};   // in total

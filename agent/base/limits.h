@@ -81,6 +81,9 @@ inline constexpr size_t kHttpStreamBytesMax = size_t{1} << 20;
 // --- audit ------------------------------------------------------------------------------------------------------
 // Bytes queued for the writer thread; overflow is counted and recorded as a gap.
 inline constexpr size_t kAuditQueueBytes = size_t{8} << 20;
+// What the records of live sessions have in common, some 1 to 2 KB each, for a process that writes the queue after this one
+// was killed; records of a session that finds no room are then written without it.
+inline constexpr size_t kAuditSessionsBytes = size_t{128} << 20;
 // Argument keys listed in a record; the rest is counted.
 inline constexpr size_t kAuditKeysMax = 32;
 // Arguments up to this size are hashed whole; of longer ones the first and last half of it, and the length.

@@ -184,6 +184,11 @@ RecordId Gate::write_record(const Message& message, size_t bytes, Decision decis
     record.read_ns = read_ns_;
     record.queue_ns = queue_ns_;
     record.judge_ns = judge_ns_;
+    return log(record);
+}
+
+RecordId Gate::log(MessageRecord record) {
+    record.number = ++records_;
     return audit_.message(options_.audit_session, record);
 }
 

@@ -138,6 +138,7 @@ class Gate {
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
     void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
+    RecordId log(MessageRecord record);
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
     void server_line(std::string_view line);
@@ -185,6 +186,7 @@ class Gate {
     FrameCounts counts_;
     std::string judge_from_opening_;
     uint64_t slow_changes_ = 0;
+    uint32_t records_ = 0;  // that were made; those that have led to something are in the ledger
     std::string answers_waiting_;
     std::string server_head_;        // the server's first line so far, while the client's stream is foreign
     bool server_line_open_ = false;  // part of a line has been sent to the client

@@ -15,6 +15,7 @@ constexpr std::string_view kLineOfBefore = "(waited in the agent before)";
 GateState Gate::save() const {
     GateState state;
     state.counts = counts_;
+    state.records = records_;
     state.opening = opening_.save();
     state.client_rest = client_framer_.rest();
     state.client_skipped = client_framer_.skipped_bytes();
@@ -44,12 +45,14 @@ GateFigures Gate::figures() const {
     figures.server_spoke = server_spoke_;
     figures.wants_release = wants_release_;
     figures.modern = modern_;
+    figures.records = records_;
     return figures;
 }
 
 bool Gate::restore(GateState state) {
     if (!opening_.restore(std::move(state.opening)) || state.counts.held != state.held.size()) return false;
     counts_ = state.counts;
+    records_ = state.records;
     client_framer_.skip_on(state.client_skipped);
     server_framer_.skip_on(state.server_skipped);
     // They end in no LF, so nothing is judged now.

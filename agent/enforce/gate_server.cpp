@@ -102,7 +102,7 @@ void Gate::server_line(std::string_view line) {
     MessageRecord record = server_record(message, line.size(), decision, verdict);
     PendingRequest request;
     bool is_known = is_response && match_request(message, request, record);
-    audit_.message(options_.audit_session, record);
+    log(record);
     // A response to an unknown id may answer what was asked before the take-over.
     bool may_be_list = is_response && (!is_known || request.method_name() == "tools/list");
     if (may_be_list) {
@@ -129,7 +129,7 @@ void Gate::server_refused(std::string_view line, const Message& refused) {
     if (verdict && enforcing_) return deny_server(refused, *verdict, line.size());
     ++counts_.server_forwarded;
     const Decision decision = verdict ? Decision::would_deny : Decision::passed;
-    audit_.message(options_.audit_session, server_record(refused, line.size(), decision, verdict));
+    log(server_record(refused, line.size(), decision, verdict));
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);
 }
@@ -148,7 +148,7 @@ MessageRecord Gate::server_record(const Message& message, size_t bytes, Decision
 // What a server may not ask of its client it is told, between two lines of the client; the client never hears of it.
 void Gate::deny_server(const Message& message, const Verdict& verdict, size_t bytes) {
     ++counts_.server_denied;
-    audit_.message(options_.audit_session, server_record(message, bytes, Decision::denied, &verdict));
+    log(server_record(message, bytes, Decision::denied, &verdict));
     if (!client_ended_) judge_.append_denial(to_server_.text(), message, verdict, modern_);
 }
 
@@ -159,7 +159,7 @@ void Gate::deny_response(const Message& response, std::string_view id_key, const
     PendingRequest request;
     const bool is_known = !id_key.empty() && pending_.take(id_key, request);
     if (is_known) judge_.match(response, request, record);
-    audit_.message(options_.audit_session, record);
+    log(record);
     if (is_known) judge_.append_denial_of_response(answers(), id_of_key(id_key), request, verdict, modern_);
 }
 

@@ -39,6 +39,7 @@ struct HeldState {
 
 struct GateState {
     FrameCounts counts;
+    uint32_t records = 0;  // audit records of messages so far
     OpeningState opening;
     std::string client_rest, server_rest;  // lines that have begun
     uint64_t client_skipped = 0, server_skipped = 0;  // > 0: inside a line that was refused as too long; bytes of it so far
@@ -55,7 +56,7 @@ struct GateFigures {
     FrameCounts counts;
     uint64_t client_skipped = 0;
     uint8_t server_line_open = 0, server_spoke = 0, wants_release = 0, modern = 0;
-    uint32_t padding = 0;
+    uint32_t records = 0;
 };
 static_assert(sizeof(GateFigures) == 15 * sizeof(uint64_t));
 

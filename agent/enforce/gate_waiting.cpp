@@ -32,6 +32,7 @@ bool Gate::hold(std::string_view line, const Message& message, const Verdict& ve
 }
 
 void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
+    const AuditLog::Turn turn(audit_);
     const Message& message = held_parser_.parse(call.line);
     if (message.has_client_info) remember_client(message);
     follow_grant();

@@ -25,6 +25,7 @@ bool peer_has_hung_up(int fd) {
 RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit,
                            Events events)
     : ring_(ring),
+      audit_(audit),
       input_is_socket_(ends.input_kind == ChannelKind::unix_socket),
       output_is_socket_(ends.output_kind == ChannelKind::unix_socket),
       events_(std::move(events)),
@@ -77,6 +78,7 @@ void RelaySession::use_ledger(std::unique_ptr<SessionLedger> ledger) {
 }
 
 void RelaySession::start() {
+    const AuditLog::Turn turn(audit_);
     server_sink_.watch_hangup();
     client_sink_.watch_hangup();
     if (!unread_.empty()) arrived_otherwise(std::exchange(unread_, {}));
@@ -85,6 +87,7 @@ void RelaySession::start() {
 }
 
 void RelaySession::late_client_bytes(std::string_view bytes) {
+    const AuditLog::Turn turn(audit_);
     arrived_otherwise(bytes);
     pump();
 }
@@ -97,6 +100,7 @@ void RelaySession::arrived_otherwise(std::string_view bytes) {
 }
 
 void RelaySession::client_bytes(std::string_view bytes) {
+    const AuditLog::Turn turn(audit_);
     feeding_ = true;
     gate_.client_bytes(bytes);
     feeding_ = false;
@@ -104,6 +108,7 @@ void RelaySession::client_bytes(std::string_view bytes) {
 }
 
 void RelaySession::server_bytes(std::string_view bytes) {
+    const AuditLog::Turn turn(audit_);
     feeding_ = true;
     gate_.server_bytes(bytes);
     feeding_ = false;
@@ -156,6 +161,7 @@ void RelaySession::pump() {
 }
 
 void RelaySession::client_ended() {
+    const AuditLog::Turn turn(audit_);
     gate_.client_end();
     client_at_end_ = true;
     pump();
@@ -163,6 +169,7 @@ void RelaySession::client_ended() {
 }
 
 void RelaySession::server_ended() {
+    const AuditLog::Turn turn(audit_);
     gate_.server_end();
     commit();
     // A server that has gone closes; one that only says "no more" shuts down, and so does what it had before.
@@ -200,6 +207,11 @@ void RelaySession::suspend() {
     server_source_.stop();
     server_sink_.suspend();
     client_sink_.suspend();
+}
+
+bool RelaySession::rests_in_ledger() {
+    commit();
+    return ledger_ != nullptr;
 }
 
 RelayState RelaySession::leave() {

@@ -71,6 +71,8 @@ class RelaySession {
     void suspend();
     bool is_handed_over() const { return handed_over_; }
     RelayState leave();
+    // The other way: everything is in its ledger, as after a kill. False where it has none, or that had no room.
+    bool rests_in_ledger();
     // In the other agent, before start(). False where that cannot be the state of a session.
     bool restore(RelayState state);
 
@@ -94,6 +96,7 @@ class RelaySession {
     void quiesce_step();
 
     Ring& ring_;
+    AuditLog& audit_;
     bool input_is_socket_, output_is_socket_;
     Events events_;
     Source client_source_, server_source_;

@@ -52,6 +52,7 @@ Result<GateState> SessionLedger::gate_state() const {
     GateState state = TRY(form_.read(notes.substr(sizeof(length), length)));
     TRY_VOID(apply_notes(notes.substr(sizeof(length) + length), state.pending));
     state.counts = figures.counts;
+    state.records = figures.records;
     state.client_skipped = figures.client_skipped;
     state.server_line_open = figures.server_line_open != 0;
     state.server_spoke = figures.server_spoke != 0;

@@ -35,7 +35,7 @@ void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Po
     policies_ = &policies;
     unnamed_ = std::move(unnamed);
     done_ = std::move(done);
-    watcher_.stop_taking([this] {
+    watcher_->stop_taking([this] {
         ring_.post([this] {
             http_.drain(kRestartDrain, [this] {
                 wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count());
@@ -48,16 +48,29 @@ void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Po
 void PlannedRestart::wait_for_exits(int64_t until_ns) {
     if (!sessions_.exits().none() && monotonic_ns() < until_ns)
         return ring_.after(200us, [this, until_ns] { wait_for_exits(until_ns); });
-    sessions_.suspend_all([this] {
-        watcher_.list_sessions([this](std::vector<WatchedSession> watched) {
-            auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
-            ring_.post([this, shared] { leave(std::move(*shared)); });
+    watcher_->list_sessions([this](std::vector<WatchedSession> watched) {
+        auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
+        ring_.post([this, shared] { unload(std::move(*shared)); });
+    });
+}
+
+// The kernel takes its time to let go of programs, tenths of a second; sessions need not wait for that. Who starts or ends from
+// here on is found by the next agent.
+void PlannedRestart::unload(std::vector<WatchedSession> watched) {
+    sessions_.use_watcher(nullptr);
+    http_.use_watcher(nullptr);
+    auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
+    unloading_ = std::thread([this, shared] {
+        watcher_.reset();
+        ring_.post([this, shared] {
+            unloading_.join();
+            sessions_.suspend_all([this, shared] { leave(*shared); });
         });
     });
 }
 
-void PlannedRestart::leave(std::vector<WatchedSession> watched) {
-    std::vector<SessionState> states = sessions_.leave_all(std::move(watched));
+void PlannedRestart::leave(const std::vector<WatchedSession>& watched) {
+    std::vector<SessionState> states = sessions_.leave_unkept(watched);
     const auto give = [&]() -> Status {
         std::vector<Bundle> bundles;
         bundles.push_back(TRY(agent_bundle(states.size())));
@@ -66,10 +79,12 @@ void PlannedRestart::leave(std::vector<WatchedSession> watched) {
         return carrier_.keep(parcel);
     };
     const Status given = give();
-    std::vector<LeftSession> not_given;
-    if (!given)
-        for (SessionState& each : states) not_given.push_back({std::move(each), nullptr});
-    if (!given) sessions_.resume_all(std::move(not_given), *policies_, unnamed_);
+    if (!given) {
+        for (SessionState& each : sessions_.leave_all()) states.push_back(std::move(each));
+        std::vector<LeftSession> not_given;
+        for (SessionState& each : states) not_given.push_back({std::move(each), nullptr, false});
+        sessions_.resume_all(std::move(not_given), *policies_, unnamed_);
+    }
     done_(given);
 }
 
@@ -82,9 +97,11 @@ void lose(SessionTable& sessions, const std::string& why, Problems& problems) {
     sessions.lose(why);
 }
 
+// Of those that were not kept. Where there is one, the restart was planned, and nobody was killed.
 void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left, Problems& problems) {
     const Fd parcel = carrier.take();
     if (!parcel) return;
+    for (LeftSession& each : left) each.was_killed = false;
     auto bundles = unpack(parcel);
     carrier.forget();
     if (!bundles) return lose(sessions, bundles.error().text(), problems);
@@ -94,7 +111,7 @@ void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSessi
     for (auto bundle = bundles->begin() + 1; bundle != bundles->end(); ++bundle) {
         auto session = session_of(std::move(*bundle));
         if (session) {
-            left.push_back({std::move(*session), nullptr});
+            left.push_back({std::move(*session), nullptr, false});
         } else {
             lose(sessions, session.error().text(), problems);
         }
@@ -119,6 +136,7 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
         auto kept = KeptSession::take(each, session.state);
         if (kept) {
             session.kept = std::move(*kept);
+            session.was_killed = true;
             left.push_back(std::move(session));
         } else {
             lose(sessions, kept.error().text(), problems);
@@ -128,20 +146,33 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
     return vault;
 }
 
+// What a killed agent has recorded of a session beyond its ledger has led to nothing, and is judged anew.
+void settle_audit(AuditLog& audit, const std::vector<LeftSession>& left) {
+    std::unordered_map<std::string_view, uint32_t> committed;
+    for (const LeftSession& each : left)
+        if (each.kept) committed[each.state.id] = each.state.relay.gate.records;
+    audit.settle([&](std::string_view session, uint32_t number) {
+        const auto found = committed.find(session);
+        return found == committed.end() || static_cast<int32_t>(number - found->second) <= 0;
+    });
+}
+
 }  // namespace
 
-void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, const PolicyStore& policies,
-                     const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems) {
+void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+                     const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
+                     std::vector<std::string>& problems) {
     std::vector<LeftSession> left;
-    if (carrier.kind() != Carrier::Kind::none) {
+    if (carrier.kind() != Carrier::Kind::none && !vault) {
         auto opened = open_vault(carrier, sessions, left, problems);
         if (opened) {
             vault = std::move(*opened);
-            sessions.use_vault(*vault);
         } else {
             problems.push_back("sessions will end if this agent is killed: " + opened.error().text());
         }
     }
+    if (vault) sessions.use_vault(*vault);
+    settle_audit(audit, left);
     take_parcel(carrier, sessions, left, problems);
     sessions.resume_all(std::move(left), policies, unnamed);
 }

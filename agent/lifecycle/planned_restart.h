@@ -1,13 +1,14 @@
 // PlannedRestart: this agent ends, and the next goes on with its sessions (README, "Restart and upgrade").
 //
-//   no new servers ─► HTTP exchanges end ─► sessions suspended ─► states and descriptors into the store ─►
-//   this process ends next process:     out of the store   ─► sessions go on     ─► BPF programs loaded,
-//   watched again    ─► ready
+//   no new servers ─► HTTP exchanges end ─► BPF programs unloaded ─► sessions suspended ─► this process ends
+//   next process:   sessions out of the vault ─► they go on ─► BPF programs loaded, watched again ─► ready
 //
+// Sessions that are kept for the case of a kill (vault.h) need nothing more; states and descriptors of others go into the store.
 // Between the two, clients and servers wait as for a slow peer: what they write stays in their pipes and
 // sockets. Nothing in here blocks on a client or a server. All of it belongs to the loop's thread.
 #pragma once
 #include <functional>
+#include <thread>
 
 #include "lifecycle/http_table.h"
 #include "lifecycle/session_table.h"
@@ -17,7 +18,8 @@ namespace callgate {
 
 class PlannedRestart {
   public:
-    PlannedRestart(Ring& ring, Watcher& watcher, SessionTable& sessions, HttpTable& http,
+    // `watcher` is gone when `done` is called.
+    PlannedRestart(Ring& ring, std::unique_ptr<Watcher>& watcher, SessionTable& sessions, HttpTable& http,
                    const Carrier& carrier)
         : ring_(ring), watcher_(watcher), sessions_(sessions), http_(http), carrier_(carrier) {}
 
@@ -29,10 +31,12 @@ class PlannedRestart {
 
   private:
     void wait_for_exits(int64_t until_ns);
-    void leave(std::vector<WatchedSession> watched);
+    void unload(std::vector<WatchedSession> watched);
+    void leave(const std::vector<WatchedSession>& watched);
 
     Ring& ring_;
-    Watcher& watcher_;
+    std::unique_ptr<Watcher>& watcher_;
+    std::thread unloading_;
     SessionTable& sessions_;
     HttpTable& http_;
     const Carrier& carrier_;
@@ -42,9 +46,10 @@ class PlannedRestart {
 };
 
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
-// somebody keeps one. What cannot be gone on with is closed, so that both
+// somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that both
 // sides see an end and nothing hangs, and stands in the audit log. `problems`: what was wrong, a line each.
-void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, const PolicyStore& policies,
-                     const std::shared_ptr<const Policy>& unnamed, std::vector<std::string>& problems);
+void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+                     const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
+                     std::vector<std::string>& problems);
 
 }  // namespace callgate

@@ -91,6 +91,7 @@ void SessionTable::add(TakenServer taken) {
     entry.id = taken.session_id;
     entry.started = utc_now();
     entry.policy = taken.policy;
+    entry.fail = taken.policy->fail();
     entry.server = std::move(taken.server);
     entry.client = std::move(taken.client);
     entry.remark = taken.remark;
@@ -128,6 +129,7 @@ void SessionTable::use_policies(const PolicyStore& policies) {
         const PolicyStore::Match match = policies.find(entry.server);
         if (!match.policy || match.policy == entry.policy || !entry.relay) continue;
         entry.policy = match.policy;
+        entry.fail = match.policy->fail();
         entry.audit_session = describe(id, entry.relay->gate().grant());
         entry.relay->gate().use_policy(entry.policy, entry.audit_session);
         audit_.event("policy_changed", entry.audit_session, {});
@@ -206,7 +208,7 @@ void SessionTable::finish_if_empty() {
 
 void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because) {
     if (entry.handing_back) return;
-    if (!watcher_) {
+    if (!give_back_) {
         entry.wants_back = because;
         return;
     }
@@ -234,12 +236,13 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
                 back->second.relay->close();
             });
         };
-        watcher_->hand_back(std::move(job));
+        give_back_(std::move(job));
     });
 }
 
 void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::function<void()> done) {
     all_done_ = std::move(done);
+    if (!give_back_) give_back_ = [this](HandBackJob job) { hand_back_now(std::move(job)); };
     std::vector<std::string> ids;
     for (auto& [id, entry] : entries_) ids.push_back(id);
     for (const std::string& id : ids) {

@@ -22,6 +22,7 @@ namespace callgate {
 struct LeftSession {
     SessionState state;
     std::unique_ptr<KeptSession> kept;
+    bool was_killed = false;  // the agent, while it had it
 };
 
 class SessionTable {
@@ -58,13 +59,17 @@ class SessionTable {
     // Planned restart, the agent that goes (session_table_restart.cpp). No session ends: each stops where it is, and `done` is
     // called when no operation of theirs is in flight.
     void suspend_all(std::function<void()> done);
-    // Then: every session with its descriptors, `watched` as the watcher knows them. The table is empty afterwards.
-    std::vector<SessionState> leave_all(std::vector<WatchedSession> watched);
+    // Then, `watched` as the watcher knows them: those that are kept stay in the vault as they are, the rest is returned with its
+    // descriptors, and in the table no more.
+    std::vector<SessionState> leave_unkept(const std::vector<WatchedSession>& watched);
+    // The kept ones too: none goes on with the next agent.
+    std::vector<SessionState> leave_all();
     // The agent that comes, before its loop runs: sessions go on at once, under the policy that names their server now, else
     // that of the same name. One whose policy is gone is handed back; until then `unnamed` says what becomes of its calls.
     void resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
-    // Ends every session, so that both sides see it, and calls `done` when none is left.
-    void close_all(const char* because, std::function<void()> done);
+    // No agent comes that could go on with them, and there is no watcher: each is handed back where its policy says
+    // `"fail": "open"`, and ends otherwise. Calls `done` when none is left.
+    void release_all(std::function<void()> done);
     // Says in the audit log that there were some that cannot be gone on with.
     void lose(const std::string& reason);
     // Of resumed sessions that have not ended, for Watcher::resume().
@@ -93,17 +98,20 @@ class SessionTable {
         bool handing_back = false;
         WatchedSession watched{};          // as it was when this agent got it
         std::unique_ptr<KeptSession> kept;
+        Fail fail = Fail::closed;
         const char* wants_back = nullptr;  // no watcher yet: to be handed back, for this reason
     };
     std::shared_ptr<const AuditSession> describe(const std::string& id, const std::string& grant);
     // Describes it, makes its relay, and puts it into the table.
     Entry& place(Entry entry, TakenEnds ends, Opening::Start start, bool certain);
+    SessionState leave(Entry& entry);
     SessionState facts_of(const Entry& entry) const;
     void keep(Entry& entry);
     void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
+    void hand_back_now(HandBackJob job);
     void bury(std::unique_ptr<RelaySession> relay);
     void sweep();
     void finish_if_empty();
@@ -122,6 +130,8 @@ class SessionTable {
     std::unordered_map<std::string, Entry> entries_;
     std::vector<std::unique_ptr<RelaySession>> buried_;  // with operations in flight
     ServerExits exits_;
+    std::function<void(HandBackJob)> give_back_;  // null until somebody can
+    std::vector<HandBackJob> to_give_back_;       // where there is no watcher
     std::deque<nlohmann::json> blind_;
     FrameCounts ended_counts_;
     uint64_t total_ = 0, blind_total_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "lifecycle/hand_backs.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
 #include "policy/policy_name.h"
@@ -11,6 +12,9 @@ namespace callgate {
 namespace {
 
 using namespace std::chrono_literals;
+
+// How long a session that goes back may take to let its two sides have what is on its way.
+constexpr std::chrono::milliseconds kReleasePatience{2000};
 
 // In the place of the policy `name`, whose file is bad, until that is mended; null where there is no such file.
 std::shared_ptr<const Policy> stand_in_for_bad(const std::string& name, const PolicyStore& policies) {
@@ -25,6 +29,9 @@ std::shared_ptr<const Policy> stand_in_for_bad(const std::string& name, const Po
 
 void SessionTable::use_watcher(Watcher* watcher) {
     watcher_ = watcher;
+    give_back_ = nullptr;
+    if (!watcher) return;
+    give_back_ = [watcher](HandBackJob job) { watcher->hand_back(std::move(job)); };
     for (auto& [id, entry] : entries_)
         if (entry.wants_back) hand_back(entry, 10s, std::exchange(entry.wants_back, nullptr));
 }
@@ -46,28 +53,40 @@ void SessionTable::wait_until_suspended(int64_t until_ns, std::function<void()> 
     });
 }
 
-std::vector<SessionState> SessionTable::leave_all(std::vector<WatchedSession> watched) {
-    std::unordered_map<std::string_view, WatchedSession*> by_id;
-    for (WatchedSession& each : watched) by_id[each.id] = &each;
+std::vector<SessionState> SessionTable::leave_unkept(const std::vector<WatchedSession>& watched) {
+    for (const WatchedSession& known : watched) {
+        const auto found = entries_.find(known.id);
+        if (found == entries_.end()) continue;
+        Entry& entry = found->second;
+        WatchedSession now = known;
+        now.new_input = entry.new_input;
+        now.new_output = entry.new_output;
+        if (now == entry.watched) continue;
+        entry.watched = std::move(now);
+        if (entry.kept) entry.kept->write_facts(*entry.relay, facts_of(entry));
+    }
     std::vector<SessionState> left;
     for (auto& [id, entry] : entries_) {
         if (entry.relay->is_handed_over() || !entry.relay->idle()) continue;
-        SessionState& state = left.emplace_back();
-        state.id = id;
-        state.started = entry.started;
-        state.policy = entry.policy->name();
-        state.remark = entry.remark;
-        state.server = entry.server;
-        state.client = entry.client;
-        if (const auto known = by_id.find(id); known != by_id.end()) state.watched = *known->second;
-        state.watched.id = id;
-        state.watched.new_input = entry.new_input;
-        state.watched.new_output = entry.new_output;
-        entry.kept.reset();
-        state.relay = entry.relay->leave();
+        if (!entry.kept || !entry.relay->rests_in_ledger()) left.push_back(leave(entry));
     }
     for (const SessionState& each : left) entries_.erase(each.id);
     return left;
+}
+
+std::vector<SessionState> SessionTable::leave_all() {
+    std::vector<SessionState> left;
+    for (auto& [id, entry] : entries_)
+        if (!entry.relay->is_handed_over() && entry.relay->idle()) left.push_back(leave(entry));
+    for (const SessionState& each : left) entries_.erase(each.id);
+    return left;
+}
+
+SessionState SessionTable::leave(Entry& entry) {
+    SessionState state = facts_of(entry);
+    entry.kept.reset();
+    state.relay = entry.relay->leave();
+    return state;
 }
 
 SessionState SessionTable::facts_of(const Entry& entry) const {
@@ -75,6 +94,7 @@ SessionState SessionTable::facts_of(const Entry& entry) const {
     facts.id = entry.id;
     facts.started = entry.started;
     facts.policy = entry.policy->name();
+    facts.fail = entry.fail;
     facts.remark = entry.remark;
     facts.server = entry.server;
     facts.client = entry.client;
@@ -117,7 +137,6 @@ void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicySto
 void SessionTable::resume(LeftSession left, const PolicyStore& policies,
                           const std::shared_ptr<const Policy>& unnamed) {
     SessionState& session = left.state;
-    const bool was_killed = static_cast<bool>(left.kept);
     Entry entry;
     entry.id = session.id;
     entry.started = std::move(session.started);
@@ -128,6 +147,7 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies,
     entry.policy = policies.find(entry.server).policy;
     for (const auto& policy : policies.policies())
         if (!entry.policy && policy->name() == session.policy) entry.policy = policy;
+    entry.fail = entry.policy ? entry.policy->fail() : session.fail;
     if (!entry.policy) entry.policy = stand_in_for_bad(session.policy, policies);
     const bool is_named = static_cast<bool>(entry.policy);
     if (!is_named) entry.policy = unnamed;
@@ -136,31 +156,45 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies,
     const std::string id = placed.id;
     audit_.event("session_resumed", placed.audit_session,
                  {{"state", "\"enforced\""},
-                  {"killed", was_killed ? "true" : "false"},
+                  {"killed", left.was_killed ? "true" : "false"},
                   {"before", counts_json(session.relay.gate.counts).dump()}});
     placed.kept = std::move(left.kept);
+    const AuditLog::Turn turn(audit_);
     if (!placed.relay->restore(std::move(session.relay))) {
         placed.ended_because = "its state cannot be that of a session";
         return placed.relay->close();
     }
-    if (!was_killed) keep(placed);
+    if (!placed.kept) keep(placed);
     placed.relay->start();
     const auto found = entries_.find(id);
     if (found != entries_.end() && !is_named)
         hand_back(found->second, 10s, "released: no policy names it any more");
 }
 
-void SessionTable::close_all(const char* because, std::function<void()> done) {
+void SessionTable::release_all(std::function<void()> done) {
     all_done_ = std::move(done);
+    give_back_ = [this](HandBackJob job) { hand_back_now(std::move(job)); };
     std::vector<std::string> ids;
     for (auto& [id, entry] : entries_) ids.push_back(id);
     for (const std::string& id : ids) {
         const auto found = entries_.find(id);
         if (found == entries_.end()) continue;
-        found->second.ended_because = because;
-        found->second.relay->close();
+        Entry& entry = found->second;
+        if (entry.fail == Fail::open) {
+            hand_back(entry, kReleasePatience, "handed back: no agent could go on with it");
+        } else {
+            entry.ended_because = "ended: no agent could go on with it";
+            entry.relay->close();
+        }
     }
     finish_if_empty();
+}
+
+// All those that are quiet by the next turn are looked for at once.
+void SessionTable::hand_back_now(HandBackJob job) {
+    to_give_back_.push_back(std::move(job));
+    if (to_give_back_.size() > 1) return;
+    ring_.after(1ms, [this] { give_back(std::exchange(to_give_back_, {}), nullptr, [](const HandBackJob&, bool) {}); });
 }
 
 void SessionTable::lose(const std::string& reason) {

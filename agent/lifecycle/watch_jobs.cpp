@@ -1,8 +1,7 @@
 // The watcher's commands, hand-backs and figures.
 #include <algorithm>
-#include <unordered_set>
 
-#include "kernel/holders.h"
+#include "lifecycle/hand_backs.h"
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
@@ -95,27 +94,10 @@ void Watcher::State::run_jobs() {
     if (jobs.empty()) return;
     std::vector<HandBackJob> batch;
     batch.swap(jobs);
-    std::unordered_set<uint64_t> inodes;
-    for (const HandBackJob& job : batch) {
-        inodes.insert(job.back.new_input.inode);
-        inodes.insert(job.back.new_output.inode);
-    }
-    auto holders = holders_of(inodes);
-    for (HandBackJob& job : batch) {
-        std::vector<pid_t> pids = holders[job.back.new_input.inode];
-        for (pid_t pid : holders[job.back.new_output.inode])
-            if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
-        std::string problem;
-        bool lives_on = false;
-        for (pid_t pid : pids) {
-            Status given = callgate::hand_back(pid, job.back, help.while_waiting);
-            lives_on |= static_cast<bool>(given);
-            if (!given && given.error().kind != ErrorKind::gone) problem = given.error().text();
-        }
+    give_back(std::move(batch), help.while_waiting, [this](const HandBackJob& job, bool lives_on) {
         // In the same turn: from here on what the server reads from the original is its own, not a late read of ours.
-        if (problem.empty()) forget_session(job.session_id, lives_on);
-        job.done(std::move(problem));
-    }
+        forget_session(job.session_id, lives_on);
+    });
 }
 
 }  // namespace callgate

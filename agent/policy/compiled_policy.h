@@ -75,6 +75,7 @@ struct CompiledPolicy {
     ServerMatch match;
     Mode mode = Mode::enforce;
     OnBlind on_blind = OnBlind::allow;
+    Fail fail = Fail::closed;
     DenyAs deny_as = DenyAs::result;
     bool default_allow = false;
     bool asks_for_annotations = false;

@@ -7,10 +7,10 @@ namespace {
 
 using Word = std::string_view;
 
-constexpr std::array<Word, 18> kPolicyKeys = {
+constexpr std::array<Word, 19> kPolicyKeys = {
     "version", "default", "hide",        "all_tools", "tools",   "aliases",      "methods",  "call_methods",
     "server",  "mode",    "on_blind",    "deny_as",   "$schema", "description", "approvals", "approval_timeout",
-    "pin",     kCommentKey};
+    "pin",     "fail",    kCommentKey};
 
 constexpr std::array<Word, 8> kServerKeys = {"package", "command", "exe_sha256", "user", "listen", "path", "image", "unit"};
 

@@ -30,6 +30,8 @@ constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes = {
     {{"enforce", Mode::enforce}, {"shadow", Mode::shadow}, {"observe", Mode::observe}}};
 constexpr std::array<std::pair<std::string_view, OnBlind>, 2> kOnBlind = {
     {{"allow", OnBlind::allow}, {"kill", OnBlind::kill}}};
+constexpr std::array<std::pair<std::string_view, Fail>, 2> kFail = {
+    {{"open", Fail::open}, {"closed", Fail::closed}}};
 constexpr std::array<std::pair<std::string_view, DenyAs>, 2> kDenyAs = {
     {{"result", DenyAs::result}, {"error", DenyAs::error}}};
 
@@ -194,6 +196,7 @@ void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& p
     policy.default_allow = reader.choice("default", kDefaults).value_or(false);
     policy.mode = reader.choice("mode", kModes).value_or(Mode::enforce);
     policy.on_blind = reader.choice("on_blind", kOnBlind).value_or(OnBlind::allow);
+    policy.fail = reader.choice("fail", kFail).value_or(Fail::closed);
     policy.deny_as = reader.choice("deny_as", kDenyAs).value_or(DenyAs::result);
     for (std::string_view text :
          {std::string_view("description"), std::string_view("$schema"), kCommentKey}) {

@@ -14,10 +14,11 @@ using Kind = JsonValue::Kind;
 using Word = std::string_view;
 
 // What is not named here comes after it, in the order of the file.
-constexpr std::array<Word, 16> kPolicyOrder = {"$schema",          "version",   "description", kCommentKey,
-                                               "server",           "mode",      "on_blind",    "deny_as",
-                                               "approval_timeout", "approvals", "default",     "hide",
-                                               "aliases",          "all_tools", "tools",       "methods"};
+constexpr std::array<Word, 17> kPolicyOrder = {"$schema",          "version",   "description", kCommentKey,
+                                               "server",           "mode",      "on_blind",    "fail",
+                                               "deny_as",          "approval_timeout", "approvals", "default",
+                                               "hide",             "aliases",   "all_tools",   "tools",
+                                               "methods"};
 constexpr std::array<Word, 5> kEntryOrder = {kCommentKey, "deny_if", "require", "require_approval", "limits"};
 constexpr std::array<Word, 3> kRuleOrder = {kCommentKey, "conditions", "on_deny"};
 constexpr std::array<Word, 3> kConditionOrder = {"path", "op", "value"};

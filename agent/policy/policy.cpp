@@ -70,6 +70,9 @@ Mode Policy::mode() const {
 OnBlind Policy::on_blind() const {
     return compiled_->on_blind;
 }
+Fail Policy::fail() const {
+    return compiled_->fail;
+}
 DenyAs Policy::deny_as() const {
     return compiled_->deny_as;
 }

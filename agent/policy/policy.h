@@ -44,6 +44,8 @@ struct Judging;
 enum class Mode : uint8_t { enforce, shadow, observe };
 std::string_view mode_name(Mode mode);  // as in a policy file
 enum class OnBlind : uint8_t { allow, kill };
+// What becomes of its sessions where no agent comes to go on with them: they end, or go on ungoverned.
+enum class Fail : uint8_t { closed, open };
 enum class DenyAs : uint8_t { result, error };
 
 class Policy {
@@ -67,6 +69,7 @@ class Policy {
     const ServerMatch& match() const;
     Mode mode() const;
     OnBlind on_blind() const;
+    Fail fail() const;
     DenyAs deny_as() const;
     bool hides_any() const;
     bool is_hidden(std::string_view tool) const;

@@ -39,6 +39,7 @@ Carrier Carrier::from_environment() {
         if (name == kStoreName) carrier.left_ = std::move(fd);
         if (name == kVaultReadingName) carrier.vault_reading_ = std::move(fd);
         if (name == kVaultWritingName) carrier.vault_writing_ = std::move(fd);
+        if (name == kMemoryName) carrier.memory_ = std::move(fd);
         free(names[i]);
     }
     free(names);
@@ -47,6 +48,15 @@ Carrier Carrier::from_environment() {
 
 void Carrier::forget() const {
     if (kind_ != Kind::none) sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kStoreName);
+}
+
+void Carrier::forget_memory() const {
+    if (kind_ != Kind::none) sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", kMemoryName);
+}
+
+Status Carrier::keep_memory(const Fd& memory) const {
+    TRY_VOID(store(kMemoryName, memory));
+    return wait_until_read();
 }
 
 Status Carrier::keep(const Fd& parcel) const {

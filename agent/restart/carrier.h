@@ -31,16 +31,25 @@ class Carrier {
     Fd take_vault_reading() { return std::move(vault_reading_); }
     Fd take_vault_writing() { return std::move(vault_writing_); }
     Status keep_vault(const Fd& reading, const Fd& writing) const;
+    // A KeptMemory; invalid where there is none. Once.
+    Fd take_memory() { return std::move(memory_); }
+    Status keep_memory(const Fd& memory) const;
+    void forget_memory() const;
+    // Somebody has left something: sessions may wait for this process.
+    bool has_left() const { return left_.valid() || vault_reading_.valid(); }
 
   private:
     explicit Carrier(Kind kind) : kind_(kind) {}
     Kind kind_;
-    Fd left_, vault_reading_, vault_writing_;
+    Fd left_, vault_reading_, vault_writing_, memory_;
 };
 
-// Names in the store: of what is left at a planned restart, and of the vault.
+// Names in the store: of what is left at a planned restart, of the vault, and of the memory beside it.
 inline constexpr char kStoreName[] = "callgate";
 inline constexpr char kVaultReadingName[] = "callgate-vault", kVaultWritingName[] = "callgate-vault-in";
+inline constexpr char kMemoryName[] = "callgate-memory";
+// The start that follows so many in vain, less one, decides what becomes of the sessions; systemd's own limit is the same.
+inline constexpr int kStartsMax = 5;
 // Set by a keeper for the agents that it starts.
 inline constexpr char kKeeperVariable[] = "CALLGATE_KEEPER";
 

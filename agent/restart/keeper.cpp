@@ -23,8 +23,10 @@ namespace {
 constexpr int kExitInternal = 70;
 constexpr int kExitNotFound = 127;  // as a shell says it
 constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kPauseFirst = kSecond, kPauseLast = 30 * kSecond;
-constexpr int kStartsMax = 5;
+constexpr int64_t kPauseFirst = kSecond / 4, kPauseLast = 30 * kSecond;
+constexpr int kFirstFree = SD_LISTEN_FDS_START + static_cast<int>(KeeperStore::kEntriesMax);
+// Starts in vain after which the binary that is there by now is not trusted.
+constexpr int kTrustedStarts = 2;
 // An agent that says nothing for so long hangs. It says something four times as often, from its start on.
 constexpr int64_t kWatchdog = 20 * kSecond;
 
@@ -38,9 +40,10 @@ void complain(const std::string& text) {
 
 class Keeper {
   public:
-    Keeper(KeeperStore store, std::string binary, Fd signals, const std::vector<std::string>& arguments)
+    Keeper(KeeperStore store, std::string binary, Fd own_image, Fd signals, const std::vector<std::string>& arguments)
         : store_(std::move(store)),
           binary_(std::move(binary)),
+          own_image_(std::move(own_image)),
           signals_(std::move(signals)),
           arguments_(arguments) {}
 
@@ -90,8 +93,7 @@ class Keeper {
         const auto& entries = store_.entries();
         for (const KeeperStore::Entry& entry : entries) {
             names += (names.empty() ? "" : ":") + entry.name;
-            copies.push_back(fcntl(entry.fd.get(), F_DUPFD,
-                                   SD_LISTEN_FDS_START + static_cast<int>(KeeperStore::kEntriesMax)));
+            copies.push_back(fcntl(entry.fd.get(), F_DUPFD, kFirstFree));
         }
         for (size_t i = 0; i < copies.size(); ++i) {
             dup2(copies[i], SD_LISTEN_FDS_START + static_cast<int>(i));
@@ -111,8 +113,10 @@ class Keeper {
         std::vector<char*> words{const_cast<char*>("callgate")};
         for (const std::string& word : arguments_) words.push_back(const_cast<char*>(word.c_str()));
         words.push_back(nullptr);
-        execv(binary_.c_str(), words.data());
-        complain("execv " + binary_ + ": " + Error::system("", "", errno).text());
+        if (in_vain_ < kTrustedStarts) execv(binary_.c_str(), words.data());
+        if (in_vain_ < kTrustedStarts) complain("execv " + binary_ + ": " + Error::system("", "", errno).text());
+        fexecve(own_image_.get(), words.data(), environ);
+        complain("fexecve of the keeper's own binary: " + Error::system("", "", errno).text());
         _exit(kExitNotFound);
     }
 
@@ -137,20 +141,19 @@ class Keeper {
         const bool has_left = !store_.entries().empty();
         const bool was_ready = store_.take_ready();
         if (code == 0 && store_.has(kStoreName)) {
-            failures_ = 0;
+            in_vain_ = 0;
             start_at_ns_ = 0;
             return std::nullopt;
         }
         if (code == 0 || is_permanent(code) || stopping_) return code;
         // One that was at work is followed at once: sessions wait.
-        if (was_ready) failures_ = 0;
+        in_vain_ = was_ready ? 0 : in_vain_ + 1;
         const int64_t pause =
-            failures_ == 0 ? 0 : std::min(kPauseFirst << std::min(failures_ - 1, 5), kPauseLast);
+            in_vain_ == 0 ? 0 : std::min(kPauseFirst << std::min(in_vain_ - 1, 7), kPauseLast);
         complain("the agent ended with " + std::to_string(code) + "; another starts " +
-                 (pause == 0 ? "now" : "in " + std::to_string(pause / kSecond) + " s"));
-        if (++failures_ >= kStartsMax && has_left) {
-            complain("its sessions end: none of " + std::to_string(failures_) +
-                     " agents could go on with them");
+                 (pause == 0 ? "now" : "in " + std::to_string(pause / 1'000'000) + " ms"));
+        if (in_vain_ >= kStartsMax && has_left) {
+            complain("what it kept goes: none of " + std::to_string(in_vain_) + " agents could go on with it");
             store_.clear();
         }
         start_at_ns_ = monotonic_ns() + pause;
@@ -159,11 +162,12 @@ class Keeper {
 
     KeeperStore store_;
     std::string binary_;
+    Fd own_image_;
     Fd signals_;
     const std::vector<std::string>& arguments_;
     pid_t child_ = 0;
     bool stopping_ = false;
-    int failures_ = 0;
+    int in_vain_ = 0;  // agents in a row that were not ready
     int64_t start_at_ns_ = 0, alive_until_ns_ = 0;  // monotonic
 };
 
@@ -179,7 +183,11 @@ Result<int> keep(const std::vector<std::string>& arguments) {
     if (sigprocmask(SIG_BLOCK, &handled, nullptr)) return Error::system("sigprocmask", "", errno);
     Fd signals = Fd::adopt(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals) return Error::system("signalfd", "", errno);
-    return Keeper(std::move(store), {binary, static_cast<size_t>(length)}, std::move(signals), arguments)
+    // Where no descriptor of an agent's will be.
+    const Fd image = Fd::adopt(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    Fd own_image = Fd::adopt(fcntl(image.get(), F_DUPFD_CLOEXEC, kFirstFree));
+    if (!own_image) return Error::system("open", "/proc/self/exe", errno);
+    return Keeper(std::move(store), {binary, static_cast<size_t>(length)}, std::move(own_image), std::move(signals), arguments)
         .run();
 }
 

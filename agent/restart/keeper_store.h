@@ -24,7 +24,7 @@ class KeeperStore {
         std::string name;
         Fd fd;
     };
-    static constexpr size_t kEntriesMax = 16;  // the agent needs three; more are dropped
+    static constexpr size_t kEntriesMax = 16;  // the agent needs four; more are dropped
 
     // Listens on an address of its own.
     static Result<KeeperStore> create();

@@ -293,6 +293,7 @@ json to_json(const SessionState& session) {
     return {{"id", session.id},
             {"started", session.started},
             {"policy", session.policy},
+            {"fails_open", session.fail == Fail::open},
             {"remark", session.remark},
             {"server", server_json(session.server)},
             {"client", client_json(session.client)},
@@ -317,6 +318,9 @@ Result<SessionState> session_from(const json& state) {
         take(state, "started", session.started);
         take(state, "policy", session.policy);
         take(state, "remark", session.remark);
+        bool fails_open = false;
+        take(state, "fails_open", fails_open);
+        session.fail = fails_open ? Fail::open : Fail::closed;
         take_server(state.at("server"), session.server);
         take_client(state.at("client"), session.client);
         const json& watched = state.at("watched");

@@ -17,10 +17,12 @@ struct WatchedSession {
     std::string id;
     std::vector<pid_t> pids;  // hold the replacement
     cg_channel_key input{}, output{}, new_input{}, new_output{};
+    bool operator==(const WatchedSession&) const = default;
 };
 
 struct SessionState {
     std::string id, started, policy, remark;
+    Fail fail = Fail::closed;  // where its policy is not to be had
     ServerIdentity server;
     PeerIdentity client;
     WatchedSession watched;

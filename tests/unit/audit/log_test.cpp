@@ -4,10 +4,12 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -451,6 +453,61 @@ TEST_F(LogTest, CostOnTheDataPath) {
     }
     printf("message(): %.0f ns\n", spent.count() / (kBursts * kBurst));
     EXPECT_EQ(log_->lost(), 0u);
+}
+
+// The process is killed in the middle of a turn; the next one has its memory.
+TEST_F(LogTest, ADeadProcessLeavesItsRecords) {
+    log_.reset();
+    auto memory = KeptMemory::create();
+    ASSERT_TRUE(memory.ok());
+    const pid_t child = fork();
+    if (child == 0) {
+        auto log = AuditLog::open(path(), tree_.path("/secret"), AuditArguments::hash, memory->get());
+        (*log)->settle([](std::string_view, uint32_t) { return true; });
+        const auto session = (*log)->describe(facts("s-9"));
+        const Message message = call();
+        MessageRecord record;
+        record.message = &message;
+        const auto take = [&](uint32_t number, size_t bytes) {
+            record.number = number;
+            record.bytes = bytes;
+            (*log)->message(session, record);
+        };
+        take(0, 100);  // of a session without a ledger
+        take(1, 101);
+        const AuditLog::Turn turn(**log);
+        take(2, 102);
+        take(3, 103);
+        kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    auto adopted = KeptMemory::adopt(Fd::adopt(dup((*memory)->fd().get())));
+    ASSERT_TRUE(adopted.ok()) << adopted.error().text();
+    auto next = AuditLog::open(path(), tree_.path("/secret"), AuditArguments::hash, adopted->get());
+    ASSERT_TRUE(next.ok());
+    std::vector<std::pair<std::string, uint32_t>> asked;
+    (*next)->settle([&](std::string_view session, uint32_t number) {
+        asked.emplace_back(session, number);
+        return number <= 2;
+    });
+    EXPECT_EQ(asked, (std::vector<std::pair<std::string, uint32_t>>{{"s-9", 2}, {"s-9", 3}}));
+    // Its own sessions lie where those of before were.
+    MessageRecord own;
+    own.bytes = 104;
+    (*next)->message((*next)->describe(facts("s-10")), own);
+    next->reset();
+    std::map<std::string, std::pair<int64_t, std::string>> by_id;
+    for (const Json& line : read(path())) {
+        by_id[line["id"]] = {line["bytes"], line["session"]};
+        EXPECT_EQ(line["server"]["package"], "session-forge");
+        EXPECT_EQ(line["policy"], "forge");
+    }
+    std::vector<std::pair<int64_t, std::string>> found;
+    for (const auto& [id, what] : by_id) found.push_back(what);
+    std::sort(found.begin(), found.end());
+    EXPECT_EQ(found, (std::vector<std::pair<int64_t, std::string>>{{100, "s-9"}, {101, "s-9"}, {102, "s-9"}, {104, "s-10"}}));
 }
 
 }  // namespace

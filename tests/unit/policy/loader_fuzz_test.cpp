@@ -24,7 +24,7 @@ class LoaderFuzz : public ::testing::Test {
             seeds_.push_back(text.str());
         }
         seeds_.emplace_back(
-            R"({"version":"1","default":"allow","mode":"shadow","on_blind":"kill","deny_as":"error","hide":["a","glob:b[0-9]*"],
+            R"({"version":"1","default":"allow","mode":"shadow","on_blind":"kill","fail":"open","deny_as":"error","hide":["a","glob:b[0-9]*"],
                "all_tools":{"limits":[{"counter":"c","window":90,"max":9,"scope":"server"}]},
                "tools":{"x":{"action":"deny","reason":"r"},"glob:y?":{"rate_limit":{"max":1,"window":"hour"}}}})");
     }

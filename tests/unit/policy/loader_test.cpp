@@ -44,6 +44,7 @@ TEST(Loader, SmallestPolicy) {
     EXPECT_TRUE(policy->match().empty());
     EXPECT_EQ(policy->mode(), Mode::enforce);
     EXPECT_EQ(policy->on_blind(), OnBlind::allow);
+    EXPECT_EQ(policy->fail(), Fail::closed);
     EXPECT_EQ(policy->deny_as(), DenyAs::result);
     EXPECT_FALSE(policy->hides_any());
 }
@@ -54,7 +55,7 @@ TEST(Loader, EveryKey) {
         "$schema": "policy.schema.json", "$comment": "c", "description": "d", "version": "1", "default": "allow",
         "server": {"package": "p", "command": "node *", "user": "1000", "listen": "[::1]:3000", "path": "/mcp",
                    "exe_sha256": "ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789"},
-        "mode": "shadow", "on_blind": "kill", "deny_as": "error", "hide": ["a", "glob:b*", "*"],
+        "mode": "shadow", "on_blind": "kill", "fail": "open", "deny_as": "error", "hide": ["a", "glob:b*", "*"],
         "all_tools": {"limits": [{"counter": "c", "window": 90, "max": 0, "scope": "server"}]},
         "tools": {
             "$comment": "c",
@@ -75,6 +76,7 @@ TEST(Loader, EveryKey) {
     EXPECT_EQ(policy->match().exe_sha256.substr(0, 8), "abcdef01");
     EXPECT_EQ(policy->mode(), Mode::shadow);
     EXPECT_EQ(policy->on_blind(), OnBlind::kill);
+    EXPECT_EQ(policy->fail(), Fail::open);
     EXPECT_EQ(policy->deny_as(), DenyAs::error);
     EXPECT_TRUE(policy->hides_any());
 }

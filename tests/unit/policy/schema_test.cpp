@@ -107,7 +107,7 @@ TEST_F(Schema, ListsTheWordsAndBoundsOfTheLoader) {
     EXPECT_EQ(definitions["condition"]["properties"]["path"]["anyOf"][1]["enum"], words_of(kCallerFacts));
     EXPECT_EQ(definitions["condition_rule"]["properties"]["conditions"]["maxItems"], kConditionsPerToolMax);
     EXPECT_EQ(definitions["tool"]["properties"]["action"]["enum"], json({"allow", "deny", "require_approval"}));
-    for (const char* key : {"default", "mode", "on_blind", "deny_as"}) {
+    for (const char* key : {"default", "mode", "on_blind", "fail", "deny_as"}) {
         for (const json& word : definitions["policy"]["properties"][key]["enum"]) {
             json policy = {{"version", "1"}, {"default", "deny"}};
             policy[key] = word;

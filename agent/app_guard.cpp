@@ -1,0 +1,48 @@
+// callgate guard: see lifecycle/guard.h
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "app_parts.h"
+#include "control/protocol.h"
+#include "exit_codes.h"
+#include "lifecycle/guard.h"
+
+namespace callgate {
+namespace {
+
+// Whether an agent answers by now is asked after so many rounds.
+constexpr int kRoundsBetween = 10;
+constexpr int kAnswerTimeoutMs = 1000;
+
+bool agent_answers(const std::string& socket) {
+    return static_cast<bool>(control_request(socket, nlohmann::json{{"verb", "status"}}, kAnswerTimeoutMs));
+}
+
+}  // namespace
+
+int run_guard(const RunOptions& options) {
+    start_logging(options.verbose);
+    if (geteuid() != 0) {
+        spdlog::error("run as root: ending other users' servers needs it");
+        return kExitNotPermitted;
+    }
+    App app;
+    app.options = options;
+    if (int code = configure(app)) return code;
+    auto audit = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments);
+    if (!audit) return fail(exit_code_of(audit.error()), audit.error());
+    Guard guard(app.config.scope, *app.policies, **audit);
+    spdlog::warn("no agent runs: servers whose policy fails closed are ended when they start");
+    for (int round = 0;; ++round) {
+        if (const size_t ended = guard.round()) spdlog::warn("ended {} that started while no agent ran", ended);
+        if (round % kRoundsBetween == 0 && agent_answers(app.config.control_socket)) break;
+        std::this_thread::sleep_for(Guard::kRoundInterval);
+    }
+    spdlog::info("an agent runs again");
+    return kExitDone;
+}
+
+}  // namespace callgate

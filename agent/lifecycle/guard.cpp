@@ -1,0 +1,72 @@
+#include "lifecycle/guard.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "audit/record_id.h"
+#include "base/clock.h"
+#include "kernel/proc.h"
+#include "lifecycle/session_json.h"
+
+namespace callgate {
+namespace {
+
+// A program that only its user is named for may be no server at all.
+bool names_a_program(const Policy& policy) {
+    return policy.match().is_certain() || !policy.match().command.empty();
+}
+
+}  // namespace
+
+Guard::Guard(Scope scope, const PolicyStore& policies, AuditLog& audit)
+    : scope_(std::move(scope)), policies_(policies), audit_(audit) {
+    for (const pid_t pid : processes_in_scope(scope_))
+        if (auto process = read_process(pid)) known_[pid] = program_of(*process);
+}
+
+Guard::Program Guard::program_of(const ProcessFacts& process) {
+    Program program{process.start_time, process.exe, {}};
+    for (const std::string& word : process.argv) program.command += word + '\0';
+    return program;
+}
+
+size_t Guard::round() {
+    std::unordered_map<pid_t, Program> now;
+    size_t ended = 0;
+    for (const pid_t pid : processes_in_scope(scope_)) {
+        auto process = read_process(pid);
+        if (!process) continue;
+        Program program = program_of(*process);
+        const auto before = known_.find(pid);
+        if (before == known_.end() || before->second != program) ended += end_if_closed(pid, *process);
+        now[pid] = std::move(program);
+    }
+    known_ = std::move(now);
+    return ended;
+}
+
+// The descriptor is opened first: what is then found to be that server is what it ends.
+bool Guard::end_if_closed(pid_t pid, const ProcessFacts& seen) {
+    auto pidfd = open_pidfd(pid);
+    auto server = identify_server(pid);
+    if (!pidfd || !server || server->process.start_time != seen.start_time) return false;
+    const PolicyStore::Match match = policies_.find(*server);
+    if (!match.policy || match.policy->fail() != Fail::closed || !names_a_program(*match.policy)) return false;
+    const bool killed = syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) == 0;
+    SessionFacts facts;
+    facts.session_id = ids_.next(realtime_ns() / 1'000'000).view();
+    facts.transport = "stdio";
+    facts.server = std::move(*server);
+    if (auto peer = identify_peer(parent_of(pid))) facts.peer = std::move(*peer);
+    facts.policy = match.policy->name();
+    facts.policy_revision = match.policy->revision();
+    facts.mode = mode_name(match.policy->mode());
+    audit_.event("session_blind", audit_.describe(facts),
+                 {{"state", "\"blind\""},
+                  {"reason", json_text("it started while no agent ran, and its policy fails closed")},
+                  {"killed", killed ? "true" : "false"}});
+    return killed;
+}
+
+}  // namespace callgate

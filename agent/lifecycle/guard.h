@@ -1,0 +1,43 @@
+// Guard: keeps servers out while no agent runs that should (`callgate guard`; the unit callgate-guard.service).
+//
+// There is nobody then who could hold a read, so a server that a policy with `"fail": "closed"` names is ended as soon as it is
+// seen: /proc is looked through every kRoundInterval, and of each process that is new, or has become another program, it is asked
+// what it is. What ran before is left alone: its sessions have ended, or it was never governed.
+#pragma once
+#include <chrono>
+#include <string>
+#include <unordered_map>
+
+#include "audit/log.h"
+#include "kernel/scope.h"
+#include "policy/store.h"
+
+namespace callgate {
+
+class Guard {
+  public:
+    static constexpr std::chrono::milliseconds kRoundInterval{100};
+
+    // What runs now is left alone.
+    Guard(Scope scope, const PolicyStore& policies, AuditLog& audit);
+    // Takes milliseconds. How many servers were ended.
+    size_t round();
+
+  private:
+    // Which program a process is: changes with each exec.
+    struct Program {
+        uint64_t start_time = 0;
+        std::string exe, command;
+        bool operator==(const Program&) const = default;
+    };
+    static Program program_of(const ProcessFacts& process);
+    bool end_if_closed(pid_t pid, const ProcessFacts& seen);
+
+    const Scope scope_;
+    const PolicyStore& policies_;
+    AuditLog& audit_;
+    RecordIdMaker ids_;
+    std::unordered_map<pid_t, Program> known_;
+};
+
+}  // namespace callgate

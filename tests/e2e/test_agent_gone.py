@@ -1,0 +1,186 @@
+"""The agent has died, and none comes to go on with its sessions: they are handed back (fail: open) or end (closed), and nothing hangs."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from governed import *  # noqa: F403
+from callgate_harness.agent import Agent
+from governed import BINARY, NOTES_PY, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
+from test_kill import running_under
+
+CHANNELS = ("pipe", "socketpair")
+ENDED, HANDED_BACK = "ended: no agent could go on with it", "handed back: no agent could go on with it"
+
+
+class TestAgentGone(EndToEnd):
+    def kept(self, server, **more):
+        return self.agent({"p": policy_for(server, **more)}, keeper=True)
+
+    def break_configuration(self, agent):
+        path = agent.config_directory / "callgate.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "nonsense": 1}))
+
+    def kill(self, agent):
+        os.kill(agent.pid, signal.SIGKILL)
+        return time.monotonic()
+
+    def test_closed_ends_at_once(self):
+        """The next agent cannot start, and says so: from then on both sides see an end."""
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            for more in ({}, {"fail": "closed"}):
+                with self.case(channel=channel, **more):
+                    agent = self.kept(server, **more)
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    self.break_configuration(agent)
+                    self.kill(agent)
+                    self.assertEqual(agent.process.wait(20), 78)
+                    given_up = time.monotonic()
+                    client.read_rest()
+                    self.assertEqual(client.wait(), server.exit_code)
+                    self.assertLess(time.monotonic() - given_up, 1)
+                    self.assertEqual([end["reason"] for end in agent.audit("session_end")], [ENDED])
+
+    def test_open_goes_on_without_an_agent(self):
+        """A call is under way, half of another is with the agent, and an answer is outstanding: nothing of it is lost."""
+        server = cpp_server("--threads", "2")
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.kept(server, fail="open")
+                client = self.client(server.command, channel=channel)
+                client.initialize()
+                self.assert_denied(client.call(*server.denied))
+                slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1500}})
+                before = agent.sessions()[0]["frames"]["client_bytes"]
+                half = b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"ec'
+                client.send(half)
+                wait_for(lambda: agent.sessions()[0]["frames"]["client_bytes"] == before + len(half), "the first half")
+                self.break_configuration(agent)
+                self.kill(agent)
+                self.assertEqual(agent.process.wait(20), 78)
+                client.send(b'ho","arguments":{"text":"whole"}}}\n')
+                self.assertEqual(echoed(client.answer(77)), "whole")
+                self.assert_result(client.answer(slow))
+                for number, end in client.original_ends.items():
+                    self.assertEqual(os.readlink(f"/proc/{client.pid}/fd/{number}"), end)
+                self.assert_result(client.call(*server.denied))
+                self.assertEqual(client.shutdown(), server.exit_code)
+                ended = agent.audit("session_end")
+                self.assertEqual([end["reason"] for end in ended], [HANDED_BACK])
+                self.assertIs(ended[0]["conserved"], True)
+
+    def test_a_policy_that_cannot_be_read_still_counts(self):
+        """What it said last is known of each session."""
+        for fail in ("open", "closed"):
+            with self.case(fail=fail):
+                agent = self.kept(NOTES_PY, fail=fail)
+                client = self.client(NOTES_PY.command)
+                client.initialize()
+                (agent.config_directory / "policies.d" / "p.json").write_text("{")
+                self.break_configuration(agent)
+                self.kill(agent)
+                self.assertEqual(agent.process.wait(20), 78)
+                if fail == "open":
+                    self.assert_result(client.call(*NOTES_PY.denied))
+                    self.assertEqual(client.shutdown(), 7)
+                else:
+                    client.read_rest()
+                    client.wait()
+
+    def test_agents_that_end_before_they_are_ready(self):
+        """The fifth in a row does not wait for a sixth; it goes on by itself, without the sessions."""
+        for fail in ("open", "closed"):
+            with self.case(fail=fail):
+                agent = self.kept(NOTES_PY, fail=fail)
+                client = self.client(NOTES_PY.command)
+                client.initialize()
+                before = agent.pid
+                self.kill(agent)
+                for _ in range(4):
+                    before = wait_for(lambda: running_under(agent, before), "the next agent", seconds=20, interval=0.001)
+                    wait_for(lambda: started(before) or not os.path.exists(f"/proc/{before}"), "its start", interval=0.001)
+                    os.kill(before, signal.SIGKILL)
+                agent.wait_ready()
+                if fail == "open":
+                    self.assertEqual(echoed(client.answer(echo(client, NOTES_PY, "alone"))), "alone")
+                else:
+                    client.read_rest()
+                    client.wait()
+                self.assertEqual([end["reason"] for end in agent.wait_audit("session_end")], [HANDED_BACK if fail == "open" else ENDED])
+                if fail == "open":
+                    # Found again by the agent that has become ready, as what runs already.
+                    self.assert_denied(client.call(*NOTES_PY.denied))
+                    self.assertEqual(client.shutdown(), 7)
+
+    def test_a_binary_that_cannot_be_started(self):
+        """The keeper's own is started instead, and goes on with the sessions."""
+        for said in ("", "#!/bin/sh\nexit 1\n"):
+            with self.case(said=said):
+                binary = self.directory() / "callgate"
+                shutil.copy(BINARY, binary)
+                agent = self.agent({"p": policy_for(NOTES_PY)}, keeper=True, binary=binary)
+                client = self.client(NOTES_PY.command)
+                client.initialize()
+                broken = binary.with_suffix(".new")
+                broken.write_text(said)
+                broken.chmod(0o755 if said else 0o644)
+                broken.rename(binary)
+                self.kill(agent)
+                agent.wait_ready()
+                self.assert_denied(client.call(*NOTES_PY.denied))
+                self.assertEqual(client.shutdown(), 7)
+                shutil.copy(BINARY, binary.with_suffix(".good"))
+                binary.with_suffix(".good").rename(binary)
+
+    def guard(self, agent):
+        words = [str(BINARY), "guard", "--config", str(agent.config_directory), "--scope-tree", str(os.getpid()), "--audit",
+                 str(agent.audit_path), "--control", str(agent.control_path)]
+        with open(agent.log_path, "ab") as log:
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=log)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        wait_for(lambda: "no agent runs" in agent.log(), "the guard")
+        return process
+
+    def test_servers_that_start_meanwhile(self):
+        """They are kept out, where their policy fails closed, until an agent runs again; who ran before is left alone."""
+        for fail in ("closed", "open"):
+            with self.case(fail=fail):
+                early = self.client(NOTES_PY.command)
+                early.initialize()
+                agent = Agent({"p": policy_for(NOTES_PY, fail=fail)})
+                self._agents.append(agent)
+                guard = self.guard(agent)
+                late = self.client(NOTES_PY.command)
+                if fail == "closed":
+                    self.assertEqual(late.wait(5), -signal.SIGKILL)
+                    late.read_rest()
+                    event = agent.wait_audit("session_blind")[0]
+                    self.assertEqual((event["killed"], event["policy"], event["server"]["pid"]), (True, "p", late.pid))
+                else:
+                    late.initialize()
+                    self.assertEqual(late.shutdown(), 7)
+                self.assert_result(early.call(*NOTES_PY.denied))
+                agent.start()
+                self.addCleanup(self._finish, agent)
+                self.assertEqual(guard.wait(5), 0)
+                self.assert_denied(early.call(*NOTES_PY.denied))
+                governed = self.client(NOTES_PY.command)
+                governed.initialize()
+                self.assertEqual((early.shutdown(), governed.shutdown()), (7, 7))
+
+
+def started(pid):
+    """Far enough to have counted its start: the memory of before is mapped, or its own."""
+    try:
+        with open(f"/proc/{pid}/maps") as maps:
+            return "callgate-memory" in maps.read()
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
