@@ -48,6 +48,12 @@ struct ReplayOptions {
     bool any_server = false, all = false, as_json = false;
 };
 
+struct SupportOptions {
+    std::string config_directory = "/etc/callgate";
+    std::string control_socket;  // empty: what callgate.json says
+    std::string output;          // empty: a new file in the working directory
+};
+
 struct ConvertOptions {
     std::string policy_file;
     std::string output;  // empty: standard output
@@ -93,6 +99,8 @@ int restart_agent(const AskOptions& options);
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
 int print_doctor(bool as_json);
+nlohmann::json doctor_json();
+int write_support_bundle(const SupportOptions& options);
 int check_policies(const std::vector<std::string>& files);
 int convert_policy(const ConvertOptions& options);
 int explain_call(const ExplainOptions& options);

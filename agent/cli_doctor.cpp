@@ -63,6 +63,10 @@ void print_report(const DoctorReport& report) {
 
 }  // namespace
 
+nlohmann::json doctor_json() {
+    return report_json(examine_host());
+}
+
 int print_doctor(bool as_json) {
     DoctorReport report = examine_host();
     report.checks.push_back(check_webhooks());

@@ -373,6 +373,22 @@ void add_doctor(CLI::App& app, Action& action) {
     command->callback([as_json, &action] { action = [as_json] { return print_doctor(*as_json); }; });
 }
 
+void add_support_bundle(CLI::App& app, Action& action) {
+    auto options = std::make_shared<SupportOptions>();
+    CLI::App* command =
+        add_verb(app, "support-bundle", "Write what a report of a defect needs into one file, redacted",
+                 "  sudo callgate support-bundle --output /tmp/callgate-support.json\n"
+                 "In it: versions, doctor, status, sessions, limits, names and revisions of policies, kinds of audit records and the last\n"
+                 "events. Not in it: command lines, arguments, users, paths, addresses, and the text of any policy.\n");
+    command->add_option("--output", options->output, "a file that is not there yet")->type_name("FILE");
+    command->add_option("--config", options->config_directory, "directory that holds callgate.json and policies.d/")
+        ->type_name("DIR")
+        ->capture_default_str();
+    command->add_option("--control", options->control_socket, "the agent's control socket, whatever callgate.json says")
+        ->type_name("SOCKET");
+    command->callback([options, &action] { action = [options] { return write_support_bundle(*options); }; });
+}
+
 void add_tail(CLI::App& app, Action& action) {
     constexpr size_t kLinesMax = 1'000'000;
     auto options = std::make_shared<TailOptions>();
@@ -450,6 +466,7 @@ int run_command_line(int argc, char** argv) {
     add_reload(app, action);
     add_restart(app, action);
     add_doctor(app, action);
+    add_support_bundle(app, action);
     add_version(app, action);
     add_pages(app, action);
     try {
@@ -460,7 +477,7 @@ int run_command_line(int argc, char** argv) {
     if (!action) {
         print_error(
             "name a verb: run, keep, guard, check, convert, explain, test, replay, draft, status, sessions, tail, counters, approvals, pins, reload, "
-            "restart, doctor or version; \"callgate --help\" says more");
+            "restart, doctor, support-bundle or version; \"callgate --help\" says more");
         return kExitUsage;
     }
     return action();

@@ -121,7 +121,7 @@ class TestFiles(EndToEnd):
         self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
         done = callgate("--help")
         self.assertEqual(done.returncode, 0)
-        for verb in ("run", "keep", "guard", "restart", "check", "convert", "explain", "test", "replay", "draft", "status", "sessions", "tail", "doctor", "version"):
+        for verb in ("run", "keep", "guard", "restart", "check", "convert", "explain", "test", "replay", "draft", "status", "sessions", "tail", "doctor", "support-bundle", "version"):
             self.assertIn(verb, done.stdout)
             self.assertEqual(callgate(verb, "--help").returncode, 0)
 
@@ -240,6 +240,37 @@ class TestLive(EndToEnd):
                 readable = callgate("doctor").stdout
                 for each in [*report["mechanism"], *report["blind"], *(c["name"] for c in report["checks"])]:
                     self.assertIn(each, readable)
+
+    def test_support_bundle(self):
+        """Enough to see what is going on, and nobody's data: no command line, path, argument, tool or text of a policy."""
+        agent = self.agent({"the-policy": policy_for(NOTES_PY, description="a hidden remark")})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assert_result(client.call("echo", {"text": "a hidden word"}))
+        agent.wait_audit("message", method="tools/call", direction="s2c")
+        output = self.directory() / "bundle.json"
+        done = agent.command("support-bundle", "--config", str(agent.config_directory), "--output", str(output))
+        self.assertIn(str(output), done.stdout)
+        self.assertEqual(output.stat().st_mode & 0o777, 0o600)
+        text = output.read_text()
+        for hidden in ("server.py", str(agent.directory), os.path.expanduser("~") + "/", "a hidden", NOTES_PY.denied[0], "Requires human approval"):
+            self.assertNotIn(hidden, text)
+        bundle = json.loads(text)
+        self.assertEqual(bundle["agent"]["status"]["pid"], agent.pid)
+        self.assertEqual(bundle["agent"]["sessions"][0]["state"], "enforced")
+        self.assertGreater(bundle["agent"]["process"]["descriptors"], 10)
+        self.assertEqual(bundle["policies"]["in_force"][0]["name"], "the-policy")
+        self.assertEqual(bundle["audit"]["counts"]["message deny"], 1)
+        self.assertIn("session_start", [event["type"] for event in bundle["audit"]["events"]])
+        self.assertTrue(bundle["doctor"]["checks"])
+        self.assertEqual(agent.command("support-bundle", "--output", str(output), check=False).returncode, 1)
+        self.assertEqual(output.read_text(), text)
+        client.shutdown()
+        self.stop_agent(agent)
+        other = self.directory() / "stopped.json"
+        agent.command("support-bundle", "--config", str(agent.config_directory), "--output", str(other))
+        self.assertEqual(json.loads(other.read_text())["agent"]["status"], {"stopped": "no agent answers"})
 
     def test_doctor_says_what_is_missing(self):
         """Without a capability that a take-over needs: what that is, and exit code 1."""

@@ -1,4 +1,6 @@
 """The agent comes and goes while sessions run."""
+import resource
+
 from governed import *  # noqa: F403
 from governed import (EVERYTHING, NOTES_BUN, NOTES_DENO, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, main, policy, policy_for,
                       steady_descriptors, wait_for)
@@ -13,6 +15,19 @@ class TestComingAndGoing(EndToEnd):
         agent = self.agent({"p": policy(NOTES_PY.match)})
         self.assertEqual(agent.sessions(), [])
         self.stop_agent(agent)
+
+    def test_too_few_descriptors(self):
+        """Said at the start: what leaves no room is refused, what leaves little is a problem."""
+        def at_most(descriptors):
+            return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+        with self.assertRaisesRegex(AssertionError, r"RLIMIT_NOFILE\) is 200.*LimitNOFILE="):
+            self.agent({}, preexec=at_most(200))
+        refused = self._agents[-1].process
+        self.assertEqual(refused.wait(20), 78)
+        refused.stdout.close()
+        agent = self.agent({"p": policy(NOTES_PY.match)}, preexec=at_most(512))
+        self.assertIn("room for 23 sessions", " ".join(agent.status()["problems"]))
+        self.assertEqual(len(agent.audit("policy_problem")), 1)
 
     def test_twice_adopted_twice_handed_back(self):
         for server in SERVERS:
