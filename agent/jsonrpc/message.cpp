@@ -15,6 +15,9 @@ constexpr size_t kScratchBytesKept = size_t{64} << 10;
 constexpr size_t kIdKeysBytesMax = 2 * (2 + kIdBytesMax);
 constexpr std::string_view kCancelled = "notifications/cancelled";
 
+// One per thread: nothing in it outlives a message's parsing, and each of thousands of sessions has several parsers.
+thread_local KeyStack keys;
+
 }  // namespace
 
 // Turns what the Reader found into a Message, or into a refusal.
@@ -190,18 +193,18 @@ class MessageBuilder {
 };
 
 const Message& MessageParser::parse(std::string_view text, JsonText kind) {
-    std::vector<std::string_view> keys = std::move(message_.argument_keys);
-    keys.clear();
+    std::vector<std::string_view> argument_keys = std::move(message_.argument_keys);
+    argument_keys.clear();
     message_ = Message{};
-    message_.argument_keys = std::move(keys);
+    message_.argument_keys = std::move(argument_keys);
     if (text.size() > kFrameBytesMax) {
         message_.refusal = Refusal::too_long;
         message_.refusal_offset = static_cast<uint32_t>(kFrameBytesMax);
         return message_;
     }
-    keys_.reset(text.data());
+    keys.reset(text.data());
     Scanner scanner(text, kind);
-    Reader reader(scanner, keys_);
+    Reader reader(scanner, keys);
     reader.read();
     MessageBuilder(reader, scanner, message_, scratch_).build();
     return message_;

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "jsonrpc/keys.h"
 #include "jsonrpc/refusal.h"
 #include "jsonrpc/scanner.h"
 
@@ -68,7 +67,6 @@ class MessageParser {
   private:
     Message message_;
     std::string scratch_;  // decoded names and normalised ids
-    KeyStack keys_;
 };
 
 }  // namespace callgate
