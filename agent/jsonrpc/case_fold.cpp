@@ -64,9 +64,7 @@ class Folding {
     size_t next_ = 0, count_ = 0;
 };
 
-}  // namespace
-
-std::optional<size_t> folded_prefix(std::string_view text, std::string_view prefix) {
+std::optional<size_t> folded_prefix_slow(std::string_view text, std::string_view prefix) {
     Folding in_text(text), in_prefix(prefix);
     while (!in_prefix.done()) {
         if (in_text.done()) return std::nullopt;
@@ -75,6 +73,22 @@ std::optional<size_t> folded_prefix(std::string_view text, std::string_view pref
     }
     if (!in_text.between_characters()) return std::nullopt;
     return in_text.bytes();
+}
+
+}  // namespace
+
+std::optional<size_t> folded_prefix(std::string_view text, std::string_view prefix) {
+    // Almost all that is compared is of ASCII, and differs soon.
+    size_t at = 0;
+    for (; at < prefix.size(); ++at) {
+        if (at == text.size()) return std::nullopt;
+        if (!is_ascii(text[at]) || !is_ascii(prefix[at])) break;
+        if (fold_ascii(text[at]) != fold_ascii(prefix[at])) return std::nullopt;
+    }
+    if (at == prefix.size()) return at;
+    const std::optional<size_t> rest = folded_prefix_slow(text.substr(at), prefix.substr(at));
+    if (!rest) return std::nullopt;
+    return at + *rest;
 }
 
 }  // namespace callgate

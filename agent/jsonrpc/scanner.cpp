@@ -50,6 +50,7 @@ const char* Scanner::string_slow(const char* p, StringToken& token) {
         } else if (byte < 0x20) {
             return unexpected(p);
         } else {
+            token.flags |= StringToken::kBeyondAscii;
             while (p<end_&& static_cast<unsigned char>(*p)> 0x7f) {
                 const int length = utf8_sequence_length(p, end_);
                 if (length == 0) {
@@ -94,8 +95,7 @@ const char* Scanner::escape(const char* p, StringToken& token) {
     return p + 6;
 }
 
-const char* Scanner::number(const char* p) {
-    constexpr ptrdiff_t kSafeDigits = 300;  // without an exponent, well below 1e308
+const char* Scanner::number_slow(const char* p) {
     const char* const begin = p;
     bool has_exponent = false;
     if (*p == '-') ++p;

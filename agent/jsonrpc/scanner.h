@@ -6,6 +6,7 @@
 //
 //   Scanner scanner("  true\n");  scanner.literal(scanner.space(scanner.begin()))  ->  scanner.end()
 #pragma once
+#include <cstddef>
 #include <cstring>
 #include <string_view>
 
@@ -54,7 +55,14 @@ class Scanner {
         }
         return string_slow(p, token);
     }
-    const char* number(const char* p);
+    const char* number(const char* p) {
+        const char* past = p;
+        while (past < end_ && *past >= '0' && *past <= '9') ++past;
+        const bool goes_on = past < end_ && (*past == '.' || (*past | 0x20) == 'e');
+        if (past != p && *p != '0' && !goes_on && past - p <= kSafeDigits) [[likely]]
+            return past;
+        return number_slow(p);
+    }
     const char* literal(const char* p);
     // Past the bracket that closes the one at `p`, without looking at the grammar between: for what is too
     // deep.
@@ -81,6 +89,9 @@ class Scanner {
     bool broken() const { return broken_; }
 
   private:
+    static constexpr ptrdiff_t kSafeDigits = 300;  // without an exponent, well below 1e308
+
+    const char* number_slow(const char* p);
     const char* string_slow(const char* p, StringToken& token);
     const char* escape(const char* p, StringToken& token);
 

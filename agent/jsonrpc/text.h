@@ -24,9 +24,11 @@ struct StringToken {
     static constexpr uint8_t kEscapedNul = 2;  // holds \u0000
     static constexpr uint8_t kDamaged =
         4;  // ill-formed UTF-8 or a lone surrogate: what it says depends on the reader
+    static constexpr uint8_t kBeyondAscii = 8;  // holds a byte above 0x7f
     bool escaped() const { return (flags & kEscaped) != 0; }
     bool escaped_nul() const { return (flags & kEscapedNul) != 0; }
     bool damaged() const { return (flags & kDamaged) != 0; }
+    bool plain() const { return flags == 0; }  // means its bytes, and they are printable ASCII
 
     std::string_view raw() const { return {begin, static_cast<size_t>(end - begin)}; }
 };

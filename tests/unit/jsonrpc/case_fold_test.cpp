@@ -35,6 +35,11 @@ TEST(CaseFold, PrefixesEndBetweenCharacters) {
     EXPECT_EQ(folded_prefix("\u00df", "s"), std::nullopt);
     EXPECT_EQ(folded_prefix("\u00dfx", "ss"), 2u);
     EXPECT_EQ(folded_prefix("ta", "tasks/"), std::nullopt);
+    EXPECT_EQ(folded_prefix("TA", "ta\u0308"), std::nullopt);
+    EXPECT_EQ(folded_prefix("TASSx", "ta\u00df"), 4u);
+    EXPECT_EQ(folded_prefix("ta\u00df", "tas"), std::nullopt);
+    EXPECT_EQ(folded_prefix("ta", ""), 0u);
+    EXPECT_EQ(folded_prefix("", "ta"), std::nullopt);
 }
 
 TEST(CaseFold, IllFormedBytesAreOnlyThemselves) {
