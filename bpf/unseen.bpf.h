@@ -46,7 +46,7 @@ static __noinline int on_unseen(struct file* file, __s32 fd, __s64 number) {
 
 static __always_inline int on_ring_request(const struct io_kiocb* request) {
     __u8 operation = BPF_CORE_READ(request, opcode);
-    if (!hold_enabled || !ring_reads(operation) || (BPF_CORE_READ(request, flags) & RING_REGISTERED_FILE)) return 0;
+    if (!hold_enabled || !ring_reads(operation) || is_agent() || (BPF_CORE_READ(request, flags) & RING_REGISTERED_FILE)) return 0;
     __s32 fd = BPF_CORE_READ(request, cqe.fd);
     if (operation == RING_SPLICE || operation == RING_TEE)
         fd = BPF_CORE_READ((const struct io_splice*)request, splice_fd_in);
@@ -68,8 +68,9 @@ int BPF_PROG(on_ring_submit_before, const struct io_kiocb* request) {
  * numbers of its own. */
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(on_ring_complete, void* ring, const struct io_kiocb* request) {
-    if (!hold_enabled || !request || !ring_reads(BPF_CORE_READ(request, opcode)) || BPF_CORE_READ(request, cqe.res) <= 0) return 0;
+    if (!hold_enabled || !request || is_agent()) return 0;
     __u8 operation = BPF_CORE_READ(request, opcode);
+    if (!ring_reads(operation) || BPF_CORE_READ(request, cqe.res) <= 0) return 0;
     if (operation == RING_SPLICE || operation == RING_TEE) return 0; /* its file is the one that is written to */
     return on_unseen(BPF_CORE_READ(request, file), -1, SYS_io_uring_enter);
 }

@@ -159,6 +159,7 @@ void HttpConnection::pump_once() {
     if (ended_already_) return;
     client_sink_.flush();
     if (state_ == Server::connected) server_sink_.flush();
+    if (ended_already_) return;
     if (lingering_) return client_source_.resume();
     choose_readers();
 
@@ -168,9 +169,10 @@ void HttpConnection::pump_once() {
     bool client_over = !client_source_.open();
     bool server_has_all = state_ == Server::connected && server_sink_.pending_bytes() == 0;
     bool passes = !gate_ || half_open_tunnel_;
+    const bool is_over = (passes && server_over && client_over) || (gate_ && gate_->close_client());
+    if (all_said && is_over) return close_client_gently();
     if (server_has_all && (passes ? client_over : gate_->ends_server())) server_sink_.finish();
     if (!all_said) return;
-    if ((passes && server_over && client_over) || (gate_ && gate_->close_client())) return close_client_gently();
     if (passes && server_over) client_sink_.finish();
     if (draining_ && is_quiet()) {
         close_client_gently();

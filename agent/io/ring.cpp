@@ -62,6 +62,11 @@ Result<std::unique_ptr<Ring>> Ring::create() {
     }
     if (!ring->ready_) return Error::system("io_uring_setup", "", -error);
 
+    // Linux 5.19 has both.
+    io_uring_probe* probe = io_uring_get_probe_ring(&ring->ring_);
+    if (probe && io_uring_opcode_supported(probe, IORING_OP_SOCKET)) ring->poll_first_ = IORING_RECVSEND_POLL_FIRST;
+    if (probe) io_uring_free_probe(probe);
+
     size_t bytes = kBuffers * kReadBytes;
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return Error::system("mmap", "read buffers", errno);
@@ -102,10 +107,11 @@ io_uring_sqe* Ring::next_entry() {
     return entry;
 }
 
-void Ring::read(int fd, bool is_socket, Completion* completion) {
+void Ring::read(int fd, bool is_socket, Completion* completion, bool waits) {
     io_uring_sqe* entry = next_entry();
     if (is_socket) {
         io_uring_prep_recv(entry, fd, nullptr, kReadBytes, 0);
+        if (waits) entry->ioprio = poll_first_;
     } else {
         io_uring_prep_read(entry, fd, nullptr, kReadBytes, -1);
     }
@@ -114,10 +120,11 @@ void Ring::read(int fd, bool is_socket, Completion* completion) {
     entry->user_data = reinterpret_cast<uint64_t>(completion) | kTagRead;
 }
 
-void Ring::read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion) {
+void Ring::read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits) {
     io_uring_sqe* entry = next_entry();
     if (is_socket) {
         io_uring_prep_recv(entry, fd, memory.data(), memory.size(), 0);
+        if (waits) entry->ioprio = poll_first_;
     } else {
         io_uring_prep_read(entry, fd, memory.data(), memory.size(), -1);
     }

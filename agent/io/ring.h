@@ -40,9 +40,10 @@ class Ring {
     Ring& operator=(const Ring&) = delete;
 
     // All of these queue an operation; it is submitted by the next turn of the loop.
-    void read(int fd, bool is_socket, Completion* completion);
+    // `waits`: nothing is there to be read yet, as far as is known.
+    void read(int fd, bool is_socket, Completion* completion, bool waits = false);
     // Into memory of the caller's, valid until the operation has ended; the completion is told no bytes.
-    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion);
+    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits = false);
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion);
     void accept(int listener, Completion* completion);         // one connection; its result is the descriptor
     void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
@@ -73,6 +74,7 @@ class Ring {
     io_uring_buf_ring* buffer_ring_ = nullptr;
     char* buffers_ = nullptr;
     std::string features_;
+    uint16_t poll_first_ = 0;  // of a read that waits
 
     struct Timer {
         int64_t due_ns;

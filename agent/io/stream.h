@@ -58,13 +58,15 @@ class Source : public Completion {
     Ledger::Flow flow_ = Ledger::kToServer;
     bool polling_ = false;
     const char* reading_into_ = nullptr;  // null: the ring's own memory
+    size_t room_ = 0;
     bool open_, closing_ = false, paused_ = true, in_flight_ = false;
+    bool drained_ = false;  // the last read got all that there was
 };
 
 class Sink : public Completion {
   public:
     struct Events {
-        std::function<void()> written;  // something was written: less is pending than before
+        std::function<void()> written;  // something was written after flush() had returned: less is pending than before
         std::function<void()> gone;     // nobody reads any more; pending bytes were dropped
         std::function<void()> finished; // everything was written and the end was passed on
         std::function<void()> closing = {};  // the descriptor is about to be closed: fd() is -1 already
@@ -79,6 +81,7 @@ class Sink : public Completion {
     void leave_ledger();
     // Bytes to be written: append to it, then flush().
     Outbox& pending() { return pending_; }
+    // What a socket takes at once is written when it returns.
     void flush();
     size_t pending_bytes() const {
         return pending_.size() + (ledger_ && open_ ? ledger_->unwritten_bytes(flow_) : writing_.size() - written_);
@@ -112,6 +115,7 @@ class Sink : public Completion {
     void hung_up(int result);
     void look_for_hangup();
     void end_if_done();
+    size_t send_now();
     void write_on();
     void forget_written();
     void widen_once(size_t bytes);

@@ -74,6 +74,38 @@ TEST_P(StreamTest, PausedSourceReadsNoMore) {
                             [&] { reading->close(); return true; }, [&] { return reading->idle(); }}));
 }
 
+TEST_P(StreamTest, WhatASocketTakesIsWrittenAtOnce) {
+    auto writing = sink(std::move(ends_of_.write));
+    writing->pending().append("one ");
+    writing->pending().append("two");
+    writing->flush();
+    EXPECT_EQ(writing->pending_bytes(), is_socket() ? 0u : 7u);
+    EXPECT_EQ(writing->idle(), is_socket());
+    EXPECT_TRUE(world_.run({[&] { return writing->idle(); }, [&] { writing->finish(); return true; }, [&] { return finished_ == 1; },
+                            [&] { writing->close(); return writing->idle(); }}));
+    EXPECT_EQ(written_, is_socket() ? 0 : 1);
+    char text[16];
+    EXPECT_EQ(read(ends_of_.read.get(), text, sizeof(text)), 7);
+    EXPECT_EQ(std::string_view(text, 7), "one two");
+}
+
+// More than fits: the rest follows when there is room, in order, and it is told.
+TEST_P(StreamTest, WhatDoesNotFitFollows) {
+    std::string bytes(8 << 20, 'x');
+    for (size_t i = 0; i < bytes.size(); i += 1000) bytes[i] = static_cast<char>('a' + i / 1000 % 26);
+    auto writing = sink(std::move(ends_of_.write));
+    auto reading = source(std::move(ends_of_.read));
+    writing->pending().append(bytes);
+    writing->flush();
+    EXPECT_GT(writing->pending_bytes(), 0u);
+    writing->pending().append("end");
+    reading->resume();
+    EXPECT_TRUE(world_.run({[&] { return text_.size() == bytes.size() + 3; }, [&] { return writing->idle(); },
+                            [&] { reading->close(); writing->close(); return reading->idle() && writing->idle(); }}));
+    EXPECT_TRUE(text_ == bytes + "end");
+    EXPECT_GT(written_, 0);
+}
+
 TEST_P(StreamTest, ReadsIntoMemoryThatIsOffered) {
     std::array<char, 16> memory{};
     const char* seen = nullptr;
