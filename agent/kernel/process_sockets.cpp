@@ -15,6 +15,9 @@
 namespace callgate {
 namespace {
 
+// SIOCUNIXFILE of linux/un.h, which does not go together with sys/un.h: unix(7)'s file as a descriptor (O_PATH).
+constexpr unsigned long kOpenBoundFile = SIOCPROTOPRIVATE;
+
 int option(int fd, int level, int name) {
     int value = 0;
     socklen_t length = sizeof(value);
@@ -119,10 +122,10 @@ std::optional<BoundUnixSocket> bound_unix_socket(pid_t pid, int fd) {
     if (socket.abstract) socket.path[0] = '@';
     socket.channel = channel_of(pid, fd).channel;
     socket.listens = option(copy->get(), SOL_SOCKET, SO_ACCEPTCONN);
-    if (socket.abstract) return socket;
+    // The file itself, wherever it is by now: its path may lead nowhere, or to another server's.
+    const Fd file = Fd::adopt(socket.abstract ? -1 : ioctl(copy->get(), kOpenBoundFile));
     struct stat status;
-    std::string file = proc_path(pid, socket.path[0] == '/' ? "root" : "cwd/") + socket.path;
-    if (stat(file.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) socket.file_inode = status.st_ino;
+    if (file && fstat(file.get(), &status) == 0) socket.file_inode = status.st_ino;
     return socket;
 }
 

@@ -36,7 +36,7 @@ std::optional<ConnectedSocket> connected_socket(pid_t pid, int fd);
 struct BoundUnixSocket {
     cg_channel_key channel{};
     std::string path;         // as it was bound: in the process's own root, maybe relative; "@name" of an abstract one
-    uint64_t file_inode = 0;  // 0 where there is no such file any more
+    uint64_t file_inode = 0;  // of the file that it is bound to, which may have been renamed or removed; 0: not to be had
     bool listens = false;
     bool abstract = false;    // bound to no file
     bool packets = false;     // SOCK_SEQPACKET

@@ -51,10 +51,10 @@ std::shared_ptr<const UnixListener> UnixServers::look_at(pid_t pid, const BoundU
         return nullptr;
     }
     for (const BoundUnixSocket& each : bound_unix_sockets(pid))
-        if (each.listens && each.path == socket.path) found.socket = each.channel;
+        if (each.listens && each.file_inode == socket.file_inode) found.socket = each.channel;
     auto listener = std::make_shared<UnixListener>(std::move(found));
     if (!socket.file_inode) {
-        help_.report_blind(pid, *listener, "its file is no longer where it was bound: its connections cannot be told");
+        help_.report_blind(pid, *listener, "the file that it is bound to cannot be looked at: its connections cannot be told");
         return nullptr;
     }
     channels_.decide_reader({socket.file_inode | CG_READER_UNIX, 0, 0}, {CG_WATCH, 0, 0, 0, 0});
@@ -99,10 +99,7 @@ void UnixServers::on_listen(const cg_event& event) {
     bool again = known != listeners_.end() && known->second->server.process.pid == pid;
     auto socket = bound_unix_socket(pid, event.hold.fd);
     if (again && socket && known->second->socket == socket->channel) socket.reset();
-    if (socket) {
-        socket->file_inode = event.channel.inode;  // whatever its path leads to by now
-        look_at(pid, *socket, false);
-    }
+    if (socket) look_at(pid, *socket, false);
     channels_.release(static_cast<pid_t>(event.tid));
 }
 
@@ -160,9 +157,6 @@ std::shared_ptr<const UnixListener> UnixServers::listener_of(const cg_event& eve
     if (!socket || !(socket->channel == event.channel)) return nullptr;
     auto found = listeners_.find(socket->file_inode);
     if (event.channel_state != CG_UNKNOWN && found != listeners_.end()) return found->second;
-    // Its file has gone or been replaced: the name is what is left.
-    for (const auto& [inode, listener] : listeners_)
-        if (event.channel_state != CG_UNKNOWN && listener->path == socket->path) return listener;
     return decide(event, *socket);
 }
 

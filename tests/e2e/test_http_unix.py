@@ -220,11 +220,23 @@ server.main()
         for _ in range(3):
             self.assert_denial(self.post(server, call("delete_note")), 1)
 
-    def test_a_file_that_has_moved_is_said(self):
-        server = self.start(PYTHON_SERVER)
-        os.rename(server.host, server.host + "-elsewhere")
-        agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
-        self.assertIn("no longer where it was bound", agent.wait_audit("session_blind")[0]["reason"])
+    def test_a_file_that_has_moved(self):
+        """It is known by itself, not by where it was: nothing is there by now, or another server's."""
+        for is_replaced in (False, True):
+            with self.case(is_replaced=is_replaced):
+                server, other = self.start(PYTHON_SERVER), self.start(NODE_SERVER)
+                name, server.host = server.host, server.host + "-elsewhere"
+                os.rename(name, server.host)
+                if is_replaced:
+                    os.rename(other.host, name)
+                    other.host = name
+                agent = self.agent({"example": policy(PYTHON_MATCH, denied="delete_note")})
+                for _ in range(3):
+                    self.assert_denial(self.post(server, call("delete_note")), 1)
+                    self.assertEqual(self.post(other, call("delete_note")).json()["result"]["content"][0]["text"], "done")
+                self.assert_judged(agent, "tools/call", "deny", count=3)
+                self.assertEqual(agent.audit("session_blind"), [])
+                self.stop_agent(agent)
 
     def test_what_cannot_be_governed_is_said(self):
         """An abstract address, and packets: with the reason, whoever was there first, and on_blind decides."""

@@ -63,8 +63,17 @@ TEST(ProcessSockets, AListenerOfAFileAndWhatItAccepts) {
     EXPECT_FALSE(bound_unix_socket(getpid(), client.get())) << "the client's end has no name";
     EXPECT_EQ(bound_unix_sockets(getpid()).size(), 2u);
 
-    unlink(file.path().c_str());
-    EXPECT_EQ(bound_unix_socket(getpid(), accepted.get())->file_inode, 0u);
+    // Renamed, replaced by another's, removed: the file is the one that it was bound to.
+    const std::string elsewhere = file.path() + "-old";
+    ASSERT_EQ(rename(file.path().c_str(), elsewhere.c_str()), 0);
+    EXPECT_EQ(bound_unix_socket(getpid(), listener.get())->file_inode, status.st_ino);
+    Fd other = Fd::adopt(socket(AF_UNIX, SOCK_STREAM, 0));
+    ASSERT_EQ(bind(other.get(), raw(address), sizeof(address)), 0);
+    EXPECT_EQ(bound_unix_socket(getpid(), accepted.get())->file_inode, status.st_ino);
+    EXPECT_NE(bound_unix_socket(getpid(), other.get())->file_inode, status.st_ino);
+    unlink(elsewhere.c_str());
+    EXPECT_EQ(bound_unix_socket(getpid(), listener.get())->file_inode, status.st_ino);
+    EXPECT_EQ(bound_unix_socket(getpid(), accepted.get())->file_inode, status.st_ino);
     EXPECT_EQ(bound_unix_socket(getpid(), accepted.get())->path, file.path());
 }
 
