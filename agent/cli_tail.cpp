@@ -107,9 +107,9 @@ std::string readable(const std::string& text, bool is_coloured) {
     const std::string padding(word.size() < 10 ? 10 - word.size() : 0, ' ');
     line += (is_coloured ? colour_of(word) + word + "\033[0m" : word) + padding;
     append_word(line, short_session(record));
-    if (member(record, "server").is_object()) {
-        append_word(line,
-                    client_name(member(record, "peer")) + " -> " + server_name(member(record, "server")));
+    if (const json& server = member(record, "server"); server.is_object()) {
+        append_word(line, client_name(member(record, "peer")) + " -> " + server_name(server));
+        if (const std::string listen = shown(member(server, "listen")); !listen.empty()) line += " at " + listen;
     }
     if (is_message) {
         append_message(line, record);

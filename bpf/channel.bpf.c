@@ -24,6 +24,7 @@
 #include "scope.bpf.h"
 #include "hold.bpf.h"
 #include "system_calls.bpf.h"
+#include "program.bpf.h"
 #include "readers.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -22,6 +22,7 @@
 #include "emit.bpf.h"
 #include "scope.bpf.h"
 #include "hold.bpf.h"
+#include "program.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -64,6 +65,18 @@ struct {
     __type(value, struct cg_peer);
 } peers SEC(".maps");
 
+/* Programs that no policy names, whatever they listen on: listen(2) costs them nothing. Writer: agent. Least recently used
+ * ones go: they are asked about again. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, CG_UNNAMED_MAX);
+    __type(key, __u32);
+    __type(value, struct cg_reader);
+} unnamed SEC(".maps");
+
+/* The round of answers: what was said of a program under other policies is asked again. Writer: agent. */
+__u32 answers_round = 0;
+
 static __always_inline bool is_mapped(const __u8* address) {
     const __u32* words = (const __u32*)address;
     return words[0] == 0 && words[1] == 0 && words[2] == bpf_htonl(0xffff);
@@ -86,6 +99,10 @@ static __always_inline void on_listen(const struct sock* sk) {
     struct cg_listen_event event = {};
     event.kind = CG_EVENT_LISTEN;
     event.tgid = id >> 32;
+    event.program = reader_of(bpf_get_current_task_btf());
+    event.program.state = answers_round;
+    struct cg_reader* said = bpf_map_lookup_elem(&unnamed, &event.tgid);
+    if (said && said->state == event.program.state && is_same_program(said, &event.program)) return;
     event.tid = (__u32)id;
     event.cookie = bpf_get_socket_cookie((void*)sk);
     event.since_ns = bpf_ktime_get_ns();
@@ -155,8 +172,17 @@ static __always_inline void on_connect(const struct sock* sk) {
     __u16 port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
     if (!bpf_map_lookup_elem(&steered_ports, &port)) return;
     __u64 socket = (__u64)sk;
-    struct cg_peer peer = {.tgid = bpf_get_current_pid_tgid() >> 32, .uid = (__u32)bpf_get_current_uid_gid()};
+    struct cg_reader program = reader_of(bpf_get_current_task_btf());
+    struct cg_peer peer = {.tgid = bpf_get_current_pid_tgid() >> 32, .uid = program.uid, .start_ns = program.start_ns,
+                           .exec_id = program.exec_id};
     if (peer.tgid != agent_tgid) bpf_map_update_elem(&connecting, &socket, &peer, BPF_ANY);
+}
+
+/* Such a connection does not leave its namespace. */
+static __always_inline bool is_loopback(const struct cg_connection* connection) {
+    if (connection->family == AF_INET) return connection->server[0] == 127;
+    const __u32* words = (const __u32*)connection->server;
+    return !words[0] && !words[1] && !words[2] && words[3] == bpf_htonl(1);
 }
 
 static __always_inline void on_connected(const struct sock* sk, int state) {
@@ -174,6 +200,7 @@ static __always_inline void on_connected(const struct sock* sk, int state) {
     key.client_port = BPF_CORE_READ(sk, __sk_common.skc_num);
     key.server_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
     bpf_map_update_elem(&peers, &key, &peer, BPF_ANY);
+    if (is_loopback(&key)) return;
     /* For a listener in another namespace: the addresses alone, as long as one connection at most has them. */
     struct cg_peer nobody = {};
     key.netns = 0;

@@ -63,14 +63,6 @@ static __always_inline __u32 references_of(struct file* file) {
     return (__u32)BPF_CORE_READ(file, f_ref.refcnt.counter) + 1; /* file_ref_t counts from zero */
 }
 
-static __always_inline struct cg_reader reader_of(struct task_struct* task) {
-    struct cg_reader reader = {};
-    reader.uid = (__u32)bpf_get_current_uid_gid();
-    reader.start_ns = task->group_leader->start_time;
-    reader.exec_id = (__u32)task->self_exec_id;
-    return reader;
-}
-
 /* CG_WATCH, CG_PASS, or 0 where nothing was said of this program and user. */
 static __always_inline __u32 said_of(struct cg_reader_key* key, struct cg_reader* now) {
     struct cg_reader* said = bpf_map_lookup_elem(&readers, key);
@@ -81,8 +73,7 @@ static __always_inline __u32 said_of(struct cg_reader_key* key, struct cg_reader
         said->exec_id = now->exec_id;
         said->start_ns = now->start_ns;
     }
-    bool same = said->start_ns == now->start_ns && said->exec_id == now->exec_id && said->uid == now->uid;
-    return same ? said->state : 0;
+    return is_same_program(said, now) ? said->state : 0;
 }
 
 /* This end called connect(2): the SYN that it sent was acknowledged, and is counted there as one byte more than it sent.

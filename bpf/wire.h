@@ -26,6 +26,7 @@
 #define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16
 #define CG_SCOPE_USERS_MAX 64
+#define CG_UNNAMED_MAX 16384       /* programs that may listen without being asked about; likewise */
 #define CG_READERS_MAX 16384       /* readers that the agent has decided on; least recently used ones are asked about again */
 #define CG_PASSED_MAX 16384        /* connections that it has given up; likewise */
 #define CG_UNBOUND_MAX 1024        /* threads in a listen() without bind(); likewise: the port is then looked for later */
@@ -168,6 +169,7 @@ struct cg_listen_event {
     struct cg_address address;
     __u32 bound_device; /* of SO_BINDTODEVICE, or 0 */
     __u32 padding;
+    struct cg_reader program; /* whose; its state: the round of the agent's answers (listen.bpf.c) */
 };
 
 /* Key of `exempt`: a connection of the agent's own to a server, from the server's own address. */
@@ -193,6 +195,9 @@ struct cg_connection {
 struct cg_peer {
     __u32 tgid;
     __u32 uid;
+    __u64 start_ns; /* with `exec_id`, of the program; 0: the agent has noted the process, whatever it ran */
+    __u32 exec_id;
+    __u32 padding;
 };
 
 /* Per-CPU counters, summed by the agent: seen = sent + ring_full for every kind (invariant I3). */
@@ -229,9 +234,9 @@ CG_ASSERT(sizeof(struct cg_hold) == 96, "wire layout");
 CG_ASSERT(sizeof(struct cg_event) == 176, "wire layout");
 CG_ASSERT(sizeof(struct cg_address) == 24, "wire layout");
 CG_ASSERT(sizeof(struct cg_listener) == 32, "wire layout");
-CG_ASSERT(sizeof(struct cg_listen_event) == 64, "wire layout");
+CG_ASSERT(sizeof(struct cg_listen_event) == 88, "wire layout");
 CG_ASSERT(sizeof(struct cg_exempt) == 32, "wire layout");
 CG_ASSERT(sizeof(struct cg_connection) == 44, "wire layout");
-CG_ASSERT(sizeof(struct cg_peer) == 8, "wire layout");
+CG_ASSERT(sizeof(struct cg_peer) == 24, "wire layout");
 
 #endif

@@ -13,7 +13,7 @@ namespace callgate {
 struct ListenPrograms::State {
     listen_bpf* skeleton = nullptr;
     ChannelPrograms* channels = nullptr;
-    int listeners = -1, peers = -1;
+    int listeners = -1, peers = -1, unnamed = -1;
     Maps maps;
 
     ~State() {
@@ -47,6 +47,7 @@ Result<std::unique_ptr<ListenPrograms>> ListenPrograms::start(ChannelPrograms& c
     if (int error = listen_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
     state.listeners = bpf_map__fd(own.listeners);
     state.peers = bpf_map__fd(own.peers);
+    state.unnamed = bpf_map__fd(own.unnamed);
     state.maps = {bpf_map__fd(own.steered), bpf_map__fd(own.exempt), bpf_map__fd(own.steered_ports)};
     state.channels = &channels;
     channels.on_listen(std::move(on_event));
@@ -55,6 +56,12 @@ Result<std::unique_ptr<ListenPrograms>> ListenPrograms::start(ChannelPrograms& c
 }
 
 void ListenPrograms::enable_holds(bool enabled) { state_->skeleton->bss->hold_enabled = enabled; }
+
+void ListenPrograms::let_listen(const cg_listen_event& event) {
+    bpf_map_update_elem(state_->unnamed, &event.tgid, &event.program, BPF_ANY);
+}
+
+void ListenPrograms::forget_unnamed() { ++state_->skeleton->bss->answers_round; }
 
 Status ListenPrograms::add(uint64_t cookie, const cg_listener& listener) {
     if (bpf_map_update_elem(state_->listeners, &cookie, &listener, BPF_ANY))
@@ -93,13 +100,14 @@ std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAdd
     auto take = [&](uint32_t of_namespace) -> std::optional<cg_peer> {
         key.netns = of_namespace;
         cg_peer peer;
-        if (bpf_map_lookup_elem(state_->peers, &key, &peer)) return std::nullopt;
-        bpf_map_delete_elem(state_->peers, &key);
+        if (bpf_map_lookup_and_delete_elem(state_->peers, &key, &peer)) return std::nullopt;
         return peer.tgid ? std::optional(peer) : std::nullopt;
     };
-    auto near = take(netns), far = take(0);
+    auto near = take(netns);
     // A connection to a loopback address does not leave its namespace.
-    return near || server.is_loopback() ? near : far;
+    if (server.is_loopback()) return near;
+    auto far = take(0);
+    return near ? near : far;
 }
 
 ListenPrograms::Maps ListenPrograms::maps() const { return state_->maps; }

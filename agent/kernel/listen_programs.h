@@ -22,6 +22,9 @@ class ListenPrograms {
     ~ListenPrograms();
 
     void enable_holds(bool enabled);
+    // The program of this event is not held or heard of when it listens again, until forget_unnamed().
+    void let_listen(const cg_listen_event& event);
+    void forget_unnamed();
     // A listener that was there before, so that its end is noticed.
     Status add(uint64_t cookie, const cg_listener& listener);
     // Whether its end lets its address go in the kernel. False: it has gone already.

@@ -11,8 +11,8 @@ namespace callgate {
 
 class HttpPeers {
   public:
-    // `peer`: what the kernel noted at connect(2); pid 0 where it noted nothing. A process that has ended since is known
-    // by number and user only.
+    // `peer`: what the kernel noted at connect(2); pid 0 where it noted nothing. A process that has ended since, and made no
+    // connection before, is known by number and user only.
     PeerIdentity identify(const std::optional<cg_peer>& peer);
 
   private:

@@ -121,7 +121,7 @@ void ListenWatch::on_listen(const cg_listen_event& event) {
         unbound_.push_back({event, monotonic_ns() + kPortNanoseconds});
         return;
     }
-    decide(listener_of(event), false);
+    if (!decide(listener_of(event), false) && !options_.names_address()) programs_->let_listen(event);
 }
 
 void ListenWatch::on_gone(const cg_listen_event& event) {
@@ -172,15 +172,24 @@ void ListenWatch::scan() {
     }
 }
 
-void ListenWatch::decide(const Listener& listener, bool adopted) {
+// False where no policy names the program.
+bool ListenWatch::decide(const Listener& listener, bool adopted) {
     auto server = identify_server(listener.pid);
-    if (!server) return let_go(listener);
-    server->listens = {text_of(listener.address)};
-    PolicyStore::Match match = options_.find_policy(*server);
-    if (!match.policy) return let_go(listener);
-    if (match.policy == options_.for_unnamed && listener.address.port < kSystemPortsEnd) return let_go(listener);
-    govern({listener, std::move(*server), match.policy, adopted});
+    PolicyStore::Match match;
+    if (server) {
+        server->listens = {text_of(listener.address)};
+        match = options_.find_policy(*server);
+    }
+    const bool is_left_alone = match.policy && match.policy == options_.for_unnamed && listener.address.port < kSystemPortsEnd;
+    if (!match.policy || is_left_alone) {
+        let_go(listener);
+    } else {
+        govern({listener, std::move(*server), match.policy, adopted});
+    }
+    return !server || match.policy;
 }
+
+void ListenWatch::policies_changed() { programs_->forget_unnamed(); }
 
 void ListenWatch::govern(GovernedListener governed) {
     const Listener listener = governed.listener;
@@ -249,7 +258,8 @@ bool ListenWatch::passed_by(uint32_t netns, const SocketAddress& server, const S
 void ListenWatch::note_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, pid_t pid) {
     std::lock_guard lock(mutex_);
     if (!steering_->covers(server.in_namespace(netns))) return;
-    programs_->add_peer(netns, client, server, {static_cast<uint32_t>(pid), static_cast<uint32_t>(status_value(pid, "Uid"))});
+    const auto uid = static_cast<uint32_t>(status_value(pid, "Uid"));
+    programs_->add_peer(netns, client, server, {static_cast<uint32_t>(pid), uid, 0, 0, 0});
 }
 
 void ListenWatch::report_blind_connection(uint32_t netns, const SocketAddress& server, std::string reason) {

@@ -48,6 +48,7 @@ class ListenWatch {
         std::function<PolicyStore::Match(ServerIdentity&)> find_policy;
         // Some policy names a listener by this port, so that a process alone does not decide.
         std::function<bool(uint16_t port)> names_port;
+        std::function<bool()> names_address;  // any
         // Said of a process that no policy names, where such servers are denied.
         std::shared_ptr<const Policy> for_unnamed;
     };
@@ -55,6 +56,8 @@ class ListenWatch {
     static Result<std::unique_ptr<ListenWatch>> create(ChannelPrograms& channels, Options options, Events events);
 
     void enable_holds(bool enabled);
+    // What was found out of programs that no policy named does not hold any more.
+    void policies_changed();
     // What listens already.
     void scan();
     void steer_overdue();
@@ -105,7 +108,7 @@ class ListenWatch {
     void on_gone(const cg_listen_event& event);
     void look_for_ports();
     void prepare();
-    void decide(const Listener& listener, bool adopted);
+    bool decide(const Listener& listener, bool adopted);
     void govern(GovernedListener governed);
     void let_go(const Listener& listener);
     bool release_hold(const Undecided& undecided);

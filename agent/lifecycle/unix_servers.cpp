@@ -16,7 +16,7 @@ cg_peer peer_of(int fd) {
     ucred peer{};
     socklen_t length = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length)) return {};
-    return {static_cast<uint32_t>(peer.pid), peer.uid};
+    return {static_cast<uint32_t>(peer.pid), peer.uid, 0, 0, 0};
 }
 
 cg_peer peer_of_connection(const cg_event& event) {

@@ -119,6 +119,11 @@ bool Watcher::State::names_port(uint16_t port) const {
     return std::any_of(all.begin(), all.end(), [&](const auto& policy) { return policy->match().listen.ends_with(end); });
 }
 
+bool Watcher::State::names_address() const {
+    const auto& all = options.policies->policies();
+    return std::any_of(all.begin(), all.end(), [](const auto& policy) { return !policy->match().listen.empty(); });
+}
+
 // The mark that an exec made goes, unless a later exec has renewed it or somebody else is watched there.
 void Watcher::State::forget_channel(const cg_channel_key& channel, pid_t made_by) {
     if (candidates.count(channel) || by_original.count(channel)) return;

@@ -57,6 +57,7 @@ void Watcher::State::hold_as_needed() {
 void Watcher::use_policies(std::shared_ptr<const PolicyStore> policies) {
     state_->post([&state = *state_, policies = std::move(policies)] {
         state.options.policies = policies;
+        state.listeners->policies_changed();
         if (state.taking) state.hold_as_needed();
     });
 }

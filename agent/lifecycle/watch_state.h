@@ -140,6 +140,7 @@ struct Watcher::State {
 
     PolicyStore::Match find_policy(ServerIdentity& server);
     bool names_port(uint16_t port) const;
+    bool names_address() const;
     // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over
     // when the program starts. Otherwise its bytes must show first that it is an MCP server at all.
     static bool names_a_program(const Policy& policy) {

@@ -32,7 +32,8 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         state.for_unnamed = Policy::deny_everything(
             "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
     ListenWatch::Options listening{state.options.scope, [&state](ServerIdentity& server) { return state.find_policy(server); },
-                                   [&state](uint16_t port) { return state.names_port(port); }, state.for_unnamed};
+                                   [&state](uint16_t port) { return state.names_port(port); },
+                                   [&state] { return state.names_address(); }, state.for_unnamed};
     state.listeners = TRY(ListenWatch::create(*state.programs, std::move(listening), state.events.listeners));
     state.earlier = std::make_unique<EarlierConnections>(*state.programs, *state.listeners, state.help,
                                                          state.events_of_earlier_connections());

@@ -1,5 +1,7 @@
 """The agent and the servers come and go while clients call: nothing is lost, nothing is answered twice, nothing stays."""
 import signal
+import subprocess
+import types
 
 from governed_http import *  # noqa: F403
 from governed_http import (CPP_HTTP, HTTP_SPECS, NODE, PYTHON, PYTHON_HTTP, REUSE_PORT, SERVERS, HttpConnection, HttpEndToEnd, HttpSpec, bpf_alive,
@@ -52,6 +54,74 @@ class TestTheAgent(HttpEndToEnd):
         agent = self.agent({"p": policy(PYTHON_HTTP.match)})
         self.assertEqual(agent.sessions(), [])
         self.stop_agent(agent)
+
+    def test_where_a_server_listens_is_said(self):
+        server = self.server(PYTHON_HTTP)
+        agent = self.agent({"p": policy(PYTHON_HTTP.match, denied="delete_note")})
+        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+        self.assert_judged(agent, "tools/call", "deny")
+        address = f"127.0.0.1:{server.port}"
+        self.assertRegex(agent.command("status").stdout, rf"(?m)^listener +{address}  notes-http-py  policy p  connections 1$")
+        self.assertRegex(agent.command("sessions").stdout, rf"notes-http-py  pid {server.pid}  listen {address}  policy p")
+        feed = agent.command("tail", "--no-follow", "-n", "100").stdout
+        self.assertRegex(feed, rf"(?m)^\S+  listener_start .* -> notes-http-py at {address}$")
+        self.assertRegex(feed, rf"(?m)^\S+  deny .* -> notes-http-py at {address}  c2s  tools/call delete_note")
+
+    def test_a_program_that_no_policy_named(self):
+        """It is asked about once, however often it listens; and again when the policies change, or it runs another program."""
+        script = """
+import http.server, json, os, sys, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"content": [{"type": "text", "text": "done"}]}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+print("runs", flush=True)
+for line in sys.stdin:
+    if line.startswith("become "):
+        os.execv(sys.executable, [sys.executable, "-B", "-c", open("/proc/self/cmdline").read().split("\\0")[3], line.split()[1]])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(line)), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("listens", flush=True)
+"""
+        agent = self.agent({"other": policy({"command": "* another_name*"}, denied="delete_note")})
+        process = subprocess.Popen([PYTHON, "-B", "-c", script, "some_name"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.addCleanup(process.stdin.close)
+
+        def listen():
+            port = free_port()
+            process.stdin.write(f"{port}\n")
+            self.assertEqual(process.stdout.readline(), "listens\n")
+            return types.SimpleNamespace(host="127.0.0.1", port=port, path="/mcp")
+
+        def is_governed(server):
+            return "[POLICY DENIED]" in raw_post(server, DENIED_CALL).json()["result"]["content"][0]["text"]
+        def become(name):
+            process.stdin.write(f"become {name}\n")
+            self.assertEqual(process.stdout.readline(), "runs\n")
+        self.assertEqual(process.stdout.readline(), "runs\n")
+        first = listen()
+        self.assertEqual(agent.status()["kernel"]["listens"], 1)
+        self.assertFalse(is_governed(listen()))
+        self.assertEqual(agent.status()["kernel"]["listens"], 1)
+        become("another_name")
+        self.assertTrue(is_governed(listen()))
+        become("some_name")
+        self.assertFalse(is_governed(listen()))
+        (agent.config_directory / "policies.d" / "some.json").write_text(json.dumps(policy({"command": "* some_name*"}, denied="delete_note")))
+        agent.command("reload")
+        self.assertTrue(is_governed(listen()))
+        with self.assertRaises(ConnectionRefusedError):
+            raw_post(first, DENIED_CALL)
 
     def test_a_killed_agent_leaves_the_server_reachable(self):
         """What steers connections goes with the agent's last descriptor."""

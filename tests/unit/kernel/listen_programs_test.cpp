@@ -80,6 +80,38 @@ TEST(ListenPrograms, OutOfScopeIsNotHeard) {
     EXPECT_EQ(world.channels->counters()[CG_COUNT_LISTEN_SEEN], 0u);
 }
 
+// Neither heard of nor held, until it is another program, or what was said of it does not hold any more.
+TEST(ListenPrograms, AProgramThatMayListenIsNotAskedAboutAgain) {
+    Stepper server([](Stepper::Steps& steps) {
+        std::vector<Fd> sockets;
+        for (;;) {
+            steps.await();
+            sockets.push_back(stream_socket(AF_INET));
+            const SocketAddress at = loopback(AF_INET);
+            if (bind(sockets.back().get(), at.raw(), at.raw_length())) _exit(1);
+            steps.report(listen(sockets.back().get(), 1) ? -errno : 0);
+        }
+    });
+    ListenWorld world({server.pid()});
+    world.while_held = [&](const cg_listen_event& event) { world.channels->release(event.tid); };
+    world.listen_and_steer(server);
+    ASSERT_EQ(world.events.size(), 1u);
+    world.programs->let_listen(world.events[0]);
+    world.listen_and_steer(server);
+    EXPECT_EQ(world.events.size(), 1u);
+    world.programs->forget_unnamed();
+    world.listen_and_steer(server);
+    ASSERT_EQ(world.events.size(), 2u);
+    cg_listen_event other = world.events[1];
+    ++other.program.exec_id;
+    world.programs->let_listen(other);
+    world.listen_and_steer(server);
+    EXPECT_EQ(world.events.size(), 3u);
+    world.programs->let_listen(world.events[0]);
+    world.listen_and_steer(server);
+    EXPECT_EQ(world.events.size(), 4u) << "an answer from before";
+}
+
 TEST(ListenPrograms, AListenerThatGoesIsReported) {
     Stepper server([](Stepper::Steps& steps) { serve(steps, loopback(AF_INET6)); });
     server.report();
@@ -148,6 +180,7 @@ TEST(ListenPrograms, KnowsWhoConnects) {
         auto peer = world.programs->take_peer(world.space->inode(), *from, *to);
         ASSERT_TRUE(peer) << from->text() << " -> " << to->text();
         EXPECT_EQ(pid_t(peer->tgid), client.pid());
+        EXPECT_GT(peer->start_ns, world.events[0].program.start_ns) << "it was started after the server";
         EXPECT_EQ(peer->uid, 65534u);
         EXPECT_FALSE(world.programs->take_peer(world.space->inode(), *from, *to)) << "given out once";
     }
