@@ -22,6 +22,27 @@ def raw(server, data, seconds=20):
         return DATE.sub(b"\r\nDate: D\r\n", connection.read_rest())
 
 
+# MCP without HTTP: skips what it cannot parse, or says so where told to; the tool "slow" takes half a second.
+LINE_SERVER = """
+import json, socketserver, sys, time
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                if len(sys.argv) > 2: self.wfile.write(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}}\\n')
+                continue
+            if "id" in message:
+                if message.get("params", {}).get("name") == "slow": time.sleep(0.5)
+                result = {"content": [{"type": "text", "text": "done"}]}
+                self.wfile.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\\n")
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads, allow_reuse_address = True, True
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # lines_over_tcp
+"""
+
+
 class Beside(HttpEndToEnd):
     def governed(self, spec=PYTHON_HTTP, **options):
         """A server, and a function that starts an agent under which no call is allowed."""
@@ -194,34 +215,21 @@ class TestOtherProtocols(Beside):
         self.assertEqual(server.received()[before:], b"".join(inputs))
         self.assert_governed(server)
 
+    def line_server(self, *options):
+        port = free_port()
+        process = subprocess.Popen([sys.executable, "-c", LINE_SERVER, str(port), *options], stdin=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        wait_for(lambda: port in listening(process.pid), "the server")
+        return port, process
+
     def test_messages_on_lines(self):
         """A server of MCP without HTTP: governed as on stdio, also behind something that it skips."""
-        script = """
-import json, socketserver, sys
-class Handler(socketserver.StreamRequestHandler):
-    def handle(self):
-        for line in self.rfile:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                if len(sys.argv) > 2: self.wfile.write(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}}\\n')
-                continue
-            if "id" in message:
-                result = {"content": [{"type": "text", "text": "done"}]}
-                self.wfile.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\\n")
-class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    daemon_threads, allow_reuse_address = True, True
-Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # lines_over_tcp
-"""
         agent = self.agent({"p": policy({"command": "*lines_over_tcp*"}, denied="delete_note")})
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}
         allowed = {**message, "id": 2, "params": {"name": "echo", "arguments": {}}}
         for options in ([], ["answers"]):
-            port = free_port()
-            process = subprocess.Popen([sys.executable, "-c", script, str(port), *options], stdin=subprocess.DEVNULL)
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-            wait_for(lambda: port in listening(process.pid), "the server")
+            port, process = self.line_server(*options)
             for before in (b"", b"x\n", b"EHLO there\r\n", b'{"a": 1}\n'):
                 for cut in (0, 1, 30):
                     with self.case(options=options, before=before, cut=cut), HttpConnection("127.0.0.1", port) as connection:
@@ -243,6 +251,79 @@ Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # lines_over_t
             self.assertEqual([each["listen"] for each in agent.sessions()], [f"127.0.0.1:{port}"])
             process.kill()
             self.assertEqual(connection.read_rest(), b"")
+
+    def test_messages_on_lines_that_pass_themselves_off_as_lsp(self):
+        """A server of lines skips a header; whatever that says, the call behind or within what it announces is judged."""
+        call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_note", "arguments": {}}}).encode()
+        allowed = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}).encode() + b"\n"
+        lsp = b'{"jsonrpc":"2.0","id":3,"method":"initialize","params":{"processId":null,"rootUri":null,"capabilities":{}}}'
+        wraps = b'{"jsonrpc":"2.0","id":3,"method":"initialize","params":{"processId":null,"capabilities":{"x":\n' + call + b"\n}}}"
+
+        def announced(body, length=None, field=b"Content-Length", end=b"\r\n\r\n"):
+            return b"%s: %d%s%s" % (field, len(body) if length is None else length, end, body)
+        attacks = {
+            "a short length": announced(call + b"\n", 5),
+            "a long length": announced(call + b"\n", 100000),
+            "its own length": announced(call + b"\n"),
+            "behind an empty message": announced(b"{}") + b"\n" + call + b"\n",
+            "behind a message of LSP": announced(lsp) + b"\n" + call + b"\n",
+            "behind two": announced(lsp) + announced(lsp) + b"\n" + call + b"\n",
+            "within a message of LSP": announced(wraps) + b"\n",
+            "within the header": b"Content-Length: 2\r\n" + call + b"\r\n\r\n{}\n",
+            "bare line feeds": announced(call + b"\n", 5, end=b"\n\n"),
+            "another case": announced(call + b"\n", 5, b"content-LENGTH"),
+            "another field first": b"Content-Type: application/vscode-jsonrpc\r\n" + announced(call + b"\n", 5),
+            "an empty line first": b"\r\n" + announced(call + b"\n", 5),
+            "a blank first": b" " + announced(call + b"\n", 5),
+            "no number": b"Content-Length: x\r\n\r\n" + call + b"\n",
+        }
+
+        def is_executed(port, attack, cut=0):
+            with HttpConnection("127.0.0.1", port, seconds=5) as connection:
+                connection.send(attack[:cut])
+                time.sleep(0.002)
+                connection.send(attack[cut:] + allowed)
+                connection.end()
+                answers = [json.loads(line) for line in connection.read_rest().splitlines() if line.startswith(b"{")]
+            return any(answer["id"] == 1 and "done" in json.dumps(answer) for answer in answers)
+        ports = [self.line_server(*options)[0] for options in ([], ["answers"])]
+        for name, attack in attacks.items():
+            for port in ports:
+                self.assertTrue(is_executed(port, attack), name)
+        agent = self.agent({"p": policy({"command": "*lines_over_tcp*"}, denied="delete_note")})
+        for name, attack in attacks.items():
+            for port in ports:
+                for cut in (0, 25):
+                    with self.case(name=name, port=ports.index(port), cut=cut):
+                        self.assertFalse(is_executed(port, attack, cut))
+        self.assertTrue(all(each["conserved"] for each in agent.wait_audit("session_end")))
+
+    def test_lines_end_between_messages_when_the_agent_stops(self):
+        """What was asked is answered; then both sides see the end, and nobody a reset."""
+        port, process = self.line_server()
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}
+        slow = {**message, "params": {"name": "slow", "arguments": {}}}
+        for restart in (False, True):
+            with self.case(restart=restart):
+                agent = self.agent({"p": policy({"command": "*lines_over_tcp*"}, denied="delete_note")}, keeper=restart)
+                with HttpConnection("127.0.0.1", port) as idle, HttpConnection("127.0.0.1", port) as busy:
+                    for connection in (idle, busy):
+                        connection.send(json.dumps(message).encode() + b"\n")
+                        self.assert_result(json.loads(connection._until(b"\n")))
+                    busy.send(json.dumps({**slow, "id": 2}).encode() + b"\n" + json.dumps({**slow, "id": 3}).encode() + b"\n")
+                    wait_for(lambda: sum(each["frames"]["in"] for each in agent.sessions()) == 4, "both calls are under way")
+                    ending = threading.Thread(target=agent.restart if restart else lambda: self.stop_agent(agent))
+                    ending.start()
+                    self.assertEqual(idle.read_rest(), b"")
+                    self.assertEqual([json.loads(line)["id"] for line in busy.read_rest().splitlines()], [2, 3])
+                    ending.join()
+                ends = agent.wait_audit("session_end", count=2)
+                self.assertEqual(sorted(each["frames"]["forwarded"] for each in ends), [1, 3])
+                if restart:
+                    with HttpConnection("127.0.0.1", port) as again:
+                        again.send(json.dumps({**message, "params": {"name": "delete_note", "arguments": {}}}).encode() + b"\n")
+                        self.assert_denied(json.loads(again._until(b"\n")))
+                    self.stop_agent(agent)
 
     def test_what_cannot_be_read(self):
         """TLS and HTTP/2: blind, with the reason; on_blind decides whether it passes."""
