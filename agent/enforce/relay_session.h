@@ -59,6 +59,7 @@ class RelaySession {
     int original_input() const { return client_source_.fd(); }
     int original_output() const { return client_sink_.fd(); }
     int replacement_output() const { return server_source_.fd(); }
+    int replacement_input() const { return server_sink_.fd(); }
     // Bytes the server has not read yet from its replacement.
     size_t unread_by_server() const;
     // All that has been written to the server's output has reached the client, its end included, where it has ended.

@@ -226,6 +226,7 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         job.back.original_input = quiet.relay->original_input();
         job.back.original_output = quiet.relay->original_output();
         job.back.replacement_output = quiet.relay->replacement_output();
+        if (!quiet.relay->gate().wants_release()) job.back.replacement_input = quiet.relay->replacement_input();
         size_t lost = drained ? 0 : quiet.relay->unread_by_server();
         job.done = [this, id, because, lost](std::string problem) {
             ring_.post([this, id, because, lost, problem = std::move(problem)] {

@@ -49,7 +49,8 @@ bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
         Fd input = fetch(session.new_input, O_RDONLY), output = fetch(session.new_output, O_WRONLY);
         if (!input || !output) continue;
         // What the session has is in use: the original, whose mode `pid` has, is the agent's own by now.
-        HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get(), HandBack::Mode::kept};
+        HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get(),
+                        HandBack::Mode::kept, -1};
         if (!callgate::hand_back(pid, change, help.while_waiting)) return false;
         session.pids.push_back(pid);
         govern(session.id, pid);

@@ -344,7 +344,11 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
         return swap_back(tracee, pidfd, descriptors, all.registrations, original);
     };
     TRY_VOID(give(inputs, back.original_input));
-    return give(outputs, back.original_output);
+    TRY_VOID(give(outputs, back.original_output));
+    pollfd room{inputs.empty() ? -1 : back.replacement_input, POLLOUT, 0};
+    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) || !reads_through_ring(pid)) return {};
+    if (::write(back.replacement_input, "\n", 1) != 1) return Error::system("write", "to end a read through io_uring", errno);
+    return {};
 }
 
 }  // namespace callgate

@@ -104,6 +104,10 @@ struct HandBack {
     // O_NONBLOCK is the file's, not the descriptor's: the originals get what the replacements have now, or keep theirs.
     enum class Mode { of_replacement, kept };
     Mode mode = Mode::of_replacement;
+    // The agent's end of what the server reads, where an empty line says nothing to the server. A read that is under way in an
+    // io_uring stays with the replacement, whatever becomes of the descriptor: an empty line ends it, and the next read is
+    // of the original. (One of a file that the ring knows by a number of its own is not.)
+    int replacement_input = -1;
 };
 // ErrorKind::limit: the client does not read, so the rest could not be copied; nothing was changed.
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);

@@ -312,6 +312,17 @@ class TestUnseenReads(EndToEnd):
                     client.kill()
                     self.stop_agent(agent)
 
+    def test_handed_back_with_a_read_under_way(self):
+        """That read is of the channel that goes; the ones after it are of the client's own."""
+        agent = self.agent({"p": policy(cpp_server().match, denied="delete_note", on_blind="kill")})
+        client = self.start("--late", "300", "--io_uring")
+        self.assert_denied(client.call("delete_note"))
+        self.assert_result(client.call("echo", {"text": "a"}))
+        self.stop_agent(agent)
+        for _ in range(3):
+            self.assert_result(client.call("delete_note"))
+        self.assertEqual(client.shutdown(), 0)
+
     def test_taken_over_before_it_reads(self):
         """Then it reads what has been judged, in whatever way."""
         for option in ("--splice", "--io_uring", "--registered"):
