@@ -23,6 +23,14 @@ std::string_view family_begin(const MethodEntry& family) {
     return std::string_view(family.own.key).substr(0, family.own.key.size() - 1);
 }
 
+// Nothing is hashed for an empty table, and most policies say nothing of methods.
+template <typename T>
+const T* find_in(const ByName<T>& table, std::string_view name) {
+    if (table.empty()) return nullptr;
+    const auto found = table.find(name);
+    return found == table.end() ? nullptr : &found->second;
+}
+
 }  // namespace
 
 std::string_view ToolEntry::pattern() const {
@@ -40,10 +48,7 @@ std::string ToolEntry::limits_name() const {
     return key == method ? "method " + method : "method " + method + " " + key;
 }
 
-const ToolEntry* EntryTable::find_exact(std::string_view name) const {
-    const auto found = exact.find(name);
-    return found == exact.end() ? nullptr : &found->second;
-}
+const ToolEntry* EntryTable::find_exact(std::string_view name) const { return find_in(exact, name); }
 
 const ToolEntry* EntryTable::find_governing(std::string_view name, const ToolEntry* own) const {
     if (own && own->listed) return own;
@@ -54,9 +59,8 @@ const ToolEntry* EntryTable::find_governing(std::string_view name, const ToolEnt
 }
 
 std::string_view CompiledPolicy::own_name(std::string_view tool) const {
-    if (aliases.empty()) return tool;
-    const auto found = aliases.find(tool);
-    return found == aliases.end() ? tool : std::string_view(found->second);
+    const std::string* found = find_in(aliases, tool);
+    return found ? std::string_view(*found) : tool;
 }
 
 bool CompiledPolicy::is_hidden(std::string_view tool, const ToolEntry* exact) const {
@@ -69,7 +73,7 @@ bool CompiledPolicy::is_hidden(std::string_view tool, const ToolEntry* exact) co
 }
 
 const MethodEntry* CompiledPolicy::find_method(std::string_view method) const {
-    if (const auto found = methods.find(method); found != methods.end()) return &found->second;
+    if (const MethodEntry* found = find_in(methods, method)) return found;
     for (const MethodEntry& family : method_families) {
         if (method.starts_with(family_begin(family))) return &family;
     }
@@ -78,7 +82,7 @@ const MethodEntry* CompiledPolicy::find_method(std::string_view method) const {
 
 bool CompiledPolicy::is_nearly_known(std::string_view method) const {
     constexpr std::array<std::string_view, 2> kOfTools = {"tools/call", "tools/list"};
-    const bool is_known = methods.contains(method) || carriers.contains(method) ||
+    const bool is_known = find_in(methods, method) || find_in(carriers, method) ||
                           std::find(kOfTools.begin(), kOfTools.end(), method) != kOfTools.end();
     if (is_known) return false;
     const std::string_view bare = without_blanks(method);
@@ -98,10 +102,6 @@ bool CompiledPolicy::is_nearly_known(std::string_view method) const {
     return !default_allow && !method.starts_with(kTools) && folded_prefix(bare, kTools);
 }
 
-const std::vector<PathStep>* CompiledPolicy::find_carrier(std::string_view method) const {
-    if (carriers.empty()) return nullptr;
-    const auto found = carriers.find(method);
-    return found == carriers.end() ? nullptr : &found->second;
-}
+const std::vector<PathStep>* CompiledPolicy::find_carrier(std::string_view method) const { return find_in(carriers, method); }
 
 }  // namespace callgate

@@ -156,7 +156,7 @@ class RuleLoader {
         rule.count = static_cast<uint32_t>(rules_->conditions.size()) - rule.first;
         if (rule.count == 0) return;  // each of them has been reported
         rule.rule = rules_->conditions[rule.first].rule;
-        rules_->rules.push_back(std::move(rule));
+        rules_->add_rule(std::move(rule));
     }
     // No conditions: they hold for every call.
     void always(ConditionRule& rule) {

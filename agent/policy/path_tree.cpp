@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 
 #include "jsonrpc/keys.h"
@@ -31,7 +32,7 @@ std::string_view decode(const StringToken& token) {
     return scratch.text;
 }
 
-bool is_plain(std::string_view name) {
+bool has_plain_bytes(std::string_view name) {
     return std::all_of(name.begin(), name.end(), [](char c) { return c > 0; });
 }
 
@@ -48,8 +49,10 @@ class PathWalk {
   public:
     PathWalk(const PathTree& tree, const std::vector<Condition>& conditions, std::vector<uint8_t>& met)
         : tree_(tree), conditions_(conditions), met_(met) {
-        scratch.nodes.clear();
-        scratch.nodes.push_back(0);
+        // No node is at two places of a text at once.
+        if (scratch.nodes.size() < tree.nodes_.size()) scratch.nodes.resize(tree.nodes_.size());
+        nodes_ = scratch.nodes.data();
+        nodes_[past_++] = 0;
     }
 
     // --- what walk.h calls ---
@@ -57,37 +60,35 @@ class PathWalk {
         begin_value();
         run_tests({object ? ValueKind::object : ValueKind::array, {}});
         levels_[depth_++] = {first_, 0, object};
-        first_ = static_cast<uint32_t>(scratch.nodes.size());
+        first_ = past_;
     }
     void key(const StringToken& token) {
         const Level& level = levels_[depth_ - 1];
         if (level.first == first_) return;
+        past_ = first_;  // the value before may have been too deep to be looked into
         const std::string_view name = decode(token);
+        const bool is_plain = token.plain() || has_plain_bytes(name);
         for (uint32_t i = level.first; i < first_; ++i) {
-            const PathTree::Node& node = tree_.nodes_[scratch.nodes[i]];
-            const uint32_t named = tree_.find(node, name);
-            is_clear_ = is_clear_ && (named != PathTree::kNone || !PathTree::is_nearly_one(node, name));
-            push(named);
+            const PathTree::Node& node = tree_.nodes_[nodes_[i]];
+            const PathTree::Found found = PathTree::find(node, name, is_plain);
+            is_clear_ = is_clear_ && !found.is_nearly_one;
+            push(found.node);
             push(node.any);
         }
     }
     void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token) {
         begin_value();
-        if (scratch.nodes.size() == first_) return;
-        const std::string_view text = kind == ValueKind::string ? std::string_view() : std::string_view(begin, static_cast<size_t>(end - begin));
-        if (has_tests()) run_tests({kind, kind == ValueKind::string ? decode(token) : text});
-        scratch.nodes.resize(first_);
+        if (past_ == first_) return;
+        if (has_tests()) run_tests({kind, kind == ValueKind::string ? decode(token) : std::string_view(begin, static_cast<size_t>(end - begin))});
+        past_ = first_;
     }
-    void close(bool, const char*) {
-        first_ = levels_[--depth_].first;
-        scratch.nodes.resize(first_);
-    }
+    void close(bool, const char*) { past_ = first_ = levels_[--depth_].first; }
 
     bool is_clear() const { return is_clear_; }
 
   private:
     struct Level {
-        uint32_t first;  // of the container's nodes in scratch.nodes; they end where its children's begin
+        uint32_t first;  // of the container's nodes in nodes_; they end where its children's begin
         int64_t next;    // element
         bool object;
     };
@@ -99,7 +100,7 @@ class PathWalk {
         if (level.object || level.first == first_) return;
         const int64_t index = level.next++;
         for (uint32_t i = level.first; i < first_; ++i) {
-            const PathTree::Node& node = tree_.nodes_[scratch.nodes[i]];
+            const PathTree::Node& node = tree_.nodes_[nodes_[i]];
             push(node.any);
             push(node.element);
             for (const auto& [at, child] : node.indices) {
@@ -108,17 +109,16 @@ class PathWalk {
         }
     }
     void push(uint32_t node) {
-        if (node != PathTree::kNone) scratch.nodes.push_back(node);
+        if (node == PathTree::kNone) return;
+        assert(past_ < tree_.nodes_.size());
+        nodes_[past_++] = node;
     }
     bool has_tests() const {
-        for (size_t i = first_; i < scratch.nodes.size(); ++i) {
-            if (!tree_.nodes_[scratch.nodes[i]].tests.empty()) return true;
-        }
-        return false;
+        return std::any_of(nodes_ + first_, nodes_ + past_, [this](uint32_t node) { return !tree_.nodes_[node].tests.empty(); });
     }
     void run_tests(const SeenValue& value) {
-        for (size_t i = first_; i < scratch.nodes.size(); ++i) {
-            for (const PathTree::Test& test : tree_.nodes_[scratch.nodes[i]].tests) {
+        for (uint32_t i = first_; i < past_; ++i) {
+            for (const PathTree::Test& test : tree_.nodes_[nodes_[i]].tests) {
                 uint8_t& met = met_[test.condition];
                 if (met) continue;
                 const Condition& condition = conditions_[test.condition];
@@ -131,7 +131,8 @@ class PathWalk {
     const std::vector<Condition>& conditions_;
     std::vector<uint8_t>& met_;
     bool is_clear_ = true;
-    uint32_t first_ = 0;  // of the nodes of the value that is being read
+    uint32_t* nodes_;                // scratch.nodes
+    uint32_t first_ = 0, past_ = 0;  // the nodes of the value that is being read
     size_t depth_ = 0;
     std::array<Level, kJsonDepthMax> levels_;
 };
@@ -152,53 +153,56 @@ uint32_t PathTree::hash(std::string_view name) {
     return static_cast<uint32_t>(mixed >> 32);
 }
 
-uint32_t PathTree::find(const Node& node, std::string_view name) const {
-    if (node.table.empty()) {
-        for (const Child& child : node.names) {
-            if (child.name == name) return child.node;
+PathTree::Found PathTree::find(const Node& node, std::string_view name, bool is_plain) {
+    Found found;
+    // Of plain letters only those in another case are nearly the same: as long, and with the same hash.
+    const auto look_at = [&](const Child& child) {
+        if (child.name.size() != name.size()) return false;
+        if (memcmp(child.name.data(), name.data(), name.size()) == 0) {
+            found = {child.node, false};
+            return true;
         }
-        return kNone;
+        found.is_nearly_one = found.is_nearly_one || is_lenient_match(name, {child.name});
+        return false;
+    };
+    if (node.table.empty()) {
+        if (std::any_of(node.names.begin(), node.names.end(), look_at)) return found;
+    } else {
+        const size_t mask = node.table.size() - 1;
+        const uint32_t wanted = hash(name);
+        for (size_t at = wanted & mask; node.table[at].child != 0; at = (at + 1) & mask) {
+            if (node.table[at].hash == wanted && look_at(node.names[node.table[at].child - 1])) return found;
+        }
     }
-    const size_t mask = node.table.size() - 1;
-    for (size_t at = hash(name) & mask; node.table[at] != 0; at = (at + 1) & mask) {
-        const Child& child = node.names[node.table[at] - 1];
-        if (child.name == name) return child.node;
-    }
-    return kNone;
+    if (!is_plain || !node.has_plain_names) found.is_nearly_one = is_nearly_one(node, name);
+    return found;
 }
 
 bool PathTree::is_nearly_one(const Node& node, std::string_view name) {
-    const auto is_near = [&](const Child& child) { return is_lenient_match(name, {child.name}); };
-    if (!node.has_plain_names || !is_plain(name)) return std::any_of(node.names.begin(), node.names.end(), is_near);
-    // Of plain letters only those in another case are nearly the same: as long, and with the same hash.
-    const auto is_plainly_near = [&](const Child& child) { return child.name.size() == name.size() && is_near(child); };
-    if (node.table.empty()) return std::any_of(node.names.begin(), node.names.end(), is_plainly_near);
-    const size_t mask = node.table.size() - 1;
-    for (size_t at = hash(name) & mask; node.table[at] != 0; at = (at + 1) & mask) {
-        if (is_plainly_near(node.names[node.table[at] - 1])) return true;
-    }
-    return false;
+    return std::any_of(node.names.begin(), node.names.end(), [&](const Child& child) { return is_lenient_match(name, {child.name}); });
 }
 
 // At most half full, so that a search ends soon.
 void PathTree::fill_table(Node& node) {
     size_t size = 2 * kComparedNamesMax;
     while (size < 2 * node.names.size() + 2) size *= 2;
-    node.table.assign(size, 0);
+    node.table.assign(size, {0, 0});
     for (uint32_t i = 0; i < node.names.size(); ++i) {
-        size_t at = hash(node.names[i].name) & (size - 1);
-        while (node.table[at] != 0) at = (at + 1) & (size - 1);
-        node.table[at] = i + 1;
+        const uint32_t hashed = hash(node.names[i].name);
+        size_t at = hashed & (size - 1);
+        while (node.table[at].child != 0) at = (at + 1) & (size - 1);
+        node.table[at] = {hashed, i + 1};
     }
 }
 
 uint32_t PathTree::named_child(uint32_t parent, const std::string& name) {
-    if (const uint32_t known = find(nodes_[parent], name); known != kNone) return known;
+    const bool is_plain = has_plain_bytes(name);
+    if (const Found known = find(nodes_[parent], name, is_plain); known.node != kNone) return known.node;
     const auto made = static_cast<uint32_t>(nodes_.size());
     nodes_.emplace_back();
     Node& node = nodes_[parent];
     node.names.push_back({name, made});
-    node.has_plain_names = node.has_plain_names && is_plain(name);
+    node.has_plain_names = node.has_plain_names && is_plain;
     if (node.names.size() > kComparedNamesMax) fill_table(node);
     if (const int64_t index = element_index(name); index >= 0) node.indices.emplace_back(index, made);
     return made;

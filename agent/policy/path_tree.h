@@ -26,6 +26,7 @@ class PathTree {
 
   private:
     friend class PathWalk;
+    static constexpr uint32_t kNone = 0;  // the root is nobody's child
     struct Test {
         uint32_t condition;
         bool is_element;  // of `contains`: this is an element of the array at the path
@@ -34,10 +35,17 @@ class PathTree {
         std::string name;
         uint32_t node;
     };
-    static constexpr uint32_t kNone = 0;  // the root is nobody's child
+    struct Slot {
+        uint32_t hash;
+        uint32_t child;  // index + 1 into names; 0: empty
+    };
+    struct Found {
+        uint32_t node = kNone;
+        bool is_nearly_one = false;  // where it is none
+    };
     struct Node {
         std::vector<Child> names;       // few are compared one by one, many are found by table
-        std::vector<uint32_t> table;    // indices + 1 into names, by hash; its size is a power of two
+        std::vector<Slot> table;        // by hash; its size is a power of two
         bool has_plain_names = true;    // of ASCII, without a NUL
         std::vector<std::pair<int64_t, uint32_t>> indices;  // of array elements
         uint32_t any = kNone;           // elements and members
@@ -47,8 +55,8 @@ class PathTree {
     static uint32_t hash(std::string_view name);  // whatever the case of its letters
     uint32_t named_child(uint32_t parent, const std::string& name);
     void fill_table(Node& node);
-    // kNone where there is none.
-    uint32_t find(const Node& node, std::string_view name) const;
+    // `is_plain`: the name is of ASCII, without a NUL.
+    static Found find(const Node& node, std::string_view name, bool is_plain);
     static bool is_nearly_one(const Node& node, std::string_view name);
 
     std::vector<Node> nodes_{1};

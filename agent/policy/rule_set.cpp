@@ -1,7 +1,32 @@
 #include "policy/rule_set.h"
 
+#include <bit>
+#include <cassert>
+#include <cstring>
+
 namespace callgate {
 namespace {
+
+constexpr size_t kBlock = sizeof(uint64_t);
+constexpr uint8_t kNever = 2;  // met_by() says 0 or 1
+
+constexpr size_t whole_blocks(size_t bytes) { return (bytes + kBlock - 1) / kBlock * kBlock; }
+
+// The lowest bit of each of eight bytes at `a` that is the same at `b`; both hold small numbers.
+uint64_t equal_bytes(const uint8_t* a, const uint8_t* b) {
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    uint64_t left, right;
+    memcpy(&left, a, kBlock);
+    memcpy(&right, b, kBlock);
+    const uint64_t differ = left ^ right;
+    return ~(differ | differ >> 1) & kOnes;
+}
+
+// The place in memory of the byte that the lowest bit of `marks` is in.
+size_t first_byte(uint64_t marks) {
+    const bool is_little = std::endian::native == std::endian::little;
+    return static_cast<size_t>(is_little ? std::countr_zero(marks) : std::countl_zero(marks)) / 8;
+}
 
 // One per thread: reused by every call, so that judging allocates nothing.
 struct Scratch {
@@ -28,10 +53,21 @@ void RuleSet::add(Condition condition, const ConditionPath& path) {
     }
     wanted.push_back(condition.holds(true) ? 1 : 0);
     conditions.push_back(std::move(condition));
+    telling_.resize(whole_blocks(conditions.size()), kNever);
+}
+
+void RuleSet::add_rule(ConditionRule rule) {
+    assert(rule.count > 0 && rule.first + rule.count == conditions.size());
+    rule_of_.resize(conditions.size(), static_cast<uint32_t>(rules.size()));
+    for (uint32_t i = rule.first; i < conditions.size(); ++i) {
+        if (rule.kind == RuleKind::require) telling_[i] = wanted[i] ^ 1;
+        if (rule.kind != RuleKind::require && i == rule.first) telling_[i] = wanted[i];
+    }
+    rules.push_back(std::move(rule));
 }
 
 const std::vector<uint8_t>& RuleSet::met_by(const Call& call, const Caller& caller) const {
-    scratch.met.assign(conditions.size(), 0);
+    scratch.met.assign(telling_.size(), 0);
     scratch.is_clear = true;
     if (!arguments.empty() && !call.arguments.empty()) scratch.is_clear = arguments.walk(call.arguments, conditions, scratch.met);
     if (!annotations.empty() && caller.annotations != nullptr) {
@@ -58,9 +94,12 @@ std::string_view RuleSet::denial_of(const ConditionRule& rule, const std::vector
 RuleSet::Finding RuleSet::first_denial(const Call& call, const Caller& caller) const {
     const std::vector<uint8_t>& met = met_by(call, caller);
     if (!is_clear()) return {nullptr, {}, false};
-    for (const ConditionRule& rule : rules) {
-        const std::string_view name = denial_of(rule, met);
-        if (!name.empty()) return {&rule, name};
+    for (size_t block = 0; block < met.size(); block += kBlock) {
+        for (uint64_t tell = equal_bytes(&met[block], &telling_[block]); tell != 0; tell &= tell - 1) {
+            const ConditionRule& rule = rules[rule_of_[block + first_byte(tell)]];
+            const std::string_view name = denial_of(rule, met);
+            if (!name.empty()) return {&rule, name};
+        }
     }
     return {};
 }

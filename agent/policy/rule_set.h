@@ -3,6 +3,7 @@
 //
 // One walk over the arguments answers all conditions; then the rules are gone through in the order of the file.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,7 @@ struct ConditionRule {
 
 struct RuleSet {
     std::vector<Condition> conditions;
-    std::vector<uint8_t> wanted;  // of each: what met_by() says where it holds; side by side, as all are looked at
+    std::vector<uint8_t> wanted;       // of each: what met_by() says where it holds
     std::vector<ConditionRule> rules;  // in the order in which they are asked: deny_if, require, require_approval
     PathTree arguments, annotations;
     struct AboutCaller {
@@ -41,6 +42,8 @@ struct RuleSet {
     std::vector<AboutCaller> facts;
 
     void add(Condition condition, const ConditionPath& path);
+    // Of the conditions that were added since the last one.
+    void add_rule(ConditionRule rule);
     // One byte for each condition: it was met by a value. Valid until this thread asks again.
     const std::vector<uint8_t>& met_by(const Call& call, const Caller& caller) const;
     // Whether every reader finds the same arguments of that call; of whom met_by() was asked last.
@@ -59,6 +62,13 @@ struct RuleSet {
     // The condition that decides whether `rule` denies: of require the first that does not hold; else the first of all.
     // Nothing where the rule does not deny.
     std::string_view denial_of(const ConditionRule& rule, const std::vector<uint8_t>& met) const;
+
+  private:
+    // Of each condition what met_by() says where its rule may deny, else kNever: a rule of require denies where one of its
+    // conditions does not hold, any other only where its first one does. Eight are looked at at once, so there are always a
+    // multiple of that.
+    std::vector<uint8_t> telling_;
+    std::vector<uint32_t> rule_of_;  // of each condition
 };
 
 }  // namespace callgate

@@ -228,6 +228,36 @@ TEST_F(Conditions, OneEntryIsEnoughToDeny) {
     EXPECT_EQ(rule(R"({"c":0})"), "allow");
 }
 
+// Many rules are not asked one by one; whichever denies is found all the same, and the first of several.
+TEST_F(Conditions, EachOfManyRulesDenies) {
+    constexpr int kRules = 20;
+    const auto names = [](int i) { return "args.a" + std::to_string(i); };
+    const auto entry = [](const std::string& conditions) { return R"({"conditions":[)" + conditions + "]}"; };
+    std::string deny, require, all_hold = "\"z\":1";
+    for (int i = 0; i < kRules; ++i) {
+        const std::string comma = i ? "," : "";
+        deny += comma + entry(condition(names(i), "eq", "1") + "," + condition(names(i) + "b", "exists", "false"));
+        require += comma + entry(condition(names(i) + "c", "eq", "1") + "," + condition(names(i) + "d", "eq", "1"));
+        all_hold += R"(,"a)" + std::to_string(i) + R"(c":1,"a)" + std::to_string(i) + R"(d":1)";
+    }
+    use(R"({"deny_if":[)" + deny + R"(],"require":[)" + require + "]}");
+    EXPECT_EQ(rule("{" + all_hold + "}"), "allow");
+    for (int i = 0; i < kRules; ++i) {
+        const std::string name = "a" + std::to_string(i), holds = '"' + name + R"(":1,)" + all_hold;
+        EXPECT_EQ(rule("{" + holds + "}"), "/tools/x/deny_if/args." + name + "-eq") << i;
+        EXPECT_EQ(rule('{' + ('"' + name) + R"(b":0,)" + holds + "}"), "allow") << i;
+        for (int k = i + 1; k < kRules; ++k) {
+            EXPECT_EQ(rule(R"({"a)" + std::to_string(k) + R"(":1,)" + holds + "}"), "/tools/x/deny_if/args." + name + "-eq");
+        }
+        for (const char* part : {"c", "d"}) {
+            std::string one_fails = all_hold;
+            const std::string member = '"' + name + part + R"(":1)";
+            one_fails.replace(one_fails.find(member) + member.size() - 1, 1, "2");
+            EXPECT_EQ(rule("{" + one_fails + "}"), "/tools/x/require/args." + name + part + "-eq") << i;
+        }
+    }
+}
+
 TEST_F(Conditions, UnconditionalDenialGoesFirst) {
     use(R"({"deny_if":[{"conditions":[{"path":"args.a","op":"eq","value":1}]},{"conditions":[],"on_deny":"Never."}]})");
     EXPECT_EQ(judge(R"({"a":1})").reason, "Never.");
