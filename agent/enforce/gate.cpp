@@ -55,7 +55,7 @@ void Gate::use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<cons
 void Gate::client_bytes(std::string_view bytes) {
     counts_.client_bytes += bytes.size();
     read_ns_ = realtime_ns();
-    mark_ns_ = monotonic_ns();
+    arrived_ns_ = mark_ns_ = monotonic_ns();
     if (!opening_.decided()) {
         ++slow_changes_;
         size_t before = to_server_.size();
@@ -70,7 +70,7 @@ void Gate::client_bytes(std::string_view bytes) {
 
 void Gate::client_end() {
     read_ns_ = realtime_ns();
-    mark_ns_ = monotonic_ns();
+    arrived_ns_ = mark_ns_ = monotonic_ns();
     if (!opening_.decided()) {
         ++slow_changes_;
         opening_.finish(to_server_.text(), judge_from_opening_);
@@ -90,7 +90,7 @@ void Gate::client_line(std::string_view line) {
         return;
     }
     ++counts_.in;
-    queue_ns_ = realtime_ns() - read_ns_;
+    queue_ns_ = start - arrived_ns_;
     if (message.kind == MessageKind::invalid) {
         mark_ns_ = monotonic_ns();
         judge_ns_ = mark_ns_ - start;

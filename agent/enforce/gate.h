@@ -194,7 +194,9 @@ class Gate {
     bool client_ended_ = false;
     bool wants_release_ = false;
     bool modern_ = false;            // revision 2026-07-28 or later
-    int64_t read_ns_ = 0, mark_ns_ = 0, queue_ns_ = 0, judge_ns_ = 0;
+    // When what is at work was read, in both clocks; when the message before it was done. A message waits until then.
+    int64_t read_ns_ = 0, arrived_ns_ = 0, mark_ns_ = 0;
+    int64_t queue_ns_ = 0, judge_ns_ = 0;
 };
 
 }  // namespace callgate
