@@ -24,6 +24,14 @@ Status release(App& app, std::vector<std::string>& problems) {
     return {};
 }
 
+// Who only wants to know when the agent is ready need not keep anything.
+void offer_memory(App& app) {
+    const Status kept = app.carrier.keep_memory(app.memory->fd());
+    if (kept) return;
+    spdlog::warn("who reads $NOTIFY_SOCKET keeps no descriptors, so sessions end if this agent is killed: {}", kept.error().text());
+    if (!app.carrier.has_left()) app.carrier.give_up();
+}
+
 }  // namespace
 
 Status open_memory(App& app) {
@@ -35,7 +43,7 @@ Status open_memory(App& app) {
     }
     if (!app.memory) {
         app.memory = TRY(KeptMemory::create());
-        if (app.carrier.kind() != Carrier::Kind::none) TRY_VOID(app.carrier.keep_memory(app.memory->fd()));
+        if (app.carrier.kind() != Carrier::Kind::none) offer_memory(app);
     }
     app.memory->set_starts(app.memory->starts() + 1);
     return {};

@@ -35,6 +35,8 @@ class Carrier {
     Fd take_memory() { return std::move(memory_); }
     Status keep_memory(const Fd& memory) const;
     void forget_memory() const;
+    // From now on nobody keeps anything.
+    void give_up() { kind_ = Kind::none; }
     // Somebody has left something: sessions may wait for this process.
     bool has_left() const { return left_.valid() || vault_reading_.valid(); }
 

@@ -1,6 +1,7 @@
 """The verbs that talk to a running agent or to files, and their exit codes."""
 import socket
 import tempfile
+import threading
 from pathlib import Path
 
 from governed import *  # noqa: F403
@@ -163,24 +164,43 @@ class TestRun(EndToEnd):
         self.assertIn(str(agent.control_path), done.stderr)
         agent.status()
 
-    def test_readiness_is_told_to_the_service_manager(self):
-        """Type=notify of systemd: a datagram to $NOTIFY_SOCKET."""
+    def readiness(self, answers):
+        """What an agent tells the service manager until it is ready, and when it stops. `answers`: it closes what it is given, which
+        answers the question whether it has read."""
         path = self.directory() / "notify"
+        said = []
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(path))
             manager.settimeout(20)
+
+            def listen_until(last):
+                while not said or said[-1] != last:
+                    text, descriptors, _, _ = socket.recv_fds(manager, 4096, 8)
+                    said.append(text.decode().partition("FDNAME=")[2] or text.decode())
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+            listener = threading.Thread(target=listen_until, args=("READY=1",))
+            if answers:
+                listener.start()
             os.environ["NOTIFY_SOCKET"] = str(path)
             try:
                 agent = self.agent({})
             finally:
                 del os.environ["NOTIFY_SOCKET"]
-            # Before it, the two ends of the vault, and whether they were read.
-            said = [manager.recv(4096).decode() for _ in range(3)]
-            self.assertEqual([text.partition("FDNAME=")[2] for text in said[:2]], ["callgate-vault", "callgate-vault-in"])
-            self.assertEqual(said[2], "BARRIER=1")
-            self.assertEqual(manager.recv(4096), b"READY=1")
+            listener.join() if answers else listen_until("READY=1")
             self.stop_agent(agent)
-            self.assertEqual(manager.recv(4096), b"STOPPING=1")
+            listen_until("STOPPING=1")
+            return said, agent
+
+    def test_readiness_is_told_to_the_service_manager(self):
+        """Type=notify of systemd: a datagram to $NOTIFY_SOCKET. Before it, what is to be kept, and whether that was read."""
+        said, _ = self.readiness(answers=True)
+        self.assertEqual(said[:6], ["callgate-memory", "BARRIER=1", "callgate-vault", "callgate-vault-in", "BARRIER=1", "READY=1"])
+
+    def test_a_service_manager_that_keeps_nothing(self):
+        said, agent = self.readiness(answers=False)
+        self.assertEqual(said, ["callgate-memory", "BARRIER=1", "READY=1", "STOPPING=1"])
+        self.assertIn("keeps no descriptors", agent.log())
 
     def test_rotation(self):
         """After SIGHUP records go into a new file of the old name; none is lost and none is in both."""
