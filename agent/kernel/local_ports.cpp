@@ -64,6 +64,7 @@ Result<uint16_t> LocalPorts::bind(int socket, const SocketAddress& server, Choic
     for (size_t tries = std::min(kTriesMax, ports_.size()); tries && error == EADDRINUSE; --tries) {
         const bool fresh = choice == Choice::fresh && in_turn_ < ports_.size();
         const uint16_t port = fresh ? ports_[in_turn_++] : next_in_turn();
+        if (port == server.port()) continue;  // the socket would be connected with itself (RFC 9293 section 3.5)
         SocketAddress own = server.with_port(port);
         if (::bind(socket, own.raw(), own.raw_length()) == 0) return port;
         error = errno;

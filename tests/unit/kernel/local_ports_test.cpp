@@ -69,6 +69,19 @@ TEST(LocalPorts, SkipWhatOthersHold) {
     EXPECT_EQ(*port % 2, 0);
 }
 
+// Even where the server lets others bind its port: the socket would be connected with itself.
+TEST(LocalPorts, AreNeverTheServersOwn) {
+    LocalPorts two("20101\t20103\n", "20102"), one("20101\t20101\n", "");
+    for (int i = 0; i < 4; ++i) {
+        auto port = two.bind(stream_socket(AF_INET).get(), loopback(AF_INET, 20101));
+        ASSERT_TRUE(port.ok()) << port.error().text();
+        EXPECT_EQ(*port, 20103);
+    }
+    auto none = one.bind(stream_socket(AF_INET).get(), loopback(AF_INET, 20101));
+    ASSERT_FALSE(none.ok());
+    EXPECT_EQ(none.error().code, EADDRINUSE);
+}
+
 // Connections through every port there is, all ended from this side a moment ago. 0, or the number of the one that failed.
 long connect_through_all(LocalPorts& ports, const Fd& listener, const SocketAddress& server) {
     for (size_t i = 0; i < ports.size(); ++i) {
