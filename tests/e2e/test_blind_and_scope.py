@@ -340,8 +340,8 @@ class TestUnseenReads(EndToEnd):
         agent = self.agent({"p": policy({"user": "root"}, denied="delete_note", on_blind="kill")})
         client = self.start("--splice")
         client.initialize()
+        self.assertIn("splice(2)", agent.wait_audit("session_start")[0]["remark"])  # nothing is held until then
         self.assert_denied(client.call("delete_note"))
-        self.assertIn("splice(2)", agent.wait_audit("session_start")[0]["remark"])
         self.assertEqual(client.shutdown(), 0)
         filter = self.client([sys.executable, "-c", "import os\nwhile os.splice(0, 1, 65536): pass"])
         for line in (b"plain text\n", b"more { of it\n"):
