@@ -1,9 +1,11 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "app_parts.h"
@@ -37,12 +39,22 @@ constexpr rlim_t kDescriptorsOfAgent = 256, kDescriptorsOfSession = 11;
 // Room for fewer is said.
 constexpr rlim_t kSessionsExpected = 512;
 
+// The kernel makes a process's table of descriptors larger as it fills, and a process with several threads waits in there until
+// no processor is in such code as a held thread is in. Room for so many is made while nobody is held.
+constexpr rlim_t kDescriptorsAtOnce = 65536;
+
+void make_room_for_descriptors(rlim_t limit) {
+    const int last = static_cast<int>(std::min(limit, kDescriptorsAtOnce)) - 1;
+    (void)Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
+}
+
 // Raised as far as it goes. At the limit a server is reported blind, and its policy's on_blind decides.
 Status check_descriptor_limit(std::vector<PolicyProblem>& problems) {
     rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit)) return Error::system("getrlimit", "RLIMIT_NOFILE", errno);
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit)) return Error::system("setrlimit", "RLIMIT_NOFILE", errno);
+    make_room_for_descriptors(limit.rlim_max);
     const std::string now = "the limit of open files (RLIMIT_NOFILE) is " + std::to_string(limit.rlim_max);
     const std::string remedy = "; raise LimitNOFILE= in the unit, or \"ulimit -Hn\"";
     if (limit.rlim_max < kDescriptorsOfAgent + kDescriptorsOfSession)
