@@ -29,6 +29,13 @@ class TestComingAndGoing(EndToEnd):
         self.assertIn("room for 23 sessions", " ".join(agent.status()["problems"]))
         self.assertEqual(len(agent.audit("policy_problem")), 1)
 
+    def test_room_for_descriptors_is_made_at_the_start(self):
+        """The kernel makes the agent wait for held threads when it enlarges the table of descriptors: then nobody could answer them."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        agent = self.agent({"p": policy(NOTES_PY.match)})
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{agent.pid}/status").read_text().splitlines() if ":\t" in line)
+        self.assertGreaterEqual(int(status["FDSize"]), min(most, 65536))
+
     def test_twice_adopted_twice_handed_back(self):
         for server in SERVERS:
             for channel in CHANNELS:
