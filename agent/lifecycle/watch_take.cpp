@@ -24,10 +24,9 @@ Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread&
     if (!thread.tracee) {
         // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
         if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
-        auto tracee = Tracee::stop(plan.pid, help.while_waiting);
+        auto tracee = Tracee::interrupt(plan.pid, help.while_waiting);
         if (!tracee) return explain_refusal(plan.pid, tracee.error());
         thread.tracee = std::move(*tracee);
-        if (auto event = help.caught(plan.pid); event && event->channel == plan.input) thread.hold = event->hold;
     }
     return take_over({plan.pid, plan.input, plan.output}, thread, help);
 }

@@ -84,10 +84,32 @@ bool may_be_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
     }
 }
 
-Status prepare_calls(pid_t pid, Tracee& tracee) {
-    auto status = TRY(ProcessStatus::read(pid));
+// What a take-over goes by.
+struct Surroundings {
+    Fd pidfd;
+    ProcessDescriptors descriptors;
+    ProcessStatus status;
+};
+
+Result<Surroundings> look_around(pid_t pid, const cg_channel_key& input, const cg_channel_key& output) {
+    return Surroundings{TRY(open_pidfd(pid)), TRY(find_descriptors(pid, input, output)), TRY(ProcessStatus::read(pid))};
+}
+
+// A thread that is still on its way to its stop takes as long for it as the look around does. What is found meanwhile holds
+// where its program has made no system call yet: it is alone in its process then, and its descriptors are its own (execve(2)).
+Result<Surroundings> stop_and_look_around(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help) {
+    Tracee& tracee = *thread.tracee;
+    if (tracee.is_stopped()) return look_around(request.pid, request.input, request.output);
+    auto early = look_around(request.pid, request.input, request.output);
+    TRY_VOID(tracee.await_stop());
+    if (auto event = help.caught(tracee.tid()); event && event->channel == request.input) thread.hold = event->hold;
+    if (early && tracee.registers().is_new_program()) return early;
+    return look_around(request.pid, request.input, request.output);
+}
+
+Status prepare_calls(const ProcessStatus& status, Tracee& tracee) {
     // A step would make the kernel reset what the process does with SIGTRAP.
-    if (status.has_signal("SigIgn", SIGTRAP)) return Error::refused("process " + std::to_string(pid), "ignores SIGTRAP");
+    if (status.has_signal("SigIgn", SIGTRAP)) return Error::refused("thread " + std::to_string(tracee.tid()), "ignores SIGTRAP");
     return tracee.prepare_calls(status.value("Seccomp") != 0);
 }
 
@@ -231,9 +253,8 @@ Result<ReadPiece> take_back_read(StoppedThread thread) {
 }
 
 Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help) {
+    auto [pidfd, all, status] = TRY(stop_and_look_around(request, thread, help));
     TRY_VOID(check_hold(thread.hold));
-    Fd pidfd = TRY(open_pidfd(request.pid));
-    ProcessDescriptors all = TRY(find_descriptors(request.pid, request.input, request.output));
     Descriptors inputs = of_channel(all, request.input, O_RDONLY);
     Descriptors outputs = of_channel(all, request.output, O_WRONLY);
     if (inputs.empty()) return Error::refused("process " + std::to_string(request.pid), "has closed its input");
@@ -247,7 +268,7 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     taken.one_socket = request.input == request.output;
 
     Tracee& tracee = *thread.tracee;
-    TRY_VOID(prepare_calls(request.pid, tracee));
+    TRY_VOID(prepare_calls(status, tracee));
     SwapOfInput swap(request.input, help);
     SwappedChannel input = TRY(swap_in_replacement(tracee, pidfd, inputs, all.registrations,
                                                    taken.one_socket ? ChannelUse::both : ChannelUse::server_reads,
@@ -292,11 +313,10 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
 Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel, StoppedThread& thread,
                                         const TakeoverHelp& help) {
     TRY_VOID(check_hold(thread.hold));
-    Fd pidfd = TRY(open_pidfd(pid));
-    ProcessDescriptors held = TRY(find_descriptors(pid, channel, channel));
+    auto [pidfd, held, status] = TRY(look_around(pid, channel, channel));
     if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
     Tracee& tracee = *thread.tracee;
-    TRY_VOID(prepare_calls(pid, tracee));
+    TRY_VOID(prepare_calls(status, tracee));
     SwapOfInput swap(channel, help);
     SwappedChannel swapped =
         TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both,
@@ -328,14 +348,13 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
         stopped.push_back(std::move(*tracee));
     }
     Tracee& tracee = *stopped.front();
-    Fd pidfd = TRY(open_pidfd(pid));
-    ProcessDescriptors all = TRY(find_descriptors(pid, back.new_input, back.new_output));
+    auto [pidfd, all, status] = TRY(look_around(pid, back.new_input, back.new_output));
     bool one_socket = back.new_input == back.new_output;
     Descriptors inputs = of_channel(all, back.new_input, O_RDONLY);
     Descriptors outputs = one_socket ? Descriptors() : of_channel(all, back.new_output, O_WRONLY);
     if (inputs.empty() && outputs.empty()) return {};
     TRY_VOID(copy_rest(back.replacement_output, back.original_output));
-    TRY_VOID(prepare_calls(pid, tracee));
+    TRY_VOID(prepare_calls(status, tracee));
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
         if (descriptors.empty()) return {};
         int flags = fcntl(original, F_GETFL);

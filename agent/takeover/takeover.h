@@ -65,7 +65,7 @@ struct TakenEnds {
     std::string unread;  // bytes that a held read had returned; the server will read again
 };
 
-// `thread` makes the calls, and is let go at the end. What it, or another thread that is woken, had read is taken back.
+// `thread` makes the calls, and is let go at the end; where it is still on its way to its stop, that is waited for. What it, or another thread that is woken, had read is taken back.
 // ErrorKind::limit: a hold had run out, so the bytes have been seen.
 // On an error it is still stopped: the caller says what becomes of it.
 Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help);

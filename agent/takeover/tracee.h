@@ -33,6 +33,7 @@ class Tracee {
     static Result<std::unique_ptr<Tracee>> interrupt(pid_t tid, const WhileWaiting& while_waiting);
     // Waits until it has stopped; needed once, before everything below.
     Status await_stop(std::chrono::milliseconds timeout = kStopTimeout);
+    bool is_stopped() const { return stopped_; }
     // Both.
     static Result<std::unique_ptr<Tracee>> stop(pid_t tid, const WhileWaiting& while_waiting);
     // True while some Tracee of ours holds this thread.
