@@ -190,6 +190,7 @@ static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 
         bpf_loop(1 << 23, wake_step, &wait, 0);
     } else if (wait_as_long_as_sensible(tid, event->hold.since_ns, reads)) {
         if (!reads) {
+            if (event->kind != CG_EVENT_EXIT) count(CG_COUNT_LISTEN_EXPIRED);
             bpf_map_delete_elem(&holds, &tid);
             return 0;
         }

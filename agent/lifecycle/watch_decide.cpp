@@ -14,6 +14,11 @@ constexpr int kReadsWithoutVerdict = 64;
 constexpr size_t kPeekBytes = kReadBytes;
 // A batch of events takes far less, but a busy host can keep the other thread's virtual processor from running.
 constexpr int64_t kAwakeNanoseconds = 20'000'000;
+// A decision on who listens that takes longer than this is waited for in a stop.
+constexpr int64_t kListenNanoseconds = 5'000'000;
+
+// Held at the end of its listen(2).
+bool has_listened(const cg_event& event) { return event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_UNBOUND; }
 
 }  // namespace
 
@@ -29,7 +34,23 @@ std::unique_lock<std::mutex> Watcher::State::hear() {
 void Watcher::State::listen() {
     auto lock = hear();
     programs->poll();
+    stop_overdue();
     listeners->steer_overdue();
+}
+
+// Who has listened is held until the turn comes to decide on it: should that take long, it waits where it keeps no processor.
+void Watcher::State::stop_overdue() {
+    const int64_t before = monotonic_ns() - kListenNanoseconds;
+    for (Work& each : halves[own_half].work) {
+        if (!has_listened(each.event) || each.thread.tracee || static_cast<int64_t>(each.event.hold.since_ns) > before) continue;
+        const auto tid = static_cast<pid_t>(each.event.tid);
+        auto hold = programs->hold_of(tid);
+        if (!hold || hold->since_ns != each.event.hold.since_ns) continue;
+        auto tracee = Tracee::interrupt(tid, help.while_waiting);
+        if (!tracee) continue;
+        each.thread.tracee = std::move(*tracee);
+        programs->release(tid);
+    }
 }
 
 void Watcher::State::on_event(const cg_event& event) {
@@ -66,7 +87,7 @@ void Watcher::State::on_event(const cg_event& event) {
         // A thread that cannot be stopped stays held until it is clear whether it must be killed.
         if (tracee) programs->release(tid);
     }
-    if ((event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_UNBOUND) && !taking) programs->release(static_cast<pid_t>(event.tid));
+    if (has_listened(event) && !taking) programs->release(static_cast<pid_t>(event.tid));
     if (taking || event.kind == CG_EVENT_EXIT) halves[own_half].work.push_back(std::move(next));
 }
 

@@ -58,7 +58,7 @@ struct Watcher::State {
     // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
     struct Work {
         cg_event event;
-        StoppedThread thread;      // of a read
+        StoppedThread thread;      // of a read, or of a listen(2) that has waited long
         std::optional<Error> refused;  // why it could not be stopped
     };
     // One half of the processors each; see Watcher::run().
@@ -115,6 +115,7 @@ struct Watcher::State {
     std::unique_lock<std::mutex> hear();  // locks `hearing`
     void listen();  // takes the kernel's events in
     void on_event(const cg_event& event);
+    void stop_overdue();
     void watch();   // what each thread does until the stop
     void wait(std::chrono::nanoseconds limit, int commands_fd = -1);
     void nudge(int half);

@@ -2,6 +2,7 @@
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 from governed_http import *  # noqa: F403
 from governed_http import (PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, free_port, json, main, os, policy, socket, time,
@@ -132,6 +133,33 @@ class TestListeners(Handed):
             self.assert_denial(self.ask(self.reach(int(server.stdout.readline())), "delete_note", identifier), identifier)
         self.assertEqual(self.executed(), [])
         self.assertEqual(agent.status()["sessions"]["blind"], 0)
+
+    def test_while_the_agent_waits_for_another_process(self):
+        """Longer than a thread is held; the process is in vfork(2), where nothing stops it, because its child waits to open a file."""
+        fifo = self.where("unix")
+        os.mkfifo(fifo)
+        script = ("import os, sys\n"
+                  "os.posix_spawn('/bin/true', ['true'], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 5, sys.argv[1], os.O_RDONLY, 0)])\n"
+                  "sys.stdin.read()  # occupies\n")
+        busy = self.start("-c", script, fifo, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(busy.stdin.close)
+        self.addCleanup(busy.stdout.close)
+        wait_for(lambda: descendants(busy.pid), "it waits for its child")
+        rules = {"busy": policy({"command": "*# occupies*"}), "example": policy({"command": "* unbound *"}, denied="delete_note")}
+        starting = threading.Thread(target=lambda: self.agent(rules))
+        starting.start()
+        self.addCleanup(starting.join)
+        wait_for(lambda: "TracerPid:\t0" not in Path(f"/proc/{busy.pid}/status").read_text(), "the agent waits for it")
+        server = self.start(SERVER, "LOG", "unbound", 1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(server.stdin.close)
+        self.assert_denial(self.ask(self.reach(int(server.stdout.readline())), "delete_note"), 1)
+        self.assertEqual(self.executed(), [])
+        starting.join()
+        status = self._agents[-1].status()
+        self.assertEqual((status["kernel"]["listen_expired"], status["http"]["connections_adopted"]), (0, 0))
+        with open(fifo, "w"):
+            pass  # its child goes on
 
     def test_those_on_af_unix_are_forgotten(self):
         """More of them than are kept in any table; neither descriptors nor entries stay."""
