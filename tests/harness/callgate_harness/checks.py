@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -174,5 +175,23 @@ class EndToEnd(unittest.TestCase):
             agent.process.stdout.close()
 
 
+class TimedResult(unittest.TextTestResult):
+    """Says how long each test took, where that is worth knowing."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self._started = time.monotonic()
+
+    def addSuccess(self, test):
+        seconds = time.monotonic() - self._started
+        if seconds >= 1:
+            self.stream.write(f"{seconds:.1f} s ... ")
+        super().addSuccess(test)
+
+
+class TimedRunner(unittest.TextTestRunner):
+    resultclass = TimedResult
+
+
 def main():
-    unittest.main(verbosity=2)
+    unittest.main(verbosity=2, testRunner=TimedRunner)
