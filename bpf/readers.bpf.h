@@ -119,8 +119,9 @@ static __always_inline long first_bytes(const struct cg_hold* hold, __u8* into) 
 }
 
 /* A word and a blank, as a request line begins with (a status line does not, HTTP is followed by a stroke), or a JSON object
- * or array; blanks may come first. What is too short to tell may be one. */
-static __noinline int may_begin_request(const struct cg_hold* hold) {
+ * or array; blanks may come first. What is too short to tell may be one. Global, so that the verifier walks through its bytes
+ * once. */
+__noinline int may_begin_request(const struct cg_hold* hold) {
     if (!hold) return 1;
     __u8 bytes[CG_PEEK] = {};
     long length = first_bytes(hold, bytes);
