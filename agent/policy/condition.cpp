@@ -17,6 +17,30 @@ int compare_numbers(const SeenValue& seen, const Constant& constant) {
     return compare(Decimal::read(seen.text), Decimal::read(constant.text));
 }
 
+// What a comparison says of a value that is less (-1) than, equal (0) to or greater (1) than the constant.
+bool is_met_where(Operator op, int order) {
+    switch (op) {
+        case Operator::lt:
+            return order < 0;
+        case Operator::lte:
+            return order <= 0;
+        case Operator::gt:
+            return order > 0;
+        case Operator::gte:
+            return order >= 0;
+        case Operator::neq:
+        case Operator::not_in:
+            return order != 0;
+        case Operator::eq:
+        case Operator::in:
+        case Operator::contains:
+        case Operator::regex:
+        case Operator::exists:
+            break;
+    }
+    return order == 0;
+}
+
 bool equals(const SeenValue& seen, const Constant& constant) {
     if (seen.kind != constant.kind) return false;
     return seen.kind == ValueKind::number ? compare_numbers(seen, constant) == 0 : seen.text == constant.text;
@@ -56,7 +80,8 @@ Constant string_constant(std::string text) { return {ValueKind::string, std::mov
 
 Constant number_constant(std::string token) {
     const std::optional<int64_t> integer = small_integer(token);
-    return {ValueKind::number, std::move(token), integer};
+    const double rounded = nearest_double(token);
+    return {ValueKind::number, std::move(token), integer, rounded};
 }
 
 bool Condition::is_met_by(const SeenValue& value) const {
@@ -71,13 +96,10 @@ bool Condition::is_met_by(const SeenValue& value) const {
         case Operator::not_in:
             return !is_any_of(value, values);
         case Operator::lt:
-            return is_number && compare_numbers(value, values[0]) < 0;
         case Operator::lte:
-            return is_number && compare_numbers(value, values[0]) <= 0;
         case Operator::gt:
-            return is_number && compare_numbers(value, values[0]) > 0;
         case Operator::gte:
-            return is_number && compare_numbers(value, values[0]) >= 0;
+            return is_number && is_met_where(op, compare_numbers(value, values[0]));
         case Operator::regex:
             return value.kind == ValueKind::string &&
                    pattern->Match(value.text, 0, value.text.size(), re2::RE2::UNANCHORED, nullptr, 0);
@@ -91,5 +113,14 @@ bool Condition::is_met_by(const SeenValue& value) const {
 }
 
 bool Condition::is_met_by_element(const SeenValue& value) const { return equals(value, values[0]); }
+
+bool Condition::is_clear(const SeenValue& value) const {
+    if (!value.rounded) return true;
+    return std::all_of(values.begin(), values.end(), [&](const Constant& constant) {
+        if (constant.kind != ValueKind::number) return true;
+        const int rounded_order = *value.rounded < constant.rounded ? -1 : *value.rounded > constant.rounded ? 1 : 0;
+        return is_met_where(op, compare_numbers(value, constant)) == is_met_where(op, rounded_order);
+    });
+}
 
 }  // namespace callgate

@@ -44,6 +44,7 @@ struct Constant {
     ValueKind kind = ValueKind::null;
     std::string text;                // of a string; of a number its token; "true", "false" or "null"
     std::optional<int64_t> integer;  // of a number that is one of at most 18 digits, however written
+    double rounded = 0;              // of a number
 };
 Constant string_constant(std::string text);
 Constant number_constant(std::string token);
@@ -52,6 +53,7 @@ Constant number_constant(std::string token);
 struct SeenValue {
     ValueKind kind = ValueKind::absent;
     std::string_view text;  // of a string decoded; else the token; nothing of an object or array
+    std::optional<double> rounded = std::nullopt;  // of a number with a fraction or an exponent
 };
 
 struct Condition {
@@ -71,6 +73,9 @@ struct Condition {
     bool is_met_by(const SeenValue& value) const;
     // `contains`, of an array's element.
     bool is_met_by_element(const SeenValue& value) const;
+    // False of a number that the server's reader, who has no more than a double for it, would find otherwise: of
+    // 1.00000000000000001, where it is compared with 1. Integers are as long as they are written.
+    bool is_clear(const SeenValue& value) const;
     // Whether it holds when that was so for some value at its path, or for none.
     bool holds(bool met) const { return op == Operator::exists ? met == expected : met; }
 };

@@ -1,6 +1,8 @@
 #include "policy/decimal.h"
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
 
 #include "base/limits.h"
 
@@ -63,6 +65,14 @@ int compare(const Decimal& a, const Decimal& b) {
     if (sign_a == 0) return 0;
     if (a.magnitude != b.magnitude) return (a.magnitude < b.magnitude ? -1 : 1) * sign_a;
     return compare_digits(a.digits, b.digits) * sign_a;
+}
+
+double nearest_double(std::string_view token) {
+    double value = 0;
+    if (std::from_chars(token.data(), token.data() + token.size(), value).ec == std::errc{}) return value;
+    const Decimal number = Decimal::read(token);
+    if (number.zero || number.magnitude < 0) return 0;
+    return number.negative ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
 }
 
 std::optional<int64_t> plain_integer(std::string_view token) {

@@ -25,6 +25,9 @@ struct Decimal {
 // Negative, 0 or positive, as a is less than, equal to or greater than b.
 int compare(const Decimal& a, const Decimal& b);
 
+// What a reader makes of the token that keeps numbers in double precision, as most do.
+double nearest_double(std::string_view token);
+
 // The value of a token of at most 18 digits without point and exponent: what most numbers are.
 std::optional<int64_t> plain_integer(std::string_view token);
 

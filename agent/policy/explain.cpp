@@ -148,7 +148,9 @@ class Explainer {
         const RuleSet& rules = *entry.rules;
         const std::vector<uint8_t> there = values_there(rules, call, caller_);
         const std::vector<uint8_t> met = rules.met_by(call, caller_);
-        if (!RuleSet::is_clear()) return say("arguments", "one has nearly the name of one that a condition looks at: denied", true);
+        if (!RuleSet::is_clear()) {
+            return say("arguments", "one has nearly the name, or nearly the value, that a condition looks for: denied", true);
+        }
         for (const ConditionRule& rule : rules.rules) {
             const bool denies = !rules.denial_of(rule, met).empty();
             const bool asks = denies && rule.kind == RuleKind::require_approval;

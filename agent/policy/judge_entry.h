@@ -12,7 +12,7 @@ inline constexpr std::string_view kRuleDefaultDeny = "(default deny)";
 
 inline constexpr std::string_view kRuleUnclear = "(unclear arguments)";
 inline constexpr std::string_view kUnclear =
-    "The name of an argument is nearly that of one which the policy looks at; servers may take it for that.";
+    "An argument has nearly the name, or nearly the value, that the policy looks for; servers may take it for that.";
 inline constexpr std::string_view kUnclearName = "What is asked for is named twice, or nearly where it should be; servers may differ in what they take.";
 
 inline constexpr std::string_view kRuleUnclearMethod = "(unclear method)";

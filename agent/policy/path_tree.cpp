@@ -79,7 +79,7 @@ class PathWalk {
     void scalar(ValueKind kind, const char* begin, const char* end, const StringToken& token) {
         begin_value();
         if (past_ == first_) return;
-        if (has_tests()) run_tests({kind, kind == ValueKind::string ? decode(token) : std::string_view(begin, static_cast<size_t>(end - begin))});
+        if (has_tests()) run_tests(seen(kind, std::string_view(begin, static_cast<size_t>(end - begin)), token));
         past_ = first_;
     }
     void close(bool, const char*) { past_ = first_ = levels_[--depth_].first; }
@@ -116,12 +116,18 @@ class PathWalk {
     bool has_tests() const {
         return std::any_of(nodes_ + first_, nodes_ + past_, [this](uint32_t node) { return !tree_.nodes_[node].tests.empty(); });
     }
+    static SeenValue seen(ValueKind kind, std::string_view text, const StringToken& token) {
+        if (kind == ValueKind::string) return {kind, decode(token)};
+        const bool is_rounded = kind == ValueKind::number && text.find_first_of(".eE") != text.npos;
+        return {kind, text, is_rounded ? std::optional(nearest_double(text)) : std::nullopt};
+    }
     void run_tests(const SeenValue& value) {
         for (uint32_t i = first_; i < past_; ++i) {
             for (const PathTree::Test& test : tree_.nodes_[nodes_[i]].tests) {
                 uint8_t& met = met_[test.condition];
                 if (met) continue;
                 const Condition& condition = conditions_[test.condition];
+                is_clear_ = is_clear_ && condition.is_clear(value);
                 met = test.is_element ? condition.is_met_by_element(value) : condition.is_met_by(value);
             }
         }

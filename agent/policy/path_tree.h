@@ -21,7 +21,7 @@ class PathTree {
     bool empty() const { return nodes_.size() < 2; }
     // Sets met[i] for each condition that a value of `text` meets. `text`: one JSON value, of a message that was parsed.
     // False where a member's name is not one that a condition looks at, but could be taken for one by a lenient reader
-    // ("Amount"): then nobody knows what the server will see.
+    // ("Amount"), or a number is not what the server's reader makes of it: then nobody knows what the server will see.
     bool walk(std::string_view text, const std::vector<Condition>& conditions, std::vector<uint8_t>& met) const;
 
   private:

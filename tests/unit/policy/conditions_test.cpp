@@ -60,8 +60,8 @@ TEST_F(Conditions, EqualityIsStrict) {
     expect_holds("eq", "true", {"true"}, {"false", "1", "\"true\"", "null"});
     expect_holds("eq", "null", {"null"}, {"false", "0", "\"\"", "\"null\"", "{}", "[]"});
     expect_holds("eq", "9007199254740993", {"9007199254740993"}, {"9007199254740992", "9007199254740993.5"});
-    expect_holds("eq", "18446744073709551615", {"18446744073709551615"}, {"18446744073709551616", "1.8446744073709552e19"});
-    expect_holds("eq", "0.1", {"0.1", "1e-1", "0.10"}, {"0.1000000000000000055511151231257827"});
+    expect_holds("eq", "18446744073709551615", {"18446744073709551615"}, {"18446744073709551616"});
+    expect_holds("eq", "0.1", {"0.1", "1e-1", "0.10"}, {"0.10000000000000002"});
     expect_holds("neq", "1", {"2", "\"1\"", "true", "[1]", "{}", "null"}, {"1", "1.0"});
     expect_holds("neq", "\"a\"", {"\"b\"", "1", "[]"}, {"\"a\""});
 }
@@ -72,11 +72,42 @@ TEST_F(Conditions, Lists) {
 }
 
 TEST_F(Conditions, Order) {
-    expect_holds("gt", "10000", {"10001", "10000.000000000000000000001", "1e5"}, {"10000", "9999", "\"20000\"", "true", "null", "[20000]"});
-    expect_holds("gte", "10000", {"10000", "1e4"}, {"9999.99999999999999999999", "\"10000\""});
+    expect_holds("gt", "10000", {"10001", "10000.000000000002", "1e5"}, {"10000", "9999", "\"20000\"", "true", "null", "[20000]"});
+    expect_holds("gte", "10000", {"10000", "1e4"}, {"9999.999999999998", "\"10000\""});
     expect_holds("lt", "0", {"-1", "-0.0000001"}, {"0", "-0", "1", "\"-1\"", "null"});
     expect_holds("lte", "9223372036854775807", {"9223372036854775807", "-9223372036854775809"}, {"9223372036854775808", "\"1\""});
-    expect_holds("lt", "1.5", {"1", "1.4999999999999999999"}, {"1.5", "2", "15e-1"});
+    expect_holds("lt", "1.5", {"1", "1.4999999999999998"}, {"1.5", "2", "15e-1"});
+}
+
+TEST_F(Conditions, WhatIsAnotherNumberToAServerIsDenied) {
+    const auto expect_unclear = [&](const std::string& op, const std::string& value, const std::vector<std::string>& texts) {
+        for (const char* kind : {"deny_if", "require", "require_approval"}) {
+            use(std::string("{\"") + kind + R"(":[{"conditions":[)" + condition("args.v", op, value) + "]}]}");
+            for (const std::string& text : texts) {
+                EXPECT_EQ(rule("{\"v\":" + text + "}"), "(unclear arguments)") << kind << " " << text << " " << op << " " << value;
+            }
+        }
+    };
+    for (const char* op : {"eq", "neq"}) {
+        expect_unclear(op, "1", {"1.00000000000000001", "0.99999999999999999", "100000000000000000000000.1e-23"});
+        expect_unclear(op, "0", {"1e-400", "-1e-400", "0." + std::string(400, '0') + "1"});
+        expect_unclear(op, "0.1", {"0.1000000000000000055511151231257827"});
+        expect_unclear(op, "9007199254740993", {"9007199254740992.0", "9007199254740992e0"});
+        expect_unclear(op, "18446744073709551615", {"1.8446744073709552e19"});
+    }
+    for (const char* op : {"in", "not_in"}) expect_unclear(op, "[\"a\",7,1]", {"1.00000000000000001"});
+    expect_unclear("gt", "10000", {"10000.000000000000000000001"});
+    expect_unclear("gte", "10000", {"9999.99999999999999999999"});
+    expect_unclear("lt", "1.5", {"1.4999999999999999999"});
+    expect_unclear("lte", "0", {"1e-400"});
+    expect_unclear("contains", "1", {"[2,1.00000000000000001]"});
+    // It decides the same here, or is no number that is compared.
+    expect_holds("gt", "10000", {}, {"9999.99999999999999999999"});
+    expect_holds("lte", "0", {"-1e-400"}, {});
+    expect_holds("eq", "\"1\"", {}, {"1.00000000000000001"});
+    expect_holds("exists", "true", {"1.00000000000000001"}, {});
+    use(R"({"deny_if":[{"conditions":[)" + condition("args.w", "eq", "1") + "]}]}");
+    EXPECT_EQ(rule(R"({"v":1.00000000000000001,"w":2})"), "allow");
 }
 
 TEST_F(Conditions, Regex) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,17 @@ TEST(Decimal, OneNumberInManySpellings) {
             for (const std::string& b : same) EXPECT_EQ(order(a, b), 0) << a << " " << b;
         }
     }
+}
+
+TEST(Decimal, NearestDouble) {
+    EXPECT_EQ(nearest_double("1.00000000000000001"), 1.0);
+    EXPECT_EQ(nearest_double("-12.5e1"), -125.0);
+    EXPECT_EQ(nearest_double("9007199254740993"), 9007199254740992.0);
+    EXPECT_EQ(nearest_double("1e-400"), 0.0);
+    EXPECT_EQ(nearest_double("0e999"), 0.0);
+    EXPECT_EQ(nearest_double("0." + std::string(400, '0') + "1e300"), 1e-101);
+    EXPECT_EQ(nearest_double("1e400"), std::numeric_limits<double>::infinity());
+    EXPECT_EQ(nearest_double("-1e400"), -std::numeric_limits<double>::infinity());
 }
 
 TEST(Decimal, OrderIsExact) {
