@@ -67,7 +67,10 @@ class Explainer {
         say(prefix + "hidden", hidden ? "yes: denied" : "no", hidden);
         if (hidden) return;
         const ToolEntry* entry = policy_.tools.find_governing(own, policy_.tools.find_exact(own));
-        if (policy_.pins(entry)) say(prefix + (entry->pin ? entry->pin->rule : "/pin"), "denies where the tool is defined otherwise than when it was pinned");
+        if (policy_.pins(entry)) {
+            say(prefix + (entry && entry->pin ? entry->pin->rule : "/pin"),
+                "denies where the tool is defined otherwise than when it was pinned");
+        }
         if (entry) {
             rules_of(*entry, prefix + join_pointer("/tools", entry->key), call);
         } else {

@@ -80,6 +80,17 @@ TEST(Explain, ConditionsSayWhetherSomethingIsThere) {
     EXPECT_EQ(steps[3].conditions[0].value, "\"ok\"");
 }
 
+TEST(Explain, ToolsThatArePinnedWithoutAnEntry) {
+    for (const char* by_default : {"allow", "deny"}) {
+        std::vector<PolicyProblem> problems;
+        const auto loaded = Policy::load(std::string(R"({"version":"1","pin":true,"default":")") + by_default + "\"}", "p.json", problems);
+        ASSERT_TRUE(loaded) << problems.front().text();
+        const std::vector<ExplainedStep> steps = explain(*loaded, Trial(tool("any")), false);
+        EXPECT_EQ(steps[1].at, "/pin");
+        EXPECT_EQ(steps.back().decides, by_default == std::string("deny"));
+    }
+}
+
 TEST(Explain, ACarriersCallsAreToldOneByOne) {
     const auto loaded = policy();
     const TrialCall call = method("tools/batch", R"({"calls":[{"name":"a","arguments":{"l":[["ok"]]}},{"name":"h"}]})");
