@@ -150,10 +150,13 @@ void InterceptCounters::add_limit(const Counter& counter, JsonValue& limits) {
     put(limit, "max",
         made_integer(maximum ? *maximum->value_place : *counter.place,
                      maximum ? *maximum->value : *counter.rate_max));
-    for (Word key : {"increment", "increment_from"}) {
-        const JsonValue* value = counter.state ? counter.state->find(key) : nullptr;
-        if (value) put(limit, key, *value);
-    }
+    const auto of_state = [&](Word key) { return counter.state ? counter.state->find(key) : nullptr; };
+    const JsonValue* increment = of_state("increment");
+    const JsonValue* from = of_state("increment_from");
+    // What the dialect's own examples write beside "increment_from" is what holds where nothing is written.
+    const bool is_default = increment && increment->kind == Kind::integer && increment->integer == 1;
+    if (increment && !(from && is_default)) put(limit, "increment", *increment);
+    if (from) put(limit, "increment_from", *from);
     put(limit, "scope", made_text(*counter.place, "server"));
     const JsonValue* on_deny = maximum && maximum->on_deny ? maximum->on_deny : counter.rule.on_deny;
     if (on_deny) put(limit, "on_deny", *on_deny);

@@ -19,9 +19,9 @@ using Word = std::string_view;
 constexpr std::array<Word, 5> kNull = {"", "~", "null", "Null", "NULL"};
 constexpr std::array<Word, 3> kTrue = {"true", "True", "TRUE"};
 constexpr std::array<Word, 3> kFalse = {"false", "False", "FALSE"};
-// Booleans of YAML 1.1, strings of 1.2.
-constexpr std::array<Word, 16> kOldBooleans = {"y",  "Y",  "yes", "Yes", "YES", "n",   "N",   "no",
-                                               "No", "NO", "on",  "On",  "ON",  "off", "Off", "OFF"};
+// Booleans of YAML 1.1, strings of 1.2. No reader takes its "y" and "n" for booleans.
+constexpr std::array<Word, 12> kOldBooleans = {"yes", "Yes", "YES", "no",  "No",  "NO",
+                                               "on",  "On",  "ON",  "off", "Off", "OFF"};
 
 template <size_t N>
 bool is_one_of(Word text, const std::array<Word, N>& words) {

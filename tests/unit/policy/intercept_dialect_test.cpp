@@ -128,6 +128,43 @@ TEST_F(Intercept, StateCounts) {
     EXPECT_EQ(rule("a"), "/tools/a/limits/c");
 }
 
+// As such policies are published: "increment: 1" beside "increment_from", and rules with names of one letter.
+TEST_F(Intercept, AWholePolicy) {
+    use(R"(description: text
+default: allow
+hide: [transfer_repo]
+approval_timeout: "30m"
+approvals: {dedupe_window: "10m", notify: {webhook: {url: "https://example.com/hook"}}}
+tools:
+  create_charge:
+    rules:
+      - name: cap
+        action: evaluate
+        conditions:
+          - {path: args.amount, op: lte, value: 50000}
+        on_deny: text
+      - name: spend
+        conditions: [{path: state.create_charge.daily, op: lte, value: 100000}]
+        state: {counter: daily, window: day, increment: 1, increment_from: args.amount}
+  create_issue: { rules: [ {name: n, rate_limit: 5/hour} ] }
+  read: { rules: [] }
+  wire: { rules: [ {name: w, action: require_approval, conditions: [{path: args.amount, op: gt, value: 10}]} ] }
+  never: { rules: [ {name: d, action: deny} ] }
+  "*": { rules: [ {name: g, rate_limit: 60/minute} ] }
+)");
+    EXPECT_EQ(rule("create_charge", R"({"amount":50001})"), "/tools/create_charge/require/args.amount-lte");
+    EXPECT_EQ(rule("create_charge", R"({"amount":50000})"), "");
+    EXPECT_EQ(rule("create_charge", R"({"amount":50000})"), "");
+    EXPECT_EQ(rule("create_charge", R"({"amount":1})"), "/tools/create_charge/limits/daily");
+    EXPECT_EQ(rule("transfer_repo"), "(hidden)");
+    EXPECT_EQ(rule("never"), "/tools/never/deny_if");
+    EXPECT_EQ(rule("wire", R"({"amount":11})"), "/tools/wire/require_approval/args.amount-gt");
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(rule("create_issue"), "");
+    EXPECT_EQ(rule("create_issue"), "/tools/create_issue/limits/_rate_hour");
+    for (int i = 0; i < 53; ++i) EXPECT_EQ(rule(i % 2 ? "read" : "other"), "");
+    EXPECT_EQ(rule("read"), "/all_tools/limits/_rate_minute");
+}
+
 TEST_F(Intercept, TheSmallestMaximumHolds) {
     use("tools:\n  a:\n    rules:\n      - {name: r, conditions: [{path: state.a.c, op: lte, value: 5}], "
         "state: {counter: c, window: day}, on_deny: Five.}\n"

@@ -128,7 +128,7 @@ TEST(YamlScalar, IsWhatEveryReaderTakesItFor) {
         EXPECT_EQ(kind_of(text), Kind::integer) << text;
     for (const char* text : {"0.10", "-1.5e-3", "1e3", "9223372036854775808"})
         EXPECT_EQ(kind_of(text), Kind::number) << text;
-    for (const char* text : {"5/hour", "args.amount", "nO", "tRUE", "30m", "a_1", "-", "1.2.3",
+    for (const char* text : {"5/hour", "args.amount", "y", "n", "N", "nO", "tRUE", "30m", "a_1", "-", "1.2.3",
                              "127.0.0.1:3000", "0x", "e3", "2026-1", "https://a"}) {
         EXPECT_EQ(kind_of(text), Kind::string) << text;
     }
@@ -140,7 +140,7 @@ TEST(YamlScalar, IsWhatEveryReaderTakesItFor) {
 }
 
 TEST(YamlScalar, WhatReadersTakeForDifferentThingsIsNoValue) {
-    for (const char* text : {"y",
+    for (const char* text : {"no",
                              "No",
                              "on",
                              "OFF",
