@@ -99,6 +99,8 @@ Package find_script_owner(const RootFs& fs, const std::string& site, const std::
         for (const Dist& dist : dists_of(fs, site, normalised(script))) {
             const auto entry_points = fs.read(dist.path + "/entry_points.txt", kMetadataBytesMax);
             if (entry_points && has_console_script(*entry_points, script)) return describe(fs, dist);
+            const auto record = fs.read(dist.path + "/RECORD", kRecordBytesMax);
+            if (record && records_script(*record, script)) return describe(fs, dist);
         }
         return {};
     });
@@ -135,6 +137,18 @@ bool has_console_script(const std::string& entry_points, const std::string& scri
         } else if (in_section && trim(line.substr(0, line.find('='))) == script) {
             return true;
         }
+    }
+    return false;
+}
+
+bool records_script(const std::string& record, const std::string& script) {
+    const std::string tail = "/bin/" + script;
+    std::string_view rest = record;
+    while (!rest.empty()) {
+        std::string_view line = next_line(rest);
+        const bool is_quoted = line.starts_with('"');
+        if (is_quoted) line.remove_prefix(1);
+        if (line.starts_with("../") && line.substr(0, line.find(is_quoted ? '"' : ',')).ends_with(tail)) return true;
     }
     return false;
 }

@@ -9,13 +9,15 @@
 
 namespace callgate {
 
-// Which distribution in `site` defines the console script `script`? Empty where none does.
+// Which distribution in `site` defines the console script `script`, or brought a file of that name? Empty where none does.
 Package find_script_owner(const RootFs& fs, const std::string& site, const std::string& script);
 // Which distribution in `site` owns the dotted `module`?
 Package find_module_owner(const RootFs& fs, const std::string& site, const std::string& module);
 
 // Text searches, on their own for the tests.
 bool has_console_script(const std::string& entry_points, const std::string& script);
+// RECORD lists the file `script` in some bin/ outside of site-packages.
+bool records_script(const std::string& record, const std::string& script);
 // 2: RECORD lists the module itself; 1: only its first component; 0: neither.
 int record_rank(const std::string& record, const std::string& module);
 // "Name: x" of METADATA or PKG-INFO.

@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import DENO, MCP_SERVER, NOTES_PY, SERVERS, EndToEnd, echoed, json, main, policy, wait_for
+from governed import DENO, MCP_SERVER, NODE, NOTES_PY, PYTHON, SERVERS, EndToEnd, echoed, json, main, policy, wait_for
 
 DENYING = "/tools/echo/deny_if"
 GO = shutil.which("go")
@@ -36,6 +36,19 @@ class WhichServer(EndToEnd):
         self.stop_agent(agent)
         return session
 
+    def assert_all_governed(self, commands, package, version, **options):
+        """However it was installed, and whatever starts it, it is this package."""
+        agent = self.agent({"it": policy({"package": package}, denied="echo")})
+        for way, command in commands.items():
+            with self.subTest(way=way):
+                client = self.client(command, **options)
+                client.initialize()
+                self.assert_denied(client.call("echo", {"text": "x"}), rule=DENYING)
+                session = agent.sessions()[-1]
+                self.assertEqual((session["server"]["package"], session["server"]["package_version"]), (package, version))
+                client.shutdown()
+        self.stop_agent(agent)
+
     def assert_left_alone(self, command, match, **options):
         agent = self.agent({"other": policy(match, denied="echo")})
         client = self.client(command, **options)
@@ -52,6 +65,57 @@ class TestPackages(WhichServer):
         session = self.assert_governed(command, {"package": "mcp_server"})
         self.assertEqual(session["server"]["package"], "mcp_server")
         self.assert_left_alone(command, {"package": "mcp"})
+
+    def test_npm_installs(self):
+        place = self.directory()
+        shutil.copytree(SERVERS / "npm", place / "source")
+        shutil.copy(SERVERS / "notes.mjs", place / "source")
+        environment = {"HOME": str(place), "PATH": f"{Path(NODE).parent}:{os.environ['PATH']}", "npm_config_cache": str(place / "cache"),
+                       "npm_config_update_notifier": "false", "npm_config_audit": "false", "npm_config_fund": "false"}
+
+        def npm(*words):
+            subprocess.run([shutil.which("npm"), "--offline", *words], cwd=place, env=environment, check=True, capture_output=True, timeout=120)
+        npm("pack", "./source")
+        package = str(place / "acme-notes-npm-1.2.3.tgz")
+        npm("install", "-g", "--prefix", str(place / "global"), package)
+        npm("install", "--prefix", str(place / "project"), package)
+        self.assert_all_governed({"npx": (shutil.which("npx"), "--offline", "--yes", "--package", package, "--", "notes-npm"),
+                                  "globally": (str(place / "global" / "bin" / "notes-npm"),),
+                                  "in a project": (str(place / "project" / "node_modules" / ".bin" / "notes-npm"),),
+                                  "by its script": (NODE, str(place / "project" / "node_modules" / "@acme" / "notes-npm" / "server.mjs"))},
+                                 "@acme/notes-npm", "1.2.3", env=environment)
+        self.assertEqual(len(list((place / "cache" / "_npx").iterdir())), 1)
+
+    def test_python_installs(self):
+        place = self.directory()
+        environments = {way: place / directory for way, directory in
+                        {"venv": "venv", "pipx": ".local/share/pipx/venvs/notes-wheel", "uvx": ".cache/uv/archive-v0/x9"}.items()}
+        for way, at in environments.items():
+            subprocess.run([PYTHON, "-m", "venv", "--without-pip", at], check=True, timeout=120)
+            self.install_wheel(at, has_entry_points=way != "uvx")
+        link = place / ".local" / "bin" / "notes-wheel"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(environments["pipx"] / "bin" / "notes-wheel")
+        commands = {f"script of {way}": (str(at / "bin" / "notes-wheel"),) for way, at in environments.items()}
+        self.assert_all_governed({**commands, "pipx's link": (str(link),),
+                                  "module": (str(environments["venv"] / "bin" / "python"), "-m", "notes_wheel")}, "notes-wheel", "3.1")
+
+    @staticmethod
+    def install_wheel(environment, *, has_entry_points):
+        """As an installer does it; none is needed here."""
+        site = next(environment.glob("lib/python3*/site-packages"))
+        (site / "notes_wheel").mkdir()
+        (site / "notes_wheel" / "__init__.py").touch()
+        shutil.copy(SERVERS / "python" / "server.py", site / "notes_wheel" / "__main__.py")
+        information = site / "notes_wheel-3.1.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: notes-wheel\nVersion: 3.1\n")
+        (information / "RECORD").write_text("notes_wheel/__init__.py,,\nnotes_wheel/__main__.py,,\n../../../bin/notes-wheel,,\n")
+        if has_entry_points:
+            (information / "entry_points.txt").write_text("[console_scripts]\nnotes-wheel = notes_wheel.__main__:main\n")
+        script = environment / "bin" / "notes-wheel"
+        script.write_text(f"#!{environment}/bin/python\nimport sys\nfrom notes_wheel.__main__ import main\nsys.exit(main())\n")
+        script.chmod(0o755)
 
     @unittest.skipUnless(GO, "no Go here (golang-go)")
     def test_a_go_program_by_its_module(self):

@@ -169,6 +169,22 @@ TEST(PythonPackage, ConsoleScriptOfVenvAndItsLink) {
         "Alpha_One");
 }
 
+TEST(PythonPackage, ScriptThatIsNoEntryPoint) {
+    TempTree tree;
+    const std::string site = "/v/lib/python3.11/site-packages";
+    for (const char* name : {"alpha", "beta"}) add_dist(tree, site, name);
+    tree.file(site + "/gamma-2.dist-info/METADATA", "Name: gamma\nVersion: 2\n");
+    tree.file(site + "/gamma-2.dist-info/RECORD", "gamma/bin/other,,\n../../../bin/serve,sha256=x,1\n\"../../../bin/a,b\",,\n");
+    for (const char* script : {"serve", "a,b", "other", "erve"}) tree.file(std::string("/v/bin/") + script, "#!/v/bin/python\n");
+    const auto owner = [&](const std::string& script) {
+        return resolve_package(tree.root(), kPython, {"/v/bin/python", "/v/bin/" + script}, "/").name;
+    };
+    EXPECT_EQ(owner("serve"), "gamma");
+    EXPECT_EQ(owner("a,b"), "gamma");
+    EXPECT_EQ(owner("other"), "");
+    EXPECT_EQ(owner("erve"), "");
+}
+
 TEST(PythonPackage, ModuleOfVenv) {
     TempTree tree;
     const std::string site = "/v/lib/python3.11/site-packages";
