@@ -115,14 +115,13 @@ std::shared_ptr<const Policy> load_file(const std::string& path, std::vector<Pol
 
 }  // namespace
 
-std::shared_ptr<const Policy> PolicyStore::named(std::string_view name) const {
-    const auto found = std::find_if(policies_.begin(), policies_.end(), [&](const auto& policy) { return policy->name() == name; });
-    return found == policies_.end() ? nullptr : *found;
-}
-
 Result<PolicyStore> PolicyStore::load(const std::string& directory, const PolicyStore* before) {
     const std::vector<std::string> names = TRY(list_files(directory));
     PolicyStore store;
+    std::map<std::string_view, std::shared_ptr<const Policy>> before_by_name;
+    if (before) {
+        for (const auto& policy : before->policies_) before_by_name.emplace(policy->name(), policy);
+    }
     std::map<std::string_view, std::string_view> by_stem;
     std::map<ServerMatch, std::string_view> by_match;
     for (const std::string& name : names) {
@@ -132,7 +131,8 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory, const Policy
             store.problems_.push_back({path, 0, 0, "", "has the same name as " + std::string(first->second) + ", which is the one that is read; remove one of the two"});
             continue;
         }
-        const std::shared_ptr<const Policy> known = before ? before->named(stem) : nullptr;
+        const auto was = before_by_name.find(stem);
+        const std::shared_ptr<const Policy> known = was == before_by_name.end() ? nullptr : was->second;
         std::shared_ptr<const Policy> policy = load_file(path, store.problems_);
         if (!policy && known) store.problems_.back().message += " (its last good version stays in force)";
         if (known && (!policy || policy->revision() == known->revision())) policy = known;

@@ -40,7 +40,6 @@ class PolicyStore {
     bool is_same(const PolicyStore& other) const;
 
   private:
-    std::shared_ptr<const Policy> named(std::string_view name) const;  // null where there is none
     std::vector<std::shared_ptr<const Policy>> policies_;
     std::vector<PolicyProblem> problems_;
 };

@@ -38,6 +38,29 @@ class Reloading(EndToEnd):
         wait_for(lambda: not self.call(client)["result"].get("isError"), "the new policy", interval=0.02)
 
 
+class TestManyPolicies(Reloading):
+    """5,000 policies with 30,000 tools: the right one governs, all are read again at once, and none is kept twice."""
+    POLICIES, BYTES_MAX = 5000, 64 << 20
+
+    def test_many_policies(self):
+        limit = {"limits": [{"counter": "c", "window": "minute", "max": 30}]}
+        tools = {f"tool_{number}": limit if number % 2 else {} for number in range(6)}
+        policies = {f"p{number}": policy({"package": f"package-{number}"}, default="deny", tools=tools)
+                    for number in range(self.POLICIES - 1)}
+        small = self.agent({"p": ALLOWING})
+        bare = small.resident_bytes()
+        self.stop_agent(small)
+        agent = self.agent({**policies, "own": ALLOWING})
+        client = self.begin()
+        self.assert_result(self.call(client))
+        self.put(self.policies(agent) / "own.json", DENYING)
+        self.wait_denied(client)
+        said = json.loads(agent.command("reload", "--json").stdout)
+        self.assertEqual((len(said["policies"]), said["problems"]), (self.POLICIES, []))
+        self.assertLess(agent.resident_bytes() - bare, self.BYTES_MAX)
+        client.shutdown()
+
+
 class TestReload(Reloading):
     def test_a_file_that_is_renamed_into_place(self):
         agent = self.agent({"p": ALLOWING})
@@ -56,6 +79,17 @@ class TestReload(Reloading):
         client = self.begin()
         (self.policies(agent) / "p.json").write_text(json.dumps(DENYING))
         self.wait_denied(client)
+
+    def test_a_client_that_has_kept_the_list_of_tools(self):
+        agent = self.agent({"p": ALLOWING})
+        client = self.begin()
+        tools = [tool["name"] for tool in client.request("tools/list")["result"]["tools"]]
+        self.assertIn("echo", tools)
+        self.put(self.policies(agent) / "p.json", policy(MATCH, hide=["echo"]))
+        wait_for(lambda: self.call(client)["result"].get("isError"), "the new policy", interval=0.02)
+        self.assert_denied(self.call(client), rule="(hidden)")
+        listed = client.request("tools/list")["result"]["tools"]
+        self.assertEqual([tool["name"] for tool in listed], [name for name in tools if name != "echo"])
 
     def test_a_policy_in_yaml(self):
         """In the dialect that has rules; one with a mistake is reported where it is written, and the last good one stays."""
