@@ -59,7 +59,7 @@ int convert_policy(const ConvertOptions& options) {
     ProblemList none;
     std::optional<JsonValue> tree = read_policy_tree(*file.text, options.policy_file, none);
     to_native_form(*tree);
-    const std::string text = json_text(*tree);
+    const std::string text = safe_json_document(json_text(*tree));
     // What comes out is a policy: it is longer, so that a bound may be passed.
     if (!Policy::load(text, options.policy_file + " in the native dialect.json", problems))
         return report(problems);

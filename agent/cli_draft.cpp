@@ -111,7 +111,8 @@ int draft_from(const DraftOptions& options) {
     const bool loads = Policy::load(draft.text, "draft", problems) != nullptr;
     for (const PolicyProblem& problem : problems) print_error(problem.text());
     if (!loads) return kExitNo;  // what --package and the like say cannot stand in a policy
-    fwrite(draft.text.data(), 1, draft.text.size(), stdout);
+    const std::string text = safe_json_document(draft.text);  // names are the server's
+    fwrite(text.data(), 1, text.size(), stdout);
     if (fflush(stdout) != 0) {
         print_error("standard output cannot be written");
         return kExitInternal;

@@ -126,6 +126,16 @@ void append_json_value(std::string& out, std::string_view json) {
     append(out, json, Target::json_value);
 }
 
+std::string safe_json_document(std::string_view json) {
+    std::string out;
+    for (size_t end = 0; (end = json.find('\n')) != json.npos; json.remove_prefix(end + 1)) {
+        append_json_value(out, json.substr(0, end));
+        out += '\n';
+    }
+    append_json_value(out, json);
+    return out;
+}
+
 void append_terminal_text(std::string& out, std::string_view text) {
     append(out, text, Target::terminal);
 }

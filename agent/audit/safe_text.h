@@ -17,6 +17,8 @@ namespace callgate {
 void append_json_text(std::string& out, std::string_view text);
 // A value that already is JSON on one line: the same value, with unsafe characters of its strings escaped.
 void append_json_value(std::string& out, std::string_view json);
+// The same of a document that is broken into lines, which stay.
+std::string safe_json_document(std::string_view json);
 // For a terminal: unsafe characters are shown as \uXXXX.
 void append_terminal_text(std::string& out, std::string_view text);
 std::string terminal_text(std::string_view text);

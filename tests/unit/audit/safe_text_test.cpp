@@ -30,6 +30,14 @@ TEST(SafeText, JsonText) {
     EXPECT_EQ(json_text("\U000e0041"), R"("\udb40\udc41")");
 }
 
+TEST(SafeText, DocumentsKeepTheirLinesAndTheirValues) {
+    const std::string written = "{\n  \"a\u202eb\": \"\u009b31m \\n\",\n\t\"c\": [1, \"\u00e9\"]\n}\n";
+    const std::string safe = safe_json_document(written);
+    EXPECT_EQ(safe, "{\n  \"a\\u202eb\": \"\\u009b31m \\n\",\n \"c\": [1, \"\u00e9\"]\n}\n");
+    EXPECT_EQ(nlohmann::json::parse(safe), nlohmann::json::parse(written));
+    EXPECT_EQ(safe_json_document("{}"), "{}");
+}
+
 TEST(SafeText, WhatIsNotSeenIsEscaped) {
     EXPECT_EQ(terminal_text("a\u200bb\u200c\u200d\u2060\u2064\u00ad"), "a\\u200bb\\u200c\\u200d\\u2060\\u2064\\u00ad");
     EXPECT_EQ(terminal_text("\u202a\u202e\u2066\u2069\u180e\u3164\uffa0\u115f\u034f"),
