@@ -76,16 +76,17 @@ class _ScriptedClient:
 class SdkClient(_ScriptedClient):
     """The real TypeScript SDK over stdio (v1, or v2 in one of its modes); see node/client.mjs."""
 
-    def __init__(self, command, steps, *, sdk="v1", mode="legacy", env=None, stderr=None):
+    def __init__(self, command, steps, *, sdk="v1", mode="legacy", env=None, answers=None, stderr=None):
         super().__init__("client.mjs", {"sdk": sdk, "mode": mode, "command": command[0], "args": list(command[1:]),
-                                        "steps": steps, "env": env or {}}, stderr)
+                                        "steps": steps, "env": env or {}, "answers": answers or {}}, stderr)
 
 
 class SdkHttpClient(_ScriptedClient):
     """The same over HTTP, or over the older HTTP+SSE; see node/http_client.mjs."""
 
-    def __init__(self, url, steps, *, sdk="v1", mode="legacy", transport="http", stderr=None):
-        super().__init__("http_client.mjs", {"sdk": sdk, "mode": mode, "transport": transport, "url": url, "steps": steps}, stderr)
+    def __init__(self, url, steps, *, sdk="v1", mode="legacy", transport="http", answers=None, stderr=None):
+        super().__init__("http_client.mjs", {"sdk": sdk, "mode": mode, "transport": transport, "url": url, "steps": steps,
+                                             "answers": answers or {}}, stderr)
 
 
 def inspector(command, *options):

@@ -2,7 +2,8 @@
 //
 // Steps: {"list":true} · {"call":{"name":…,"arguments":{…}}}, with "progress":true to count the notifications on the way ·
 // {"ping":true} · {"wait":true} (for a line on stdin).
-// One JSON line per event: {"connected":…} · {"result":…} or {"error":{code,message,data}} for each step · {"closed":…}.
+// One JSON line per event: {"connected":…} · {"result":…} or {"error":{code,message,data}} for each step · {"closed":…};
+// {"asked":METHOD} where the server asks for what "answers" in the specification has, by method (v2 only).
 import readline from "node:readline";
 
 export const say = (event) => process.stdout.write(JSON.stringify(event) + "\n");
@@ -47,11 +48,17 @@ export async function runSteps(client, { steps, sdk }) {
 }
 
 // The Client of an SDK, in the mode that the specification names.
-export function makeClient(Client, { sdk, mode }) {
-  const options = { capabilities: {} };
+export function makeClient(Client, { sdk, mode, answers = {} }) {
+  const options = { capabilities: Object.fromEntries(Object.keys(answers).map((method) => [method.split("/")[0], {}])) };
   if (sdk === "v2" && mode && mode !== "legacy")
     options.versionNegotiation = { mode: mode === "auto" ? "auto" : { pin: mode } };
-  return new Client({ name: `test-client-${sdk}`, version: "1.0.0" }, options);
+  const client = new Client({ name: `test-client-${sdk}`, version: "1.0.0" }, options);
+  for (const [method, answer] of Object.entries(answers))
+    client.setRequestHandler(method, async () => {
+      say({ asked: method });
+      return answer;
+    });
+  return client;
 }
 
 export const connectedTo = (client) => ({ server: client.getServerVersion?.(), negotiated: client.getNegotiatedProtocolVersion?.() });

@@ -1,5 +1,5 @@
 // What the two servers beside it serve.
-import { McpServer } from "@modelcontextprotocol/server";
+import { inputRequired, McpServer } from "@modelcontextprotocol/server";
 
 const text = (words) => ({ content: [{ type: "text", text: words }] });
 
@@ -14,5 +14,15 @@ export function notes() {
       await context.mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress, total: 3 } });
     return text("counted");
   });
+  // What it asks of its client: within the result of the call (2026-07-28), by a request of its own before that.
+  const asking = (name, description, request) =>
+    server.registerTool(name, { description }, async ({ mcpReq: { inputResponses } }) =>
+      inputResponses?.asked ? text(JSON.stringify(inputResponses.asked)) : inputRequired({ inputRequests: { asked: request } }));
+  asking("ask_city", "Asks the user", inputRequired.elicit({
+    message: "Which city?", requestedSchema: { type: "object", properties: { city: { type: "string" } } },
+  }));
+  asking("ask_model", "Asks the model", inputRequired.createMessage({
+    messages: [{ role: "user", content: { type: "text", text: "Which city?" } }], maxTokens: 50,
+  }));
   return server;
 }

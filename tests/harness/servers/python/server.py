@@ -1,8 +1,9 @@
 """A stdio MCP server in plain Python: blocking, universal newlines, as the Python SDK reads its stdin.
 
-    server.py [--exit-code N] [--log FILE]
+    server.py [--exit-code N] [--log FILE] [--not-a-number]
 
---exit-code is what it exits with at the end of its input; --log FILE notes every line that it was given.
+--exit-code is what it exits with at the end of its input; --log FILE notes every line that it was given; --not-a-number puts
+a NaN into the list of tools, as Python writes and reads it.
 """
 import argparse
 import json
@@ -59,7 +60,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--exit-code", type=int, default=0)
     parser.add_argument("--log")
+    parser.add_argument("--not-a-number", action="store_true")
     options = parser.parse_args()
+    if options.not_a_number:
+        TOOLS[0]["weight"] = float("nan")
     log = open(options.log, "a", encoding="utf-8", errors="replace") if options.log else None
     sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     for line in sys.stdin:

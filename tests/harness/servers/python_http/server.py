@@ -1,11 +1,12 @@
 """A Streamable HTTP MCP server on Python's http.server, with things beside MCP on the same port.
 
     server.py --port N | --unix FILE [--host ADDRESS] [--answers json|sse] [--log FILE] [--greeter PORT] [--reuse-port] [--idle SECONDS]
+              [--not-a-number]
 
 /mcp is MCP: POST, GET for a standalone stream, DELETE, Last-Event-ID. --answers sse sends every answer as an event.
 --log FILE appends every byte that was received, before it is looked at: what is not in FILE was never delivered.
 --idle closes connections that nobody has used for so long. --greeter PORT is a listener of another protocol, in which the
-server speaks first.
+server speaks first. --not-a-number puts a NaN into the list of tools, as Python writes and reads it.
 
 Beside it: /health · /file?bytes=N · /chunked?bytes=N · /until-close?bytes=N · /upload (its size and digest) · /raw (the
 request's own bytes) · /gzip · /websocket (upgrade; then everything comes back) · CONNECT (the same)
@@ -329,12 +330,15 @@ def main():
     parser.add_argument("--greeter", type=int)
     parser.add_argument("--reuse-port", action="store_true")
     parser.add_argument("--idle", type=float)
+    parser.add_argument("--not-a-number", action="store_true")
     options = parser.parse_args()
     Server.address_family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     Server.reuse_port = options.reuse_port
     Server.log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if options.log else None
     Handler.timeout = options.idle
     Server.answers, Server.sessions = options.answers, {}
+    if options.not_a_number:
+        notes.TOOLS[0]["weight"] = float("nan")
     if options.greeter:
         socketserver.ThreadingTCPServer.allow_reuse_address = socketserver.ThreadingTCPServer.daemon_threads = True
         greeter = socketserver.ThreadingTCPServer(("127.0.0.1", options.greeter), Greeter)
