@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 namespace callgate {
 namespace {
@@ -68,19 +69,8 @@ Opening::Opening(Start start, bool certain, size_t frame_bytes_max)
 
 void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge) {
     if (state_ == State::tail) {
-        size_t first = bytes.find_first_not_of(" \t\r\n");
-        bool at_boundary = !tail_open_ && (first == std::string_view::npos || bytes[first] == '{' || bytes[first] == '[');
-        size_t end = bytes.find('\n');
-        if (!at_boundary && end == std::string_view::npos) {
-            tail_open_ |= !bytes.empty();
-            pass.append(bytes);
-            return;
-        }
-        if (!at_boundary) {
-            pass.append(bytes.substr(0, end + 1));
-            bytes.remove_prefix(end + 1);
-        }
-        state_ = State::decided;
+        bytes.remove_prefix(pass_tail(bytes, pass));
+        if (state_ == State::tail) return;
     }
     held_.append(bytes);
     if (state_ != State::decided) step(pass);
@@ -88,6 +78,41 @@ void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge
         judge.append(held_);
         std::string().swap(held_);
     }
+}
+
+// The rest of a line that began before us goes on, with what ends it; what follows is judged. For some servers a carriage return
+// ends it, too. Returns how many bytes were dealt with.
+size_t Opening::pass_tail(std::string_view bytes, std::string& pass) {
+    if (bytes.empty()) return 0;
+    const bool after_return = !held_.empty();
+    pass.append(std::exchange(held_, {}));
+    if (after_return) {
+        state_ = State::decided;
+        const size_t feed = bytes.front() == '\n' ? 1 : 0;
+        pass.append(bytes.substr(0, feed));
+        return feed;
+    }
+    const size_t first = bytes.find_first_not_of(" \t\r\n");
+    const bool is_message = !tail_open_ && first != bytes.npos && (bytes[first] == '{' || bytes[first] == '[');
+    size_t end = is_message ? bytes.substr(0, first).find('\n') : bytes.find_first_of("\r\n");
+    if (is_message && end == bytes.npos) {
+        state_ = State::decided;
+        return 0;
+    }
+    if (end == bytes.npos) {
+        tail_open_ |= first != bytes.npos;
+        pass.append(bytes);
+        return bytes.size();
+    }
+    if (bytes[end] == '\r' && end + 1 == bytes.size()) {
+        pass.append(bytes.substr(0, end));
+        held_ = "\r";  // until it is clear whether it is half of a line's end
+        return bytes.size();
+    }
+    if (bytes[end] == '\r' && bytes[end + 1] == '\n') ++end;
+    pass.append(bytes.substr(0, end + 1));
+    state_ = State::decided;
+    return end + 1;
 }
 
 void Opening::finish(std::string& pass, std::string& judge) {
@@ -102,92 +127,97 @@ void Opening::finish(std::string& pass, std::string& judge) {
 
 // The part of a header that passed before it was known to be one is held as well, to be read as a whole.
 void Opening::drop_passed_header() {
-    held_.erase(0, line_passed_.size());
+    held_.erase(taken_, line_passed_.size());
     line_passed_.clear();
 }
 
+// What it lets pass leaves held_ at the end, all at once: there may be a line in every byte.
 void Opening::step(std::string& pass) {
-    while (!held_.empty() && state_ != State::decided) {
-        size_t taken = state_ == State::foreign_headers ? take_headed_message(pass) : take_line(pass);
-        if (taken == 0) return;
-    }
+    bool goes_on = true;
+    while (goes_on && taken_ < held_.size() && state_ != State::decided)
+        goes_on = state_ == State::foreign_headers ? take_headed_message(pass) : take_line(pass);
+    held_.erase(0, std::exchange(taken_, 0));
 }
 
-// Lets the first line of held_ pass, or decides. Returns how many bytes were dealt with.
-size_t Opening::take_line(std::string& pass) {
-    size_t end = held_.find('\n', searched_);
-    bool has_brace = held_.find_first_of("{[") < end;
-    searched_ = end == std::string::npos ? held_.size() : 0;
+std::string_view Opening::left() const { return std::string_view(held_).substr(taken_); }
+
+// Lets the first line of what is left pass, or decides. False where more has to come first.
+bool Opening::take_line(std::string& pass) {
+    const std::string_view left = this->left();
+    size_t end = left.find('\n', searched_);
+    bool has_brace = left.substr(0, end).find_first_of("{[") != left.npos;
+    searched_ = end == std::string::npos ? left.size() : 0;
     if (end == std::string::npos) {
         if (has_brace || !line_passed_.empty()) {
-            if (held_.size() > frame_bytes_max_) state_ = State::decided;
-            bool may_be_call = may_begin_message(line_passed_) || (line_passed_.empty() && may_begin_message(held_));
-            if (has_brace && (certain_ || may_be_call || held_.size() < kHeldUncertainMax)) return 0;
+            if (left.size() > frame_bytes_max_) state_ = State::decided;
+            bool may_be_call = may_begin_message(line_passed_) || (line_passed_.empty() && may_begin_message(left));
+            if (has_brace && (certain_ || may_be_call || left.size() < kHeldUncertainMax)) return false;
         }
         // Text without a brace cannot be a message: it need not wait for the end of its line.
-        if (line_passed_.size() < kLinePassedMax) line_passed_.append(held_);
-        pass.append(held_);
-        held_.clear();
+        if (line_passed_.size() < kLinePassedMax) line_passed_.append(left);
+        pass.append(left);
+        taken_ = held_.size();
         searched_ = 0;
-        return 0;
+        return false;
     }
-    std::string line = line_passed_ + held_.substr(0, end + 1);
+    std::string line = line_passed_ + std::string(left.substr(0, end + 1));
     line_passed_.clear();
     Protocol protocol = classify_bytes(line, parser_);
     bool judged_as_first = protocol == Protocol::json_like && certain_ && state_ == State::sniff;
     if (protocol == Protocol::mcp || judged_as_first || (protocol == Protocol::json_like && hides_a_call(line))) {
         state_ = State::decided;
-        return 0;
+        return false;
     }
     if (state_ == State::sniff && begins_with_header(line)) {
         state_ = State::foreign_headers;
         // What has passed of the header already cannot be held back; the rest is read as one.
         size_t before = line.size() - (end + 1);
-        if (before == 0) return end + 1;
-        held_.insert(0, line.substr(0, before));
+        if (before == 0) return true;
         line_passed_ = line.substr(0, before);
-        return end + 1;
+        held_.insert(taken_, line_passed_);
+        return true;
     }
     if (protocol == Protocol::foreign || protocol == Protocol::json_like) state_ = State::foreign_lines;
     if (protocol == Protocol::foreign && parser_.parse(line).method != "initialize") foreign_call_ = true;
-    pass.append(held_, 0, end + 1);
-    held_.erase(0, end + 1);
-    return end + 1;
+    pass.append(left.substr(0, end + 1));
+    taken_ += end + 1;
+    return true;
 }
 
 // One message of the LSP base protocol: headers, blank line, exactly Content-Length bytes.
-size_t Opening::take_headed_message(std::string& pass) {
-    if (!begins_with_header(held_) && held_.size() >= kHeader.size()) {
+bool Opening::take_headed_message(std::string& pass) {
+    const std::string_view left = this->left();
+    if (!begins_with_header(left) && left.size() >= kHeader.size()) {
         state_ = State::sniff;  // no header where one must be: look at it as lines again
-        return 1;
+        return true;
     }
-    Headers headers = read_headers(held_);
+    Headers headers = read_headers(left);
     if (headers.state == Headers::State::incomplete) {
-        if (held_.size() <= kHeaderBytesMax) return 0;
+        if (left.size() <= kHeaderBytesMax) return false;
         drop_passed_header();
         state_ = State::decided;
-        return 0;
+        return false;
     }
     if (headers.state == Headers::State::malformed || headers.content_length > frame_bytes_max_) {
         drop_passed_header();
         state_ = State::decided;
-        return 0;
+        return false;
     }
     size_t whole = headers.bytes + headers.content_length;
-    if (held_.size() < whole) return 0;
+    if (left.size() < whole) return false;
     // The body must be one whole message: what follows it on its line then cannot be the rest of another.
-    std::string_view body = std::string_view(held_).substr(headers.bytes, headers.content_length);
+    std::string_view body = left.substr(headers.bytes, headers.content_length);
     const Message& message = parser_.parse(body);
     bool is_whole = message.kind != MessageKind::invalid || message.refusal == Refusal::no_method;
     if (!is_whole || classify_bytes(body, parser_) == Protocol::mcp) {
         drop_passed_header();
         state_ = State::decided;
-        return 0;
+        return false;
     }
-    pass.append(held_, line_passed_.size(), whole - line_passed_.size());
+    pass.append(left.substr(line_passed_.size(), whole - line_passed_.size()));
     line_passed_.clear();
-    held_.erase(0, whole);
-    return whole;
+    taken_ += whole;
+    return true;
 }
 
 OpeningState Opening::save() const {

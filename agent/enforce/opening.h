@@ -45,8 +45,10 @@ class Opening {
 
   private:
     enum class State { tail, sniff, foreign_lines, foreign_headers, decided };
-    size_t take_line(std::string& pass);
-    size_t take_headed_message(std::string& pass);
+    size_t pass_tail(std::string_view bytes, std::string& pass);
+    std::string_view left() const;
+    bool take_line(std::string& pass);
+    bool take_headed_message(std::string& pass);
     void step(std::string& pass);
     void drop_passed_header();
     bool hides_a_call(std::string_view line);
@@ -57,7 +59,8 @@ class Opening {
     bool tail_open_ = false;     // part of the line that began before has passed
     bool foreign_call_ = false;  // the client has called a method that MCP does not have
     std::string held_;         // not passed yet
-    size_t searched_ = 0;      // held_ has no LF before this offset
+    size_t taken_ = 0;         // in step(): that much of held_ has passed
+    size_t searched_ = 0;      // what is left has no LF before this offset
     std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
     MessageParser parser_;
 };

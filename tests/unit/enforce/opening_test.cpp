@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
+#include "base/limits.h"
+
 namespace callgate {
 namespace {
 
@@ -188,6 +192,37 @@ TEST(Opening, MidwayTailPassesToItsEnd) {
         EXPECT_EQ(out.judge, kCall) << chunk;
     }
     EXPECT_EQ(run(kCall, 3, Start::midway).judge, kCall);
+}
+
+// Some clients write a message and the end of its line one after the other, and we may come between the two.
+TEST(Opening, MidwayTheEndOfALineAlonePasses) {
+    for (const std::string tail : {"\n", "\r\n", " \n"})
+        for (size_t chunk : kChunks) {
+            Outcome out = run(tail + kCall, chunk, Start::midway);
+            EXPECT_EQ(out.pass, tail) << chunk;
+            EXPECT_EQ(out.judge, kCall) << chunk;
+            Outcome alone = run(tail, chunk, Start::midway);
+            EXPECT_EQ(alone.pass, tail) << chunk;
+            EXPECT_EQ(alone.judge, "") << chunk;
+        }
+}
+
+TEST(Opening, MidwayACarriageReturnEndsTheTail) {
+    for (size_t chunk : kChunks) {
+        Outcome out = run("x\r" + kCall, chunk, Start::midway);
+        EXPECT_EQ(out.pass, "x\r") << chunk;
+        EXPECT_EQ(out.judge, kCall) << chunk;
+        EXPECT_EQ(run("x\r\n" + kCall, chunk, Start::midway).pass, "x\r\n") << chunk;
+        EXPECT_EQ(run("x\r", chunk, Start::midway, Sure::yes, true).pass, "x\r") << chunk;
+    }
+}
+
+// A client that begins with nothing but ends of lines takes a thread's time that all sessions share: each byte costs the same.
+TEST(Opening, LinesOfNothingCostWhatTheyAreLong) {
+    const std::string lines(size_t{16} * kReadBytes, '\n');
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(run(lines, kReadBytes).pass, lines);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
 TEST(Opening, ChunksDoNotMatter) {
