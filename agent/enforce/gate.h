@@ -58,6 +58,10 @@ class Gate {
     // For hand-back: everything still held for a line's end goes on as it is.
     void flush_unjudged();
     bool client_line_open() const { return !client_framer_.rest().empty(); }
+    // Answers to the client that wait for the end of a line of the server.
+    size_t answers_waiting_bytes() const { return answers_waiting_.size(); }
+    // What the server was told by us in all: that it may not ask what it asked.
+    uint64_t told_server_bytes() const { return told_server_bytes_; }
 
     // Governs from the next message on, and the calls that wait; what is in flight keeps what it was charged.
     void use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<const AuditSession> audit_session);
@@ -188,6 +192,7 @@ class Gate {
     uint64_t slow_changes_ = 0;
     uint32_t records_ = 0;  // that were made; those that have led to something are in the ledger
     std::string answers_waiting_;
+    uint64_t told_server_bytes_ = 0;
     std::string server_head_;        // the server's first line so far, while the client's stream is foreign
     bool server_line_open_ = false;  // part of a line has been sent to the client
     bool server_spoke_ = false;

@@ -149,7 +149,10 @@ MessageRecord Gate::server_record(const Message& message, size_t bytes, Decision
 void Gate::deny_server(const Message& message, const Verdict& verdict, size_t bytes) {
     ++counts_.server_denied;
     log(server_record(message, bytes, Decision::denied, &verdict));
-    if (!client_ended_) judge_.append_denial(to_server_.text(), message, verdict, modern_);
+    if (client_ended_) return;
+    const size_t before = to_server_.size();
+    judge_.append_denial(to_server_.text(), message, verdict, modern_);
+    told_server_bytes_ += to_server_.size() - before;
 }
 
 // Instead of it the client gets our answer to what it asked.

@@ -101,6 +101,7 @@ bool HttpGate::wants_client() const {
     const State& s = *state_;
     if (s.closing || s.passage == State::Passage::blind) return false;
     if (s.to_server.size() >= kOutputBytesHigh || s.to_client.size() >= kOutputBytesHigh) return false;
+    if (s.lines && s.lines->gate.answers_waiting_bytes() >= kOutputBytesHigh) return false;
     const bool must_wait = s.exchange.in_hand && s.exchange.request == HttpExchange::Request::complete;
     return !must_wait || s.waiting.size() < kReadBytes;
 }

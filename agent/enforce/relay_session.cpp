@@ -148,16 +148,25 @@ void RelaySession::pump() {
         end_if_over();
         if (ended_) return;
     }
-    if (!quiescing_ || gate_.client_line_open()) {
-        bool client_must_wait =
-            server_sink_.pending_bytes() > kOutputBytesHigh || client_sink_.pending_bytes() > kOutputBytesHigh;
-        client_must_wait ? client_source_.pause() : client_source_.resume();
-    }
-    client_sink_.pending_bytes() > kOutputBytesHigh ? server_source_.pause() : server_source_.resume();
+    if (!quiescing_ || gate_.client_line_open())
+        client_must_wait() ? client_source_.pause() : client_source_.resume();
+    server_must_wait() ? server_source_.pause() : server_source_.resume();
     if (gate_.wants_release() && !release_asked_) {
         release_asked_ = true;
         events_.wants_release(*this);
     }
+}
+
+bool RelaySession::client_must_wait() const {
+    return server_sink_.pending_bytes() > kOutputBytesHigh || client_sink_.pending_bytes() > kOutputBytesHigh ||
+           gate_.answers_waiting_bytes() > kOutputBytesHigh;
+}
+
+// It does not wait for room in its own input, but where what fills that is what we told it: it might have to write before it
+// reads on.
+bool RelaySession::server_must_wait() {
+    if (server_sink_.pending_bytes() == 0) told_and_written_ = gate_.told_server_bytes();
+    return client_sink_.pending_bytes() > kOutputBytesHigh || gate_.told_server_bytes() - told_and_written_ > kOutputBytesHigh;
 }
 
 void RelaySession::client_ended() {

@@ -3,8 +3,9 @@
 //   client ─► client_source ─► gate ─► server_sink ─► server
 //   client ◄─ client_sink  ◄─ gate ◄─ server_source ◄─ server
 //
-// Back-pressure: neither side is read while more than kOutputBytesHigh waits for the one it would be written to. An
-// end of file or a broken pipe on one side becomes the same on the other, after everything before it.
+// Back-pressure: the client is not read while more than kOutputBytesHigh waits for either side, answers that wait for the end of
+// a line of the server included; the server is not while so much waits for the client, or of what it was told by us for
+// itself. An end of file or a broken pipe on one side becomes the same on the other, after everything before it.
 // All members belong to the loop's thread.
 #pragma once
 #include <array>
@@ -93,6 +94,8 @@ class RelaySession {
     void ends_changed();
     void client_ended();
     void server_ended();
+    bool client_must_wait() const;
+    bool server_must_wait();
     void end_if_over();
     void quiesce_step();
 
@@ -107,6 +110,7 @@ class RelaySession {
     std::unique_ptr<SessionLedger> left_ledger_;  // was too small; what was read into it may still be in use
     bool feeding_ = false;  // the gate is at work, and what it has said so far is not all
     Gate gate_;
+    uint64_t told_and_written_ = 0;  // of Gate::told_server_bytes(), that much has been written
     bool ended_ = false, suspended_ = false, quiescing_ = false, release_asked_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit
     bool handed_over_ = false;  // the descriptors are being given back: what happens on them is not ours any more

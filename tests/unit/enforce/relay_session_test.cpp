@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr char kNoSampling[] = R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny"}}})";
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{}}})";
 
 class RelayTest : public ::testing::TestWithParam<Kind> {
@@ -106,23 +107,64 @@ TEST_P(RelayTest, ServerThatIsGoneBreaksTheClientsPipe) {
          }});
 }
 
-TEST_P(RelayTest, SlowServerHoldsTheClientBack) {
-    constexpr size_t kAll = size_t{16} << 20;
-    std::string line = call_line("1", "ok\",\"_\":\"" + std::string(4000, 'x'));
-    size_t accepted = 0, at = 0;
-    int64_t quiet_since_ns = monotonic_ns();
-    run({[&] {
-        set_nonblocking(to_agent_);
+// Writes `line` again and again until there has been no room for a while; the bytes that went in, at most 16 MiB.
+class Flood {
+  public:
+    Flood(const Fd& fd, std::string line) : fd_(fd), line_(std::move(line)) {}
+    bool is_held_back() {
+        set_nonblocking(fd_);
         ssize_t put;
-        while (accepted < kAll && (put = ::write(to_agent_.get(), line.data() + at, line.size() - at)) > 0) {
+        while (accepted < kAll && (put = ::write(fd_.get(), line_.data() + at_, line_.size() - at_)) > 0) {
             accepted += put;
-            at = (at + put) % line.size();
-            quiet_since_ns = monotonic_ns();
+            at_ = (at_ + put) % line_.size();
+            quiet_since_ns_ = monotonic_ns();
         }
-        return accepted >= kAll || monotonic_ns() - quiet_since_ns > 50'000'000;
-    }});
-    EXPECT_LT(accepted, size_t{4} << 20);
-    EXPECT_GT(accepted, kOutputBytesHigh);
+        return accepted >= kAll || monotonic_ns() - quiet_since_ns_ > 50'000'000;
+    }
+    size_t accepted = 0;
+
+  private:
+    static constexpr size_t kAll = size_t{16} << 20;
+    const Fd& fd_;
+    std::string line_;
+    size_t at_ = 0;
+    int64_t quiet_since_ns_ = monotonic_ns();
+};
+
+TEST_P(RelayTest, SlowServerHoldsTheClientBack) {
+    Flood flood(to_agent_, call_line("1", "ok\",\"_\":\"" + std::string(4000, 'x')));
+    run({[&] { return flood.is_held_back(); }});
+    EXPECT_LT(flood.accepted, size_t{4} << 20);
+    EXPECT_GT(flood.accepted, kOutputBytesHigh);
+}
+
+// What is answered waits for the end of the server's line, and who asks waits with it.
+TEST_P(RelayTest, AServersLineWithoutEndHoldsTheClientBack) {
+    Flood flood(to_agent_, call_line("1", "rm"));
+    std::string got;
+    run({[&] { return put(server_writes_, "Ready. "); }, [&] { return (got += drain(from_agent_)) == "Ready. "; },
+         [&] { return flood.is_held_back(); }, [&] { return put(server_writes_, "\n"); },
+         [&] {
+             got += drain(from_agent_);
+             return static_cast<size_t>(std::count(got.begin(), got.end(), '\n')) == 1 + flood.accepted / call_line("1", "rm").size();
+         }});
+    EXPECT_LT(flood.accepted, size_t{1} << 20);
+    EXPECT_EQ(got.substr(0, 9), "Ready. \n{");
+}
+
+// What a server may not ask is answered to it, and it waits until it has read some of that.
+TEST_P(RelayTest, AServerThatAsksWithoutReadingIsHeldBack) {
+    session_->gate().use_policy(world_.options(kNoSampling).policy, {});
+    const std::string question = R"({"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{}})" "\n";
+    Flood flood(server_writes_, question);
+    size_t answers = 0;
+    run({[&] { return flood.is_held_back(); },
+         [&] {
+             const std::string read = drain(server_reads_);
+             answers += std::count(read.begin(), read.end(), '\n');
+             return answers == flood.accepted / question.size();
+         }});
+    EXPECT_LT(flood.accepted, size_t{2} << 20);
 }
 
 TEST_P(RelayTest, QuiesceLeavesNothingOnTheWay) {
