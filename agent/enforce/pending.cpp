@@ -6,17 +6,37 @@
 #include "enforce/pending_notes.h"
 
 namespace callgate {
+namespace {
 
-bool PendingTable::full() const { return requests_.size() >= kPendingMax; }
+bool is_list(const PendingRequest& request) { return request.method == "tools/list"; }
+
+bool holds_list(const std::multimap<int64_t, PendingRequest>& same) {
+    return std::any_of(same.begin(), same.end(), [](const auto& each) { return is_list(each.second); });
+}
+
+}  // namespace
+
+bool PendingTable::full() const { return size_ >= kPendingMax; }
+
+void PendingTable::insert(std::string_view id_key, PendingRequest request) {
+    ++size_;
+    lists_ += is_list(request);
+    auto found = requests_.find(id_key);
+    if (found == requests_.end()) found = requests_.emplace(std::string(id_key), ByAge()).first;
+    const int64_t age = request.forwarded_ns;
+    found->second.emplace(age, std::move(request));
+}
 
 void PendingTable::add(std::string_view id_key, PendingRequest request) {
-    auto [first, last] = requests_.equal_range(id_key);
-    for (auto each = first; each != last; ++each) {
-        if (each->second.exchange == request.exchange) each->second.shares_id = request.shares_id = true;
+    if (const auto found = requests_.find(id_key); found != requests_.end()) {
+        ByAge& others = found->second;
+        // Of an exchange all are marked already but where there is only one.
+        const auto other = std::find_if(others.begin(), others.end(), [&](const auto& each) { return each.second.exchange == request.exchange; });
+        if (other != others.end()) other->second.shares_id = request.shares_id = true;
+        notes_suffice_ = false;
     }
-    if (first != last) notes_suffice_ = false;
     if (makes_notes_ && notes_suffice_) append_added(notes_, state_of(id_key, request));
-    requests_.emplace(std::string(id_key), std::move(request));
+    insert(id_key, std::move(request));
 }
 
 bool PendingTable::take(std::string_view id_key, PendingRequest& out) {
@@ -29,33 +49,31 @@ bool PendingTable::take(std::string_view id_key, uint64_t exchange, PendingReque
 
 template <typename Fits>
 bool PendingTable::take_oldest(std::string_view id_key, const Fits& fits, PendingRequest& out) {
-    auto [first, last] = requests_.equal_range(id_key);
-    auto oldest = last;
-    for (auto each = first; each != last; ++each) {
-        if (!fits(each->second)) continue;
-        if (oldest == last || each->second.forwarded_ns < oldest->second.forwarded_ns) oldest = each;
-    }
-    if (oldest == last) return false;
+    const auto found = requests_.find(id_key);
+    if (found == requests_.end()) return false;
+    ByAge& same = found->second;
+    const auto oldest = std::find_if(same.begin(), same.end(), [&](const auto& each) { return fits(each.second); });
+    if (oldest == same.end()) return false;
     out = std::move(oldest->second);
-    requests_.erase(oldest);
+    same.erase(oldest);
+    --size_;
+    lists_ -= is_list(out);
     if (out.shares_id) notes_suffice_ = false;
     if (makes_notes_ && notes_suffice_) append_taken(notes_, id_key);
-    if (out.shares_id) leave_in_flight(id_key, out);
+    if (out.shares_id) leave_in_flight(same, out);
+    if (same.empty()) requests_.erase(found);
     return true;
 }
 
 bool PendingTable::has_list(std::string_view id_key) const {
-    const auto is_list = [](const auto& each) { return each.second.method == "tools/list"; };
-    if (id_key.empty()) return std::any_of(requests_.begin(), requests_.end(), is_list);
-    const auto [first, last] = requests_.equal_range(id_key);
-    return std::any_of(first, last, is_list);
+    if (lists_ == 0 || id_key.empty()) return lists_ > 0;
+    const auto found = requests_.find(id_key);
+    return found != requests_.end() && holds_list(found->second);
 }
 
 std::string PendingTable::only_list() const {
-    const auto is_list = [](const auto& each) { return each.second.method == "tools/list"; };
-    const auto found = std::find_if(requests_.begin(), requests_.end(), is_list);
-    const bool is_only = found != requests_.end() && std::none_of(std::next(found), requests_.end(), is_list);
-    return is_only ? found->first : std::string();
+    if (lists_ != 1) return {};
+    return std::find_if(requests_.begin(), requests_.end(), [](const auto& each) { return holds_list(each.second); })->first;
 }
 
 bool PendingTable::may_be_list(std::string_view id_key) const {
@@ -63,10 +81,9 @@ bool PendingTable::may_be_list(std::string_view id_key) const {
 }
 
 // Whichever of those with one id this answered, the other one may be the one that holds the place in flight.
-void PendingTable::leave_in_flight(std::string_view id_key, PendingRequest& answered) {
-    auto [first, last] = requests_.equal_range(id_key);
-    const auto other = std::find_if(first, last, [&](const auto& each) { return each.second.exchange == answered.exchange; });
-    if (other == last) return;
+void PendingTable::leave_in_flight(ByAge& others, PendingRequest& answered) {
+    const auto other = std::find_if(others.begin(), others.end(), [&](const auto& each) { return each.second.exchange == answered.exchange; });
+    if (other == others.end()) return;
     const auto is_window = [](const CounterUse& use) { return !use.is_in_flight; };
     const auto begin = std::stable_partition(answered.charged.begin(), answered.charged.end(), is_window);
     other->second.charged.insert(other->second.charged.end(), begin, answered.charged.end());
@@ -75,15 +92,18 @@ void PendingTable::leave_in_flight(std::string_view id_key, PendingRequest& answ
 
 void PendingTable::end_of_session() {
     if (counters_ == nullptr) return;
-    for (auto& [id, request] : requests_) {
-        counters_->release(request.charged);
-        std::erase_if(request.charged, [](const CounterUse& use) { return use.is_in_flight; });
+    for (auto& [id, same] : requests_) {
+        for (auto& [age, request] : same) {
+            counters_->release(request.charged);
+            std::erase_if(request.charged, [](const CounterUse& use) { return use.is_in_flight; });
+        }
     }
 }
 
 std::vector<PendingState> PendingTable::save() const {
     std::vector<PendingState> all;
-    for (const auto& [id_key, request] : requests_) all.push_back(state_of(id_key, request));
+    for (const auto& [id_key, same] : requests_)
+        for (const auto& [age, request] : same) all.push_back(state_of(id_key, request));
     return all;
 }
 
@@ -120,7 +140,7 @@ void PendingTable::restore(std::vector<PendingState> requests, int64_t now_ns) {
             use.counter = *names_.insert(kept.counter).first;
             if (counters_ != nullptr && counters_->adopt(kept.key, use, now_ns)) request.charged.push_back(use);
         }
-        requests_.emplace(std::move(state.id_key), std::move(request));
+        insert(state.id_key, std::move(request));
     }
 }
 

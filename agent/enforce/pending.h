@@ -4,6 +4,7 @@
 // of the two an answer is for cannot be known: both are marked, what they were charged is not given back, and both are in
 // flight until both are answered.
 #pragma once
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -44,7 +45,7 @@ class PendingTable {
     bool take(std::string_view id_key, PendingRequest& out);
     // The same among the requests of one exchange.
     bool take(std::string_view id_key, uint64_t exchange, PendingRequest& out);
-    size_t size() const { return requests_.size(); }
+    size_t size() const { return size_; }
     // A request for a list of tools is in flight: with this id, or where that is empty with any.
     bool has_list(std::string_view id_key) const;
     // The id of the only one that is in flight; empty where there are none or several.
@@ -66,11 +67,15 @@ class PendingTable {
         using is_transparent = void;
         size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
-    using Requests = std::unordered_multimap<std::string, PendingRequest, Hash, std::equal_to<>>;
+    // Those of one id by their age: a client may use one for all that it asks.
+    using ByAge = std::multimap<int64_t, PendingRequest>;
+    using Requests = std::unordered_map<std::string, ByAge, Hash, std::equal_to<>>;
     template <typename Fits>
     bool take_oldest(std::string_view id_key, const Fits& fits, PendingRequest& out);
-    void leave_in_flight(std::string_view id_key, PendingRequest& answered);
+    void insert(std::string_view id_key, PendingRequest request);
+    void leave_in_flight(ByAge& others, PendingRequest& answered);
     Requests requests_;
+    size_t size_ = 0, lists_ = 0;
     CounterTable* counters_ = nullptr;
     PendingState state_of(std::string_view id_key, const PendingRequest& request) const;
     bool makes_notes_ = false, notes_suffice_ = true;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/limits.h"
 
 namespace callgate {
@@ -81,6 +83,36 @@ TEST(Pending, IsFullAtItsLimit) {
     EXPECT_FALSE(table.full());
 }
 
+TEST(Pending, ListsOfTools) {
+    PendingTable table;
+    PendingRequest list = request("", 1), out;
+    list.method = "tools/list";
+    EXPECT_FALSE(table.has_list({}));
+    table.add("i:1", request("a", 1));
+    table.add("i:1", list);
+    table.add("i:2", request("b", 2));
+    EXPECT_TRUE(table.has_list({}));
+    EXPECT_TRUE(table.has_list("i:1"));
+    EXPECT_FALSE(table.has_list("i:2"));
+    EXPECT_EQ(table.only_list(), "i:1");
+    table.add("i:2", list);
+    EXPECT_EQ(table.only_list(), "");
+    for (const char* id : {"i:1", "i:1", "i:2", "i:2"}) ASSERT_TRUE(table.take(id, out));
+    EXPECT_FALSE(table.has_list({}));
+}
+
+// A client that asks everything under one id, of a server that does not answer, takes a thread's time that all sessions share.
+TEST(Pending, AsManyAsThereMayBeWithOneId) {
+    const auto start = std::chrono::steady_clock::now();
+    PendingTable table;
+    PendingRequest out;
+    for (size_t i = 0; i < kPendingMax; ++i) table.add("i:1", request("", static_cast<int64_t>(i)));
+    for (size_t i = 0; i < kPendingMax; ++i) {
+        ASSERT_TRUE(table.take("i:1", out));
+        ASSERT_EQ(out.forwarded_ns, static_cast<int64_t>(i));
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
 
 TEST(Pending, ToolsCallNeedsNoName) {
     PendingRequest made;
