@@ -2,7 +2,7 @@
 import pwd
 
 from governed import *  # noqa: F403
-from governed import EndToEnd, MCP_SERVER, cpp_server, descriptors, json, main, os, policy, unread, wait_for
+from governed import EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
 
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
@@ -112,6 +112,33 @@ class TestFirstBytes(EndToEnd):
                     self.assert_denied(client.answer(1))
                     self.check(client, INITIALIZE)
                     self.stop_agent(agent)
+
+    def test_adopted_between_a_message_and_the_end_of_its_line(self):
+        """Some clients write the two one after the other. The end of the line alone goes on to who has read the message."""
+        for mode in ((), ("--epoll",)):
+            for channel in ("pipe", "socketpair"):
+                with self.case(mode=mode, channel=channel):
+                    self.log.write_bytes(b"")
+                    client = self.start(*mode, channel=channel)
+                    client.send(INITIALIZE[:-1])
+                    wait_for(lambda: self.log.read_bytes() == INITIALIZE[:-1], "the message being read")
+                    agent = self.deny_agent()
+                    client.send(b"\n")
+                    client.answer(0)
+                    client.send(denied())
+                    self.assert_denied(client.answer(1))
+                    self.check(client, INITIALIZE)
+                    self.stop_agent(agent)
+
+    def test_adopted_midway_by_a_client_that_ends_its_lines_otherwise(self):
+        """A carriage return ends a line for servers that read universal newlines: what comes behind it is judged."""
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.agent({"deny": policy(NOTES_PY.match, denied="delete_note")})
+        client.send(b"x\r" + denied())
+        self.assert_denied(client.answer(1))
+        self.assert_result(client.call("echo", {"text": "on"}))
+        client.shutdown()
 
     def test_bytes_that_waited_in_the_pipe(self):
         """The frame is in the pipe before the agent starts; the server reads only later."""

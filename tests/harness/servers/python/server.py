@@ -6,6 +6,7 @@
 a NaN into the list of tools, as Python writes and reads it.
 """
 import argparse
+import io
 import json
 import sys
 import time
@@ -65,8 +66,7 @@ def main():
     if options.not_a_number:
         TOOLS[0]["weight"] = float("nan")
     log = open(options.log, "a", encoding="utf-8", errors="replace") if options.log else None
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-    for line in sys.stdin:
+    for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace"):
         if log:
             log.write(line)
             log.flush()
