@@ -11,6 +11,7 @@ namespace callgate {
 namespace {
 
 constexpr std::string_view kHeader = "content-";
+constexpr std::string_view kBlank = " \t\r\n";
 constexpr size_t kLinePassedMax = 4096;
 constexpr size_t kHeaderBytesMax = 8192;
 // A program that is perhaps no MCP server at all (a filter, say) need not wait longer for the end of a line.
@@ -60,6 +61,35 @@ Headers read_headers(std::string_view text) {
     return found;
 }
 
+// How much of `bytes` is the rest of a line that began before us, of which `held` has come already. For some servers a carriage
+// return ends a line, too. `may_be_over`: nothing but blanks has come, so that a message may begin here.
+struct Tail {
+    size_t bytes;
+    bool is_over;
+};
+Tail tail_in(std::string_view bytes, std::string_view held, bool may_be_over) {
+    if (held.ends_with('\r')) return {bytes.front() == '\n' ? size_t{1} : size_t{0}, true};
+    const size_t first = bytes.find_first_not_of(kBlank);
+    const bool is_message = may_be_over && first != bytes.npos && (bytes[first] == '{' || bytes[first] == '[');
+    const size_t end = is_message ? bytes.substr(0, first).find('\n') : bytes.find_first_of("\r\n");
+    if (end == bytes.npos) return is_message ? Tail{0, true} : Tail{bytes.size(), false};
+    if (bytes[end] == '\n') return {end + 1, true};
+    if (end + 1 == bytes.size()) return {bytes.size(), false};  // is a line feed the other half of it?
+    return {bytes[end + 1] == '\n' ? end + 2 : end + 1, true};
+}
+
+// Of the rest of a line that began before us, how much may pass. It cannot end with a whole message: the object that it is the
+// rest of has to be closed, too. Some servers overlook what stands before a message (Rust: a byte order mark, Kotlin: anything).
+size_t bytes_before_message(std::string_view tail, MessageParser& parser) {
+    const size_t brace = tail.find('{');
+    if (brace == tail.npos) return tail.size();
+    const std::string_view rest = tail.substr(brace);
+    const Message& message = parser.parse(rest);
+    const bool is_whole = message.kind != MessageKind::invalid;
+    const bool may_be_one = message.refusal != Refusal::trailing_bytes && may_hide_a_call(rest);
+    return is_whole || may_be_one ? brace : tail.size();
+}
+
 }  // namespace
 
 Opening::Opening(Start start, bool certain, size_t frame_bytes_max)
@@ -80,42 +110,29 @@ void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge
     }
 }
 
-// The rest of a line that began before us goes on, with what ends it; what follows is judged. For some servers a carriage return
-// ends it, too. Returns how many bytes were dealt with.
+// The rest of a line that began before us goes on when it is whole, with what ends it; what follows is judged. Returns how many
+// bytes were dealt with.
 size_t Opening::pass_tail(std::string_view bytes, std::string& pass) {
     if (bytes.empty()) return 0;
-    const bool after_return = !held_.empty();
-    pass.append(std::exchange(held_, {}));
-    if (after_return) {
-        state_ = State::decided;
-        const size_t feed = bytes.front() == '\n' ? 1 : 0;
-        pass.append(bytes.substr(0, feed));
-        return feed;
-    }
-    const size_t first = bytes.find_first_not_of(" \t\r\n");
-    const bool is_message = !tail_open_ && first != bytes.npos && (bytes[first] == '{' || bytes[first] == '[');
-    size_t end = is_message ? bytes.substr(0, first).find('\n') : bytes.find_first_of("\r\n");
-    if (is_message && end == bytes.npos) {
-        state_ = State::decided;
-        return 0;
-    }
-    if (end == bytes.npos) {
-        tail_open_ |= first != bytes.npos;
-        pass.append(bytes);
-        return bytes.size();
-    }
-    if (bytes[end] == '\r' && end + 1 == bytes.size()) {
-        pass.append(bytes.substr(0, end));
-        held_ = "\r";  // until it is clear whether it is half of a line's end
-        return bytes.size();
-    }
-    if (bytes[end] == '\r' && bytes[end + 1] == '\n') ++end;
-    pass.append(bytes.substr(0, end + 1));
+    const Tail tail = tail_in(bytes, held_, !tail_open_);
+    held_.append(bytes.substr(0, tail.bytes));
+    tail_open_ = tail_open_ || held_.find_first_not_of(kBlank) != held_.npos;
+    if (!tail.is_over && held_.size() <= frame_bytes_max_) return tail.bytes;
     state_ = State::decided;
-    return end + 1;
+    const size_t passing = bytes_before_message(held_, parser_);
+    pass.append(held_, 0, passing);
+    held_.erase(0, passing);
+    return tail.bytes;
 }
 
 void Opening::finish(std::string& pass, std::string& judge) {
+    if (state_ == State::tail) {
+        const size_t passing = bytes_before_message(held_, parser_);
+        pass.append(held_, 0, passing);
+        judge.append(held_, passing);
+        if (passing < held_.size()) state_ = State::decided;
+        return std::string().swap(held_);
+    }
     bool judged = state_ == State::sniff && held_.find('{') != std::string::npos;
     // What a server that reads lines would take for a call at the end of file.
     judged |= !held_.empty() && (classify_bytes(held_, parser_) == Protocol::mcp || hides_a_call(held_));

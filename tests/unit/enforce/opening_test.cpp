@@ -207,6 +207,19 @@ TEST(Opening, MidwayTheEndOfALineAlonePasses) {
         }
 }
 
+// rmcp strips a byte order mark, Kotlin's parser what comes before the first brace.
+TEST(Opening, MidwayAMessageBehindSomethingElseIsNoTail) {
+    for (const std::string before : {"\xef\xbb\xbf", "x", "x y "})
+        for (size_t chunk : kChunks) {
+            Outcome out = run(before + kCall, chunk, Start::midway);
+            EXPECT_EQ(out.pass, before) << chunk;
+            EXPECT_EQ(out.judge, kCall) << chunk;
+            Outcome cut = run(before + kCall.substr(0, kCall.size() - 1), chunk, Start::midway, Sure::yes, true);
+            EXPECT_EQ(cut.pass, before) << chunk;
+            EXPECT_TRUE(cut.decided) << chunk;
+        }
+}
+
 TEST(Opening, MidwayACarriageReturnEndsTheTail) {
     for (size_t chunk : kChunks) {
         Outcome out = run("x\r" + kCall, chunk, Start::midway);
