@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #if !defined(__x86_64__)
@@ -13,6 +14,33 @@
 #endif
 
 namespace callgate {
+
+// What a thread has to go back to, in the order in which CallCode takes it from the stack.
+struct CallFrame {
+    uint64_t signal_mask, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax, flags, rip;
+};
+static_assert(sizeof(CallFrame) == 144 && offsetof(CallFrame, rax) == 120 && offsetof(CallFrame, rip) == 136);
+
+// Code that makes one system call. While we trace the thread it is stopped behind the call, and never gets further. Once
+// nobody traces it any more, because the agent was killed, it goes by itself to where it is to go on: the frame ends where
+// the red zone of the thread's stack begins.
+inline constexpr uint8_t kCallCode[] = {
+    0x0f, 0x05,                                      // syscall
+    0x48, 0x29, 0x9c, 0x24, 0x88, 0x00, 0x00, 0x00,  // sub  %rbx, rip of the frame
+    0x48, 0x89, 0x6c, 0x24, 0x78,                    // mov  %rbp, rax of the frame
+    0xb8, 0x0e, 0x00, 0x00, 0x00,                    // mov  $SYS_rt_sigprocmask, %eax
+    0xbf, 0x02, 0x00, 0x00, 0x00,                    // mov  $SIG_SETMASK, %edi
+    0x48, 0x89, 0xe6,                                // mov  %rsp, %rsi
+    0x31, 0xd2,                                      // xor  %edx, %edx
+    0x41, 0xba, 0x08, 0x00, 0x00, 0x00,              // mov  $8, %r10d
+    0x0f, 0x05,                                      // syscall
+    0x58,                                            // pop  %rax (the mask)
+    0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c,  // pop  %r15 … %r12
+    0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41, 0x58,  // pop  %r11 … %r8
+    0x5d, 0x5f, 0x5e, 0x5a, 0x59, 0x5b, 0x58,        // pop  %rbp, %rdi, %rsi, %rdx, %rcx, %rbx, %rax
+    0x9d,                                            // popfq
+    0xc2, 0x80, 0x00,                                // ret  $128, over the red zone
+};
 
 struct Registers {
     user_regs_struct raw{};
@@ -41,8 +69,11 @@ struct Registers {
         raw.orig_rax = ~uint64_t{0};
     }
 
-    void prepare_call(uint64_t instruction, long number, const uint64_t (&arguments)[6]) {
-        raw.rip = instruction;
+    // A call of the code at `code` (CallCode), whose frame is at `frame`; afterwards the thread is to have what `after` has.
+    void prepare_call(uint64_t code, uint64_t frame, long number, const uint64_t (&arguments)[6], const CallFrame& before,
+                      const Registers& after) {
+        raw.rip = code;
+        raw.rsp = frame;
         raw.rax = number;
         raw.orig_rax = ~uint64_t{0};
         raw.rdi = arguments[0];
@@ -51,6 +82,13 @@ struct Registers {
         raw.r10 = arguments[3];
         raw.r8 = arguments[4];
         raw.r9 = arguments[5];
+        raw.rbx = before.rip - after.raw.rip;
+        raw.rbp = after.raw.rax;
+    }
+
+    CallFrame frame(uint64_t signal_mask) const {
+        return {signal_mask, raw.r15, raw.r14, raw.r13, raw.r12, raw.r11, raw.r10, raw.r9,  raw.r8,
+                raw.rbp,     raw.rdi, raw.rsi, raw.rdx, raw.rcx, raw.rbx, raw.rax, raw.eflags, raw.rip};
     }
 
     // Does the kernel's part for a thread that will not pass through its signal code again: an interrupted call is

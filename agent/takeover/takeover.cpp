@@ -108,8 +108,6 @@ Result<Surroundings> stop_and_look_around(const TakeoverRequest& request, Stoppe
 }
 
 Status prepare_calls(const ProcessStatus& status, Tracee& tracee) {
-    // A step would make the kernel reset what the process does with SIGTRAP.
-    if (status.has_signal("SigIgn", SIGTRAP)) return Error::refused("thread " + std::to_string(tracee.tid()), "ignores SIGTRAP");
     return tracee.prepare_calls(status.value("Seccomp") != 0);
 }
 

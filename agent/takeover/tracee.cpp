@@ -8,12 +8,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <mutex>
 #include <thread>
 #include <unordered_set>
 #include <vector>
 
+#include "base/fault_point.h"
 #include "kernel/proc.h"
 
 namespace callgate {
@@ -28,7 +31,7 @@ constexpr int kPausesInHope = 3;
 // How long the end of a Tracee waits for its thread before it leaves it behind.
 constexpr std::chrono::milliseconds kDetachPatience{20};
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
-constexpr uint8_t kSyscallInstruction[] = {0x0f, 0x05};
+constexpr int kSystemCallStop = 0x80;   // PTRACE_O_TRACESYSGOOD
 
 // The threads that we trace, in whichever thread of ours.
 class OurTracees {
@@ -70,25 +73,37 @@ uint64_t vdso_base(pid_t pid) {
     return 0;
 }
 
-// Offset of a `syscall` instruction in the vDSO: it falls back to the real call for clocks it does not know. The
-// image is the same in every process of one kernel, so it is looked for once, in our own.
-uint64_t vdso_syscall_offset() {
-    static const uint64_t offset = [] {
-        uint64_t base = vdso_base(getpid());
+// Where CallCode is put: at the end of the vDSO's last page, behind everything that is executed or read at run time (zeros, or
+// the section headers). The image is the same in every process of one kernel, so it is looked at in our own.
+constexpr uint64_t kCallCodePlace = (sizeof(kCallCode) + 7) / 8 * 8;
+using CallCode = std::array<uint8_t, kCallCodePlace>;
+
+uint64_t vdso_size() {
+    static const uint64_t size = [] {
+        const uint64_t base = vdso_base(getpid());
         if (!base) return uint64_t{0};
         const auto* image = reinterpret_cast<const uint8_t*>(base);
         Elf64_Ehdr header;
         memcpy(&header, image, sizeof(header));
+        uint64_t end = 0;
         for (int i = 0; i < header.e_phnum; ++i) {
             Elf64_Phdr segment;
             memcpy(&segment, image + header.e_phoff + i * sizeof(segment), sizeof(segment));
-            if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X)) continue;
-            for (uint64_t at = segment.p_offset; at + 2 <= segment.p_offset + segment.p_filesz; ++at)
-                if (!memcmp(image + at, kSyscallInstruction, sizeof(kSyscallInstruction))) return at;
+            if (segment.p_type == PT_LOAD) end = std::max(end, segment.p_offset + segment.p_memsz);
         }
-        return uint64_t{0};
+        const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+        return (end + page - 1) / page * page;
     }();
-    return offset;
+    return size;
+}
+
+const CallCode& unused_place() {
+    static const CallCode found = [] {
+        CallCode bytes{};
+        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso_size() - kCallCodePlace), bytes.size());
+        return bytes;
+    }();
+    return found;
 }
 
 }  // namespace
@@ -165,12 +180,15 @@ bool Tracee::detach(std::chrono::milliseconds patience) {
     }
     // Nothing came of the stop: it must not show as an EINTR either.
     if (saved_.needs_settling()) saved_.settle_interrupted_call();
-    if (scratch_saved_) (void)write(scratch_, scratch_content_, sizeof(scratch_content_));
+    // In this order: a thread that we are killed behind any of these goes on all the same.
+    if (mask_changed_) ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &signal_mask_);
+    fault_point("mask set");
     if (touched_ || memcmp(&saved_.raw, &at_stop_.raw, sizeof(saved_.raw))) {
         iovec view{&saved_.raw, sizeof(saved_.raw)};
         ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view);
     }
-    if (mask_saved_) ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &signal_mask_);
+    fault_point("registers set");
+    if (!borrowed_.empty()) (void)write(scratch_, borrowed_.data(), borrowed_.size());
     if (!ptrace(PTRACE_DETACH, tid_, nullptr, nullptr)) return true;
     // It was killed in its stop: its parent hears of that when we have.
     stopped_ = false;
@@ -179,27 +197,48 @@ bool Tracee::detach(std::chrono::milliseconds patience) {
 }
 
 Status Tracee::prepare_calls(bool suspend_seccomp) {
-    if (suspend_seccomp && ptrace(PTRACE_SETOPTIONS, tid_, nullptr, static_cast<long>(PTRACE_O_SUSPEND_SECCOMP)))
-        return Error::system("PTRACE_O_SUSPEND_SECCOMP", thread_name(tid_) + " has a seccomp filter", errno);
-    uint64_t base = vdso_base(tid_);
-    if (!base || !vdso_syscall_offset()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
-    instruction_ = base + vdso_syscall_offset();
-    uint8_t bytes[sizeof(kSyscallInstruction)];
-    if (!read(instruction_, bytes, sizeof(bytes)) || memcmp(bytes, kSyscallInstruction, sizeof(bytes)))
-        return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
-    scratch_ = (saved_.stack() - Registers::kRedZoneBytes - kScratchBytes) & ~uint64_t{15};
-    TRY_VOID(read(scratch_, scratch_content_, sizeof(scratch_content_)));
-    scratch_saved_ = true;
-    // A signal between two calls would be taken for their result: block them all meanwhile, but the one that ends a
-    // step: the kernel forces that one, and would reset what the process does with it.
-    if (ptrace(PTRACE_GETSIGMASK, tid_, kSignalSetBytes, &signal_mask_))
-        return Error::system("PTRACE_GETSIGMASK", thread_name(tid_), errno);
-    uint64_t all = ~(uint64_t{1} << (SIGTRAP - 1));
-    if (ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &all))
-        return Error::system("PTRACE_SETSIGMASK", thread_name(tid_), errno);
-    mask_saved_ = true;
+    const long options = PTRACE_O_TRACESYSGOOD | (suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0);
+    if (ptrace(PTRACE_SETOPTIONS, tid_, nullptr, options))
+        return Error::system("PTRACE_SETOPTIONS", thread_name(tid_) + (suspend_seccomp ? " has a seccomp filter" : ""), errno);
+    TRY_VOID(put_code());
     // From here on the thread does not pass through the kernel's restart code any more: settle what it was in.
     saved_.settle_interrupted_call();
+    frame_ = saved_.stack() - Registers::kRedZoneBytes - sizeof(CallFrame);
+    scratch_ = (frame_ - kScratchBytes) & ~uint64_t{15};
+    borrowed_.resize(frame_ + sizeof(CallFrame) - scratch_);
+    TRY_VOID(read(scratch_, borrowed_.data(), borrowed_.size()));
+    if (ptrace(PTRACE_GETSIGMASK, tid_, kSignalSetBytes, &signal_mask_))
+        return Error::system("PTRACE_GETSIGMASK", thread_name(tid_), errno);
+    before_ = saved_.frame(signal_mask_);
+    TRY_VOID(write(frame_, &before_, sizeof(before_)));
+    fault_point("frame written");
+    // A call that changes nothing, and is not made: it only has the thread where it would find its way back, with its mask.
+    TRY_VOID(set_call("rt_sigprocmask", SYS_rt_sigprocmask, {SIG_BLOCK, 0, 0, kSignalSetBytes}));
+    fault_point("calls prepared");
+    // A handler that ran between two calls would see the process half changed.
+    const uint64_t all = ~uint64_t{0};
+    if (ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &all))
+        return Error::system("PTRACE_SETSIGMASK", thread_name(tid_), errno);
+    mask_changed_ = true;
+    fault_point("mask blocked");
+    return {};
+}
+
+// The kernel gives the process a copy of its own of the page that is written to.
+Status Tracee::put_code() {
+    const uint64_t base = vdso_base(tid_);
+    if (!base || !vdso_size()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
+    code_ = base + vdso_size() - kCallCodePlace;
+    CallCode there{}, wanted{};
+    memcpy(wanted.data(), kCallCode, sizeof(kCallCode));
+    const bool is_readable = static_cast<bool>(read(code_, there.data(), there.size()));
+    if (is_readable && there == wanted) return {};
+    if (!is_readable || there != unused_place()) return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
+    for (size_t at = 0; at < wanted.size(); at += sizeof(long)) {
+        long word = 0;
+        memcpy(&word, wanted.data() + at, sizeof(word));
+        if (ptrace(PTRACE_POKETEXT, tid_, code_ + at, word)) return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
+    }
     return {};
 }
 
@@ -232,33 +271,44 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
     }
 }
 
-// Executes one instruction, the system call. It ends in a SIGTRAP that only we see.
+// To the next stop at the beginning or the end of a system call.
 Status Tracee::step() {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
     for (;;) {
         stopped_ = false;
-        if (ptrace(PTRACE_SINGLESTEP, tid_, nullptr, nullptr)) {
+        if (ptrace(PTRACE_SYSCALL, tid_, nullptr, nullptr)) {
             stopped_ = true;
-            return Error::system("PTRACE_SINGLESTEP", thread_name(tid_), errno);
+            return Error::system("PTRACE_SYSCALL", thread_name(tid_), errno);
         }
         int status = TRY(wait_for_stop(deadline));
         if (status >> 16 == PTRACE_EVENT_STOP) continue;  // a group stop of the process came in between
-        if (WSTOPSIG(status) == SIGTRAP) return {};
+        if (WSTOPSIG(status) == (SIGTRAP | kSystemCallStop)) return {};
         return Error{ErrorKind::refused, 0, thread_name(tid_), "stopped by signal " + std::to_string(WSTOPSIG(status))};
     }
 }
 
-Result<long> Tracee::call(const char* name, long number, std::initializer_list<uint64_t> arguments) {
-    assert(instruction_ && arguments.size() <= 6);
+Status Tracee::set_call(const char* name, long number, std::initializer_list<uint64_t> arguments) {
+    assert(code_ && arguments.size() <= 6);
     uint64_t six[6] = {};
     std::copy(arguments.begin(), arguments.end(), six);
     Registers registers = at_stop_;
-    registers.prepare_call(instruction_, number, six);
+    registers.prepare_call(code_, frame_, number, six, before_, saved_);
     iovec view{&registers.raw, sizeof(registers.raw)};
     if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", name, errno);
     touched_ = true;
+    return {};
+}
+
+Result<long> Tracee::call(const char* name, long number, std::initializer_list<uint64_t> arguments) {
+    TRY_VOID(set_call(name, number, arguments));
+    fault_point("call set");
+    fault_point(name);
     TRY_VOID(step());
-    view.iov_len = sizeof(registers.raw);
+    fault_point("call begun");
+    TRY_VOID(step());
+    fault_point("call made");
+    Registers registers;
+    iovec view{&registers.raw, sizeof(registers.raw)};
     if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", name, errno);
     long result = registers.result();
     if (result < 0 && result > -4096) return Error::system(name, "in " + thread_name(tid_), static_cast<int>(-result));

@@ -48,17 +48,19 @@ class Tracee {
     // What the thread had when it stopped, and what it will have when it goes on; may be changed before that.
     Registers& registers() { return saved_; }
 
-    // The address of a `syscall` instruction in the tracee (its vDSO), needed once before call(). With
-    // `suspend_seccomp` its seccomp filter does not see our calls (PTRACE_O_SUSPEND_SECCOMP, needs CAP_SYS_ADMIN).
+    // Needed once before call(): puts CallCode (registers.h) into the process, and what the thread goes back to onto its
+    // stack. From then on the thread survives our end at any instant: it makes the call that is set, if one is, and goes on.
+    // With `suspend_seccomp` its seccomp filter does not see our calls (PTRACE_O_SUSPEND_SECCOMP, needs CAP_SYS_ADMIN).
     Status prepare_calls(bool suspend_seccomp);
-    // Executes one system call in the tracee; the value it returned, or an error for a negative one.
+    // Executes one system call in the tracee; the value it returned, or an error for a negative one. From the moment that the
+    // call is set, the thread will go on with registers() as they are now, whatever becomes of us.
     Result<long> call(const char* name, long number, std::initializer_list<uint64_t> arguments);
 
     // Memory of the tracee.
     Status read(uint64_t address, void* into, size_t bytes) const;
     Status write(uint64_t address, const void* from, size_t bytes) const;
-    // At least kScratchBytes below the red zone; its old content is put back at the end.
-    static constexpr size_t kScratchBytes = 256;
+    // kScratchBytes below the red zone and the frame; its old content is put back at the end.
+    static constexpr size_t kScratchBytes = 128;
     uint64_t scratch() const { return scratch_; }
 
     // Longer than a program that is being read from a slow disk needs to get to its first instruction.
@@ -70,6 +72,8 @@ class Tracee {
     using LeftBehind = std::vector<std::unique_ptr<Tracee>>;
     static LeftBehind& left_behind();
     Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline);
+    Status put_code();
+    Status set_call(const char* name, long number, std::initializer_list<uint64_t> arguments);
     Status step();
     bool detach(std::chrono::milliseconds patience);
 
@@ -81,12 +85,11 @@ class Tracee {
     bool touched_ = false;  // registers were changed
     Registers saved_;
     Registers at_stop_;
-    uint64_t instruction_ = 0;
-    uint64_t scratch_ = 0;
-    uint8_t scratch_content_[kScratchBytes]{};
-    bool scratch_saved_ = false;
+    uint64_t code_ = 0, frame_ = 0, scratch_ = 0;  // addresses in the tracee
+    std::vector<uint8_t> borrowed_;                // what was there from scratch_ on, up to the end of the frame
+    CallFrame before_{};
     uint64_t signal_mask_ = 0;
-    bool mask_saved_ = false;
+    bool mask_changed_ = false;
 };
 
 }  // namespace callgate

@@ -92,5 +92,95 @@ TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
     EXPECT_EQ(status_value(sleeper.pid(), "TracerPid"), 0);
 }
 
+// The process that traces it is killed in the middle of a call: the thread goes on with the registers and the mask that it had.
+class KilledTracer : public ::testing::TestWithParam<const char*> {
+  protected:
+    static constexpr uint64_t kMask = uint64_t{1} << (SIGUSR1 - 1);
+
+    // Stops the thread, has it make two calls, and is killed at the step.
+    void trace_until_the_end(pid_t tid) {
+        char path[] = "/tmp/callgate-fault-XXXXXX";
+        const Fd file = Fd::adopt(mkstemp(path));
+        ASSERT_EQ(write(file.get(), GetParam(), strlen(GetParam())), static_cast<ssize_t>(strlen(GetParam())));
+        const pid_t tracer = fork();
+        if (!tracer) {
+            setenv("CALLGATE_FAULT_FILE", path, 1);
+            auto tracee = Tracee::stop(tid, {});
+            if (!tracee || !(*tracee)->prepare_calls(false)) _exit(1);
+            for (int i = 0; i < 2; ++i)
+                if (!(*tracee)->call("dup", SYS_dup, {0})) _exit(2);
+            tracee->reset();
+            _exit(3);
+        }
+        int status = 0;
+        ASSERT_EQ(waitpid(tracer, &status, 0), tracer);
+        unlink(path);
+        ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+    }
+    static uint64_t mask_of(pid_t pid) {
+        auto text = read_small_file(proc_path(pid, "status"), 4096);
+        const size_t at = text ? text->find("SigBlk:") : std::string::npos;
+        return at == std::string::npos ? 0 : strtoull(text->c_str() + at + strlen("SigBlk:"), nullptr, 16);
+    }
+    static void block_one() {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, SIGUSR1);
+        sigprocmask(SIG_BLOCK, &one, nullptr);
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Steps, KilledTracer,
+                         ::testing::Values("call set", "call set 2", "call begun", "call begun 2", "call made", "call made 2",
+                                           "calls prepared", "frame written", "mask blocked", "mask set", "registers set"),
+                         [](const auto& each) {
+                             std::string name = each.param;
+                             std::erase_if(name, [](char c) { return c == ' '; });
+                             return name;
+                         });
+
+TEST_P(KilledTracer, ThreadInACallGoesOn) {
+    Ends in = make_pipe(), out = make_pipe();
+    Child child([&] {
+        block_one();
+        char byte;
+        while (read(in.read.get(), &byte, 1) == 1) (void)!write(out.write.get(), &byte, 1);
+    });
+    ASSERT_TRUE(comes_true([&] { return blocked_syscall(child.pid(), child.pid()).number == SYS_read; }));
+    trace_until_the_end(child.pid());
+    EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; })) << std::hex << mask_of(child.pid());
+    for (const char* byte : {"a", "b"}) {
+        EXPECT_EQ(write(in.write.get(), byte, 1), 1);
+        EXPECT_EQ(heard(out.read, 1), byte);
+    }
+}
+
+// In the middle of code of its own, which has something in every register.
+TEST_P(KilledTracer, ThreadThatRunsGoesOn) {
+    Ends said = make_pipe();
+    Child child([&] {
+        block_one();
+        for (uint64_t turn = 0;; ++turn) {
+            uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8;
+            double x = 1;
+            for (int i = 0; i < 100000; ++i) {
+                a += b ^ c, b += c ^ d, c += d ^ e, d += e ^ f, e += f ^ g, f += g ^ h, g += h ^ a, h += a ^ b;
+                x = x * 1.0000001 + static_cast<double>(h & 1);
+            }
+            static uint64_t first = 0;
+            uint64_t bits;
+            memcpy(&bits, &x, sizeof(bits));
+            const uint64_t all = a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ bits;
+            if (turn == 0) first = all;
+            (void)!write(said.write.get(), all == first ? "." : "x", 1);
+        }
+    });
+    ASSERT_EQ(heard(said.read, 1), ".");
+    trace_until_the_end(child.pid());
+    EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; })) << std::hex << mask_of(child.pid());
+    const std::string after = heard(said.read, 20);
+    EXPECT_EQ(after.find('x'), std::string::npos);
+    EXPECT_EQ(after.size(), 20u);
+}
+
 }  // namespace
 }  // namespace callgate
