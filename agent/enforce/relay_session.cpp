@@ -65,6 +65,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
 void RelaySession::begin_ledger(std::unique_ptr<SessionLedger> ledger) {
     use_ledger(std::move(ledger));
     commit();
+    if (ledger_ && !ledger_->bytes().add(Ledger::kToServer, unread_)) leave_ledger();
 }
 
 void RelaySession::use_ledger(std::unique_ptr<SessionLedger> ledger) {
@@ -81,7 +82,7 @@ void RelaySession::start() {
     const AuditLog::Turn turn(audit_);
     server_sink_.watch_hangup();
     client_sink_.watch_hangup();
-    if (!unread_.empty()) arrived_otherwise(std::exchange(unread_, {}));
+    if (!unread_.empty()) feed_client_bytes(std::exchange(unread_, {}));
     pump();
     end_if_over();
 }
@@ -94,6 +95,10 @@ void RelaySession::late_client_bytes(std::string_view bytes) {
 
 void RelaySession::arrived_otherwise(std::string_view bytes) {
     if (ledger_ && !ledger_->bytes().add(Ledger::kToServer, bytes)) leave_ledger();
+    feed_client_bytes(bytes);
+}
+
+void RelaySession::feed_client_bytes(std::string_view bytes) {
     feeding_ = true;
     gate_.client_bytes(bytes);
     feeding_ = false;
@@ -101,9 +106,7 @@ void RelaySession::arrived_otherwise(std::string_view bytes) {
 
 void RelaySession::client_bytes(std::string_view bytes) {
     const AuditLog::Turn turn(audit_);
-    feeding_ = true;
-    gate_.client_bytes(bytes);
-    feeding_ = false;
+    feed_client_bytes(bytes);
     pump();
 }
 

@@ -89,6 +89,7 @@ class RelaySession {
     void client_bytes(std::string_view bytes);
     void server_bytes(std::string_view bytes);
     void arrived_otherwise(std::string_view bytes);
+    void feed_client_bytes(std::string_view bytes);
     void use_ledger(std::unique_ptr<SessionLedger> ledger);
     void commit();
     void ends_changed();

@@ -1,6 +1,12 @@
 #include "lifecycle/planned_restart.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/clock.h"
+#include "lifecycle/client_of.h"
+#include "lifecycle/session_json.h"
+#include "restart/begun_takeover.h"
 #include "restart/state_blob.h"
 
 namespace callgate {
@@ -120,6 +126,40 @@ void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSessi
         lose(sessions, std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came", problems);
 }
 
+SessionState facts_of(BegunTakeover begun, ServerIdentity server) {
+    SessionState facts;
+    TakenEnds& ends = begun.ends;
+    facts.id = facts.watched.id = begun.id;
+    facts.started = utc_now();
+    facts.policy = begun.policy;
+    facts.remark = begun.remark;
+    facts.fail = begun.fail;
+    facts.server = std::move(server);
+    facts.client = client_of(begun.pid, ends.input);
+    facts.watched = {begun.id, {begun.pid}, ends.input, ends.output, ends.new_input, ends.new_output};
+    facts.relay.ends = std::move(ends);
+    return facts;
+}
+
+// A take-over that an agent was at when it was killed. One that cannot be undone ends: neither side waits for anybody.
+void go_on_with(Vault::Found found, std::vector<LeftSession>& left, Problems& problems) {
+    Result<BegunTakeover> begun = begun_of(std::move(found.bundle));
+    if (!begun) return problems.push_back(begun.error().text());
+    const bool is_kept = std::any_of(left.begin(), left.end(), [&](const LeftSession& each) { return each.state.id == begun->id; });
+    if (is_kept) return;
+    Result<Settled> settled = settle(*begun);
+    if (!settled && settled.error().kind != ErrorKind::gone)
+        problems.push_back("take-over of the agent before: " + settled.error().text());
+    if (!settled || settled.value() == Settled::undone) return;
+    auto server = identify_server(begun->pid);
+    if (!server) return problems.push_back("take-over of the agent before: " + server.error().text());
+    LeftSession session;
+    session.begun = LeftSession::Begun{begun->start, begun->certain, std::move(found.entry)};
+    session.was_killed = true;
+    session.state = facts_of(std::move(*begun), std::move(*server));
+    left.push_back(std::move(session));
+}
+
 // What an agent was at when it was killed, or a new vault.
 Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left,
                                           Problems& problems) {
@@ -131,6 +171,9 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
     }
     std::vector<Vault::Found> found;
     std::unique_ptr<Vault> vault = TRY(Vault::adopt(std::move(reading), std::move(writing), found));
+    const auto begun = std::stable_partition(found.begin(), found.end(), [](const Vault::Found& each) { return each.bundle.label != kBegunLabel; });
+    std::vector<Vault::Found> take_overs(std::make_move_iterator(begun), std::make_move_iterator(found.end()));
+    found.erase(begun, found.end());
     for (Vault::Found& each : found) {
         LeftSession session;
         auto kept = KeptSession::take(each, session.state);
@@ -143,6 +186,7 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
             if (each.entry) each.entry->remove();
         }
     }
+    for (Vault::Found& each : take_overs) go_on_with(std::move(each), left, problems);
     return vault;
 }
 

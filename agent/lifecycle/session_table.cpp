@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {
@@ -98,12 +99,19 @@ void SessionTable::add(TakenServer taken) {
     const TakenEnds& ends = taken.ends;
     entry.watched = {entry.id, {entry.server.process.pid}, ends.input, ends.output, ends.new_input, ends.new_output};
     Entry& placed = place(std::move(entry), std::move(taken.ends), taken.start, taken.certain);
-    std::vector<std::pair<std::string, std::string>> members = {
-        {"state", "\"enforced\""}, {"adopted", taken.start == Opening::Start::midway ? "true" : "false"}};
-    if (!placed.remark.empty()) members.emplace_back("remark", json_text(placed.remark));
-    audit_.event("session_start", placed.audit_session, members);
+    note_start(placed, taken.start);
+    fault_point("session placed");
     keep(placed);
+    fault_point("session kept");
     placed.relay->start();
+    fault_point("session started");
+}
+
+void SessionTable::note_start(const Entry& entry, Opening::Start start) {
+    std::vector<std::pair<std::string, std::string>> members = {
+        {"state", "\"enforced\""}, {"adopted", start == Opening::Start::midway ? "true" : "false"}};
+    if (!entry.remark.empty()) members.emplace_back("remark", json_text(entry.remark));
+    audit_.event("session_start", entry.audit_session, members);
 }
 
 void SessionTable::add_blind(BlindServer blind) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +24,13 @@ struct LeftSession {
     SessionState state;
     std::unique_ptr<KeptSession> kept;
     bool was_killed = false;  // the agent, while it had it
+    // Its take-over had just been made: it begins here.
+    struct Begun {
+        Opening::Start start = Opening::Start::fresh;
+        bool certain = true;
+        std::shared_ptr<Vault::Entry> entry;  // until the session is kept itself
+    };
+    std::optional<Begun> begun = std::nullopt;
 };
 
 class SessionTable {
@@ -107,6 +115,7 @@ class SessionTable {
     SessionState leave(Entry& entry);
     SessionState facts_of(const Entry& entry) const;
     void keep(Entry& entry);
+    void note_start(const Entry& entry, Opening::Start start);
     void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);

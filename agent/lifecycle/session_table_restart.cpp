@@ -152,15 +152,20 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies,
     const bool is_named = static_cast<bool>(entry.policy);
     if (!is_named) entry.policy = unnamed;
     TakenEnds ends = std::move(session.relay.ends);
-    Entry& placed = place(std::move(entry), std::move(ends), Opening::Start::fresh, true);
+    const LeftSession::Begun begun = left.begun.value_or(LeftSession::Begun{});
+    Entry& placed = place(std::move(entry), std::move(ends), begun.start, begun.certain);
     const std::string id = placed.id;
-    audit_.event("session_resumed", placed.audit_session,
-                 {{"state", "\"enforced\""},
-                  {"killed", left.was_killed ? "true" : "false"},
-                  {"before", counts_json(session.relay.gate.counts).dump()}});
+    if (left.begun) {
+        note_start(placed, begun.start);
+    } else {
+        audit_.event("session_resumed", placed.audit_session,
+                     {{"state", "\"enforced\""},
+                      {"killed", left.was_killed ? "true" : "false"},
+                      {"before", counts_json(session.relay.gate.counts).dump()}});
+    }
     placed.kept = std::move(left.kept);
     const AuditLog::Turn turn(audit_);
-    if (!placed.relay->restore(std::move(session.relay))) {
+    if (!left.begun && !placed.relay->restore(std::move(session.relay))) {
         placed.ended_because = "its state cannot be that of a session";
         return placed.relay->close();
     }

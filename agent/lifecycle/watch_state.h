@@ -10,6 +10,7 @@
 #include "audit/record_id.h"
 #include "jsonrpc/classify.h"
 #include "lifecycle/watcher.h"
+#include "restart/begun_takeover.h"
 
 namespace callgate {
 
@@ -159,11 +160,11 @@ struct Watcher::State {
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
     bool join(Session& session, pid_t pid, TakenEnds& ends);
-    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread);
+    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins);
+    std::shared_ptr<Vault::Entry> keep_begun(BegunTakeover begun, const TakenEnds& ends);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);
     void forget_channel(const cg_channel_key& channel, pid_t made_by);
-    PeerIdentity client_of(pid_t server, const cg_channel_key& input);
 };
 
 }  // namespace callgate

@@ -5,22 +5,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault_point.h"
+#include "lifecycle/client_of.h"
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
 
-// Walks up to the process that started the server: the nearest ancestor that does not have the server's input itself.
-PeerIdentity Watcher::State::client_of(pid_t server, const cg_channel_key& input) {
-    pid_t pid = parent_of(server);
-    for (int step = 0; step < 16 && pid > 1; ++step) {
-        if (!(channel_of(pid, 0).channel == input)) break;
-        pid = parent_of(pid);
-    }
-    auto peer = identify_peer(pid);
-    return peer ? std::move(*peer) : PeerIdentity();
-}
-
-Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread) {
+Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins) {
     if (!thread.tracee) {
         // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
         if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
@@ -28,7 +19,16 @@ Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread&
         if (!tracee) return explain_refusal(plan.pid, tracee.error());
         thread.tracee = std::move(*tracee);
     }
-    return take_over({plan.pid, plan.input, plan.output}, thread, help);
+    return take_over({plan.pid, plan.input, plan.output, std::move(begins)}, thread, help);
+}
+
+// Where it cannot be kept, a kill ends it, as it does a session.
+std::shared_ptr<Vault::Entry> Watcher::State::keep_begun(BegunTakeover begun, const TakenEnds& ends) {
+    if (!options.vault) return nullptr;
+    const auto bundle = to_bundle(begun, ends);
+    if (!bundle) return nullptr;
+    auto entry = options.vault->add(bundle.value());
+    return entry ? std::move(*entry) : nullptr;
 }
 
 // Another process has the session's input too and reads it, or may: it gets the very replacement that the session's
@@ -64,7 +64,12 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         report_blind(plan.pid, std::move(server), match, "its input may be read through io_uring, where a read is under way");
         return programs->forget(plan.input);
     }
-    auto ends = stop_and_take(plan, thread);
+    const std::string id = new_id();
+    std::shared_ptr<Vault::Entry> begun;
+    auto ends = stop_and_take(plan, thread, [&](const TakenEnds& begin, const std::vector<int>& made) {
+        begun = keep_begun({id, match.policy->name(), plan.remark, match.policy->fail(), names_a_program(*match.policy), plan.start,
+                            plan.pid, server.process.start_time, made, {}}, begin);
+    });
     if (!ends) {
         candidates.erase(plan.input);
         if (!open_pidfd(plan.pid)) return programs->forget(plan.input);
@@ -96,7 +101,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         events.superseded(superseded);
     }
     PeerIdentity client = plan.client ? *plan.client : client_of(plan.pid, plan.input);
-    Session session{new_id(), {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
+    Session session{id, {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
     // The original stays watched: a thread that was reading it during the swap is caught there.
     cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
     (void)programs->watch(plan.input, mark);
@@ -104,7 +109,8 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     by_replacement[session.new_input] = session.id;
     by_replacement[session.new_output] = session.id;
     TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
-                             plan.start, names_a_program(*match.policy), plan.remark};
+                             plan.start, names_a_program(*match.policy), plan.remark, std::move(begun)};
+    fault_point("taken over");
     govern(session.id, plan.pid);
     sessions[session.id] = std::move(session);
     events.taken(std::move(taken_server));

@@ -21,6 +21,7 @@
 #include "lifecycle/unix_servers.h"
 #include "policy/store.h"
 #include "restart/session_state.h"
+#include "restart/vault.h"
 #include "session/identity.h"
 #include "takeover/takeover.h"
 
@@ -35,6 +36,7 @@ struct TakenServer {
     Opening::Start start = Opening::Start::fresh;
     bool certain = true;
     std::string remark;  // what the session record should say besides: "the first read was not judged: …"
+    std::shared_ptr<Vault::Entry> begun;  // to be let go once the session is kept itself; null where nobody keeps anything
 };
 
 struct BlindServer {
@@ -79,6 +81,7 @@ class Watcher {
         Scope scope;
         std::shared_ptr<const PolicyStore> policies;
         bool deny_unnamed = false;
+        Vault* vault = nullptr;  // of take-overs that are under way; null where nobody keeps anything
     };
 
     // Loads and attaches the kernel's side; nothing is held or taken before run().

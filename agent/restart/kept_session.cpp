@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "base/fault_point.h"
 #include "restart/state_blob.h"
 
 namespace callgate {
@@ -34,6 +35,7 @@ Result<std::unique_ptr<KeptSession>> KeptSession::keep(Vault& vault, RelaySessio
     TRY_VOID(ledger->write_facts(encode_state(to_json(facts))));
     const Bundle bundle = TRY(bundle_of(*ledger, relay.open_ends()));
     relay.begin_ledger(std::make_unique<SessionLedger>(std::move(ledger), ledger_form()));
+    fault_point("ledger begun");
     Result<std::shared_ptr<Vault::Entry>> entry = vault.add(bundle);
     if (entry && relay.has_ledger()) return std::unique_ptr<KeptSession>(new KeptSession(std::move(*entry)));
     if (relay.has_ledger()) relay.leave_ledger();

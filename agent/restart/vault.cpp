@@ -101,6 +101,7 @@ Result<std::unique_ptr<Vault>> Vault::adopt(Fd reading, Fd writing, std::vector<
 }
 
 Result<std::shared_ptr<Vault::Entry>> Vault::add(const Bundle& bundle) {
+    const std::lock_guard lock(mutex_);
     forget_those_gone();
     Ends ends = TRY(make_ends(1 << 16));
     TRY_VOID(send_bundle(ends.writing, bundle));

@@ -6,10 +6,12 @@
 //   parcel ◄─ sendmsg(bundle)    a socket pair; its last message is the bundle, none: it is over
 //
 // Whoever keeps both ends of the vault keeps it all. The next process adopts it, goes on with the same
-// parcels, and adds its own.
+// parcels, and adds its own. Any thread may add and remove; an entry belongs to one at a time.
 #pragma once
+#include <atomic>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -30,10 +32,10 @@ class Vault {
 
       private:
         friend class Vault;
-        Entry(std::shared_ptr<size_t> gone, Fd reading, Fd writing)
+        Entry(std::shared_ptr<std::atomic<size_t>> gone, Fd reading, Fd writing)
             : gone_(std::move(gone)), reading_(std::move(reading)), writing_(std::move(writing)) {}
         bool is_over() const { return !reading_; }
-        std::shared_ptr<size_t> gone_;  // of the vault
+        std::shared_ptr<std::atomic<size_t>> gone_;  // of the vault
         Fd reading_, writing_;
     };
     struct Found {
@@ -42,7 +44,7 @@ class Vault {
     };
 
     static Result<std::unique_ptr<Vault>> create();
-    // That of a process before; `found`: what is in it.
+    // That of a process before; `found`: what is in it, and an empty bundle for each that could not be had.
     static Result<std::unique_ptr<Vault>> adopt(Fd reading, Fd writing, std::vector<Found>& found);
 
     const Fd& reading() const { return reading_; }
@@ -55,10 +57,11 @@ class Vault {
     Status put(const std::shared_ptr<Entry>& entry);
     void forget_those_gone();
 
+    std::mutex mutex_;  // guards what follows
     Fd reading_, writing_;
     std::string generation_;                    // label of this process's messages
     std::deque<std::weak_ptr<Entry>> parcels_;  // in the order of the messages
-    std::shared_ptr<size_t> gone_ = std::make_shared<size_t>(0);
+    std::shared_ptr<std::atomic<size_t>> gone_ = std::make_shared<std::atomic<size_t>>(0);
 };
 
 }  // namespace callgate

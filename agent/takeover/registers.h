@@ -15,7 +15,7 @@
 
 namespace callgate {
 
-// What a thread has to go back to, in the order in which CallCode takes it from the stack.
+// What a thread has to go back to, in the order in which kCallCode takes it from the stack.
 struct CallFrame {
     uint64_t signal_mask, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax, flags, rip;
 };
@@ -26,6 +26,13 @@ static_assert(sizeof(CallFrame) == 144 && offsetof(CallFrame, rax) == 120 && off
 // the red zone of the thread's stack begins.
 inline constexpr uint8_t kCallCode[] = {
     0x0f, 0x05,                                      // syscall
+    0x4d, 0x85, 0xe4,                                // test %r12, %r12: numbers to be closed, at %r13
+    0x74, 0x11,                                      // jz   behind the loop
+    0x49, 0xff, 0xcc,                                // dec  %r12
+    0x43, 0x8b, 0x7c, 0xa5, 0x00,                    // mov  (%r13, %r12, 4), %edi
+    0xb8, 0x03, 0x00, 0x00, 0x00,                    // mov  $SYS_close, %eax
+    0x0f, 0x05,                                      // syscall
+    0xeb, 0xea,                                      // jmp  to the test
     0x48, 0x29, 0x9c, 0x24, 0x88, 0x00, 0x00, 0x00,  // sub  %rbx, rip of the frame
     0x48, 0x89, 0x6c, 0x24, 0x78,                    // mov  %rbp, rax of the frame
     0xb8, 0x0e, 0x00, 0x00, 0x00,                    // mov  $SYS_rt_sigprocmask, %eax
@@ -69,9 +76,10 @@ struct Registers {
         raw.orig_rax = ~uint64_t{0};
     }
 
-    // A call of the code at `code` (CallCode), whose frame is at `frame`; afterwards the thread is to have what `after` has.
+    // A call of the code at `code` (kCallCode), whose frame is at `frame`; afterwards the thread is to have what `after` has, and
+    // the descriptors closed whose numbers are the first `closes` at `made`.
     void prepare_call(uint64_t code, uint64_t frame, long number, const uint64_t (&arguments)[6], const CallFrame& before,
-                      const Registers& after) {
+                      const Registers& after, uint64_t made, uint64_t closes) {
         raw.rip = code;
         raw.rsp = frame;
         raw.rax = number;
@@ -82,6 +90,8 @@ struct Registers {
         raw.r10 = arguments[3];
         raw.r8 = arguments[4];
         raw.r9 = arguments[5];
+        raw.r12 = closes;
+        raw.r13 = made;
         raw.rbx = before.rip - after.raw.rip;
         raw.rbp = after.raw.rax;
     }

@@ -35,17 +35,6 @@ Status replace_descriptors(Tracee& tracee, int source, const std::vector<Process
     return {};
 }
 
-// `numbers` is not empty.
-Status close_all(Tracee& tracee, std::vector<int> numbers) {
-    std::sort(numbers.begin(), numbers.end());
-    uint64_t first = numbers.front(), last = numbers.back();
-    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0})) return {};
-    Status closed;
-    for (int number : numbers)
-        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed) closed = one.error();
-    return closed;
-}
-
 // Passes one of our descriptors into the tracee over a socket pair that it has made; its number there.
 Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2], int original) {
     Fd ours = TRY(fetch_descriptor(pidfd, pair[0]));
@@ -92,48 +81,51 @@ Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2
 
 }  // namespace
 
-Result<SwappedChannel> swap_in_replacement(Tracee& tracee, const Fd& pidfd,
-                                           const std::vector<ProcessDescriptor>& descriptors,
-                                           const std::vector<EpollRegistration>& registrations, ChannelUse use,
-                                           const std::function<void(const SwappedChannel&)>& made) {
+Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
+                                     ChannelUse use, size_t nth) {
     const ProcessDescriptor& model = descriptors.front();
-    SwappedChannel swapped;
-    swapped.original = TRY(fetch_descriptor(pidfd, model.number));
+    Replacement made;
+    made.original = TRY(fetch_descriptor(pidfd, model.number));
 
     uint64_t nonblock = model.status_flags & O_NONBLOCK;
-    int pair[2];
+    const uint64_t place = tracee.scratch() + nth * sizeof(made.numbers);
     if (model.kind == ChannelKind::pipe) {
-        TRY(tracee.call("pipe2", SYS_pipe2, {tracee.scratch(), uint64_t(O_CLOEXEC) | nonblock}));
+        TRY(tracee.call("pipe2", SYS_pipe2, {place, uint64_t(O_CLOEXEC) | nonblock}));
     } else {
         TRY(tracee.call("socketpair", SYS_socketpair,
-                        {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC) | nonblock, 0, tracee.scratch()}));
+                        {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC) | nonblock, 0, place}));
     }
-    TRY_VOID(tracee.read(tracee.scratch(), pair, sizeof(pair)));
-    bool server_has_second = use == ChannelUse::server_writes;
-    int server_end = pair[server_has_second ? 1 : 0], agent_end = pair[server_has_second ? 0 : 1];
-    swapped.agent_end = TRY(fetch_descriptor(pidfd, agent_end));
+    TRY_VOID(tracee.read(place, made.numbers.data(), sizeof(made.numbers)));
+    const bool server_has_second = use == ChannelUse::server_writes;
+    made.server_end = made.numbers[server_has_second ? 1 : 0];
+    auto agent_end = fetch_descriptor(pidfd, made.numbers[server_has_second ? 0 : 1]);
+    if (!agent_end) {
+        (void)close_all(tracee, {made.numbers[0], made.numbers[1]});
+        return agent_end.error();
+    }
+    made.agent_end = std::move(*agent_end);
     if (model.kind == ChannelKind::pipe) {
-        int capacity = fcntl(swapped.original.get(), F_GETPIPE_SZ);
-        if (capacity > 0 && capacity != fcntl(swapped.agent_end.get(), F_GETPIPE_SZ))
-            (void)fcntl(swapped.agent_end.get(), F_SETPIPE_SZ, capacity);
+        int capacity = fcntl(made.original.get(), F_GETPIPE_SZ);
+        if (capacity > 0 && capacity != fcntl(made.agent_end.get(), F_GETPIPE_SZ))
+            (void)fcntl(made.agent_end.get(), F_SETPIPE_SZ, capacity);
     }
-    swapped.replacement = channel_of(tracee.tid(), server_end).channel;
-    if (made) made(swapped);
-    Status replaced = replace_descriptors(tracee, server_end, descriptors, registrations);
-    if (!replaced) {
-        (void)close_all(tracee, {pair[0], pair[1]});
-        return replaced.error();
-    }
-    swapped.numbers = {pair[0], pair[1]};
-    return swapped;
+    made.channel = channel_of(tracee.tid(), made.server_end).channel;
+    return made;
 }
 
-Status finish_swaps(Tracee& tracee, std::span<const SwappedChannel* const> swapped) {
-    std::vector<int> made;
-    for (const SwappedChannel* each : swapped) made.insert(made.end(), each->numbers.begin(), each->numbers.end());
-    TRY_VOID(close_all(tracee, std::move(made)));
-    for (const SwappedChannel* each : swapped) (void)fcntl(each->agent_end.get(), F_SETFL, 0);
-    return {};
+Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
+                    const std::vector<EpollRegistration>& registrations) {
+    return replace_descriptors(tracee, replacement.server_end, descriptors, registrations);
+}
+
+Status close_all(Tracee& tracee, std::vector<int> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    uint64_t first = numbers.front(), last = numbers.back();
+    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0})) return {};
+    Status closed;
+    for (int number : numbers)
+        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed) closed = one.error();
+    return closed;
 }
 
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,

@@ -17,22 +17,24 @@ namespace callgate {
 
 enum class ChannelUse { server_reads, server_writes, both };
 
-struct SwappedChannel {
+struct Replacement {
     Fd original;    // the server's old end, as the server had it
-    Fd agent_end;   // the other end of what the server has now
-    cg_channel_key replacement{};
-    std::array<int, 2> numbers{};  // the server's, of both ends; it still has them
+    Fd agent_end;   // the other end of what the server is to have
+    cg_channel_key channel{};
+    int server_end = -1;           // the server's number of what it is to have
+    std::array<int, 2> numbers{};  // the server's, of both ends
 };
 
-// `descriptors`: all those of one channel (at least one); `registrations`: of those descriptors. `made` is called before the
-// first of them is replaced.
-Result<SwappedChannel> swap_in_replacement(Tracee& tracee, const Fd& pidfd,
-                                           const std::vector<ProcessDescriptor>& descriptors,
-                                           const std::vector<EpollRegistration>& registrations, ChannelUse use,
-                                           const std::function<void(const SwappedChannel&)>& made);
-// The process closes what it has made for these: each agent_end is the agent's alone then, and in blocking mode. One
-// for several, since each call in the process takes two switches of context.
-Status finish_swaps(Tracee& tracee, std::span<const SwappedChannel* const> swapped);
+// The process makes it, and has both ends; their numbers are at the `nth` place for two at its scratch(), for
+// Tracee::close_if_killed(). `descriptors`: all those of one channel, at least one.
+Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
+                                     ChannelUse use, size_t nth);
+// On each of these descriptors; `registrations`: of those. Closes nothing else.
+Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
+                    const std::vector<EpollRegistration>& registrations);
+// `numbers` is not empty. The smallest is closed first, and by one call with all others where no other lies between them:
+// each call in the process takes four switches of context.
+Status close_all(Tracee& tracee, std::vector<int> numbers);
 
 // The reverse: passes `original` into the process (SCM_RIGHTS over a socket pair that the process makes) and puts it
 // on every descriptor that holds the replacement.

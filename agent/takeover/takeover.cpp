@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/fault_point.h"
 #include "takeover/swap.h"
 #include "takeover/tracee.h"
 
@@ -160,10 +161,16 @@ Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max) {
 
 namespace {
 
-// Takes the bytes of a caught read back and puts the thread onto its call again.
-Result<ReadPiece> undo_read(Tracee& tracee, const cg_hold& hold) {
+// What the thread has got by its read, and will get again by another one.
+Result<ReadPiece> piece_of(const cg_hold& hold) {
     ReadPiece piece{hold.since_ns, {}};
     if (!is_peek(hold)) piece.bytes = TRY(peek_read(hold));
+    return piece;
+}
+
+// Takes the bytes of a caught read back and puts the thread onto its call again.
+Result<ReadPiece> undo_read(Tracee& tracee, const cg_hold& hold) {
+    ReadPiece piece = TRY(piece_of(hold));
     tracee.registers().call_again();
     return piece;
 }
@@ -204,10 +211,10 @@ class SwapOfInput {
     }
     SwapOfInput(const SwapOfInput&) = delete;
     SwapOfInput& operator=(const SwapOfInput&) = delete;
-    void made(const SwappedChannel& swapped) {
+    void begin(const cg_channel_key& replacement, const Fd& original) {
         if (!help_.swap_begins) return;
-        replacement_ = swapped.replacement;
-        help_.swap_begins(*replacement_, {CG_SWAPPING, kind_of(swapped.original.get()), 0, 0, original_});
+        replacement_ = replacement;
+        help_.swap_begins(*replacement_, {CG_SWAPPING, kind_of(original.get()), 0, 0, original_});
     }
 
   private:
@@ -221,6 +228,27 @@ class SwapOfInput {
     const TakeoverHelp& help_;
     std::optional<cg_channel_key> replacement_;
 };
+
+// O_NONBLOCK of the agent's end came with that of the server's.
+TakenEnds ends_of(const TakeoverRequest& request, Replacement& input, Replacement& output) {
+    TakenEnds taken;
+    taken.input = request.input;
+    taken.output = request.output;
+    taken.one_socket = request.input == request.output;
+    taken.from_client = std::move(input.original);
+    taken.to_server = std::move(input.agent_end);
+    taken.new_input = input.channel;
+    if (taken.one_socket) {
+        taken.to_client = Fd::adopt(fcntl(taken.from_client.get(), F_DUPFD_CLOEXEC, 0));
+        taken.from_server = Fd::adopt(fcntl(taken.to_server.get(), F_DUPFD_CLOEXEC, 0));
+        taken.new_output = taken.new_input;
+    } else {
+        taken.to_client = std::move(output.original);
+        taken.from_server = std::move(output.agent_end);
+        taken.new_output = output.channel;
+    }
+    return taken;
+}
 
 // Copies what waits in a pipe or socket, without waiting for more; waits at most a second for the reader.
 Status copy_rest(int from, int to) {
@@ -258,46 +286,50 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     if (inputs.empty()) return Error::refused("process " + std::to_string(request.pid), "has closed its input");
     if (outputs.empty()) return Error::refused("process " + std::to_string(request.pid), "has closed its output");
 
-    TakenEnds taken;
-    taken.input_kind = inputs.front().kind;
-    taken.output_kind = outputs.front().kind;
-    taken.input = request.input;
-    taken.output = request.output;
-    taken.one_socket = request.input == request.output;
+    std::vector<ReadPiece> unread;
+    if (thread.hold) unread.push_back(TRY(piece_of(*thread.hold)));
 
     Tracee& tracee = *thread.tracee;
     TRY_VOID(prepare_calls(status, tracee));
-    SwapOfInput swap(request.input, help);
-    SwappedChannel input = TRY(swap_in_replacement(tracee, pidfd, inputs, all.registrations,
-                                                   taken.one_socket ? ChannelUse::both : ChannelUse::server_reads,
-                                                   [&](const SwappedChannel& made) { swap.made(made); }));
-    // From here on the server reads the replacement: its bytes go through the gate.
-    SwappedChannel output;
-    std::vector<const SwappedChannel*> swapped_channels{&input};
-    if (!taken.one_socket) {
-        auto swapped = swap_in_replacement(tracee, pidfd, outputs, all.registrations, ChannelUse::server_writes, {});
-        if (!swapped) {
-            (void)finish_swaps(tracee, swapped_channels);
-            return swapped.error();
+    const bool one_socket = request.input == request.output;
+    tracee.close_if_killed(one_socket ? 2 : 4);
+    Replacement input = TRY(make_replacement(tracee, pidfd, inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads, 0));
+    std::vector<int> made(input.numbers.begin(), input.numbers.end());
+    Replacement output;
+    if (!one_socket) {
+        auto second = make_replacement(tracee, pidfd, outputs, ChannelUse::server_writes, 1);
+        if (!second) {
+            tracee.close_if_killed(0);
+            (void)close_all(tracee, made);
+            return second.error();
         }
-        output = std::move(*swapped);
-        swapped_channels.push_back(&output);
+        output = std::move(*second);
+        made.insert(made.end(), output.numbers.begin(), output.numbers.end());
     }
-    TRY_VOID(finish_swaps(tracee, swapped_channels));
-    std::vector<ReadPiece> unread;
-    if (thread.hold) unread.push_back(TRY(undo_read(tracee, *thread.hold)));
-    taken.from_client = std::move(input.original);
-    taken.to_server = std::move(input.agent_end);
-    taken.new_input = input.replacement;
-    if (taken.one_socket) {
-        taken.to_client = Fd::adopt(fcntl(taken.from_client.get(), F_DUPFD_CLOEXEC, 0));
-        taken.from_server = Fd::adopt(fcntl(taken.to_server.get(), F_DUPFD_CLOEXEC, 0));
-        taken.new_output = taken.new_input;
-    } else {
-        taken.to_client = std::move(output.original);
-        taken.from_server = std::move(output.agent_end);
-        taken.new_output = output.replacement;
-    }
+    std::sort(made.begin(), made.end());
+    TakenEnds taken = ends_of(request, input, output);
+    taken.input_kind = inputs.front().kind;
+    taken.output_kind = outputs.front().kind;
+    if (!unread.empty()) taken.unread = unread.front().bytes;
+    fault_point("replacements made");
+    if (request.begins) request.begins(taken, made);
+    tracee.close_if_killed(0);
+    fault_point("take-over kept");
+    SwapOfInput swap(request.input, help);
+    swap.begin(taken.new_input, taken.from_client);
+    // From here on the server reads the replacement: its bytes go through the gate.
+    Status replaced = put_in_place(tracee, input, inputs, all.registrations);
+    fault_point("input replaced");
+    if (replaced && !one_socket) replaced = put_in_place(tracee, output, outputs, all.registrations);
+    fault_point("output replaced");
+    // From the next call on, that is.
+    if (replaced && thread.hold) tracee.registers().call_again();
+    const Status closed = close_all(tracee, made);
+    if (!replaced) return replaced.error();
+    TRY_VOID(closed);
+    fault_point("ends closed");
+    set_blocking(taken.to_server.get());
+    set_blocking(taken.from_server.get());
     pid_t stopped = tracee.tid();
     thread.tracee.reset();
 
@@ -315,16 +347,19 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
     Tracee& tracee = *thread.tracee;
     TRY_VOID(prepare_calls(status, tracee));
+    tracee.close_if_killed(2);
+    Replacement replacement = TRY(make_replacement(tracee, pidfd, held.channels, ChannelUse::both, 0));
+    tracee.close_if_killed(0);
     SwapOfInput swap(channel, help);
-    SwappedChannel swapped =
-        TRY(swap_in_replacement(tracee, pidfd, held.channels, held.registrations, ChannelUse::both,
-                                [&](const SwappedChannel& made) { swap.made(made); }));
-    const SwappedChannel* only = &swapped;
-    TRY_VOID(finish_swaps(tracee, {&only, 1}));
+    swap.begin(replacement.channel, replacement.original);
+    const Status replaced = put_in_place(tracee, replacement, held.channels, held.registrations);
+    const Status closed = close_all(tracee, {replacement.numbers[0], replacement.numbers[1]});
+    if (!replaced) return replaced.error();
+    TRY_VOID(closed);
     TakenConnection taken;
-    taken.client = std::move(swapped.original);
+    taken.client = std::move(replacement.original);
     if (thread.hold) taken.unread.push_back(TRY(undo_read(tracee, *thread.hold)));
-    swapped.agent_end.reset();  // the end that the server reads now
+    replacement.agent_end.reset();  // the end that the server reads now
     pid_t stopped = tracee.tid();
     thread.tracee.reset();
     for (ReadPiece& piece : wake_waiters(pid, stopped, held.channels, help)) taken.unread.push_back(std::move(piece));
@@ -350,7 +385,11 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
     bool one_socket = back.new_input == back.new_output;
     Descriptors inputs = of_channel(all, back.new_input, O_RDONLY);
     Descriptors outputs = one_socket ? Descriptors() : of_channel(all, back.new_output, O_WRONLY);
-    if (inputs.empty() && outputs.empty()) return {};
+    for (Descriptors* each : {&inputs, &outputs})
+        std::erase_if(*each, [&](const ProcessDescriptor& descriptor) {
+            return std::find(back.made.begin(), back.made.end(), descriptor.number) != back.made.end();
+        });
+    if (inputs.empty() && outputs.empty() && back.made.empty()) return {};
     TRY_VOID(copy_rest(back.replacement_output, back.original_output));
     TRY_VOID(prepare_calls(status, tracee));
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
@@ -362,10 +401,18 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
     };
     TRY_VOID(give(inputs, back.original_input));
     TRY_VOID(give(outputs, back.original_output));
+    if (!back.made.empty()) TRY_VOID(close_all(tracee, back.made));
     pollfd room{inputs.empty() ? -1 : back.replacement_input, POLLOUT, 0};
     if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) || !reads_through_ring(pid)) return {};
     if (::write(back.replacement_input, "\n", 1) != 1) return Error::system("write", "to end a read through io_uring", errno);
     return {};
+}
+
+Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting) {
+    auto tracee = Tracee::stop(pid, while_waiting);
+    if (!tracee) return explain_refusal(pid, tracee.error());
+    TRY_VOID(prepare_calls(pid, **tracee));
+    return close_all(**tracee, made);
 }
 
 }  // namespace callgate

@@ -46,12 +46,6 @@ struct TakeoverHelp {
     std::function<void(const cg_event&, StoppedThread)> look_at_later;
 };
 
-struct TakeoverRequest {
-    pid_t pid = 0;
-    cg_channel_key input{};   // what the server reads
-    cg_channel_key output{};  // what it writes
-};
-
 // Where the two ends of each direction are after a take-over.
 struct TakenEnds {
     ChannelKind input_kind = ChannelKind::none, output_kind = ChannelKind::none;
@@ -65,7 +59,19 @@ struct TakenEnds {
     std::string unread;  // bytes that a held read had returned; the server will read again
 };
 
-// `thread` makes the calls, and is let go at the end; where it is still on its way to its stop, that is waited for. What it, or another thread that is woken, had read is taken back.
+struct TakeoverRequest {
+    pid_t pid = 0;
+    cg_channel_key input{};   // what the server reads
+    cg_channel_key output{};  // what it writes
+    // Everything has been made, and nothing of the process replaced yet: what is needed to go on from here, or to undo it, should
+    // we be killed. `made`: its numbers of both ends of what it is to have, in order. Where it has closed the first, all is
+    // replaced, and it makes its read again, whatever becomes of us, or nothing is, where it has none of the replacements; where it
+    // has not, it has seen what it had read. May be null.
+    std::function<void(const TakenEnds& ends, const std::vector<int>& made)> begins = nullptr;
+};
+
+// `thread` makes the calls, and is let go at the end; where it is still on its way to its stop, that is waited for.
+// What it, or another thread that is woken, had read is taken back.
 // ErrorKind::limit: a hold had run out, so the bytes have been seen.
 // On an error it is still stopped: the caller says what becomes of it.
 Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help);
@@ -108,8 +114,12 @@ struct HandBack {
     // io_uring stays with the replacement, whatever becomes of the descriptor: an empty line ends it, and the next read is
     // of the original. (One of a file that the ring knows by a number of its own is not.)
     int replacement_input = -1;
+    // Numbers that are the process's by a take-over that was not finished: closed, and given nothing.
+    std::vector<int> made = {};
 };
 // ErrorKind::limit: the client does not read, so the rest could not be copied; nothing was changed.
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);
+// The rest of `made`, of a take-over that was all but finished.
+Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting);
 
 }  // namespace callgate

@@ -73,7 +73,7 @@ uint64_t vdso_base(pid_t pid) {
     return 0;
 }
 
-// Where CallCode is put: at the end of the vDSO's last page, behind everything that is executed or read at run time (zeros, or
+// Where kCallCode is put: at the end of the vDSO's last page, behind everything that is executed or read at run time (zeros, or
 // the section headers). The image is the same in every process of one kernel, so it is looked at in our own.
 constexpr uint64_t kCallCodePlace = (sizeof(kCallCode) + 7) / 8 * 8;
 using CallCode = std::array<uint8_t, kCallCodePlace>;
@@ -209,6 +209,8 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
     TRY_VOID(read(scratch_, borrowed_.data(), borrowed_.size()));
     if (ptrace(PTRACE_GETSIGMASK, tid_, kSignalSetBytes, &signal_mask_))
         return Error::system("PTRACE_GETSIGMASK", thread_name(tid_), errno);
+    constexpr int kNone[kClosesMax] = {-1, -1, -1, -1};
+    TRY_VOID(write(scratch_, kNone, sizeof(kNone)));
     before_ = saved_.frame(signal_mask_);
     TRY_VOID(write(frame_, &before_, sizeof(before_)));
     fault_point("frame written");
@@ -292,7 +294,7 @@ Status Tracee::set_call(const char* name, long number, std::initializer_list<uin
     uint64_t six[6] = {};
     std::copy(arguments.begin(), arguments.end(), six);
     Registers registers = at_stop_;
-    registers.prepare_call(code_, frame_, number, six, before_, saved_);
+    registers.prepare_call(code_, frame_, number, six, before_, saved_, scratch_, closes_);
     iovec view{&registers.raw, sizeof(registers.raw)};
     if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", name, errno);
     touched_ = true;
