@@ -85,7 +85,9 @@ Result<std::unique_ptr<Vault>> Vault::adopt(Fd reading, Fd writing, std::vector<
     for (;;) {
         Result<Bundle> parcel = receive_bundle(vault->reading_, Take::copy);
         if (!parcel || parcel->label == vault->generation_) return vault;
-        if (parcel->fds.size() == 2) {
+        if (parcel->fds.size() != 2) {
+            found.push_back({});
+        } else {
             std::shared_ptr<Entry> entry(
                 new Entry(vault->gone_, std::move(parcel->fds[0]), std::move(parcel->fds[1])));
             Result<Bundle> bundle = last_bundle(entry->reading_);
@@ -94,6 +96,7 @@ Result<std::unique_ptr<Vault>> Vault::adopt(Fd reading, Fd writing, std::vector<
                 found.push_back({std::move(*bundle), std::move(entry)});
             } else {
                 entry->reading_.reset();
+                if (bundle.error().kind != ErrorKind::gone) found.push_back({});
             }
         }
         (void)receive_bundle(vault->reading_, Take::out);

@@ -2,6 +2,7 @@
 #include "restart/vault.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -126,6 +127,27 @@ TEST_F(VaultTest, ThousandsComeAndGoAndTheFirstStays) {
     const std::vector<Vault::Found> found = adopted();
     ASSERT_EQ(found.size(), 1u);
     EXPECT_EQ(found[0].bundle.label, "stays");
+}
+
+// A session must not be gone without a word.
+TEST_F(VaultTest, WhatThereIsNoRoomForIsSaid) {
+    Pipe one;
+    auto entry = vault_->add(bundle_of("one", one.writing));
+    ASSERT_TRUE(entry);
+    before_entries_.push_back(std::move(*entry));
+    rlimit before;
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    std::vector<Vault::Found> found;
+    Fd reading = copy_of(kept_reading_), writing = copy_of(kept_writing_);
+    const Fd next_free = copy_of(kept_reading_);
+    const rlimit few{static_cast<rlim_t>(next_free.get()) + 2, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    auto next = Vault::adopt(std::move(reading), std::move(writing), found);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_TRUE(next);
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].bundle.label, "");
+    EXPECT_TRUE(found[0].bundle.fds.empty());
 }
 
 }  // namespace
