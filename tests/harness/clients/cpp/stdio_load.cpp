@@ -10,10 +10,10 @@
 //
 // Commands on stdin, an answer for each on stdout:
 //   begin   ->  begun      from here on the longest wait of each session is measured
-//   settle  ->  settled    when each session has had three more answers; its longest wait since "begin" is
-//   one sample stop    ->  {"calls":…,"denied":…,"bytes":…,"waits":…,"wait_ms":{"p50":…,"p99":…,"max":…}},
-//   after the last answers and the
-//               ends of the servers; exit code 0 if there was no failure, else 1 and the failures on stderr
+//   settle  ->  settled    when each session has had three more answers; its longest wait since "begin" is one sample
+//   waits   ->  [12.3,…]   each session's longest wait since "begin", in ms
+//   stop    ->  {"calls":…,"denied":…,"bytes":…,"waits":…,"wait_ms":{"p50":…,"p99":…,"max":…}},
+//               after the last answers and the ends of the servers; exit code 0 if there was no failure, else 1 and the failures on stderr
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -230,6 +230,15 @@ void settle() {
     for (const Session& session : sessions) waits_ms.push_back(static_cast<double>(session.longest_ns) / 1e6);
 }
 
+void tell_waits() {
+    const char* before = "[";
+    for (const Session& session : sessions) {
+        printf("%s%.1f", before, static_cast<double>(session.longest_ns) / 1e6);
+        before = ",";
+    }
+    puts("]");
+}
+
 void stop() {
     const auto is_idle = [](const Session& session) { return session.idle() || session.ended; };
     while (!std::all_of(sessions.begin(), sessions.end(), is_idle)) turn(false, false);
@@ -318,6 +327,8 @@ int main(int argc, char** argv) {
             } else if (command == "settle") {
                 settle();
                 puts("settled");
+            } else if (command == "waits") {
+                tell_waits();
             } else {
                 stop();
                 return failures ? 1 : 0;
