@@ -2,6 +2,7 @@
 //
 //   app.cpp           the steps of start-up and teardown, in order
 //   app_start.cpp     configuration, and what is there before the loop runs
+//   app_limits.cpp    what this process may have, and for how many sessions that does
 //   app_watcher.cpp   the kernel's side: what it tells goes to the loop's thread
 //   app_policies.cpp  policies that change while the agent runs, and what is wrong
 //   app_control.cpp   what the control socket answers
@@ -76,6 +77,11 @@ int configure(App& app);
 Status start(App& app);
 // Tells systemd, where it asks for that, that the loop goes round.
 void start_watchdog(App& app);
+
+// --- app_limits.cpp
+// Raises what can be raised. An error where a single session would not fit, a problem where few do; both say which limit it is,
+// what it is, and what to do.
+Status check_limits(std::vector<PolicyProblem>& problems);
 
 // --- app_watcher.cpp
 // Goes on in a thread of its own, until the agent is ready or cannot be.

@@ -1,11 +1,8 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "app_parts.h"
@@ -32,37 +29,6 @@ void apply_options(const RunOptions& options, Config& config) {
     if (!options.audit_file.empty()) config.audit_file = options.audit_file;
     if (!options.state_directory.empty()) config.state_directory = options.state_directory;
     if (!options.control_socket.empty()) config.control_socket = options.control_socket;
-}
-
-// A session needs four descriptors, and where it is kept for the next agent eleven; the agent itself some dozens.
-constexpr rlim_t kDescriptorsOfAgent = 256, kDescriptorsOfSession = 11;
-// Room for fewer is said.
-constexpr rlim_t kSessionsExpected = 512;
-
-// The kernel makes a process's table of descriptors larger as it fills, and a process with several threads waits in there until
-// no processor is in such code as a held thread is in. Room for so many is made while nobody is held.
-constexpr rlim_t kDescriptorsAtOnce = 65536;
-
-void make_room_for_descriptors(rlim_t limit) {
-    const int last = static_cast<int>(std::min(limit, kDescriptorsAtOnce)) - 1;
-    (void)Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
-}
-
-// Raised as far as it goes. At the limit a server is reported blind, and its policy's on_blind decides.
-Status check_descriptor_limit(std::vector<PolicyProblem>& problems) {
-    rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return Error::system("getrlimit", "RLIMIT_NOFILE", errno);
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit)) return Error::system("setrlimit", "RLIMIT_NOFILE", errno);
-    make_room_for_descriptors(limit.rlim_max);
-    const std::string now = "the limit of open files (RLIMIT_NOFILE) is " + std::to_string(limit.rlim_max);
-    const std::string remedy = "; raise LimitNOFILE= in the unit, or \"ulimit -Hn\"";
-    if (limit.rlim_max < kDescriptorsOfAgent + kDescriptorsOfSession)
-        return Error::refused(now, "too low for a single session" + remedy);
-    const rlim_t room = (limit.rlim_max - kDescriptorsOfAgent) / kDescriptorsOfSession;
-    if (room < kSessionsExpected)
-        problems.push_back({"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions" + remedy});
-    return {};
 }
 
 Status block_signals(App& app) {
@@ -128,7 +94,7 @@ void start_watchdog(App& app) {
 }
 
 Status start(App& app) {
-    TRY_VOID(check_descriptor_limit(app.problems));
+    TRY_VOID(check_limits(app.problems));
     TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
     app.ring = TRY(Ring::create());

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/limits.h"
+#include "io/ledger_size.h"
 
 namespace callgate {
 namespace {
@@ -60,6 +61,10 @@ void in_order() {
 }
 
 }  // namespace
+
+uint64_t ledger_address_bytes() {
+    return kFileBytes;
+}
 
 struct Ledger::Slot {
     struct Input {  // offsets in the memfd

@@ -1,8 +1,13 @@
 // From a decision to a session: the take-over of one process, and what is remembered of it.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
 
 #include "base/clock.h"
 #include "base/fault_point.h"
@@ -10,6 +15,23 @@
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
+namespace {
+
+// Left for what goes on: finding out who a server is, and what the sessions there are may open.
+constexpr int kDescriptorsReserved = 64;
+
+// The kernel gives the smallest number that is free: where the first of the last ones was never reached, there is room.
+bool has_room_for_a_session() {
+    rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return false;
+    const int first = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX)) - kDescriptorsReserved;
+    if (Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, first)).get() == first) return true;
+    std::array<Fd, kDescriptorsReserved> tried;
+    for (Fd& each : tried) each = Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+    return tried.back().valid();
+}
+
+}  // namespace
 
 Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins) {
     if (!thread.tracee) {
@@ -62,6 +84,12 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     // What is under way in a ring keeps the original, whatever becomes of the descriptor: both would read it.
     if (plan.start == Opening::Start::midway && reads_through_ring(plan.pid)) {
         report_blind(plan.pid, std::move(server), match, "its input may be read through io_uring, where a read is under way");
+        return programs->forget(plan.input);
+    }
+    if (!has_room_for_a_session()) {
+        candidates.erase(plan.input);
+        ++failed;
+        report_blind(plan.pid, std::move(server), match, "the limit of open files (RLIMIT_NOFILE) leaves no room for another session");
         return programs->forget(plan.input);
     }
     const std::string id = new_id();

@@ -1,5 +1,6 @@
 """The agent comes and goes while sessions run."""
 import resource
+import signal
 
 from governed import *  # noqa: F403
 from governed import (EVERYTHING, NOTES_BUN, NOTES_DENO, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, main, policy, policy_for,
@@ -28,6 +29,45 @@ class TestComingAndGoing(EndToEnd):
         agent = self.agent({"p": policy(NOTES_PY.match)}, preexec=at_most(512))
         self.assertIn("room for 23 sessions", " ".join(agent.status()["problems"]))
         self.assertEqual(len(agent.audit("policy_problem")), 1)
+
+    def test_at_the_limit_of_descriptors(self):
+        """Those there are go on; of one more its policy says what becomes of it; when one has ended there is room again."""
+        server = cpp_server("--readv")
+        for on_blind in ("allow", "kill"):
+            with self.case(on_blind=on_blind):
+                agent = self.agent({"p": policy_for(server, on_blind=on_blind)},
+                                   preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (280, 280)))
+                clients = []
+                while not agent.audit("session_blind"):
+                    self.assertLess(len(clients), 70)
+                    clients.append(self.client(server.command))
+                    wait_for(lambda: len(agent.audit("session_start")) + len(agent.audit("session_blind")) == len(clients), "a decision")
+                *governed, left = clients
+                blind = agent.audit("session_blind")[0]
+                self.assertIn("RLIMIT_NOFILE", blind["reason"])
+                self.assertEqual((blind["server"]["pid"], blind["killed"]), (left.pid, on_blind == "kill"))
+                if on_blind == "kill":
+                    self.assertEqual(left.wait(), -signal.SIGKILL)
+                else:
+                    left.initialize()
+                    self.assert_result(left.call(*server.denied))
+                    left.shutdown()
+                for client in governed:
+                    client.initialize()
+                    self.assert_denied(client.call(*server.denied))
+                    self.assertEqual(client.shutdown(), server.exit_code)
+                agent.wait_audit("session_end", count=len(governed))
+                late = self.client(server.command)
+                late.initialize()
+                self.assert_denied(late.call(*server.denied))
+                self.assertEqual(late.shutdown(), server.exit_code)
+
+    def test_too_little_memory(self):
+        """Said at the start, of address space that limits what a session's ledger may take."""
+        def at_most(gibibytes):
+            return lambda: resource.setrlimit(resource.RLIMIT_AS, (gibibytes << 30, gibibytes << 30))
+        agent = self.agent({"p": policy(NOTES_PY.match)}, preexec=at_most(8))
+        self.assertRegex(" ".join(agent.status()["problems"]), r"RLIMIT_AS\) is 8589934592: room for \d+ sessions; .*LimitAS=")
 
     def test_room_for_descriptors_is_made_at_the_start(self):
         """The kernel makes the agent wait for held threads when it enlarges the table of descriptors: then nobody could answer them."""
