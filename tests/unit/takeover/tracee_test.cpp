@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <string>
 
 #include "../kernel/child.h"
@@ -107,8 +109,17 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
             setenv("CALLGATE_FAULT_FILE", path, 1);
             auto tracee = Tracee::stop(tid, {});
             if (!tracee || !(*tracee)->prepare_calls(false)) _exit(1);
-            for (int i = 0; i < 2; ++i)
-                if (!(*tracee)->call("dup", SYS_dup, {0})) _exit(2);
+            (*tracee)->close_if_killed(4);
+            for (uint64_t i = 0; i < 2; ++i)
+                if (!(*tracee)->call("pipe2", SYS_pipe2, {(*tracee)->scratch() + 8 * i, O_CLOEXEC})) _exit(2);
+            // Nobody closes them where it is let go.
+            (*tracee)->close_if_killed(0);
+            uint64_t made[4] = {};
+            int numbers[4];
+            if (!(*tracee)->read((*tracee)->scratch(), numbers, sizeof(numbers))) _exit(4);
+            std::copy(std::begin(numbers), std::end(numbers), made);
+            for (const uint64_t each : made)
+                if (!(*tracee)->call("close", SYS_close, {each})) _exit(5);
             tracee->reset();
             _exit(3);
         }
@@ -116,6 +127,10 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
         ASSERT_EQ(waitpid(tracer, &status, 0), tracer);
         unlink(path);
         ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+    }
+    static auto open_in(pid_t pid) {
+        const std::filesystem::directory_iterator all(proc_path(pid, "fd"));
+        return std::distance(begin(all), end(all));
     }
     static uint64_t mask_of(pid_t pid) {
         auto text = read_small_file(proc_path(pid, "status"), 4096);
@@ -146,7 +161,9 @@ TEST_P(KilledTracer, ThreadInACallGoesOn) {
         while (read(in.read.get(), &byte, 1) == 1) (void)!write(out.write.get(), &byte, 1);
     });
     ASSERT_TRUE(comes_true([&] { return blocked_syscall(child.pid(), child.pid()).number == SYS_read; }));
+    const auto open_before = open_in(child.pid());
     trace_until_the_end(child.pid());
+    EXPECT_TRUE(comes_true([&] { return open_in(child.pid()) == open_before; }));
     EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; })) << std::hex << mask_of(child.pid());
     for (const char* byte : {"a", "b"}) {
         EXPECT_EQ(write(in.write.get(), byte, 1), 1);
@@ -175,7 +192,9 @@ TEST_P(KilledTracer, ThreadThatRunsGoesOn) {
         }
     });
     ASSERT_EQ(heard(said.read, 1), ".");
+    const auto open_before = open_in(child.pid());
     trace_until_the_end(child.pid());
+    EXPECT_TRUE(comes_true([&] { return open_in(child.pid()) == open_before; }));
     EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; })) << std::hex << mask_of(child.pid());
     const std::string after = heard(said.read, 20);
     EXPECT_EQ(after.find('x'), std::string::npos);
