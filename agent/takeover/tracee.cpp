@@ -273,9 +273,10 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
     }
 }
 
-// To the next stop at the beginning or the end of a system call.
+// To the next stop at the beginning or the end of a system call. On a busy host the thread may have to wait for its processor;
+// the process is half changed, so it is waited for as long as for a stop.
 Status Tracee::step() {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+    auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
     for (;;) {
         stopped_ = false;
         if (ptrace(PTRACE_SYSCALL, tid_, nullptr, nullptr)) {
