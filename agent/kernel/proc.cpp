@@ -158,11 +158,6 @@ long ProcessStatus::value(const char* field) const {
     return text ? strtol(text, nullptr, 10) : 0;
 }
 
-bool ProcessStatus::has_signal(const char* field, int signal) const {
-    const char* text = find(field);
-    return text && (strtoull(text, nullptr, 16) >> (signal - 1) & 1);
-}
-
 long status_value(pid_t pid, const char* field) {
     auto status = ProcessStatus::read(pid);
     return status ? status->value(field) : 0;

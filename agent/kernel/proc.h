@@ -63,8 +63,6 @@ class ProcessStatus {
     static Result<ProcessStatus> read(pid_t pid);
     // A number, such as of "TracerPid"; 0 where absent.
     long value(const char* field) const;
-    // Of a mask of signals in hexadecimal, such as "SigIgn".
-    bool has_signal(const char* field, int signal) const;
 
   private:
     const char* find(const char* field) const;
