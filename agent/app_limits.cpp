@@ -1,5 +1,5 @@
-// What this process may have, and for how many sessions that does. At a limit a server is reported blind, and its policy's
-// on_blind decides.
+// What this process may have, and for how many sessions that does. At a limit a server is reported blind, and
+// its policy's on_blind decides.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -18,20 +18,24 @@ namespace {
 
 // Room for fewer is said.
 constexpr uint64_t kSessionsExpected = 512;
-// A session needs four descriptors, and where it is kept for the next agent eleven; the agent itself some dozens.
+// A session needs four descriptors, and where it is kept for the next agent eleven; the agent itself some
+// dozens.
 constexpr uint64_t kDescriptorsOfAgent = 256, kDescriptorsOfSession = 11;
-// Memory: while BPF programs are loaded the types of the kernel are most of it; a session under load, its ledger included.
+// Memory: while BPF programs are loaded the types of the kernel are most of it; a session under load, its
+// ledger included.
 constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 constexpr uint64_t kMemoryOfAgent = 96 * kMebibyte, kMemoryOfSession = 330 * 1024;
 // Address space: code, libraries, and stacks of eight threads.
 constexpr uint64_t kAddressesOfAgent = 512 * kMebibyte;
-// The rings of submissions and completions, which kernels before 5.12 and those without CAP_IPC_LOCK are charged for.
+// The rings of submissions and completions, which kernels before 5.12 and those without CAP_IPC_LOCK are
+// charged for.
 constexpr uint64_t kLockedOfAgent = kMebibyte;
 
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 
-// The kernel makes a process's table of descriptors larger as it fills, and a process with several threads waits in there until
-// no processor is in such code as a held thread is in. Room for so many is made while nobody is held.
+// The kernel makes a process's table of descriptors larger as it fills, and a process with several threads
+// waits in there until no processor is in such code as a held thread is in. Room for so many is made while
+// nobody is held.
 constexpr uint64_t kDescriptorsAtOnce = 65536;
 
 void make_room_for_descriptors(uint64_t limit) {
@@ -57,11 +61,14 @@ Status check(const Limit& limit, std::vector<PolicyProblem>& problems) {
     if (limit.value == kUnlimited) return {};
     const std::string now = limit.what + " is " + std::to_string(limit.value);
     if (limit.value < limit.of_agent + limit.of_session)
-        return Error::refused(now, "too low for a single session, which takes " + std::to_string(limit.of_agent + limit.of_session) +
-                                       "; " + limit.remedy);
-    const uint64_t room = limit.of_session ? (limit.value - limit.of_agent) / limit.of_session : kSessionsExpected;
+        return Error::refused(now, "too low for a single session, which takes " +
+                                       std::to_string(limit.of_agent + limit.of_session) + "; " +
+                                       limit.remedy);
+    const uint64_t room =
+        limit.of_session ? (limit.value - limit.of_agent) / limit.of_session : kSessionsExpected;
     if (room < kSessionsExpected)
-        problems.push_back({"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions; " + limit.remedy});
+        problems.push_back(
+            {"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions; " + limit.remedy});
     return {};
 }
 
@@ -71,7 +78,8 @@ std::pair<uint64_t, std::string> memory_of_cgroup() {
     const std::string mount = cgroup2_mount();
     auto own = read_process(getpid());
     if (mount.empty() || !own) return least;
-    for (std::filesystem::path at = mount + own->cgroup; at.string().size() > mount.size(); at = at.parent_path()) {
+    for (std::filesystem::path at = mount + own->cgroup; at.string().size() > mount.size();
+         at = at.parent_path()) {
         const std::string file = (at / "memory.max").string();
         uint64_t bytes = 0;
         if (std::ifstream(file) >> bytes && bytes < least.first) least = {bytes, file};
@@ -84,16 +92,19 @@ std::pair<uint64_t, std::string> memory_of_cgroup() {
 Status check_limits(std::vector<PolicyProblem>& problems) {
     const uint64_t descriptors = TRY(raised(RLIMIT_NOFILE, "RLIMIT_NOFILE"));
     make_room_for_descriptors(descriptors);
-    const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")), locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
+    const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")),
+                   locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
     const auto [memory, file] = memory_of_cgroup();
     const Limit limits[] = {
-        {"the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"", descriptors,
-         kDescriptorsOfAgent, kDescriptorsOfSession},
-        {"the limit of address space (RLIMIT_AS)", "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used",
+        {"the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"",
+         descriptors, kDescriptorsOfAgent, kDescriptorsOfSession},
+        {"the limit of address space (RLIMIT_AS)",
+         "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used",
          addresses, kAddressesOfAgent, ledger_address_bytes()},
-        {"the limit of locked memory (RLIMIT_MEMLOCK)", "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"", locked, kLockedOfAgent, 0},
-        {"the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container", memory, kMemoryOfAgent,
-         kMemoryOfSession},
+        {"the limit of locked memory (RLIMIT_MEMLOCK)", "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"",
+         locked, kLockedOfAgent, 0},
+        {"the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container",
+         memory, kMemoryOfAgent, kMemoryOfSession},
     };
     for (const Limit& limit : limits) TRY_VOID(check(limit, problems));
     return {};

@@ -141,11 +141,13 @@ SessionState facts_of(BegunTakeover begun, ServerIdentity server) {
     return facts;
 }
 
-// A take-over that an agent was at when it was killed. One that cannot be undone ends: neither side waits for anybody.
+// A take-over that an agent was at when it was killed. One that cannot be undone ends: neither side waits for
+// anybody.
 void go_on_with(Vault::Found found, std::vector<LeftSession>& left, Problems& problems) {
     Result<BegunTakeover> begun = begun_of(std::move(found.bundle));
     if (!begun) return problems.push_back(begun.error().text());
-    const bool is_kept = std::any_of(left.begin(), left.end(), [&](const LeftSession& each) { return each.state.id == begun->id; });
+    const bool is_kept = std::any_of(left.begin(), left.end(),
+                                     [&](const LeftSession& each) { return each.state.id == begun->id; });
     if (is_kept) return;
     Result<Settled> settled = settle(*begun);
     if (!settled && settled.error().kind != ErrorKind::gone)
@@ -171,8 +173,11 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
     }
     std::vector<Vault::Found> found;
     std::unique_ptr<Vault> vault = TRY(Vault::adopt(std::move(reading), std::move(writing), found));
-    const auto begun = std::stable_partition(found.begin(), found.end(), [](const Vault::Found& each) { return each.bundle.label != kBegunLabel; });
-    std::vector<Vault::Found> take_overs(std::make_move_iterator(begun), std::make_move_iterator(found.end()));
+    const auto begun = std::stable_partition(found.begin(), found.end(), [](const Vault::Found& each) {
+        return each.bundle.label != kBegunLabel;
+    });
+    std::vector<Vault::Found> take_overs(std::make_move_iterator(begun),
+                                         std::make_move_iterator(found.end()));
     found.erase(begun, found.end());
     for (Vault::Found& each : found) {
         LeftSession session;

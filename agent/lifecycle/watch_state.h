@@ -160,7 +160,8 @@ struct Watcher::State {
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
     bool join(Session& session, pid_t pid, TakenEnds& ends);
-    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins);
+    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread,
+                                    decltype(TakeoverRequest::begins) begins);
     std::shared_ptr<Vault::Entry> keep_begun(BegunTakeover begun, const TakenEnds& ends);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);

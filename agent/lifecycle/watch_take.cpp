@@ -20,7 +20,8 @@ namespace {
 // Left for what goes on: finding out who a server is, and what the sessions there are may open.
 constexpr int kDescriptorsReserved = 64;
 
-// The kernel gives the smallest number that is free: where the first of the last ones was never reached, there is room.
+// The kernel gives the smallest number that is free: where the first of the last ones was never reached,
+// there is room.
 bool has_room_for_a_session() {
     rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit)) return false;
@@ -33,7 +34,8 @@ bool has_room_for_a_session() {
 
 }  // namespace
 
-Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins) {
+Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread,
+                                                decltype(TakeoverRequest::begins) begins) {
     if (!thread.tracee) {
         // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
         if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
@@ -89,14 +91,24 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     if (!has_room_for_a_session()) {
         candidates.erase(plan.input);
         ++failed;
-        report_blind(plan.pid, std::move(server), match, "the limit of open files (RLIMIT_NOFILE) leaves no room for another session");
+        report_blind(plan.pid, std::move(server), match,
+                     "the limit of open files (RLIMIT_NOFILE) leaves no room for another session");
         return programs->forget(plan.input);
     }
     const std::string id = new_id();
     std::shared_ptr<Vault::Entry> begun;
     auto ends = stop_and_take(plan, thread, [&](const TakenEnds& begin, const std::vector<int>& made) {
-        begun = keep_begun({id, match.policy->name(), plan.remark, match.policy->fail(), names_a_program(*match.policy), plan.start,
-                            plan.pid, server.process.start_time, made, {}}, begin);
+        begun = keep_begun({id,
+                            match.policy->name(),
+                            plan.remark,
+                            match.policy->fail(),
+                            names_a_program(*match.policy),
+                            plan.start,
+                            plan.pid,
+                            server.process.start_time,
+                            made,
+                            {}},
+                           begin);
     });
     if (!ends) {
         candidates.erase(plan.input);
@@ -129,15 +141,23 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         events.superseded(superseded);
     }
     PeerIdentity client = plan.client ? *plan.client : client_of(plan.pid, plan.input);
-    Session session{id, {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
+    Session session{id,     {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output,
+                    server, match};
     // The original stays watched: a thread that was reading it during the swap is caught there.
     cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
     (void)programs->watch(plan.input, mark);
     by_original[session.input] = session.id;
     by_replacement[session.new_input] = session.id;
     by_replacement[session.new_output] = session.id;
-    TakenServer taken_server{session.id, std::move(server), std::move(client), match.policy, std::move(*ends),
-                             plan.start, names_a_program(*match.policy), plan.remark, std::move(begun)};
+    TakenServer taken_server{session.id,
+                             std::move(server),
+                             std::move(client),
+                             match.policy,
+                             std::move(*ends),
+                             plan.start,
+                             names_a_program(*match.policy),
+                             plan.remark,
+                             std::move(begun)};
     fault_point("taken over");
     govern(session.id, plan.pid);
     sessions[session.id] = std::move(session);

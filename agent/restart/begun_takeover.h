@@ -1,5 +1,6 @@
-// BegunTakeover: a take-over that is under way, in the vault: from before the first descriptor of the server is replaced until the
-// session is in the vault itself. Where the agent is killed in between, the next one undoes it, or goes on with it.
+// BegunTakeover: a take-over that is under way, in the vault: from before the first descriptor of the server
+// is replaced until the session is in the vault itself. Where the agent is killed in between, the next one
+// undoes it, or goes on with it.
 //
 //   descriptors   of TakenEnds, in the order of session_state.h      ►  one_socket: four as well
 //   state         a memfd (state_blob.h) with the rest
@@ -29,7 +30,8 @@ inline constexpr char kBegunLabel[] = "begun";
 Result<Bundle> to_bundle(const BegunTakeover& begun, const TakenEnds& ends);
 Result<BegunTakeover> begun_of(Bundle bundle);
 
-// What becomes of one, in another process. Error: it could not be brought about, or (ErrorKind::gone) the process has ended.
+// What becomes of one, in another process. Error: it could not be brought about, or (ErrorKind::gone) the
+// process has ended.
 enum class Settled {
     undone,      // the server is as it was
     taken_over,  // and what it had read is in `ends.unread`

@@ -81,8 +81,9 @@ Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2
 
 }  // namespace
 
-Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
-                                     ChannelUse use, size_t nth) {
+Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd,
+                                     const std::vector<ProcessDescriptor>& descriptors, ChannelUse use,
+                                     size_t nth) {
     const ProcessDescriptor& model = descriptors.front();
     Replacement made;
     made.original = TRY(fetch_descriptor(pidfd, model.number));
@@ -113,7 +114,8 @@ Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std:
     return made;
 }
 
-Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
+Status put_in_place(Tracee& tracee, const Replacement& replacement,
+                    const std::vector<ProcessDescriptor>& descriptors,
                     const std::vector<EpollRegistration>& registrations) {
     return replace_descriptors(tracee, replacement.server_end, descriptors, registrations);
 }
@@ -121,10 +123,12 @@ Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::v
 Status close_all(Tracee& tracee, std::vector<int> numbers) {
     std::sort(numbers.begin(), numbers.end());
     uint64_t first = numbers.front(), last = numbers.back();
-    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0})) return {};
+    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0}))
+        return {};
     Status closed;
     for (int number : numbers)
-        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed) closed = one.error();
+        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed)
+            closed = one.error();
     return closed;
 }
 

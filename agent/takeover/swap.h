@@ -27,13 +27,15 @@ struct Replacement {
 
 // The process makes it, and has both ends; their numbers are at the `nth` place for two at its scratch(), for
 // Tracee::close_if_killed(). `descriptors`: all those of one channel, at least one.
-Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
-                                     ChannelUse use, size_t nth);
+Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd,
+                                     const std::vector<ProcessDescriptor>& descriptors, ChannelUse use,
+                                     size_t nth);
 // On each of these descriptors; `registrations`: of those. Closes nothing else.
-Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
+Status put_in_place(Tracee& tracee, const Replacement& replacement,
+                    const std::vector<ProcessDescriptor>& descriptors,
                     const std::vector<EpollRegistration>& registrations);
-// `numbers` is not empty. The smallest is closed first, and by one call with all others where no other lies between them:
-// each call in the process takes four switches of context.
+// `numbers` is not empty. The smallest is closed first, and by one call with all others where no other lies
+// between them: each call in the process takes four switches of context.
 Status close_all(Tracee& tracee, std::vector<int> numbers);
 
 // The reverse: passes `original` into the process (SCM_RIGHTS over a socket pair that the process makes) and puts it

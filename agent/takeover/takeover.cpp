@@ -293,7 +293,8 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     TRY_VOID(prepare_calls(status, tracee));
     const bool one_socket = request.input == request.output;
     tracee.close_if_killed(one_socket ? 2 : 4);
-    Replacement input = TRY(make_replacement(tracee, pidfd, inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads, 0));
+    Replacement input = TRY(
+        make_replacement(tracee, pidfd, inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads, 0));
     std::vector<int> made(input.numbers.begin(), input.numbers.end());
     Replacement output;
     if (!one_socket) {

@@ -63,10 +63,11 @@ struct TakeoverRequest {
     pid_t pid = 0;
     cg_channel_key input{};   // what the server reads
     cg_channel_key output{};  // what it writes
-    // Everything has been made, and nothing of the process replaced yet: what is needed to go on from here, or to undo it, should
-    // we be killed. `made`: its numbers of both ends of what it is to have, in order. Where it has closed the first, all is
-    // replaced, and it makes its read again, whatever becomes of us, or nothing is, where it has none of the replacements; where it
-    // has not, it has seen what it had read. May be null.
+    // Everything has been made, and nothing of the process replaced yet: what is needed to go on from here,
+    // or to undo it, should we be killed. `made`: its numbers of both ends of what it is to have, in order.
+    // Where it has closed the first, all is replaced, and it makes its read again, whatever becomes of us, or
+    // nothing is, where it has none of the replacements; where it has not, it has seen what it had read. May
+    // be null.
     std::function<void(const TakenEnds& ends, const std::vector<int>& made)> begins = nullptr;
 };
 

@@ -31,7 +31,7 @@ constexpr int kPausesInHope = 3;
 // How long the end of a Tracee waits for its thread before it leaves it behind.
 constexpr std::chrono::milliseconds kDetachPatience{20};
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
-constexpr int kSystemCallStop = 0x80;   // PTRACE_O_TRACESYSGOOD
+constexpr int kSystemCallStop = 0x80;  // PTRACE_O_TRACESYSGOOD
 
 // The threads that we trace, in whichever thread of ours.
 class OurTracees {
@@ -73,8 +73,9 @@ uint64_t vdso_base(pid_t pid) {
     return 0;
 }
 
-// Where kCallCode is put: at the end of the vDSO's last page, behind everything that is executed or read at run time (zeros, or
-// the section headers). The image is the same in every process of one kernel, so it is looked at in our own.
+// Where kCallCode is put: at the end of the vDSO's last page, behind everything that is executed or read at
+// run time (zeros, or the section headers). The image is the same in every process of one kernel, so it is
+// looked at in our own.
 constexpr uint64_t kCallCodePlace = (sizeof(kCallCode) + 7) / 8 * 8;
 using CallCode = std::array<uint8_t, kCallCodePlace>;
 
@@ -100,7 +101,9 @@ uint64_t vdso_size() {
 const CallCode& unused_place() {
     static const CallCode found = [] {
         CallCode bytes{};
-        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso_size() - kCallCodePlace), bytes.size());
+        memcpy(bytes.data(),
+               reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso_size() - kCallCodePlace),
+               bytes.size());
         return bytes;
     }();
     return found;
@@ -199,9 +202,11 @@ bool Tracee::detach(std::chrono::milliseconds patience) {
 Status Tracee::prepare_calls(bool suspend_seccomp) {
     const long options = PTRACE_O_TRACESYSGOOD | (suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0);
     if (ptrace(PTRACE_SETOPTIONS, tid_, nullptr, options))
-        return Error::system("PTRACE_SETOPTIONS", thread_name(tid_) + (suspend_seccomp ? " has a seccomp filter" : ""), errno);
+        return Error::system("PTRACE_SETOPTIONS",
+                             thread_name(tid_) + (suspend_seccomp ? " has a seccomp filter" : ""), errno);
     TRY_VOID(put_code());
-    // From here on the thread does not pass through the kernel's restart code any more: settle what it was in.
+    // From here on the thread does not pass through the kernel's restart code any more: settle what it was
+    // in.
     saved_.settle_interrupted_call();
     frame_ = saved_.stack() - Registers::kRedZoneBytes - sizeof(CallFrame);
     scratch_ = (frame_ - kScratchBytes) & ~uint64_t{15};
@@ -214,7 +219,8 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
     before_ = saved_.frame(signal_mask_);
     TRY_VOID(write(frame_, &before_, sizeof(before_)));
     fault_point("frame written");
-    // A call that changes nothing, and is not made: it only has the thread where it would find its way back, with its mask.
+    // A call that changes nothing, and is not made: it only has the thread where it would find its way back,
+    // with its mask.
     TRY_VOID(set_call("rt_sigprocmask", SYS_rt_sigprocmask, {SIG_BLOCK, 0, 0, kSignalSetBytes}));
     fault_point("calls prepared");
     // A handler that ran between two calls would see the process half changed.
@@ -229,17 +235,20 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
 // The kernel gives the process a copy of its own of the page that is written to.
 Status Tracee::put_code() {
     const uint64_t base = vdso_base(tid_);
-    if (!base || !vdso_size()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
+    if (!base || !vdso_size())
+        return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
     code_ = base + vdso_size() - kCallCodePlace;
     CallCode there{}, wanted{};
     memcpy(wanted.data(), kCallCode, sizeof(kCallCode));
     const bool is_readable = static_cast<bool>(read(code_, there.data(), there.size()));
     if (is_readable && there == wanted) return {};
-    if (!is_readable || there != unused_place()) return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
+    if (!is_readable || there != unused_place())
+        return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
     for (size_t at = 0; at < wanted.size(); at += sizeof(long)) {
         long word = 0;
         memcpy(&word, wanted.data() + at, sizeof(word));
-        if (ptrace(PTRACE_POKETEXT, tid_, code_ + at, word)) return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
+        if (ptrace(PTRACE_POKETEXT, tid_, code_ + at, word))
+            return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
     }
     return {};
 }
@@ -273,8 +282,8 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
     }
 }
 
-// To the next stop at the beginning or the end of a system call. On a busy host the thread may have to wait for its processor;
-// the process is half changed, so it is waited for as long as for a stop.
+// To the next stop at the beginning or the end of a system call. On a busy host the thread may have to wait
+// for its processor; the process is half changed, so it is waited for as long as for a stop.
 Status Tracee::step() {
     auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
     for (;;) {

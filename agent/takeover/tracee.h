@@ -48,16 +48,18 @@ class Tracee {
     // What the thread had when it stopped, and what it will have when it goes on; may be changed before that.
     Registers& registers() { return saved_; }
 
-    // Needed once before call(): puts kCallCode (registers.h) into the process, and what the thread goes back to onto its
-    // stack. From then on the thread survives our end at any instant: it makes the call that is set, if one is, and goes on.
-    // With `suspend_seccomp` its seccomp filter does not see our calls (PTRACE_O_SUSPEND_SECCOMP, needs CAP_SYS_ADMIN).
+    // Needed once before call(): puts kCallCode (registers.h) into the process, and what the thread goes back
+    // to onto its stack. From then on the thread survives our end at any instant: it makes the call that is
+    // set, if one is, and goes on. With `suspend_seccomp` its seccomp filter does not see our calls
+    // (PTRACE_O_SUSPEND_SECCOMP, needs CAP_SYS_ADMIN).
     Status prepare_calls(bool suspend_seccomp);
-    // Executes one system call in the tracee; the value it returned, or an error for a negative one. From the moment that the
-    // call is set, the thread will go on with registers() as they are now, whatever becomes of us.
+    // Executes one system call in the tracee; the value it returned, or an error for a negative one. From the
+    // moment that the call is set, the thread will go on with registers() as they are now, whatever becomes
+    // of us.
     Result<long> call(const char* name, long number, std::initializer_list<uint64_t> arguments);
 
-    // Until this is said again: should we be killed, the thread closes the first `numbers` of those at scratch(), at most
-    // kClosesMax. They are -1 at first.
+    // Until this is said again: should we be killed, the thread closes the first `numbers` of those at
+    // scratch(), at most kClosesMax. They are -1 at first.
     void close_if_killed(size_t numbers) { closes_ = numbers; }
     static constexpr size_t kClosesMax = 4;
 
@@ -91,7 +93,7 @@ class Tracee {
     Registers saved_;
     Registers at_stop_;
     uint64_t code_ = 0, frame_ = 0, scratch_ = 0;  // addresses in the tracee
-    std::vector<uint8_t> borrowed_;                // what was there from scratch_ on, up to the end of the frame
+    std::vector<uint8_t> borrowed_;  // what was there from scratch_ on, up to the end of the frame
     CallFrame before_{};
     uint64_t signal_mask_ = 0;
     bool mask_changed_ = false;

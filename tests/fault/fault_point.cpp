@@ -1,5 +1,6 @@
-// Ends the process at a step that a test names: the file $CALLGATE_FAULT_FILE holds the step's name, and which of its passes
-// is meant where that is not the first ("call set 3"). It is removed first, so that who comes next does not end there, too.
+// Ends the process at a step that a test names: the file $CALLGATE_FAULT_FILE holds the step's name, and
+// which of its passes is meant where that is not the first ("call set 3"). It is removed first, so that who
+// comes next does not end there, too.
 #include "base/fault_point.h"
 
 #include <fcntl.h>
