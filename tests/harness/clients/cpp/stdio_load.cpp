@@ -106,7 +106,10 @@ void make_call(Session& session, int64_t now) {
     session.to_send += is_denied ? "delete_note" : "echo";
     session.to_send += R"(","arguments":{"text":")" + text_of(session, number) + "\"}}}\n";
     (is_denied ? session.denials : session.echoes).push_back({number, now});
-    session.next_call_ns = now + int64_t{options.pause_ms} * 1'000'000;
+    // In its own turn, however long the last call has waited: sessions that had all waited together would all call together
+    // from then on, and no call of theirs would be under way in the next gap.
+    const int64_t pause_ns = int64_t{options.pause_ms} * 1'000'000;
+    if (pause_ns > 0) session.next_call_ns += pause_ns * (1 + (now - session.next_call_ns) / pause_ns);
 }
 
 void answered(Session& session, std::deque<Call>& waiting, int64_t now) {
@@ -182,6 +185,7 @@ void make_channel(bool is_socket, int& ours, int& theirs, bool they_read) {
 
 void start(Session& session, int number) {
     session.number = number;
+    session.next_call_ns = now_ns() + int64_t{options.pause_ms} * 1'000'000 * number / options.sessions;
     int their_in, their_out;
     make_channel(number % 2 == 1, session.in, their_in, true);
     make_channel(number % 2 == 1, session.out, their_out, false);
