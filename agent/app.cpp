@@ -26,6 +26,7 @@ int run_agent(const RunOptions& options) {
     }
     App app;
     app.options = options;
+    confine(app);
     if (Status opened = open_memory(app); !opened) return fail(exit_code_of(opened.error()), opened.error());
     const int configured = configure(app);
     if (configured || is_last_start(app)) release_leftovers(app);
@@ -49,7 +50,7 @@ int run_agent(const RunOptions& options) {
 
     app.loop_has_ended = true;
     app.control.reset();
-    app.starting.join();
+    app.worker.reset();
     app.policy_watch.reset();
     if (app.start_error && !app.kept_for_next) return exit_code_of(*app.start_error);
     if (app.start_error) {

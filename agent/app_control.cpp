@@ -3,6 +3,7 @@
 #include <future>
 
 #include "app_parts.h"
+#include "kernel/confinement.h"
 #include "lifecycle/pins_json.h"
 #include "lifecycle/session_json.h"
 #include "policy/counter_listing.h"
@@ -30,6 +31,8 @@ json status_json(App& app) {
     status["scope"] = {{"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
     status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()},
                            {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
+    const ConfinedThreads threads = confined_threads();
+    status["threads"] = {{"confined", threads.confined}, {"free", threads.free}};
     uint64_t seen = 0, sent = 0;
     for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXIT_SEEN, CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
         seen += kernel(each);

@@ -14,7 +14,7 @@ Status release(App& app, std::vector<std::string>& problems) {
     if (!opened) problems.push_back("nothing of it is in the audit log: " + opened.error().text());
     const std::unique_ptr<AuditLog> audit = opened ? std::move(*opened) : TRY(AuditLog::open_nowhere());
     const auto policies = app.policies ? app.policies : std::make_shared<const PolicyStore>();
-    SessionTable sessions(*ring, *audit, app.config);
+    SessionTable sessions(*ring, *app.worker, *audit, app.config);
     sessions.use_grants(app.grants ? app.grants->table : std::make_shared<const GrantTable>());
     resume_sessions(app.carrier, app.vault, sessions, *audit, *policies, policy_of_unnamed(app), problems);
     problems.push_back("no agent can go on with " + std::to_string(sessions.size()) +

@@ -15,11 +15,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "app.h"
 #include "base/clock.h"
+#include "base/worker.h"
 #include "control/server.h"
 #include "lifecycle/http_table.h"
 #include "lifecycle/kept_approvals.h"
@@ -43,7 +43,9 @@ struct App {
     std::string reload_error;             // the policies could not be read again
     Carrier carrier = Carrier::from_environment();
     std::unique_ptr<KeptMemory> memory;  // outlives the audit log, and this process
+    std::unique_ptr<Worker> worker;  // it and the threads that it starts may trace and load programs
     std::unique_ptr<Ring> ring;
+    std::optional<Error> unconfined;     // why the others may do that too
     std::unique_ptr<AuditLog> audit;
     std::unique_ptr<Database> database;      // state.db
     std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
@@ -51,7 +53,6 @@ struct App {
     std::unique_ptr<KeptApprovals> approvals;
     std::unique_ptr<HttpTable> http;
     std::unique_ptr<Watcher> watcher;  // null until the kernel's side is loaded, while resumed sessions go on already
-    std::thread starting;
     std::optional<Error> start_error;
     std::atomic<bool> ready{false};
     bool kept_for_next = false;
@@ -70,6 +71,8 @@ struct App {
 void start_logging(bool verbose);
 
 // --- app_start.cpp
+// Starts the worker, and confines this thread and those that it starts from then on.
+void confine(App& app);
 int fail(int exit_code, const Error& error);
 int exit_code_of(const Error& error);
 // 0, or an exit code; what is wrong has been said.
@@ -84,7 +87,7 @@ void start_watchdog(App& app);
 Status check_limits(std::vector<PolicyProblem>& problems);
 
 // --- app_watcher.cpp
-// Goes on in a thread of its own, until the agent is ready or cannot be.
+// Goes on in the worker, until the agent is ready or cannot be.
 void start_watcher(App& app);
 
 // --- app_policies.cpp

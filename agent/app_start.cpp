@@ -7,6 +7,7 @@
 
 #include "app_parts.h"
 #include "exit_codes.h"
+#include "kernel/confinement.h"
 #include "lifecycle/state_directory.h"
 
 namespace callgate {
@@ -93,14 +94,22 @@ void start_watchdog(App& app) {
     if (sd_watchdog_enabled(0, &limit_us) > 0) feed_watchdog(app, std::chrono::microseconds(limit_us / 4));
 }
 
+void confine(App& app) {
+    app.worker = std::make_unique<Worker>("cg-worker");
+    if (const Status confined = confine_this_thread(); !confined) app.unconfined = confined.error();
+}
+
 Status start(App& app) {
     TRY_VOID(check_limits(app.problems));
     TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
+    if (app.unconfined)
+        app.problems.push_back(
+            {"seccomp", 0, 0, "", "no thread of the agent is confined: " + app.unconfined->text()});
     app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
                                   app.config.audit_arguments, app.memory.get()));
-    app.sessions = std::make_unique<SessionTable>(*app.ring, *app.audit, app.config);
+    app.sessions = std::make_unique<SessionTable>(*app.ring, *app.worker, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.sessions->pins(), app.config);
     app.approvals = std::make_unique<KeptApprovals>(*app.ring, *app.audit, app.sessions->counters().waiting(), app.config);

@@ -113,7 +113,7 @@ Status load_and_scan(App& app, Watcher::Options options) {
 
 void start_watcher(App& app) {
     Watcher::Options options{app.config.scope, app.policies, app.config.deny_unnamed, app.vault.get()};
-    app.starting = std::thread([&app, options = std::move(options)]() mutable {
+    app.worker->post([&app, options = std::move(options)]() mutable {
         Status loaded = load_and_scan(app, std::move(options));
         if (loaded) return;
         app.ring->post([&app, error = loaded.error()] {

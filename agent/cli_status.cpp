@@ -87,6 +87,7 @@ void print_readable(const json& status) {
     print_line("config", shown(member(status, "config")));
     print_line("scope", listed(member(status, "scope")));
     print_line("mechanism", listed(member(status, "mechanism")));
+    print_line("threads", listed(member(status, "threads")));
     print_line("sessions", listed(member(status, "sessions")));
     print_line("frames", frames_text(member(status, "frames")));
     print_line("http", listed(member(status, "http")));

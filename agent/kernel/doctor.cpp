@@ -16,9 +16,11 @@
 
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include "base/fd.h"
 #include "channel.skel.h"
+#include "kernel/confinement.h"
 #include "kernel/optional_programs.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
@@ -145,6 +147,20 @@ Check check_pidfd() {
     return {"pidfd", CheckState::failed, copy.error().text(), "needs Linux 5.6 or newer"};
 }
 
+// In a thread, which ends with it.
+Check check_seccomp() {
+    Status confined;
+    bool holds = false;
+    std::thread([&] {
+        confined = confine_this_thread();
+        holds = confined && syscall(SYS_acct, nullptr) < 0 && errno == ENOSYS;
+    }).join();
+    if (holds) return passed("seccomp", "threads that do not trace or load programs are confined");
+    const std::string problem = confined ? "a filter is taken and does not hold" : confined.error().text();
+    return {"seccomp", CheckState::degraded, problem,
+            "needs CONFIG_SECCOMP_FILTER: without it nothing confines the agent"};
+}
+
 Check check_io_uring() {
     struct Mode {
         unsigned flags;
@@ -191,8 +207,10 @@ Check check_processors() {
 
 DoctorReport examine_host() {
     DoctorReport report;
-    report.checks = {check_kernel(),  check_privilege(), check_btf(),     check_lockdown(),    check_programs(), check_listener_programs(), check_ptrace(),
-                     check_pidfd(),   check_io_uring(),  check_cgroups(), check_descriptors(), check_processors()};
+    report.checks = {check_kernel(),   check_privilege(),         check_btf(),        check_lockdown(),
+                     check_programs(), check_listener_programs(), check_ptrace(),     check_pidfd(),
+                     check_seccomp(),  check_io_uring(),          check_cgroups(),    check_descriptors(),
+                     check_processors()};
     bool fexit = trampolines_load();
     const bool has_rings = KernelTypes().has_rings();
     report.mechanism = {

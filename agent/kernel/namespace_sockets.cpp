@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "kernel/confinement.h"
+
 namespace callgate {
 namespace {
 
@@ -57,6 +59,7 @@ void NamespaceSockets::run(int netns) {
         reserved_ports_ = read_setting("/proc/sys/net/ipv4/ip_local_reserved_ports");
     }
     made_.notify_all();
+    (void)confine_this_thread();  // whoever started it was not; where that cannot be, start-up has said so
     while (!stopping_) {
         bool all_full = true;
         for (int family : {AF_INET, AF_INET6}) {

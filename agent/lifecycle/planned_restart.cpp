@@ -66,12 +66,9 @@ void PlannedRestart::unload(std::vector<WatchedSession> watched) {
     sessions_.use_watcher(nullptr);
     http_.use_watcher(nullptr);
     auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
-    unloading_ = std::thread([this, shared] {
+    worker_.post([this, shared] {
         watcher_.reset();
-        ring_.post([this, shared] {
-            unloading_.join();
-            sessions_.suspend_all([this, shared] { leave(*shared); });
-        });
+        ring_.post([this, shared] { sessions_.suspend_all([this, shared] { leave(*shared); }); });
     });
 }
 

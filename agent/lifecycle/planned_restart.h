@@ -8,8 +8,8 @@
 // sockets. Nothing in here blocks on a client or a server. All of it belongs to the loop's thread.
 #pragma once
 #include <functional>
-#include <thread>
 
+#include "base/worker.h"
 #include "lifecycle/http_table.h"
 #include "lifecycle/session_table.h"
 #include "restart/carrier.h"
@@ -18,10 +18,15 @@ namespace callgate {
 
 class PlannedRestart {
   public:
-    // `watcher` is gone when `done` is called.
-    PlannedRestart(Ring& ring, std::unique_ptr<Watcher>& watcher, SessionTable& sessions, HttpTable& http,
-                   const Carrier& carrier)
-        : ring_(ring), watcher_(watcher), sessions_(sessions), http_(http), carrier_(carrier) {}
+    // `watcher` is gone when `done` is called; `worker` is who ends it.
+    PlannedRestart(Ring& ring, Worker& worker, std::unique_ptr<Watcher>& watcher, SessionTable& sessions,
+                   HttpTable& http, const Carrier& carrier)
+        : ring_(ring),
+          worker_(worker),
+          watcher_(watcher),
+          sessions_(sessions),
+          http_(http),
+          carrier_(carrier) {}
 
     // `unnamed`, `policies`: for sessions that could not be given away; see SessionTable::resume_all().
     // Calls `done` when all that could be kept is; with an error nothing was, the sessions go on here, and
@@ -35,8 +40,8 @@ class PlannedRestart {
     void leave(const std::vector<WatchedSession>& watched);
 
     Ring& ring_;
+    Worker& worker_;
     std::unique_ptr<Watcher>& watcher_;
-    std::thread unloading_;
     SessionTable& sessions_;
     HttpTable& http_;
     const Carrier& carrier_;

@@ -36,8 +36,12 @@ SessionFacts audit_facts(const std::string& id, const ServerIdentity& server, co
 
 }  // namespace
 
-SessionTable::SessionTable(Ring& ring, AuditLog& audit, const Config& config)
-    : ring_(ring), audit_(audit), config_(config), exits_(ring, [this](const std::string& id) { return delivered(id); }) {
+SessionTable::SessionTable(Ring& ring, Worker& worker, AuditLog& audit, const Config& config)
+    : ring_(ring),
+      worker_(worker),
+      audit_(audit),
+      config_(config),
+      exits_(ring, [this](const std::string& id) { return delivered(id); }) {
     WaitingCalls& waiting = counters_.waiting();
     waiting.wake = [&ring, &waiting](int64_t at_ns) {
         ring.after(std::chrono::nanoseconds(std::max<int64_t>(at_ns - monotonic_ns(), 0)), [&waiting] { waiting.run(monotonic_ns()); });

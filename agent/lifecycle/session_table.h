@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/worker.h"
 #include "enforce/relay_session.h"
 #include "lifecycle/config.h"
 #include "lifecycle/server_exits.h"
@@ -35,7 +36,8 @@ struct LeftSession {
 
 class SessionTable {
   public:
-    SessionTable(Ring& ring, AuditLog& audit, const Config& config);
+    // `worker`: gives sessions back where there is no watcher.
+    SessionTable(Ring& ring, Worker& worker, AuditLog& audit, const Config& config);
     ~SessionTable();
     void use_watcher(Watcher* watcher);
     // Before any session; outlives them.
@@ -128,6 +130,7 @@ class SessionTable {
     static nlohmann::json entry_json(const Entry& entry);
 
     Ring& ring_;
+    Worker& worker_;
     AuditLog& audit_;
     const Config& config_;
     Watcher* watcher_ = nullptr;

@@ -195,11 +195,14 @@ void SessionTable::release_all(std::function<void()> done) {
     finish_if_empty();
 }
 
-// All those that are quiet by the next turn are looked for at once.
+// All those that are quiet by the next turn are looked for at once, by the worker: this thread may not trace.
 void SessionTable::hand_back_now(HandBackJob job) {
     to_give_back_.push_back(std::move(job));
     if (to_give_back_.size() > 1) return;
-    ring_.after(1ms, [this] { give_back(std::exchange(to_give_back_, {}), nullptr, [](const HandBackJob&, bool) {}); });
+    ring_.after(1ms, [this] {
+        auto jobs = std::make_shared<std::vector<HandBackJob>>(std::exchange(to_give_back_, {}));
+        worker_.post([jobs] { give_back(std::move(*jobs), nullptr, [](const HandBackJob&, bool) {}); });
+    });
 }
 
 void SessionTable::lose(const std::string& reason) {

@@ -251,7 +251,7 @@ class TestLive(EndToEnd):
                 done = callgate("doctor", "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 report = json.loads(done.stdout)
-                self.assertEqual({c["state"] for c in report["checks"] if c["name"] in ("kernel", "btf", "bpf", "listeners", "ptrace", "pidfd", "io_uring")},
+                self.assertEqual({c["state"] for c in report["checks"] if c["name"] in ("kernel", "btf", "bpf", "listeners", "ptrace", "pidfd", "seccomp", "io_uring")},
                                  {"ok"})
                 self.assertEqual([each.split(":")[0] for each in report["mechanism"]],
                                  ["candidates", "reads", "hold", "stop", "relay", "listeners",

@@ -1,0 +1,35 @@
+// Worker: one thread that does what it is given, one after the other.
+//
+//   Worker worker("cg-worker");
+//   worker.post([&] { … });      from any thread
+//
+// What is queued when it is destroyed is done first. Signals are for other threads.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace callgate {
+
+class Worker {
+  public:
+    // `name`: of the thread; at most 15 characters.
+    explicit Worker(const char* name);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+    void post(std::function<void()> task);
+
+  private:
+    void run();
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::function<void()>> tasks_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace callgate

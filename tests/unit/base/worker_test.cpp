@@ -1,0 +1,44 @@
+#include "base/worker.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <future>
+#include <thread>
+#include <vector>
+
+namespace callgate {
+namespace {
+
+TEST(Worker, DoesOneAfterTheOtherAndAllOfItBeforeItEnds) {
+    std::vector<int> done;
+    std::thread::id first, second;
+    {
+        Worker worker("cg-test");
+        worker.post([&] { done.push_back(1), first = std::this_thread::get_id(); });
+        worker.post([&] {
+            worker.post([&] { done.push_back(3); });
+            done.push_back(2), second = std::this_thread::get_id();
+        });
+    }
+    EXPECT_EQ(done, (std::vector<int>{1, 2, 3}));
+    EXPECT_EQ(first, second);
+    EXPECT_NE(first, std::this_thread::get_id());
+}
+
+TEST(Worker, SignalsAreForOtherThreads) {
+    Worker worker("cg-test");
+    std::promise<bool> is_blocked;
+    worker.post([&] {
+        sigset_t mask;
+        pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        is_blocked.set_value(sigismember(&mask, SIGTERM) == 1);
+    });
+    EXPECT_TRUE(is_blocked.get_future().get());
+    sigset_t own;
+    pthread_sigmask(SIG_SETMASK, nullptr, &own);
+    EXPECT_EQ(sigismember(&own, SIGTERM), 0);
+}
+
+}  // namespace
+}  // namespace callgate
