@@ -26,7 +26,8 @@ int run_agent(const RunOptions& options) {
     }
     App app;
     app.options = options;
-    confine(app);
+    if (Status confined = confine(app); !confined)
+        return fail(exit_code_of(confined.error()), confined.error());
     if (Status opened = open_memory(app); !opened) return fail(exit_code_of(opened.error()), opened.error());
     const int configured = configure(app);
     if (configured || is_last_start(app)) release_leftovers(app);

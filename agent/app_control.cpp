@@ -29,7 +29,7 @@ json status_json(App& app) {
     status["started"] = app.started_ns / 1'000'000'000;
     status["config"] = app.options.config_directory;
     status["scope"] = {{"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
-    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", "io_uring: " + app.ring->features()},
+    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", app.ring->features()},
                            {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
     const ConfinedThreads threads = confined_threads();
     status["threads"] = {{"confined", threads.confined}, {"free", threads.free}};

@@ -6,7 +6,8 @@
 namespace callgate {
 namespace {
 
-// As much of an agent as it takes to let sessions have what is on its way, and to give them back.
+// As much of an agent as it takes to let sessions have what is on its way, and to give them back. On a ring of
+// its own (of epoll: this thread is confined), since what did not start has tasks on the agent's.
 Status release(App& app, std::vector<std::string>& problems) {
     const std::unique_ptr<Ring> ring = TRY(Ring::create());
     auto opened = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",

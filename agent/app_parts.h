@@ -71,8 +71,8 @@ struct App {
 void start_logging(bool verbose);
 
 // --- app_start.cpp
-// Starts the worker, and confines this thread and those that it starts from then on.
-void confine(App& app);
+// Starts the worker, makes the ring, and confines this thread and those that it starts from then on.
+Status confine(App& app);
 int fail(int exit_code, const Error& error);
 int exit_code_of(const Error& error);
 // 0, or an exit code; what is wrong has been said.

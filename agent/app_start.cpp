@@ -94,9 +94,11 @@ void start_watchdog(App& app) {
     if (sd_watchdog_enabled(0, &limit_us) > 0) feed_watchdog(app, std::chrono::microseconds(limit_us / 4));
 }
 
-void confine(App& app) {
+Status confine(App& app) {
     app.worker = std::make_unique<Worker>("cg-worker");
+    app.ring = TRY(Ring::create());
     if (const Status confined = confine_this_thread(); !confined) app.unconfined = confined.error();
+    return {};
 }
 
 Status start(App& app) {
@@ -106,7 +108,6 @@ Status start(App& app) {
     if (app.unconfined)
         app.problems.push_back(
             {"seccomp", 0, 0, "", "no thread of the agent is confined: " + app.unconfined->text()});
-    app.ring = TRY(Ring::create());
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
                                   app.config.audit_arguments, app.memory.get()));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.worker, *app.audit, app.config);

@@ -6,6 +6,7 @@
 #include "audit/safe_text.h"
 #include "cli.h"
 #include "fetch/curl_library.h"
+#include "io/ring.h"
 #include "kernel/doctor.h"
 
 namespace callgate {
@@ -32,6 +33,18 @@ Check check_webhooks() {
     }
     return {"webhooks", CheckState::degraded, curl.error().text(),
             "install libcurl 7.85 or newer: webhooks, and \"callgate draft\" of a URL, need it"};
+}
+
+// By making one, as the agent does.
+Check check_relay() {
+    const auto ring = Ring::create();
+    if (!ring)
+        return {"io_uring", CheckState::failed, ring.error().text(), "epoll, in its place, is refused as well"};
+    if (ring.value()->kind() == Ring::Kind::io_uring)
+        return {"io_uring", CheckState::ok, ring.value()->features(), {}};
+    return {"io_uring", CheckState::degraded, ring.value()->features(),
+            "each message costs some system calls more; allow io_uring: sysctl kernel.io_uring_disabled=0 (or 1,"
+            " for root), Linux 5.19 or newer, and no seccomp profile of a container engine that refuses it"};
 }
 
 nlohmann::json report_json(const DoctorReport& report) {
@@ -64,11 +77,11 @@ void print_report(const DoctorReport& report) {
 }  // namespace
 
 nlohmann::json doctor_json() {
-    return report_json(examine_host());
+    return report_json(examine_host(check_relay()));
 }
 
 int print_doctor(bool as_json) {
-    DoctorReport report = examine_host();
+    DoctorReport report = examine_host(check_relay());
     report.checks.push_back(check_webhooks());
     if (as_json) {
         print_json(report_json(report));

@@ -1,18 +1,19 @@
-// Ring: the one io_uring of the agent (io_uring(7)), and the loop that runs it.
+// Ring: the loop of the agent, and what it asks of the kernel: operations that end later.
 //
-// One thread issues and reaps (IORING_SETUP_SINGLE_ISSUER, DEFER_TASKRUN where the kernel has them). An operation
-// belongs to a Completion; it may not die before its operations are done or cancelled. Reads without memory of their own
-// take it from a shared pool when data arrives, so an idle connection holds none.
+// There are two: of io_uring(7) (uring.h), and where a kernel, a sysctl or a container's seccomp profile keeps
+// that from the agent, of epoll(7) and calls that do not wait (epoll_ring.h). Who uses it sees no difference.
+//
+// An operation belongs to a Completion; it may not die, nor may the descriptor be closed, before its operations
+// are done or cancelled. Reads without memory of their own take it from the ring when data arrives, so an idle
+// connection holds none.
 #pragma once
-#include <liburing.h>
-#include <sys/socket.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,23 +34,28 @@ class Completion {
 
 class Ring {
   public:
-    // The thread that creates it is the one that runs it.
+    enum class Kind { io_uring, epoll };
+    // The thread that creates it is the one that runs it. Of io_uring where that can be had, else of epoll.
     static Result<std::unique_ptr<Ring>> create();
-    ~Ring();
+    static Result<std::unique_ptr<Ring>> create(Kind kind);
+    virtual ~Ring();
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;
 
-    // All of these queue an operation; it is submitted by the next turn of the loop.
-    // `waits`: nothing is there to be read yet, as far as is known.
-    void read(int fd, bool is_socket, Completion* completion, bool waits = false);
+    // All of these queue an operation: it never completes before they return.
+    // `waits`: nothing is there to be read yet, as far as is known. What is no socket is a pipe.
+    virtual void read(int fd, bool is_socket, Completion* completion, bool waits = false) = 0;
     // Into memory of the caller's, valid until the operation has ended; the completion is told no bytes.
-    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits = false);
-    void write(int fd, bool is_socket, std::string_view bytes, Completion* completion);
-    void accept(int listener, Completion* completion);         // one connection; its result is the descriptor
-    void poll_hangup(int fd, Completion* completion);          // POLLERR or POLLHUP
-    void poll_readable(int fd, Completion* completion);        // POLLIN, once
-    void poll_writable(int fd, Completion* completion);        // POLLOUT, once
-    void cancel(Completion* completion);                       // every operation of it; each still completes
+    virtual void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion,
+                           bool waits = false) = 0;
+    virtual void write(int fd, bool is_socket, std::string_view bytes, Completion* completion) = 0;
+    virtual void accept(int listener, Completion* completion) = 0;  // one connection; its result is the descriptor
+    // For POLLERR and POLLHUP, and for `events` (POLLIN, POLLOUT), once; its result is what came.
+    virtual void poll(int fd, short events, Completion* completion) = 0;
+    void poll_hangup(int fd, Completion* completion) { poll(fd, 0, completion); }
+    void poll_readable(int fd, Completion* completion);
+    void poll_writable(int fd, Completion* completion);
+    virtual void cancel(Completion* completion) = 0;  // every operation of it; each still completes
     void after(std::chrono::nanoseconds delay, std::function<void()> task);  // loop thread only
 
     // From any thread: runs `task` on the loop.
@@ -57,25 +63,21 @@ class Ring {
     void run();   // until stop()
     void stop();  // from any thread
 
+    Kind kind() const { return kind_; }
+    // Which one it is, and how: "io_uring: single issuer, deferred task work".
     const std::string& features() const { return features_; }
 
+  protected:
+    Ring(Kind kind, std::string features) : kind_(kind), features_(std::move(features)) {}
+    // Waits until an operation ends, for at most `limit` where there is one, and completes what has ended.
+    virtual void turn(std::optional<std::chrono::nanoseconds> limit) = 0;
+
   private:
-    Ring() = default;
-    io_uring_sqe* next_entry();
     void drain_posted();
-    void handle(const io_uring_cqe& entry);
     void run_timers();
 
-    static constexpr unsigned kBuffers = 64;  // each kReadBytes; only those in use cost memory
-    static constexpr int kBufferGroup = 0;
-
-    io_uring ring_{};
-    bool ready_ = false;
-    io_uring_buf_ring* buffer_ring_ = nullptr;
-    char* buffers_ = nullptr;
+    const Kind kind_;
     std::string features_;
-    uint16_t poll_first_ = 0;  // of a read that waits
-
     struct Timer {
         int64_t due_ns;
         std::function<void()> task;

@@ -44,11 +44,11 @@ constexpr int kAllowed[] = {
     SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrusage),
     SCMP_SYS(getrlimit), SCMP_SYS(setrlimit), SCMP_SYS(prlimit64), SCMP_SYS(pidfd_open), SCMP_SYS(wait4),
     SCMP_SYS(waitid),
-    // descriptors, pipes, what becomes ready
+    // descriptors, pipes, what becomes ready; the ring is there by then, and does what it was made for only
     SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close),
     SCMP_SYS(close_range), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(fcntl), SCMP_SYS(pipe2),
-    SCMP_SYS(splice), SCMP_SYS(tee), SCMP_SYS(memfd_create), SCMP_SYS(io_uring_setup),
-    SCMP_SYS(io_uring_register), SCMP_SYS(io_uring_enter), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select),
+    SCMP_SYS(splice), SCMP_SYS(tee), SCMP_SYS(memfd_create), SCMP_SYS(io_uring_enter), SCMP_SYS(poll),
+    SCMP_SYS(ppoll), SCMP_SYS(select),
     SCMP_SYS(pselect6), SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(eventfd2), SCMP_SYS(signalfd4),
     SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(inotify_init1), SCMP_SYS(inotify_add_watch),
@@ -65,7 +65,8 @@ constexpr int kAllowed[] = {
     SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getdents64),
     SCMP_SYS(getcwd), SCMP_SYS(flock), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(ftruncate),
     SCMP_SYS(fallocate), SCMP_SYS(fadvise64), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
-    SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir),
+    SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(mkdir),
+    SCMP_SYS(mkdirat), SCMP_SYS(rmdir),
     SCMP_SYS(umask), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(fchown),
 };
 
@@ -125,7 +126,8 @@ void add_sockets(Filter& filter) {
     for (unsigned family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK})
         filter.allow(SCMP_SYS(socket), {is(0, family)});
     filter.allow(SCMP_SYS(socketpair), {is(0, AF_UNIX)});
-    for (unsigned request : {FIONREAD, TIOCOUTQ, FIONBIO, TCGETS}) filter.allow(SCMP_SYS(ioctl), {is(1, request)});
+    for (unsigned request : {FIONREAD, TIOCOUTQ, FIONBIO, TCGETS})
+        filter.allow(SCMP_SYS(ioctl), {is(1, request)});
 }
 
 // The loop asks and tells the programs' maps; a watcher has loaded them.

@@ -3,7 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -161,26 +160,6 @@ Check check_seccomp() {
             "needs CONFIG_SECCOMP_FILTER: without it nothing confines the agent"};
 }
 
-Check check_io_uring() {
-    struct Mode {
-        unsigned flags;
-        const char* name;
-    };
-    const Mode modes[] = {{IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "single issuer, deferred task work"},
-                          {IORING_SETUP_COOP_TASKRUN, "cooperative task work"},
-                          {0, "plain"}};
-    for (const Mode& mode : modes) {
-        io_uring_params params{};
-        params.flags = mode.flags;
-        int fd = static_cast<int>(syscall(SYS_io_uring_setup, 8, &params));
-        if (fd >= 0) {
-            close(fd);
-            return passed("io_uring", mode.name);
-        }
-    }
-    return {"io_uring", CheckState::failed, strerror(errno), "allow it: sysctl kernel.io_uring_disabled=0 (or 1, for root)"};
-}
-
 Check check_cgroups() {
     std::string mount = cgroup2_mount();
     if (!mount.empty()) return passed("cgroup v2", mount);
@@ -205,11 +184,11 @@ Check check_processors() {
 
 }  // namespace
 
-DoctorReport examine_host() {
+DoctorReport examine_host(Check relay) {
     DoctorReport report;
     report.checks = {check_kernel(),   check_privilege(),         check_btf(),        check_lockdown(),
                      check_programs(), check_listener_programs(), check_ptrace(),     check_pidfd(),
-                     check_seccomp(),  check_io_uring(),          check_cgroups(),    check_descriptors(),
+                     check_seccomp(),  relay,                     check_cgroups(),    check_descriptors(),
                      check_processors()};
     bool fexit = trampolines_load();
     const bool has_rings = KernelTypes().has_rings();
@@ -217,7 +196,8 @@ DoctorReport examine_host() {
         "candidates: tp_btf/sched_process_exec",
         fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)" : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
         "hold: bpf_loop in the tracepoint, at most 100 ms", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
-        "relay: io_uring", "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
+        "relay: " + relay.detail,
+        "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
         std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",

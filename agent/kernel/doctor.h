@@ -20,6 +20,7 @@ struct DoctorReport {
     std::vector<std::string> blind;      // what cannot be governed on this host, and why
 };
 
-DoctorReport examine_host();
+// `relay`: of what moves the bytes, which is further on the path than this.
+DoctorReport examine_host(Check relay);
 
 }  // namespace callgate

@@ -14,14 +14,15 @@ using ::testing::HasSubstr;
 constexpr char kNoSampling[] = R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny"}}})";
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{}}})";
 
-class RelayTest : public ::testing::TestWithParam<Kind> {
+class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
   protected:
     void SetUp() override {
         signal(SIGPIPE, SIG_IGN);
-        ChannelEnds client_in = make_channel(GetParam()), server_in = make_channel(GetParam());
-        ChannelEnds server_out = make_channel(GetParam()), client_out = make_channel(GetParam());
+        const Kind kind = std::get<Kind>(GetParam());
+        ChannelEnds client_in = make_channel(kind), server_in = make_channel(kind);
+        ChannelEnds server_out = make_channel(kind), client_out = make_channel(kind);
         TakenEnds ends;
-        ends.input_kind = ends.output_kind = GetParam() == Kind::pipe ? ChannelKind::pipe : ChannelKind::unix_socket;
+        ends.input_kind = ends.output_kind = kind == Kind::pipe ? ChannelKind::pipe : ChannelKind::unix_socket;
         ends.from_client = std::move(client_in.read);
         ends.to_server = std::move(server_in.write);
         ends.from_server = std::move(server_out.read);
@@ -59,14 +60,13 @@ class RelayTest : public ::testing::TestWithParam<Kind> {
     }
 
     GateWorld world_;
-    RingWorld ring_;
+    RingWorld ring_{std::get<Ring::Kind>(GetParam())};
     Fd to_agent_, from_agent_, server_reads_, server_writes_;
     std::unique_ptr<RelaySession> session_;
     std::string server_got_, client_got_;
     int ended_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Channels, RelayTest, ::testing::Values(Kind::pipe, Kind::socket),
-                         [](const auto& each) { return each.param == Kind::pipe ? "Pipe" : "Socket"; });
+INSTANTIATE_TEST_SUITE_P(Channels, RelayTest, kChannelsAndRings, [](const auto& each) { return name_of(each.param); });
 
 TEST_P(RelayTest, BytesBothWays) {
     run({[&] { return put(to_agent_, call_line("1", "ok")); }, [&] { return server_has(call_line("1", "ok")); },

@@ -11,8 +11,8 @@ namespace callgate {
 
 class RingWorld {
   public:
-    RingWorld() {
-        auto made = Ring::create();
+    explicit RingWorld(Ring::Kind kind = Ring::Kind::io_uring) {
+        auto made = Ring::create(kind);
         EXPECT_TRUE(made.ok()) << made.error().text();
         ring = std::move(made).value();
     }
@@ -38,10 +38,21 @@ class RingWorld {
     int64_t deadline_ns_ = 0;
 };
 
+inline const char* name_of(Ring::Kind kind) { return kind == Ring::Kind::io_uring ? "IoUring" : "Epoll"; }
+
 struct ChannelEnds {
     Fd read, write;
 };
 enum class Kind { pipe, socket };
+
+// For tests of what must be the same on each of them.
+using ChannelAndRing = std::tuple<Kind, Ring::Kind>;
+inline const auto kChannelsAndRings = ::testing::Combine(
+    ::testing::Values(Kind::pipe, Kind::socket), ::testing::Values(Ring::Kind::io_uring, Ring::Kind::epoll));
+inline std::string name_of(const ChannelAndRing& both) {
+    return std::string(std::get<Kind>(both) == Kind::pipe ? "Pipe" : "Socket") + name_of(std::get<Ring::Kind>(both));
+}
+
 inline ChannelEnds make_channel(Kind kind, int flags = 0) {
     int ends[2];
     if (kind == Kind::pipe) {

@@ -7,9 +7,10 @@
 namespace callgate {
 namespace {
 
-class StreamTest : public ::testing::TestWithParam<Kind> {
+class StreamTest : public ::testing::TestWithParam<ChannelAndRing> {
   protected:
-    bool is_socket() const { return GetParam() == Kind::socket; }
+    Kind channel() const { return std::get<Kind>(GetParam()); }
+    bool is_socket() const { return channel() == Kind::socket; }
     std::unique_ptr<Source> source(Fd fd) {
         return std::make_unique<Source>(*world_.ring, std::move(fd), is_socket(),
                                         Source::Events{[this](std::string_view bytes) { text_ += bytes; },
@@ -20,13 +21,12 @@ class StreamTest : public ::testing::TestWithParam<Kind> {
                                       Sink::Events{[this] { ++written_; }, [this] { ++gone_; }, [this] { ++finished_; }},
                                       Sink::Owner::others);
     }
-    RingWorld world_;
-    ChannelEnds ends_of_ = make_channel(GetParam());
+    RingWorld world_{std::get<Ring::Kind>(GetParam())};
+    ChannelEnds ends_of_ = make_channel(channel());
     std::string text_;
     int ends_ = 0, written_ = 0, gone_ = 0, finished_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Channels, StreamTest, ::testing::Values(Kind::pipe, Kind::socket),
-                         [](const auto& each) { return each.param == Kind::pipe ? "Pipe" : "Socket"; });
+INSTANTIATE_TEST_SUITE_P(Channels, StreamTest, kChannelsAndRings, [](const auto& each) { return name_of(each.param); });
 
 TEST_P(StreamTest, ReadsUntilTheEnd) {
     auto reading = source(std::move(ends_of_.read));

@@ -60,6 +60,7 @@ TEST(Confinement, WhatIsNotListedIsUnknown) {
     confined([] {
         EXPECT_EQ(error_of(SYS_acct, nullptr), ENOSYS);
         EXPECT_EQ(error_of(SYS_chown, "/nowhere", 0, 0), ENOSYS);
+        EXPECT_EQ(error_of(SYS_io_uring_setup, 8, nullptr), ENOSYS);
         EXPECT_EQ(error_of(SYS_socket, AF_PACKET, SOCK_RAW, 0), ENOSYS);
         EXPECT_EQ(error_of(SYS_kill, getpid(), SIGKILL), ENOSYS);
         EXPECT_EQ(error_of(SYS_bpf, BPF_MAP_CREATE, nullptr, 0), ENOSYS);
