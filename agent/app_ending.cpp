@@ -29,7 +29,7 @@ Status policies_can_go_on(const App& app) {
 void Ending::hand_back() {
     sd_notify(0, "STOPPING=1");
     auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
-    app_.watcher->stop_taking([this, patience] {
+    app_.watcher->stop_taking(ListenWatch::Steered::released, [this, patience] {
         app_.ring->post([this, patience] { app_.http->drain(patience, [this] { one_is_done(); }); });
     });
     app_.sessions->hand_back_all(patience, [this] { one_is_done(); });

@@ -60,6 +60,7 @@ struct App {
     std::unique_ptr<ControlServer> control;
     Fd signals;
     std::unique_ptr<Vault> vault;  // of the live sessions; null where nobody keeps it
+    std::vector<Vault::Found> steering;  // left in it by an agent before
     std::unique_ptr<PlannedRestart> restart;
     std::unique_ptr<Ending> ending;
     std::function<void()> when_ready;  // a stop that was asked for before

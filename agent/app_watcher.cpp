@@ -80,6 +80,7 @@ Watcher::Events watcher_events(App& app) {
 }
 
 void become_ready(App& app) {
+    app.http->steering_is_complete();
     app.ready = true;
     app.memory->set_starts(0);
     printf("callgate ready pid=%d policies=%zu audit=%s control=%s\n", getpid(), app.policies->policies().size(),

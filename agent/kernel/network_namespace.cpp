@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -77,6 +78,8 @@ Status SteerProgram::attach(const Fd& netns) {
     if (!steer->links.steer) return libbpf_error("attach", "steer.bpf.o", -errno);
     return {};
 }
+
+int SteerProgram::attachment() const { return bpf_link__fd(skeleton_->steer->links.steer); }
 
 struct NetworkNamespace::State {
     uint32_t inode = 0;
@@ -171,6 +174,16 @@ Result<UpstreamSocket> NetworkNamespace::connect(const SocketAddress& server) {
         if (error != EADDRNOTAVAIL) return Error::system("connect", server.text(), error);
     }
     return Error::system("connect", server.text(), EADDRNOTAVAIL);
+}
+
+Result<std::vector<Fd>> NetworkNamespace::holding() const {
+    std::vector<Fd> copies;
+    for (const int fd : {state_->program->attachment(), listener(AF_INET), listener(AF_INET6)}) {
+        if (fd < 0) continue;
+        copies.push_back(Fd::adopt(fcntl(fd, F_DUPFD_CLOEXEC, 0)));
+        if (!copies.back()) return Error::system("fcntl F_DUPFD_CLOEXEC", "steering", errno);
+    }
+    return copies;
 }
 
 }  // namespace callgate

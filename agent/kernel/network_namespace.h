@@ -12,6 +12,7 @@
 // called from any thread, connect() from one at a time.
 #pragma once
 #include <memory>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -52,6 +53,7 @@ class SteerProgram {
     // Where index 0 is the agent's listener for IPv4, 1 for IPv6.
     Status set_listener(uint32_t index, int socket);
     Status attach(const Fd& netns);
+    int attachment() const;  // once attached
     const ListenPrograms::Maps& maps() const { return maps_; }
 
   private:
@@ -75,6 +77,9 @@ class NetworkNamespace {
     bool is_ours(const SocketAddress& local) const;
     // Does not wait.
     Result<UpstreamSocket> connect(const SocketAddress& server);
+    // Copies of the attachment and of the listeners, in this order. Whoever has them, steered connections wait in the
+    // listeners when this process is gone.
+    Result<std::vector<Fd>> holding() const;
 
   private:
     NetworkNamespace();

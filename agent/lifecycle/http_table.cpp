@@ -1,6 +1,5 @@
 #include "lifecycle/http_table.h"
 
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
@@ -14,62 +13,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long accepting pauses when the agent has no descriptor left.
-constexpr auto kAcceptPause = 10ms;
 // How often it is looked for sessions that nobody uses any more.
 constexpr auto kIdleInterval = 10s;
+// Between the last new connection before a restart and the moment when what is not over is cut.
+constexpr std::chrono::milliseconds kHttpLastExchanges{500};
 // For how long connections are still placed that came while their listener was steered undecided, and then let go.
 constexpr auto kLetGoKept = 5s;
 
 std::string listener_key(const cg_address& address) { return std::to_string(address.netns) + " " + text_of(address); }
 
 }  // namespace
-
-// Accepts one connection after the other from one of the agent's listeners.
-class HttpTable::Acceptor : public Completion {
-  public:
-    Acceptor(HttpTable& owner, std::shared_ptr<NetworkNamespace> space, int listener)
-        : owner_(owner), space_(std::move(space)), listener_(listener) {
-        arm();
-    }
-    uint32_t netns() const { return space_->inode(); }
-    const std::shared_ptr<NetworkNamespace>& space() const { return space_; }
-    void stop() {
-        open_ = false;
-        if (armed_) owner_.ring_.cancel(this);
-    }
-    // Only after stop(): what waits in the kernel's queue.
-    void take_queued() {
-        for (pollfd waiting{listener_, POLLIN, 0}; ::poll(&waiting, 1, 0) == 1;) {
-            Fd client = Fd::adopt(accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
-            if (!client) break;
-            owner_.accepted(std::move(client), space_);
-        }
-    }
-    bool over() const { return !open_ && !armed_; }
-    void complete(int result, std::string_view) override {
-        armed_ = false;
-        if (result >= 0) owner_.accepted(Fd::adopt(result), space_);
-        if (!open_) return owner_.sweep();
-        if (result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -ENOBUFS) {
-            return owner_.ring_.after(kAcceptPause, [this, alive = std::weak_ptr<bool>(alive_)] {
-                if (!alive.expired() && open_) arm();
-            });
-        }
-        arm();
-    }
-
-  private:
-    void arm() {
-        armed_ = true;
-        owner_.ring_.accept(listener_, this);
-    }
-    HttpTable& owner_;
-    std::shared_ptr<NetworkNamespace> space_;
-    int listener_;
-    bool open_ = true, armed_ = false;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-};
 
 // POLICY: "the default grant is (uid, client executable)"; of a client elsewhere only its host is known.
 std::string HttpTable::grant_of(const HttpFacts& facts) {
@@ -93,19 +46,31 @@ void HttpTable::end_idle_sessions() {
 void HttpTable::open_space(std::shared_ptr<NetworkNamespace> space) {
     for (int family : {AF_INET, AF_INET6})
         if (int listener = space->listener(family); listener >= 0)
-            acceptors_.push_back(std::make_unique<Acceptor>(*this, space, listener));
+            acceptors_.push_back(std::make_unique<HttpAcceptor>(ring_, space, listener, acceptor_events()));
+    if (left_.empty()) start_accepting();
+    keep(*space);
+}
+
+HttpAcceptor::Events HttpTable::acceptor_events() {
+    return {[this](Fd client, const std::shared_ptr<NetworkNamespace>& space) { accepted(std::move(client), space); },
+            [this] { sweep_soon(); }};
+}
+
+void HttpTable::start_accepting() {
+    for (auto& acceptor : acceptors_) acceptor->start();
 }
 
 void HttpTable::close_space(uint32_t netns) {
+    kept_.erase(netns);
     for (auto& acceptor : acceptors_)
-        if (acceptor->netns() == netns) acceptor->stop();
+        if (acceptor->space()->inode() == netns) acceptor->stop();
     take_queued(netns);
     sweep();
 }
 
 void HttpTable::take_queued(uint32_t netns) {
     for (auto& acceptor : acceptors_)
-        if (acceptor->netns() == netns) acceptor->take_queued();
+        if (acceptor->space()->inode() == netns) acceptor->take_queued();
 }
 
 HttpTable::Entry& HttpTable::entry_of(const Listener& listener) {
@@ -202,7 +167,7 @@ void HttpTable::accepted(Fd client, const std::shared_ptr<NetworkNamespace>& spa
 
 std::shared_ptr<NetworkNamespace> HttpTable::space_of(uint32_t netns) const {
     for (const auto& acceptor : acceptors_)
-        if (acceptor->netns() == netns) return acceptor->space();
+        if (acceptor->space()->inode() == netns) return acceptor->space();
     return nullptr;
 }
 
@@ -271,7 +236,7 @@ void HttpTable::adopt(EarlierConnection earlier) {
 void HttpTable::place(Parked arrival) {
     Found found = find(arrival.local.in_namespace(arrival.space->inode()));
     if (!found.entry) return reset(std::move(arrival.client), nobody_);  // the listener has just gone
-    if (found.entry->decision == Decision::undecided) return parked_.push_back(std::move(arrival));
+    if (found.entry->decision == Decision::undecided || !left_.empty()) return parked_.push_back(std::move(arrival));
     join(std::move(arrival), found);
 }
 
@@ -332,32 +297,44 @@ void HttpTable::connection_ended(HttpConnection& connection) {
     }
     buried_.push_back(std::move(found->second));
     connections_.erase(found);
-    if (buried_.size() == 1)
-        ring_.after(1ms, [this, alive = std::weak_ptr<bool>(alive_)] {
-            if (!alive.expired()) sweep();
-        });
+    if (buried_.size() == 1) sweep_soon();
+}
+
+void HttpTable::sweep_soon() {
+    ring_.after(1ms, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) sweep();
+    });
 }
 
 void HttpTable::sweep() {
     std::erase_if(buried_, [](const auto& connection) { return connection->idle(); });
     std::erase_if(acceptors_, [](const auto& acceptor) { return acceptor->over(); });
-    if (!buried_.empty())
-        ring_.after(1ms, [this, alive = std::weak_ptr<bool>(alive_)] {
-            if (!alive.expired()) sweep();
-        });
+    if (!buried_.empty()) sweep_soon();
     finish_if_empty();
 }
 
 void HttpTable::finish_if_empty() {
-    if (!all_done_ || !connections_.empty() || !buried_.empty() || !acceptors_.empty()) return;
+    if (!all_done_ || !connections_.empty()) return;
+    stop_accepting();
+    if (!buried_.empty() || !acceptors_.empty()) return;
     std::exchange(all_done_, nullptr)();
 }
 
+void HttpTable::stop_accepting() {
+    for (auto& acceptor : acceptors_) acceptor->stop();
+    std::erase_if(acceptors_, [](const auto& acceptor) { return acceptor->over(); });
+}
+
 void HttpTable::drain(std::chrono::milliseconds patience, std::function<void()> done) {
-    draining_ = true;
-    all_done_ = std::move(done);
+    kept_.clear();
     for (auto& acceptor : acceptors_) acceptor->stop();
     for (auto& acceptor : acceptors_) acceptor->take_queued();
+    let_exchanges_end(patience, std::move(done));
+}
+
+void HttpTable::let_exchanges_end(std::chrono::milliseconds patience, std::function<void()> done) {
+    draining_ = true;
+    all_done_ = std::move(done);
     for (Parked& each : parked_) reset(std::move(each.client), nobody_);
     parked_.clear();
     auto each = [this](auto what) {
@@ -367,7 +344,11 @@ void HttpTable::drain(std::chrono::milliseconds patience, std::function<void()> 
             if (connections_.count(connection)) what(*connection);
     };
     each([](HttpConnection& connection) { connection.drain(); });
-    ring_.after(patience, [this, each, alive = std::weak_ptr<bool>(alive_)] {
+    const auto alive = std::weak_ptr<bool>(alive_);
+    ring_.after(patience - std::min(patience, kHttpLastExchanges), [this, alive] {
+        if (!alive.expired()) stop_accepting();
+    });
+    ring_.after(patience, [each, alive] {
         if (!alive.expired()) each([](HttpConnection& connection) { connection.close(); });
     });
     sweep();

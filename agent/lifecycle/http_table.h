@@ -14,8 +14,10 @@
 #include "enforce/http_connection.h"
 #include "enforce/http_sessions.h"
 #include "lifecycle/config.h"
+#include "lifecycle/http_acceptor.h"
 #include "lifecycle/http_peers.h"
 #include "lifecycle/watcher.h"
+#include "restart/vault.h"
 
 namespace callgate {
 
@@ -28,6 +30,12 @@ class HttpTable {
     void use_watcher(const Watcher* watcher) { watcher_ = watcher; }
     // Before any connection; outlives them.
     void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
+    // Before any namespace is opened. The steering outlives this agent in `vault`. `left`: that of agents before, by which
+    // connections wait in the listeners that are in it; until steering_is_complete() nothing is accepted, nor asked of a
+    // server, for that would come back to those listeners.
+    void use_vault(Vault& vault, std::vector<Vault::Found> left);
+    // Every listener that is governed is steered by this agent.
+    void steering_is_complete();
 
     // What the watcher says (ListenWatch::Events).
     void open_space(std::shared_ptr<NetworkNamespace> space);
@@ -49,6 +57,10 @@ class HttpTable {
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.
     void drain(std::chrono::milliseconds patience, std::function<void()> done);
+    // Another agent follows, and connections may wait for it: the same, but for new ones, which are served as long as there
+    // are others. Only where steering_outlives().
+    void drain_for_next(std::chrono::milliseconds patience, std::function<void()> done);
+    bool steering_outlives() const { return vault_; }
 
     nlohmann::json listeners_json() const;
     nlohmann::json sessions_json() const;
@@ -59,7 +71,6 @@ class HttpTable {
     uint64_t sessions_opened() const { return sessions_.opened(); }
 
   private:
-    class Acceptor;
     enum class Decision { undecided, governed, let_go };
     struct Entry {
         Decision decision = Decision::undecided;
@@ -96,9 +107,15 @@ class HttpTable {
     static std::string grant_of(const HttpFacts& facts);
     std::optional<HttpGateOptions> gate_options(const Parked& arrival, const Found& found);
     void reset(Fd client, uint64_t& counter);
+    HttpAcceptor::Events acceptor_events();
+    void start_accepting();
+    void stop_accepting();
+    void keep(const NetworkNamespace& space);
+    void let_exchanges_end(std::chrono::milliseconds patience, std::function<void()> done);
     void take_queued(uint32_t netns);
     void connection_ended(HttpConnection& connection);
     void sweep();
+    void sweep_soon();
     void finish_if_empty();
     void end_idle_sessions();
     void adopt_alone(EarlierConnection earlier, const SocketAddress& local, const SocketAddress& remote);
@@ -116,7 +133,10 @@ class HttpTable {
     std::unordered_map<uint64_t, Entry> entries_;
     std::unordered_map<cg_address, std::vector<uint64_t>, AddressHash> by_address_;
     std::vector<UnixEntry> unix_entries_;
-    std::vector<std::unique_ptr<Acceptor>> acceptors_;
+    Vault* vault_ = nullptr;
+    std::unordered_map<uint32_t, std::shared_ptr<Vault::Entry>> kept_;  // by namespace
+    std::vector<Vault::Found> left_;
+    std::vector<std::unique_ptr<HttpAcceptor>> acceptors_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::vector<std::unique_ptr<HttpConnection>> buried_;
     std::vector<Parked> parked_;

@@ -305,19 +305,19 @@ ListenWatch::Way ListenWatch::way_to(pid_t pid, uint32_t netns, const SocketAddr
     return {Way::to_reader, false, GovernedListener{listener, std::move(*identity), match.policy, false}};
 }
 
-void ListenWatch::release_all() {
+void ListenWatch::stop(Steered how) {
     programs_->enable_holds(false);
     std::lock_guard lock(mutex_);
     over_ = true;
     for (auto& [cookie, undecided] : undecided_) {
-        if (undecided.steered) events_.let_go(cookie);
+        if (undecided.steered && how == Steered::released) events_.let_go(cookie);
         release_hold(undecided);
     }
     undecided_.clear();
     heard_.clear();
     unbound_.clear();
     governed_.clear();
-    steering_->release_all();
+    if (how == Steered::released) steering_->release_all();
 }
 
 }  // namespace callgate

@@ -65,8 +65,9 @@ class ListenWatch {
     void work();
     // Something must be looked at soon though no event will say so.
     bool is_impatient();
-    // Every listener goes on without us, from here on.
-    void release_all();
+    // Nothing more is decided, and nobody is held. `released`: every listener goes on without us, from here on.
+    enum class Steered { released, kept };
+    void stop(Steered how);
 
     std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const {
         return programs_->take_peer(netns, client, server);

@@ -41,9 +41,11 @@ void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Po
     policies_ = &policies;
     unnamed_ = std::move(unnamed);
     done_ = std::move(done);
-    watcher_->stop_taking([this] {
-        ring_.post([this] {
-            http_.drain(kRestartDrain, [this] {
+    const auto drain = http_.steering_outlives() ? &HttpTable::drain_for_next : &HttpTable::drain;
+    const auto steered = http_.steering_outlives() ? ListenWatch::Steered::kept : ListenWatch::Steered::released;
+    watcher_->stop_taking(steered, [this, drain] {
+        ring_.post([this, drain] {
+            (http_.*drain)(kRestartDrain, [this] {
                 wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count());
             });
         });
@@ -161,7 +163,7 @@ void go_on_with(Vault::Found found, std::vector<LeftSession>& left, Problems& pr
 
 // What an agent was at when it was killed, or a new vault.
 Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left,
-                                          Problems& problems) {
+                                          std::vector<Vault::Found>& steering, Problems& problems) {
     Fd reading = carrier.take_vault_reading(), writing = carrier.take_vault_writing();
     if (!reading || !writing) {
         std::unique_ptr<Vault> made = TRY(Vault::create());
@@ -177,6 +179,10 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
                                          std::make_move_iterator(found.end()));
     found.erase(begun, found.end());
     for (Vault::Found& each : found) {
+        if (each.bundle.label.starts_with(kSteeringLabel)) {
+            steering.push_back(std::move(each));
+            continue;
+        }
         LeftSession session;
         auto kept = KeptSession::take(each, session.state);
         if (kept) {
@@ -207,10 +213,10 @@ void settle_audit(AuditLog& audit, const std::vector<LeftSession>& left) {
 
 void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<std::string>& problems) {
+                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems) {
     std::vector<LeftSession> left;
     if (carrier.kind() != Carrier::Kind::none && !vault) {
-        auto opened = open_vault(carrier, sessions, left, problems);
+        auto opened = open_vault(carrier, sessions, left, steering, problems);
         if (opened) {
             vault = std::move(*opened);
         } else {

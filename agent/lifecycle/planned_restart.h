@@ -1,6 +1,6 @@
 // PlannedRestart: this agent ends, and the next goes on with its sessions (README, "Restart and upgrade").
 //
-//   no new servers ─► HTTP exchanges end ─► BPF programs unloaded ─► sessions suspended ─► this process ends
+//   no new servers ─► HTTP exchanges end, new connections wait ─► BPF programs unloaded ─► sessions suspended ─► this process ends
 //   next process:   sessions out of the vault ─► they go on ─► BPF programs loaded, watched again ─► ready
 //
 // Sessions that are kept for the case of a kill (vault.h) need nothing more; states and descriptors of others go into the store.
@@ -52,9 +52,10 @@ class PlannedRestart {
 
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
 // somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that both
-// sides see an end and nothing hangs, and stands in the audit log. `problems`: what was wrong, a line each.
+// sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
+// HttpTable::use_vault(). `problems`: what was wrong, a line each.
 void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<std::string>& problems);
+                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems);
 
 }  // namespace callgate

@@ -237,11 +237,11 @@ std::optional<cg_event> Watcher::State::next_program() {
     return std::nullopt;
 }
 
-void Watcher::stop_taking(std::function<void()> done) {
-    state_->post([state = state_.get(), done = std::move(done)] {
+void Watcher::stop_taking(ListenWatch::Steered how, std::function<void()> done) {
+    state_->post([state = state_.get(), how, done = std::move(done)] {
         state->taking = false;
         state->programs->enable_holds(false);
-        state->listeners->release_all();
+        state->listeners->stop(how);
         done();
     });
 }

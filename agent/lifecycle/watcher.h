@@ -93,9 +93,9 @@ class Watcher {
     void resume(std::vector<ResumedServer> sessions);
     // Starts the thread; returns when what runs already has been looked at and taken over.
     void run();
-    // No new servers from here on; what is held is let go, and no connection is steered any more when `done` is called,
-    // on the watcher's thread. Hand-backs still work.
-    void stop_taking(std::function<void()> done);
+    // No new servers from here on; what is held is let go, and no connection is steered any more where they are released,
+    // when `done` is called, on the watcher's thread. Hand-backs still work.
+    void stop_taking(ListenWatch::Steered how, std::function<void()> done);
     // What is known of each session then, for the agent that goes on with it; after stop_taking(). On the watcher's thread.
     void list_sessions(std::function<void(std::vector<WatchedSession>)> done);
     void stop();  // ends the thread

@@ -64,4 +64,7 @@ class Vault {
     std::shared_ptr<std::atomic<size_t>> gone_ = std::make_shared<std::atomic<size_t>>(0);
 };
 
+// Begins the label of a bundle that keeps the steering of a network namespace; its inode number follows.
+inline constexpr char kSteeringLabel[] = "steering ";
+
 }  // namespace callgate
