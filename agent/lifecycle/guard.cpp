@@ -4,9 +4,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "audit/record_id.h"
 #include "base/clock.h"
 #include "kernel/proc.h"
+#include "kernel/process_sockets.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {
@@ -15,6 +18,11 @@ namespace {
 // A program that only its user is named for may be no server at all.
 bool names_a_program(const Policy& policy) {
     return policy.match().is_certain() || !policy.match().command.empty();
+}
+
+bool listens(pid_t pid) {
+    const auto on_unix = bound_unix_sockets(pid);
+    return !listening_sockets(pid).empty() || std::any_of(on_unix.begin(), on_unix.end(), [](auto& each) { return each.listens; });
 }
 
 }  // namespace
@@ -31,6 +39,17 @@ Guard::Program Guard::program_of(const ProcessFacts& process) {
     return program;
 }
 
+size_t Guard::end_listening() {
+    size_t ended = 0;
+    for (const auto& [pid, program] : known_) {
+        if (!listens(pid)) continue;
+        auto process = read_process(pid);
+        if (process && process->start_time == program.start_time)
+            ended += end_if_closed(pid, *process, "it listens while no agent runs, and its policy fails closed");
+    }
+    return ended;
+}
+
 size_t Guard::round() {
     std::unordered_map<pid_t, Program> now;
     size_t ended = 0;
@@ -39,7 +58,8 @@ size_t Guard::round() {
         if (!process) continue;
         Program program = program_of(*process);
         const auto before = known_.find(pid);
-        if (before == known_.end() || before->second != program) ended += end_if_closed(pid, *process);
+        if (before == known_.end() || before->second != program)
+            ended += end_if_closed(pid, *process, "it started while no agent ran, and its policy fails closed");
         now[pid] = std::move(program);
     }
     known_ = std::move(now);
@@ -47,7 +67,7 @@ size_t Guard::round() {
 }
 
 // The descriptor is opened first: what is then found to be that server is what it ends.
-bool Guard::end_if_closed(pid_t pid, const ProcessFacts& seen) {
+bool Guard::end_if_closed(pid_t pid, const ProcessFacts& seen, std::string_view reason) {
     auto pidfd = open_pidfd(pid);
     auto server = identify_server(pid);
     if (!pidfd || !server || server->process.start_time != seen.start_time) return false;
@@ -64,7 +84,7 @@ bool Guard::end_if_closed(pid_t pid, const ProcessFacts& seen) {
     facts.mode = mode_name(match.policy->mode());
     audit_.event("session_blind", audit_.describe(facts),
                  {{"state", "\"blind\""},
-                  {"reason", json_text("it started while no agent ran, and its policy fails closed")},
+                  {"reason", json_text(reason)},
                   {"killed", killed ? "true" : "false"}});
     return killed;
 }

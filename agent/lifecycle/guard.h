@@ -2,10 +2,12 @@
 //
 // There is nobody then who could hold a read, so a server that a policy with `"fail": "closed"` names is ended as soon as it is
 // seen: /proc is looked through every kRoundInterval, and of each process that is new, or has become another program, it is asked
-// what it is. What ran before is left alone: its sessions have ended, or it was never governed.
+// what it is. What ran before and listens is ended at the beginning, for whoever connects to it would reach it past the agent;
+// the rest of it is left alone: its sessions have ended, or it was never governed.
 #pragma once
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "audit/log.h"
@@ -18,8 +20,10 @@ class Guard {
   public:
     static constexpr std::chrono::milliseconds kRoundInterval{100};
 
-    // What runs now is left alone.
+    // What runs now and does not listen is left alone.
     Guard(Scope scope, const PolicyStore& policies, AuditLog& audit);
+    // Those that listen already. How many were ended.
+    size_t end_listening();
     // Takes milliseconds. How many servers were ended.
     size_t round();
 
@@ -31,7 +35,7 @@ class Guard {
         bool operator==(const Program&) const = default;
     };
     static Program program_of(const ProcessFacts& process);
-    bool end_if_closed(pid_t pid, const ProcessFacts& seen);
+    bool end_if_closed(pid_t pid, const ProcessFacts& seen, std::string_view reason);
 
     const Scope scope_;
     const PolicyStore& policies_;
