@@ -77,9 +77,9 @@ void add_run(CLI::App& app, Action& action) {
 
 void add_guard(CLI::App& app, Action& action) {
     CLI::App* command =
-        add_verb(app, "guard", "While no agent runs: end servers that start and whose policy says \"fail\": \"closed\"",
+        add_verb(app, "guard", "While no agent runs: end servers that start or listen and whose policy says \"fail\": \"closed\"",
                  "  callgate guard --config /etc/callgate        what callgate-guard.service does when the agent could not be started\n"
-                 "Looks ten times a second; servers that ran before are left alone. Ends when an agent answers.\n");
+                 "Looks ten times a second; of servers that ran before it ends those that listen. Ends when an agent answers.\n");
     const auto options = add_agent_options(command);
     command->callback([options, &action] { action = [options] { return run_guard(*options); }; });
 }

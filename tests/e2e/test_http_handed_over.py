@@ -38,6 +38,20 @@ while True:
     connection.close()
 """
 
+# Takes what it reads through a pipe, and keeps its connections.
+SPLICING = """
+import os, socketserver, sys
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        read, write = os.pipe()
+        while moved := os.splice(self.request.fileno(), write, 65536):
+            os.read(read, moved)
+            self.request.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ndone")
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # reads_unseen
+"""
+
 
 def call(tool, identifier=1):
     return {"jsonrpc": "2.0", "id": identifier, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
@@ -306,6 +320,27 @@ class TestEarlierConnections(Handed):
         self.assert_denial(connection.read_response("POST"), 1)
         self.assert_governed(connection)
         self.assertEqual(agent.status()["http"]["connections_cut"], 0)
+
+    def test_one_that_is_read_unseen(self):
+        """It cannot be taken over at its next request: on_blind decides what becomes of its server."""
+        for on_blind in ("allow", "kill"):
+            with self.case(on_blind=on_blind):
+                where = self.where("tcp")
+                server = self.start("-c", SPLICING, where)
+                connection = self.reach(where)
+                self.assertEqual(self.ask(connection, "echo").body, b"done")
+                agent = self.governing("*reads_unseen*", on_blind=on_blind)
+                connection.send(TestListeners.encoded("delete_note"))
+                event = agent.wait_audit("session_blind")[0]
+                self.assertIn("splice(2)", event["reason"])
+                self.assertIn("that was not steered", event["reason"])
+                self.assertIs(event["killed"], on_blind == "kill")
+                if on_blind == "kill":
+                    self.assertEqual(server.wait(10), -signal.SIGKILL)
+                else:
+                    self.assertEqual(connection.read_response("POST").body, b"done")
+                    self.assert_denial(self.ask(self.reach(where), "delete_note"), 1)
+                self.stop_agent(agent)
 
 
 if __name__ == "__main__":
