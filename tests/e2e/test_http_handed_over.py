@@ -52,6 +52,24 @@ class Server(socketserver.ThreadingTCPServer):
 Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # reads_unseen
 """
 
+READING = """
+import os, socket, socketserver, sys
+where, way = sys.argv[1:]
+def readv(end):
+    parts = [bytearray(1), bytearray(65535)]
+    return b"".join(parts)[:os.readv(end.fileno(), parts)]
+read = {"read": lambda end: os.read(end.fileno(), 65536), "readv": readv, "recvfrom": lambda end: end.recvfrom(65536)[0],
+        "recvmsg": lambda end: end.recvmsg(65536)[0]}[way]
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        while read(self.request):
+            self.request.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\ndone")
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = allow_reuse_address = True
+    address_family = socket.AF_UNIX if "/" in where else socket.AF_INET
+Server(where if "/" in where else ("127.0.0.1", int(where)), Handler).serve_forever()  # reads_in_one_way
+"""
+
 
 def call(tool, identifier=1):
     return {"jsonrpc": "2.0", "id": identifier, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
@@ -320,6 +338,23 @@ class TestEarlierConnections(Handed):
         self.assert_denial(connection.read_response("POST"), 1)
         self.assert_governed(connection)
         self.assertEqual(agent.status()["http"]["connections_cut"], 0)
+
+    def test_every_way_to_read(self):
+        """The first request under the agent is held in whichever call brings it, on TCP and on AF_UNIX."""
+        ways = {(kind, way): self.where(kind) for kind in ("tcp", "unix") for way in ("read", "readv", "recvfrom", "recvmsg")}
+        earlier = {}
+        for (_, way), where in ways.items():
+            self.start("-c", READING, where, way)
+        for case, where in ways.items():
+            earlier[case] = self.reach(where)
+            self.assertEqual(self.ask(earlier[case], "delete_note").body, b"done")
+        agent = self.governing("*reads_in_one_way*")
+        for case, where in ways.items():
+            with self.subTest(case=case):
+                for identifier in range(2):
+                    self.assert_denial(self.ask(earlier[case], "delete_note", identifier), identifier)
+                self.assert_denial(self.ask(self.reach(where), "delete_note"), 1)
+        self.assertEqual(agent.audit("session_blind"), [])
 
     def test_one_that_is_read_unseen(self):
         """It cannot be taken over at its next request: on_blind decides what becomes of its server."""
