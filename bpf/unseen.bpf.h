@@ -45,8 +45,9 @@ static __noinline int on_unseen(struct file* file, __s32 fd, __s64 number) {
 }
 
 static __always_inline int on_ring_request(const struct io_kiocb* request) {
+    if (!hold_enabled || is_agent()) return 0;
     __u8 operation = BPF_CORE_READ(request, opcode);
-    if (!hold_enabled || !ring_reads(operation) || is_agent() || (BPF_CORE_READ(request, flags) & RING_REGISTERED_FILE)) return 0;
+    if (!ring_reads(operation) || (BPF_CORE_READ(request, flags) & RING_REGISTERED_FILE)) return 0;
     __s32 fd = BPF_CORE_READ(request, cqe.fd);
     if (operation == RING_SPLICE || operation == RING_TEE)
         fd = BPF_CORE_READ((const struct io_splice*)request, splice_fd_in);
