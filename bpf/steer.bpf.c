@@ -2,7 +2,8 @@
 //
 // Steering: a connection to a steered address goes to the agent's listener instead, in whatever direction it comes.
 // The agent's own connections to servers pass: they come from the server's own address, which nobody else on the
-// network can have, and from a port that is the agent's alone while it is listed in `exempt`.
+// network can have, and from a port that is the agent's alone while it is listed in `exempt` and the agent lives. This program
+// may outlive it, so that connections wait for the next one: then nothing passes.
 //
 // One instance for each network namespace, told which when it is attached: it is loaded before it is needed, because a
 // thread is held meanwhile. Its context is a stable interface, so nothing is relocated and the kernel's types need not be
@@ -22,10 +23,11 @@ char LICENSE[] SEC("license") = "GPL";
 /* Inode number of the namespace. Writer: agent, before it attaches. */
 __u32 netns = 0;
 
-/* The agent's listeners of this namespace: 0 IPv4, 1 IPv6. Writer: agent. */
+/* The agent's listeners of this namespace: 0 IPv4, 1 IPv6. 2: a socket that goes with the agent. Writer: agent; the kernel
+ * takes out what is closed. */
 struct {
     __uint(type, BPF_MAP_TYPE_SOCKMAP);
-    __uint(max_entries, 2);
+    __uint(max_entries, 3);
     __type(key, __u32);
     __type(value, __u64);
 } agent_listeners SEC(".maps");
@@ -33,6 +35,13 @@ struct {
 static __always_inline bool is_steered(struct cg_address* address) {
     struct cg_steered* found = bpf_map_lookup_elem(&steered, address);
     return found && found->listeners;
+}
+
+static __always_inline bool agent_lives(void) {
+    __u32 which = 2;
+    struct bpf_sock* socket = bpf_map_lookup_elem(&agent_listeners, &which);
+    if (socket) bpf_sk_release(socket);
+    return socket;
 }
 
 SEC("sk_lookup")
@@ -58,7 +67,7 @@ int steer(struct bpf_sk_lookup* packet) {
     struct cg_address any = {.netns = netns, .family = packet->family, .port = packet->local_port};
     if (!is_steered(&key.server) && !is_steered(&any)) return SK_PASS;
     key.client_port = bpf_ntohs(packet->remote_port);
-    if (same_host && bpf_map_lookup_elem(&exempt, &key)) return SK_PASS;
+    if (same_host && bpf_map_lookup_elem(&exempt, &key) && agent_lives()) return SK_PASS;
 
     /* From here on nothing may reach the server past the agent. */
     __u32 which = packet->family == AF_INET ? 0 : 1;

@@ -30,11 +30,6 @@ void make_abortive(int fd) {
     if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-void send_at_once(int fd) {
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
 }  // namespace
 
 HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOptions> options, HttpSessions& sessions,
@@ -64,7 +59,6 @@ bool HttpConnection::idle() const {
 }
 
 void HttpConnection::start() {
-    send_at_once(client_sink_.fd());
     if (server_sink_.fd() < 0) {
         connected(-ENOTCONN);
         return;

@@ -66,7 +66,7 @@ void NamespaceSockets::run(int netns) {
             Shelf& own = shelf(family);
             if (!own.used || own.error || own.ready.size() >= kReady) continue;
             lock.unlock();
-            Fd fd = Fd::adopt(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+            Fd fd = Fd::adopt(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
             int error = fd ? 0 : errno;
             lock.lock();
             if (fd) own.ready.push_back(std::move(fd));

@@ -19,7 +19,7 @@ class NamespaceSockets {
     // Returns when the thread is in the namespace.
     explicit NamespaceSockets(const Fd& netns);
     ~NamespaceSockets();
-    // A new IPv4 or IPv6 stream socket; waits for the thread only where none is ready.
+    // A new IPv4 or IPv6 stream socket that does not block; waits for the thread only where none is ready.
     Result<Fd> take(int family);
     // What ip_local_port_range and ip_local_reserved_ports said there at the beginning; empty where they cannot be read.
     const std::string& port_range() const { return port_range_; }

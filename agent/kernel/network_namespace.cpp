@@ -11,8 +11,8 @@
 
 #include "kernel/libbpf_error.h"
 #include "kernel/local_ports.h"
-#include "kernel/process_sockets.h"
 #include "kernel/namespace_sockets.h"
+#include "kernel/process_sockets.h"
 #include "steer.skel.h"
 
 namespace callgate {
@@ -22,6 +22,16 @@ namespace {
 constexpr int kBacklog = 65535;
 // Ports that a connection to one server is tried from: others have it or had it a moment ago.
 constexpr int kConnectTriesMax = 64;
+
+// Of a socket that does not block: 0 where it is connected, or errno. On one host the handshake is over when
+// the first call returns, though that cannot know it yet; the second one says so.
+int begin_connection(int fd, const SocketAddress& server) {
+    const auto connect = [&] { return ::connect(fd, server.raw(), server.raw_length()) ? errno : 0; };
+    const int begun = connect();
+    if (begun != EINPROGRESS) return begun;
+    const int known = connect();
+    return known == EALREADY ? EINPROGRESS : known;
+}
 
 }  // namespace
 
@@ -79,7 +89,9 @@ Status SteerProgram::attach(const Fd& netns) {
     return {};
 }
 
-int SteerProgram::attachment() const { return bpf_link__fd(skeleton_->steer->links.steer); }
+int SteerProgram::attachment() const {
+    return bpf_link__fd(skeleton_->steer->links.steer);
+}
 
 struct NetworkNamespace::State {
     uint32_t inode = 0;
@@ -90,7 +102,7 @@ struct NetworkNamespace::State {
         Fd socket;
         SocketAddress address;
     };
-    Listener four, six;
+    Listener four, six, alive;
     Result<Listener> listen_on_loopback(int family) {
         Listener listener;
         listener.socket = TRY(sockets->take(family));
@@ -107,6 +119,8 @@ struct NetworkNamespace::State {
         // Connections that it accepts have the server's port, and inherit this: a server that starts again may bind its
         // port while they end, as it may while its own do.
         for (int reuse : {SO_REUSEADDR, SO_REUSEPORT}) setsockopt(listener.socket.get(), SOL_SOCKET, reuse, &one, sizeof(one));
+        setsockopt(listener.socket.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));  // inherited too
+        set_blocking(listener.socket.get());
         SocketAddress at = SocketAddress::of(loopback);
         if (bind(listener.socket.get(), at.raw(), at.raw_length())) return Error::system("bind", at.text(), errno);
         if (listen(listener.socket.get(), kBacklog)) return Error::system("listen", at.text(), errno);
@@ -116,9 +130,9 @@ struct NetworkNamespace::State {
         return listener;
     }
 
-    Status serve(int family, Listener& listener) {
+    Status serve(uint32_t index, int family, Listener& listener) {
         listener = TRY(listen_on_loopback(family));
-        return program->set_listener(family == AF_INET ? 0 : 1, listener.socket.get());
+        return program->set_listener(index, listener.socket.get());
     }
 };
 
@@ -132,8 +146,9 @@ Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::open(Fd netns, std::
     state.program = std::move(program);
     state.sockets = std::make_unique<NamespaceSockets>(netns);
     state.ports.emplace(state.sockets->port_range(), state.sockets->reserved_ports());
-    TRY_VOID(state.serve(AF_INET, state.four));
-    (void)state.serve(AF_INET6, state.six);  // many containers have none
+    TRY_VOID(state.serve(0, AF_INET, state.four));
+    (void)state.serve(1, AF_INET6, state.six);  // many containers have none
+    TRY_VOID(state.serve(2, AF_INET, state.alive));
     TRY_VOID(state.program->attach(netns));
     return space;
 }
@@ -166,9 +181,8 @@ Result<UpstreamSocket> NetworkNamespace::connect(const SocketAddress& server) {
         upstream.exemption = Exemption(state_->program->maps().exempt, key);
         int yes = 1, no = 0;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-        ioctl(fd, FIONBIO, &yes);
-        const int error = ::connect(fd, server.raw(), server.raw_length()) ? errno : 0;
-        ioctl(fd, FIONBIO, &no);
+        const int error = begin_connection(fd, server);
+        ioctl(fd, FIONBIO, &no);  // the ring waits on descriptors that block
         upstream.connected = !error;
         if (!error || error == EINPROGRESS) return upstream;
         if (error != EADDRNOTAVAIL) return Error::system("connect", server.text(), error);

@@ -50,7 +50,7 @@ class SteerProgram {
     ~SteerProgram();
     SteerProgram(const SteerProgram&) = delete;
     SteerProgram& operator=(const SteerProgram&) = delete;
-    // Where index 0 is the agent's listener for IPv4, 1 for IPv6.
+    // Where index 0 is the agent's listener for IPv4, 1 for IPv6, 2 one that nobody but this process has.
     Status set_listener(uint32_t index, int socket);
     Status attach(const Fd& netns);
     int attachment() const;  // once attached
@@ -77,8 +77,8 @@ class NetworkNamespace {
     bool is_ours(const SocketAddress& local) const;
     // Does not wait.
     Result<UpstreamSocket> connect(const SocketAddress& server);
-    // Copies of the attachment and of the listeners, in this order. Whoever has them, steered connections wait in the
-    // listeners when this process is gone.
+    // Copies of the attachment and of the listeners, in this order. Whoever has them, steered connections
+    // wait in the listeners when this process is gone.
     Result<std::vector<Fd>> holding() const;
 
   private:

@@ -1,9 +1,11 @@
-// Guard: keeps servers out while no agent runs that should (`callgate guard`; the unit callgate-guard.service).
+// Guard: keeps servers out while no agent runs that should (`callgate guard`; the unit
+// callgate-guard.service).
 //
-// There is nobody then who could hold a read, so a server that a policy with `"fail": "closed"` names is ended as soon as it is
-// seen: /proc is looked through every kRoundInterval, and of each process that is new, or has become another program, it is asked
-// what it is. What ran before and listens is ended at the beginning, for whoever connects to it would reach it past the agent;
-// the rest of it is left alone: its sessions have ended, or it was never governed.
+// There is nobody then who could hold a read, so a server that a policy with `"fail": "closed"` names is
+// ended as soon as it is seen: /proc is looked through every kRoundInterval, and of each process that is new,
+// or has become another program, it is asked what it is. What ran before and listens is ended at the
+// beginning, for whoever connects to it would reach it past the agent; the rest of it is left alone: its
+// sessions have ended, or it was never governed.
 #pragma once
 #include <chrono>
 #include <string>

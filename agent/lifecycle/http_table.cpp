@@ -1,5 +1,6 @@
 #include "lifecycle/http_table.h"
 
+#include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
@@ -19,6 +20,12 @@ constexpr auto kIdleInterval = 10s;
 constexpr std::chrono::milliseconds kHttpLastExchanges{500};
 // For how long connections are still placed that came while their listener was steered undecided, and then let go.
 constexpr auto kLetGoKept = 5s;
+
+// As those are that the agent has accepted.
+void send_at_once(const Fd& socket) {
+    int one = 1;
+    setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
 
 std::string listener_key(const cg_address& address) { return std::to_string(address.netns) + " " + text_of(address); }
 
@@ -216,6 +223,7 @@ void HttpTable::adopt_alone(EarlierConnection earlier, const SocketAddress& loca
 }
 
 void HttpTable::adopt(EarlierConnection earlier) {
+    send_at_once(earlier.client);
     auto space = space_of(earlier.netns);
     auto local = SocketAddress::local_of(earlier.client.get()), remote = SocketAddress::remote_of(earlier.client.get());
     if (earlier.alone && local && remote) return adopt_alone(std::move(earlier), *local, *remote);

@@ -30,9 +30,9 @@ class HttpTable {
     void use_watcher(const Watcher* watcher) { watcher_ = watcher; }
     // Before any connection; outlives them.
     void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
-    // Before any namespace is opened. The steering outlives this agent in `vault`. `left`: that of agents before, by which
-    // connections wait in the listeners that are in it; until steering_is_complete() nothing is accepted, nor asked of a
-    // server, for that would come back to those listeners.
+    // Before any namespace is opened. The steering outlives this agent in `vault`. `left`: that of agents
+    // before, by which connections wait in the listeners that are in it; until steering_is_complete() nothing
+    // is accepted, nor asked of a server, for that would come back to those listeners.
     void use_vault(Vault& vault, std::vector<Vault::Found> left);
     // Every listener that is governed is steered by this agent.
     void steering_is_complete();
@@ -57,8 +57,8 @@ class HttpTable {
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.
     void drain(std::chrono::milliseconds patience, std::function<void()> done);
-    // Another agent follows, and connections may wait for it: the same, but for new ones, which are served as long as there
-    // are others. Only where steering_outlives().
+    // Another agent follows, and connections may wait for it: the same, but for new ones, which are served as
+    // long as there are others. Only where steering_outlives().
     void drain_for_next(std::chrono::milliseconds patience, std::function<void()> done);
     bool steering_outlives() const { return vault_; }
 

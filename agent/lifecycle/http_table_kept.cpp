@@ -1,4 +1,5 @@
-// Steering that outlives its agent: the attachment in the kernel and the listeners in which steered connections wait.
+// Steering that outlives its agent: the attachment in the kernel and the listeners in which steered
+// connections wait.
 //
 //   an agent that ends   in the vault: one bundle for each network namespace
 //   the next one         steers by itself; then lets go of the attachment, and accepts what waits
@@ -13,11 +14,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// For how long connections that were being made when the attachment went are still accepted: a handshake with a host that is
-// far away, and one packet of it lost.
+// For how long connections that were being made when the attachment went are still accepted: a handshake with
+// a host that is far away, and one packet of it lost.
 constexpr auto kLeftListening = 5s;
 
-std::string label_of(const NetworkNamespace& space) { return kSteeringLabel + std::to_string(space.inode()); }
+std::string label_of(const NetworkNamespace& space) {
+    return kSteeringLabel + std::to_string(space.inode());
+}
 
 uint32_t namespace_of(std::string_view label) {
     uint32_t inode = 0;
@@ -41,7 +44,8 @@ void HttpTable::keep(const NetworkNamespace& space) {
         return {};
     };
     if (Status kept = put(); !kept)
-        spdlog::warn("servers can be reached directly when this agent ends, until there is another: {}", kept.error().text());
+        spdlog::warn("between this agent and the next, servers can be reached directly: {}",
+                     kept.error().text());
 }
 
 void HttpTable::steering_is_complete() {
@@ -51,8 +55,10 @@ void HttpTable::steering_is_complete() {
         each.entry->remove();
         if (each.bundle.fds.empty()) continue;
         each.bundle.fds.front().reset();
-        for (auto listener = each.bundle.fds.begin() + 1; space && listener != each.bundle.fds.end(); ++listener)
-            acceptors_.push_back(std::make_unique<HttpAcceptor>(ring_, space, std::move(*listener), acceptor_events()));
+        if (!space) continue;
+        for (size_t i = 1; i < each.bundle.fds.size(); ++i)
+            acceptors_.push_back(std::make_unique<HttpAcceptor>(ring_, space, std::move(each.bundle.fds[i]),
+                                                                acceptor_events()));
     }
     start_accepting();
     place_parked();

@@ -1,6 +1,6 @@
 // PlannedRestart: this agent ends, and the next goes on with its sessions (README, "Restart and upgrade").
 //
-//   no new servers ─► HTTP exchanges end, new connections wait ─► BPF programs unloaded ─► sessions suspended ─► this process ends
+//   no new servers ─► HTTP exchanges end, connections wait ─► BPF programs unloaded ─► sessions suspended ─► this process ends
 //   next process:   sessions out of the vault ─► they go on ─► BPF programs loaded, watched again ─► ready
 //
 // Sessions that are kept for the case of a kill (vault.h) need nothing more; states and descriptors of others go into the store.

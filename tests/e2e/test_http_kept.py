@@ -7,7 +7,8 @@ import threading
 
 from governed_http import *  # noqa: F403
 from callgate_harness.agent import Agent
-from governed_http import (BINARY, CPP_HTTP, PYTHON_HTTP, HttpEndToEnd, json, main, make_request, os, policy, time, wait_for)
+from governed_http import (BINARY, CPP_HTTP, PYTHON_HTTP, HttpEndToEnd, NetworkPair, json, main, make_request, os, policy,
+                           time, wait_for)
 from test_http_lifecycle import DENIED_CALL
 from traffic import Traffic, raw_post
 
@@ -31,12 +32,19 @@ class Kept(HttpEndToEnd):
             yield
         finally:
             agent.process.send_signal(signal.SIGCONT)
-        agent.wait_ready()
+            agent.wait_ready()
 
 
 def is_zombie(pid):
     with open(f"/proc/{pid}/stat") as stat:
         return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def peers_of(port):
+    """Ports of this host that have a connection over IPv4 to this one."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in list(table)[1:]]
+    return [int(row[1].split(":")[1], 16) for row in rows if int(row[2].split(":")[1], 16) == port and row[3] == "01"]
 
 
 class TestAnotherAgentFollows(Kept):
@@ -58,20 +66,51 @@ class TestAnotherAgentFollows(Kept):
                 self.assert_not_received(server, b'"delete_note"')
 
     def test_who_comes_meanwhile_waits(self):
-        """For any length of time, on every address; and is known as it would have been."""
-        server = self.server(PYTHON_HTTP)
-        agent = self.kept(PYTHON_HTTP)
+        """For any length of time, in every network namespace; and in the agent's own it is found out who that is."""
+        pair = NetworkPair()
+        self.addCleanup(pair.remove)
+        here, there = self.server(PYTHON_HTTP), self.server(CPP_HTTP, host="10.77.0.1", prefix=pair.server.prefix)
+        agent = self.agent({spec.name: policy(spec.match, denied="delete_note") for spec in (PYTHON_HTTP, CPP_HTTP)}, keeper=True)
         with self.between_two_agents(agent):
-            first = self.connect(server)
-            first.send(make_request("POST", "/mcp", [("Content-Type", "application/json")], DENIED_CALL))
+            waiting = [self.connect(here)]
+            with pair.client.entered():
+                waiting.append(self.connect(there))
+            for connection in waiting:
+                connection.send(make_request("POST", "/mcp", [("Content-Type", "application/json")], DENIED_CALL))
+            for connection in waiting:
+                connection.socket.settimeout(NOT_YET)
+                with self.assertRaises(TimeoutError):
+                    connection.socket.recv(1, socket.MSG_PEEK)
+                connection.socket.settimeout(20)
+        for connection in waiting:
+            self.assert_denial(connection.read_response("POST"), 1)
+        self.assert_judged(agent, "tools/call", "deny", count=2)
+        here_alone = agent.audit("message", policy=PYTHON_HTTP.name)
+        self.assertEqual([record["peer"]["pid"] for record in here_alone], [os.getpid()])
+        self.assert_denial(raw_post(here, DENIED_CALL), 1)
+
+    def test_a_port_of_the_agent_that_is_gone(self):
+        """Connections from there passed while it lived; who binds to it now waits like everybody else."""
+        server = self.server(CPP_HTTP, logged=True)
+        agent = self.kept(CPP_HTTP)
+        client = self.mcp(server)
+        port = [port for port in peers_of(server.port) if port % 2 and port != client.connection.local_port][0]
+        with self.between_two_agents(agent):
+            def connected():
+                end = socket.socket()
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                with contextlib.suppress(OSError):  # it is still in TIME_WAIT
+                    end.bind((server.host, port))
+                    end.connect((server.host, server.port))
+                    return end
+                end.close()
+            connection = wait_for(connected, "the port can be had", interval=0.1)
+            self.addCleanup(connection.close)
+            connection.send(make_request("POST", "/mcp", [("Content-Type", "application/json")], DENIED_CALL))
+            connection.settimeout(NOT_YET)
             with self.assertRaises(TimeoutError):
-                first.socket.settimeout(NOT_YET)
-                first.socket.recv(1, socket.MSG_PEEK)
-            first.socket.settimeout(20)
-        self.assert_denial(first.read_response("POST"), 1)
-        record = self.assert_judged(agent, "tools/call", "deny")[0]
-        self.assertEqual(record["peer"]["pid"], os.getpid())
-        self.assert_denial(raw_post(server, DENIED_CALL), 1)
+                connection.recv(1)
+        self.assert_not_received(server, b'"delete_note"')
 
     def test_a_server_that_starts_again_meanwhile(self):
         server = self.server(CPP_HTTP, logged=True)
