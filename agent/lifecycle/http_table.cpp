@@ -303,6 +303,7 @@ void HttpTable::connection_ended(HttpConnection& connection) {
         if (!gate->tunnel_reason().empty()) ++tunnels_;
         if (!gate->blind_reason().empty()) ++blind_;
     }
+    before_drain_.erase(&connection);
     buried_.push_back(std::move(found->second));
     connections_.erase(found);
     if (buried_.size() == 1) sweep_soon();
@@ -322,9 +323,9 @@ void HttpTable::sweep() {
 }
 
 void HttpTable::finish_if_empty() {
-    if (!all_done_ || !connections_.empty()) return;
-    stop_accepting();
-    if (!buried_.empty() || !acceptors_.empty()) return;
+    if (!all_done_) return;
+    if (before_drain_.empty()) stop_accepting();
+    if (!connections_.empty() || !buried_.empty() || !acceptors_.empty()) return;
     std::exchange(all_done_, nullptr)();
 }
 
@@ -345,6 +346,7 @@ void HttpTable::let_exchanges_end(std::chrono::milliseconds patience, std::funct
     all_done_ = std::move(done);
     for (Parked& each : parked_) reset(std::move(each.client), nobody_);
     parked_.clear();
+    for (const auto& [raw, connection] : connections_) before_drain_.insert(raw);
     auto each = [this](auto what) {
         std::vector<HttpConnection*> now;
         for (auto& [raw, connection] : connections_) now.push_back(raw);

@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "audit/record_id.h"
@@ -58,7 +59,7 @@ class HttpTable {
     // connection is left. What is not over after `patience` is cut.
     void drain(std::chrono::milliseconds patience, std::function<void()> done);
     // Another agent follows, and connections may wait for it: the same, but for new ones, which are served as
-    // long as there are others. Only where steering_outlives().
+    // long as one from before goes on. Only where steering_outlives().
     void drain_for_next(std::chrono::milliseconds patience, std::function<void()> done);
     bool steering_outlives() const { return vault_; }
 
@@ -138,6 +139,7 @@ class HttpTable {
     std::vector<Vault::Found> left_;
     std::vector<std::unique_ptr<HttpAcceptor>> acceptors_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
+    std::unordered_set<const HttpConnection*> before_drain_;  // and not over yet
     std::vector<std::unique_ptr<HttpConnection>> buried_;
     std::vector<Parked> parked_;
     FrameCounts ended_counts_;
