@@ -68,8 +68,9 @@ void PlannedRestart::unload(std::vector<WatchedSession> watched) {
     sessions_.use_watcher(nullptr);
     http_.use_watcher(nullptr);
     auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
-    worker_.post([this, shared] {
-        watcher_.reset();
+    // Gone for the loop at once: it may be asked for its figures meanwhile.
+    worker_.post([this, shared, watcher = std::shared_ptr<Watcher>(std::move(watcher_))]() mutable {
+        watcher.reset();
         ring_.post([this, shared] { sessions_.suspend_all([this, shared] { leave(*shared); }); });
     });
 }
