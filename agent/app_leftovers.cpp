@@ -74,7 +74,8 @@ void release_leftovers(App& app) {
 
 void leave_resumed(App& app, int exit_code) {
     if (is_permanent(exit_code) || is_last_start(app)) {
-        spdlog::error("no agent can go on with {} sessions: each is handed back or ends, as its policy says", app.sessions->size());
+        if (const size_t left = app.sessions->size(); left > 0)
+            spdlog::error("no agent can go on with {} sessions: each is handed back or ends, as its policy says", left);
         return app.sessions->release_all([&app] { app.ring->stop(); });
     }
     app.kept_for_next = true;

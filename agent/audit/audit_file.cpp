@@ -20,6 +20,7 @@ Status AuditFile::open_file() {
     constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     Fd fd = Fd::adopt(::open(path_.c_str(), kFlags, 0600));
     if (!fd && errno == ELOOP) return Error::refused(path_, "is a symlink; name the audit file itself");
+    if (!fd && errno == EISDIR) return Error::refused(path_, "is a directory; name a file for the audit log");
     struct stat status;
     if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path_, errno);
     is_at_line_start_ = true;

@@ -147,6 +147,14 @@ class TestRun(EndToEnd):
                         "--control", directory / "control")
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertIn("no_such_key", done.stderr)
+        (directory / "callgate.json").write_text("{}")
+        options = {"--config": directory, "--scope-tree": os.getpid(), "--audit": directory / "audit", "--control": directory / "control"}
+        for option, value, told in (("--audit", directory, "is a directory; name a file"), ("--scope-cgroup", "/nonexistent", "cgroup")):
+            with self.case(option=option):
+                done = callgate("run", *(word for pair in {**options, option: value}.items() for word in pair))
+                self.assertEqual(done.returncode, 78, done.stderr)
+                self.assertIn(told, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
     def test_one_bad_policy_does_not_disable_the_others(self):
         agent = self.agent({"good": policy_for(NOTES_PY), "bad": {"version": "1", "default": "deny", "nonsense": 1}})
