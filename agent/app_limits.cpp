@@ -33,13 +33,8 @@ constexpr uint64_t kLockedOfAgent = kMebibyte;
 
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 
-// The kernel makes a process's table of descriptors larger as it fills, and a process with several threads
-// waits in there until no processor is in such code as a held thread is in. Room for so many is made while
-// nobody is held.
-constexpr uint64_t kDescriptorsAtOnce = 65536;
-
 void make_room_for_descriptors(uint64_t limit) {
-    const int last = static_cast<int>(std::min(limit, kDescriptorsAtOnce)) - 1;
+    const int last = static_cast<int>(std::min(limit, uint64_t{kDescriptorsAtOnce})) - 1;
     (void)Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
 }
 

@@ -7,6 +7,10 @@
 
 namespace callgate {
 
+// The kernel makes a process's table of descriptors larger as it fills, and a process with several threads waits in there
+// until no processor is in such code as a held thread is in. Room for so many is made at the start, while nobody is held.
+inline constexpr int kDescriptorsAtOnce = 65536;
+
 class Fd {
   public:
     Fd() = default;

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 
 #include "base/clock.h"
 #include "base/fault_point.h"
@@ -20,12 +19,12 @@ namespace {
 // Left for what goes on: finding out who a server is, and what the sessions there are may open.
 constexpr int kDescriptorsReserved = 64;
 
-// The kernel gives the smallest number that is free: where the first of the last ones was never reached,
-// there is room.
+// The kernel gives the smallest number that is free: where the first of the last ones was never reached, there is room. No
+// number is asked for that the table has no room for yet (kDescriptorsAtOnce).
 bool has_room_for_a_session() {
     rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit)) return false;
-    const int first = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX)) - kDescriptorsReserved;
+    const int first = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, kDescriptorsAtOnce)) - kDescriptorsReserved;
     if (Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, first)).get() == first) return true;
     std::array<Fd, kDescriptorsReserved> tried;
     for (Fd& each : tried) each = Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));

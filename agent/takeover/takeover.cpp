@@ -412,7 +412,7 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
 Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting) {
     auto tracee = Tracee::stop(pid, while_waiting);
     if (!tracee) return explain_refusal(pid, tracee.error());
-    TRY_VOID(prepare_calls(pid, **tracee));
+    TRY_VOID(prepare_calls(TRY(ProcessStatus::read(pid)), **tracee));
     return close_all(**tracee, made);
 }
 
