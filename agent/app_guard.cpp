@@ -31,7 +31,11 @@ int run_guard(const RunOptions& options) {
     }
     App app;
     app.options = options;
-    if (int code = configure(app)) return code;
+    // What keeps the agent from starting may be in callgate.json.
+    if (int code = configure(app, Needed::scope)) {
+        spdlog::error("servers that start are not kept out: it is not clear which");
+        return code;
+    }
     auto audit = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments);
     if (!audit) return fail(exit_code_of(audit.error()), audit.error());
     Guard guard(app.config.scope, *app.policies, **audit);

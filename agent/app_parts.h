@@ -76,8 +76,9 @@ void start_logging(bool verbose);
 Status confine(App& app);
 int fail(int exit_code, const Error& error);
 int exit_code_of(const Error& error);
-// 0, or an exit code; what is wrong has been said.
-int configure(App& app);
+enum class Needed { everything, scope };
+// 0, or an exit code; what is wrong has been said. Where only the scope is needed, other keys that are wrong are left out.
+int configure(App& app, Needed needed = Needed::everything);
 Status start(App& app);
 // Tells systemd, where it asks for that, that the loop goes round.
 void start_watchdog(App& app);

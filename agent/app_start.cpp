@@ -63,7 +63,7 @@ int exit_code_of(const Error& error) {
     return by_configuration ? kExitConfig : kExitInternal;
 }
 
-int configure(App& app) {
+int configure(App& app, Needed needed) {
     apply_options(app.options, app.config);  // where there is no file, they still say where to write
     auto config = load_config(app.options.config_directory, app.problems);
     if (!config) {
@@ -72,10 +72,8 @@ int configure(App& app) {
     }
     app.config = std::move(*config);
     apply_options(app.options, app.config);
-    if (!app.problems.empty()) {
-        for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
-        return kExitConfig;
-    }
+    for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
+    if (!app.problems.empty() && !(needed == Needed::scope && scope_is_clear(app.problems))) return kExitConfig;
     if (int code = check_paths_and_scope(app.config)) return code;
     auto policies = PolicyStore::load(app.options.config_directory + "/policies.d");
     if (!policies) {

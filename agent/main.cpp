@@ -79,7 +79,8 @@ void add_guard(CLI::App& app, Action& action) {
     CLI::App* command =
         add_verb(app, "guard", "While no agent runs: end servers that start or listen and whose policy says \"fail\": \"closed\"",
                  "  callgate guard --config /etc/callgate        what callgate-guard.service does when the agent could not be started\n"
-                 "Looks ten times a second; of servers that ran before it ends those that listen. Ends when an agent answers.\n");
+                 "Looks ten times a second; of servers that ran before it ends those that listen. Ends when an agent answers.\n"
+                 "callgate.json may be wrong, as long as its \"scope\" is not: other keys with mistakes in them are left out.\n");
     const auto options = add_agent_options(command);
     command->callback([options, &action] { action = [options] { return run_guard(*options); }; });
 }

@@ -3,10 +3,12 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include "kernel/proc.h"
+#include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 #include "policy/webhook_url.h"
 
@@ -118,6 +120,15 @@ Result<Config> load_config(const std::string& directory, std::vector<PolicyProbl
     }
     problems.report(text, path, found);
     return config;
+}
+
+// An unknown key may be "scope", misspelt.
+bool scope_is_clear(const std::vector<PolicyProblem>& problems) {
+    constexpr std::string_view kScopeKey[] = {"scope"};
+    return std::none_of(problems.begin(), problems.end(), [&](const PolicyProblem& each) {
+        const std::string_view key = std::string_view(each.path).substr(0, each.path.find('/', 1));
+        return key.empty() || !nearest(key.substr(1), kScopeKey).empty();
+    });
 }
 
 }  // namespace callgate

@@ -35,5 +35,7 @@ struct Config {
 
 // Reads DIRECTORY/callgate.json. Everything wrong is in `problems`; a file that is absent is an error.
 Result<Config> load_config(const std::string& directory, std::vector<PolicyProblem>& problems);
+// Whom it is about can be told, although there are these problems in callgate.json.
+bool scope_is_clear(const std::vector<PolicyProblem>& problems);
 
 }  // namespace callgate

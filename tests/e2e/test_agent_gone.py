@@ -145,6 +145,23 @@ class TestAgentGone(EndToEnd):
         wait_for(lambda: "no agent runs" in agent.log(), "the guard")
         return process
 
+    def test_a_configuration_that_no_agent_starts_with(self):
+        """The guard goes by what can be read of it, unless that leaves open whom it is about."""
+        agent = Agent({"p": policy_for(NOTES_PY)})
+        self._agents.append(agent)
+        self.break_configuration(agent)
+        guard = self.guard(agent)
+        late = self.client(NOTES_PY.command)
+        self.assertEqual(late.wait(5), -signal.SIGKILL)
+        late.read_rest()
+        guard.terminate()
+        guard.wait()
+        (agent.config_directory / "callgate.json").write_text('{"scop": {"users": ["root"]}}')
+        done = subprocess.run([str(BINARY), "guard", "--config", str(agent.config_directory)], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=20)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("not kept out", done.stderr)
+
     def test_servers_that_start_meanwhile(self):
         """They are kept out, where their policy fails closed, until an agent runs again; who ran before is left alone."""
         for fail in ("closed", "open"):

@@ -91,6 +91,7 @@ class TestHost(unittest.TestCase):
         self.assertEqual(before, [])
         run("dpkg", "-i", DEB)
         first = self.assert_active()
+        kept = unit("NFileDescriptorStore")  # for no session at all
         self.assertEqual(run("systemctl", "is-enabled", "callgate"), "enabled")
         for path, mode in (("/run/callgate", "700"), ("/var/lib/callgate", "700"), ("/var/log/callgate", "700"),
                            ("/run/callgate/control.sock", "600"), (str(AUDIT), "600"), ("/etc/callgate/policies.d", "755"),
@@ -136,7 +137,7 @@ class TestHost(unittest.TestCase):
         run("dpkg", "-i", DEB)
         fourth = self.assert_active(but=third)
         self.assert_resumed(client, replaced, 2)
-        self.assertEqual(unit("NFileDescriptorStore"), "2")  # the vault, and nothing in it
+        self.assertEqual(unit("NFileDescriptorStore"), kept)  # nothing is left of what the agents have handed on
 
         self.step("a stop hands it back, and the next start takes it over anew")
         run("systemctl", "stop", "callgate")
@@ -158,6 +159,23 @@ class TestHost(unittest.TestCase):
         for each in (other, client):
             self.assert_governed(each)
         self.assertEqual(other.shutdown(), NOTES_PY.exit_code)
+
+        self.step("where it cannot be started nobody goes ungoverned: its guard ends servers, and goes when it is back")
+        client.shutdown()
+        configuration = Path("/etc/callgate/callgate.json")
+        good = configuration.read_text()
+        configuration.write_text('{"nonsense": 1}')
+        run("systemctl", "restart", "callgate", code=None)
+        base.wait_for(lambda: run("systemctl", "is-active", "callgate-guard", code=None) == "active", "the guard is there")
+        unguarded = StdioClient(self.command(HOME / "server"), uid=ALICE)
+        self.assertEqual(unguarded.wait(), -signal.SIGKILL)
+        unguarded.kill()
+        configuration.write_text(good)
+        run("systemctl", "start", "callgate")
+        self.assert_active()
+        self.assertEqual(run("systemctl", "is-active", "callgate-guard", code=None), "inactive")
+        client = self.start_client()
+        self.assert_governed(client)
 
         self.step("a removal hands the session back, and keeps configuration and logs")
         run("dpkg", "-r", "callgate")

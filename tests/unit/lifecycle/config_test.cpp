@@ -98,6 +98,19 @@ TEST_F(ConfigTest, FileThatOthersCanWriteIsRefused) {
     }
 }
 
+TEST_F(ConfigTest, SaysWhetherTheScopeIsClear) {
+    for (const char* text : {"{}", R"({"nonsense":1})", R"({"audit":{"file":3},"scope":{"users":["root"]}})"}) {
+        load(text);
+        EXPECT_TRUE(scope_is_clear(problems_)) << text;
+    }
+    for (const char* text : {"{broken", "[]", R"({"scop":{}})", R"({"scope":{"user":["root"]}})", R"({"scope":1,"nonsense":1})"}) {
+        load(text);
+        EXPECT_FALSE(scope_is_clear(problems_)) << text;
+    }
+    load("{}", 0666);
+    EXPECT_FALSE(scope_is_clear(problems_));
+}
+
 TEST_F(ConfigTest, AbsentFileIsAnError) {
     auto config = load_config(tree_.path("/nowhere"), problems_);
     ASSERT_FALSE(config.ok());
