@@ -62,8 +62,6 @@ struct Registers {
     long result() const { return static_cast<long>(raw.rax); }
     // The system call the thread is leaving; -1 where it was interrupted in user code.
     long system_call() const { return static_cast<long>(raw.orig_rax); }
-    // It has made no system call since its program was started.
-    bool is_new_program() const { return system_call() == SYS_execve || system_call() == SYS_execveat; }
     uint64_t argument_1() const { return raw.rdi; }
     uint64_t argument_2() const { return raw.rsi; }
     uint64_t stack() const { return raw.rsp; }

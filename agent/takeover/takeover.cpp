@@ -96,15 +96,12 @@ Result<Surroundings> look_around(pid_t pid, const cg_channel_key& input, const c
     return Surroundings{TRY(open_pidfd(pid)), TRY(find_descriptors(pid, input, output)), TRY(ProcessStatus::read(pid))};
 }
 
-// A thread that is still on its way to its stop takes as long for it as the look around does. What is found meanwhile holds
-// where its program has made no system call yet: it is alone in its process then, and its descriptors are its own (execve(2)).
 Result<Surroundings> stop_and_look_around(const TakeoverRequest& request, StoppedThread& thread, const TakeoverHelp& help) {
     Tracee& tracee = *thread.tracee;
-    if (tracee.is_stopped()) return look_around(request.pid, request.input, request.output);
-    auto early = look_around(request.pid, request.input, request.output);
-    TRY_VOID(tracee.await_stop());
-    if (auto event = help.caught(tracee.tid()); event && event->channel == request.input) thread.hold = event->hold;
-    if (early && tracee.registers().is_new_program()) return early;
+    if (!tracee.is_stopped()) {
+        TRY_VOID(tracee.await_stop());
+        if (auto event = help.caught(tracee.tid()); event && event->channel == request.input) thread.hold = event->hold;
+    }
     return look_around(request.pid, request.input, request.output);
 }
 
