@@ -161,6 +161,8 @@ void Gate::forward(std::string_view line, const Message& message, const Verdict&
     ++counts_.forwarded;
     if (message.kind == MessageKind::request) {
         pending_.add(message.id_key, CallJudge::pending_request(message, record, verdict, mark_ns_));
+    } else if (!message.cancelled_id_key.empty()) {
+        pending_.cancel(message.cancelled_id_key);
     }
     send(client_framer_, line, to_server_);
 }

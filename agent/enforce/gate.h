@@ -91,6 +91,9 @@ class Gate {
     // Set by the owner: a call that waited has gone on, or was answered. Output has been made outside of any call.
     std::function<void()> on_output;
 
+    // Both sides are done with it: what is unanswered now stays so. Not so where the session goes on without the gate.
+    void session_ended() { pending_.never_answered(); }
+
     // What grants.json says of its client now.
     const std::string& grant();
     const std::shared_ptr<const AuditSession>& audit_session() const { return options_.audit_session; }
@@ -98,8 +101,8 @@ class Gate {
     const FrameCounts& counts() const { return counts_; }
     // The server has confirmed that it speaks another protocol.
     bool wants_release() const { return wants_release_; }
-    // Forwarded and not answered. What they were charged stays charged, also when the client cancels them or leaves: the
-    // server may have done them all the same, and a refund that the caller can ask for would be no limit.
+    // Forwarded and not answered. What they were charged stays charged, also when the client cancels them or leaves, but
+    // where the limit says otherwise: the server may have done them all the same.
     size_t pending_requests() const { return pending_.size(); }
 
   private:

@@ -43,6 +43,7 @@ void Gate::server_bytes(std::string_view bytes) {
     if (rest.empty()) return;
     const bool is_too_long = rest.size() > kFrameBytesMax;
     const bool may_be_list = begins_message(rest) && pending_.has_list({});
+    if (is_too_long) pending_.maybe_answered();
     if (is_too_long && may_be_list) judge_.note_unreadable_list(learning());
     const bool is_judged = opening_.decided() && judge_.looks_into_unreadable(may_be_list);
     if (is_too_long && is_judged) return withhold_server_rest(may_be_list);
@@ -122,6 +123,7 @@ void Gate::server_refused(std::string_view line, const Message& refused) {
     const CallJudge::Unreadable found = judge_.look_into_unreadable(line, refused, may_be_list);
     const bool is_harmless = found == CallJudge::Unreadable::harmless;
     if (!is_message && is_harmless) return to_client_.append(line);
+    pending_.maybe_answered();
     ++counts_.server_in;
     follow_grant();
     if (found == CallJudge::Unreadable::list && enforcing_) return deny_list(refused, line.size());

@@ -89,7 +89,7 @@ void Gate::drop(HeldCall& call, std::string_view rule, std::string_view reason) 
 
 // The server has not seen what is cancelled, and will not. The notification goes on: it may mean another call of that id.
 void Gate::cancel_held(const Message& notification) {
-    if (notification.method != "notifications/cancelled" || notification.cancelled_id_key.empty()) return;
+    if (notification.cancelled_id_key.empty()) return;
     const int64_t read_ns = read_ns_, queue_ns = queue_ns_, judge_ns = judge_ns_;
     const auto found = std::find_if(held_.begin(), held_.end(), [&](const auto& call) { return call->id_key == notification.cancelled_id_key; });
     if (found != held_.end()) drop(**found, kRuleCancelled, kReasonCancelled);

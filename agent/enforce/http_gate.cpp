@@ -91,7 +91,7 @@ void HttpGate::server_failed() {
     if (s.closing) return;
     s.end_waiting();
     if (s.exchange.in_hand && s.exchange.sent) {
-        s.forget_unanswered(State::Unanswered::given_back);
+        s.forget_unanswered(State::Unanswered::not_made);
         s.answer_bad_gateway("the server cannot be reached");
     }
     s.close();
@@ -190,7 +190,7 @@ void HttpGate::State::finish_exchange() {
     if (may_come_elsewhere) {
         exchange.waiting_ids.clear();
     } else {
-        forget_unanswered(Unanswered::stay_charged);
+        forget_unanswered(exchange.is_resumable ? Unanswered::perhaps : Unanswered::for_good);
     }
     if (exchange.opens_session) exchange.session_end = "its initialize had no answer";
     if (!exchange.session_end.empty()) sessions.end(exchange.session, exchange.session_end);

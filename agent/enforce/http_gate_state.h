@@ -162,7 +162,8 @@ struct HttpGate::State {
     CallJudge::Learning learning() {
         return {exchange.session->annotations, exchange.session->pins, audit, audit_session_of(exchange.session.get())};
     }
-    enum class Unanswered : uint8_t { stay_charged, given_back, failed };
+    // What the server did not get; refused in HTTP; was not, or will not be, answered; may be answered where we do not see it.
+    enum class Unanswered : uint8_t { not_made, failed, for_good, perhaps };
     void forget_unanswered(Unanswered how);
     void begin_events();
     void events(std::string_view payload);

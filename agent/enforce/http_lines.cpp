@@ -77,6 +77,7 @@ void HttpGate::State::move_lines() {
 void HttpGate::State::end_lines(std::string_view reason) {
     if (!lines) return;
     lines->gate.drop_held();
+    lines->gate.session_ended();
     move_lines();
     sessions.end(lines_session, reason);
     lines.reset();

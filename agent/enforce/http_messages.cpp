@@ -125,6 +125,7 @@ bool HttpGate::State::examine_refused(std::string_view json, const Message& refu
     if (may_be_list && pending->has_list(refused.id_key)) judge.note_unreadable_list(learning());
     const CallJudge::Unreadable found = judge.look_into_unreadable(json, refused, may_be_list);
     if (!is_message && found == CallJudge::Unreadable::harmless) return false;
+    if (exchange.session) exchange.session->pending.maybe_answered();
     const Verdict* const verdict = found == CallJudge::Unreadable::harmless ? nullptr : &judge.unreadable();
     const bool denied = verdict && judge.enforcing();
     count([denied](FrameCounts& books) { ++books.server_in, ++(denied ? books.server_denied : books.server_forwarded); });
@@ -186,7 +187,9 @@ void HttpGate::State::forget_unanswered(Unanswered how) {
         PendingRequest request;
         if (!e.session->pending.take(id, e.pending_place(), request)) continue;
         if (how != Unanswered::failed) {
-            judge.settle(request, how == Unanswered::given_back ? CallEnd::error : CallEnd::done);
+            judge.settle(request, how == Unanswered::not_made   ? CallEnd::error
+                                  : how == Unanswered::for_good ? CallEnd::unanswered
+                                                                : CallEnd::done);
             continue;
         }
         // The server refused it in HTTP, not in JSON-RPC. Whether it had done some of it by then, only 3xx and 4xx tell, and
@@ -299,6 +302,7 @@ void HttpGate::State::EventHandler::other(std::string_view raw) {
 // here.
 void HttpGate::State::EventHandler::oversize(std::string_view piece) {
     if (state.closing) return;
+    if (state.exchange.session) state.exchange.session->pending.maybe_answered();
     if (state.must_filter()) return state.close();
     state.inside_event = true;
     state.emit_events(piece);

@@ -106,6 +106,7 @@ void HttpGate::State::response_begun() {
     if (e.answer_body.done() || !(has_events || e.has_messages)) {
         e.response = HttpExchange::Response::passing;
     } else if (is_encoded) {
+        if (e.session) e.session->pending.maybe_answered();
         // It was asked to send it as it is. A list in there could not be filtered, nor be seen where messages go.
         const bool hides_list = must_filter() && (has_events || is_json(fields));
         const bool hides_target = judge.enforcing() && has_events && !policy_path.empty();
@@ -161,6 +162,7 @@ void HttpGate::State::response_body_complete() {
 // Not to be held any longer: what may be a list is refused, the rest passes unread.
 void HttpGate::State::response_too_long() {
     HttpExchange& e = exchange;
+    if (e.session) e.session->pending.maybe_answered();
     if (must_filter()) return answer_bad_gateway("it is longer than a message may be");
     to_client.append(e.answer_bytes).append(e.answer_raw);
     e.forget_bodies();

@@ -34,6 +34,9 @@ class HttpGate;
 enum class HttpSessionKind : uint8_t { unnamed, header, stream, peer };
 
 struct HttpSession {
+    // No exchange of it is in hand any more, in which an answer could come.
+    ~HttpSession() { pending.never_answered(); }
+
     std::string id;  // in audit records and counters; never what the server or the client says
     HttpSessionKind kind = HttpSessionKind::unnamed;
     std::shared_ptr<const HttpFacts> facts;  // of the connection that opened it

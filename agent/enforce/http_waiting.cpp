@@ -107,7 +107,8 @@ bool HttpGate::State::cancel_held(std::string_view id_key) {
 }
 
 void HttpGate::State::cancel_elsewhere(const Message& notification) {
-    if (notification.method != "notifications/cancelled" || notification.cancelled_id_key.empty()) return;
+    if (notification.cancelled_id_key.empty()) return;
+    exchange.session->pending.cancel(notification.cancelled_id_key);
     const std::vector<HttpGate*> held = exchange.session->held;
     (void)std::any_of(held.begin(), held.end(), [&](HttpGate* each) { return each->cancel_held(notification.cancelled_id_key); });
 }

@@ -1,6 +1,7 @@
 #include "enforce/pending.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.h"
 #include "enforce/pending_notes.h"
@@ -96,6 +97,32 @@ void PendingTable::end_of_session() {
         for (auto& [age, request] : same) {
             counters_->release(request.charged);
             std::erase_if(request.charged, [](const CounterUse& use) { return use.is_in_flight; });
+        }
+    }
+}
+
+void PendingTable::never_answered() {
+    if (counters_ == nullptr) return;
+    for (auto& [id, request] : requests_) {
+        counters_->settle(request.charged, request.shares_id ? CallEnd::done : CallEnd::unanswered);
+        request.charged.clear();
+    }
+}
+
+void PendingTable::cancel(std::string_view id_key) {
+    const auto [first, last] = requests_.equal_range(id_key);
+    const bool is_only = first != last && std::next(first) == last;
+    if (counters_ == nullptr || !is_only || first->second.shares_id) return;
+    if (!counters_->cancel(first->second.charged)) return;
+    if (!makes_notes_ || !notes_suffice_) return;
+    append_taken(notes_, id_key);
+    append_added(notes_, state_of(id_key, first->second));
+}
+
+void PendingTable::maybe_answered() {
+    for (auto& [id, request] : requests_) {
+        for (CounterUse& use : request.charged) {
+            if (std::exchange(use.returns_unanswered, false)) notes_suffice_ = false;
         }
     }
 }

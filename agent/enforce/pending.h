@@ -39,6 +39,12 @@ class PendingTable {
     void charged_to(CounterTable& counters) { counters_ = &counters; }
     // Nothing is in flight any more, though the server may still answer.
     void end_of_session();
+    // What is still there is never answered: the session is over for the server too.
+    void never_answered();
+    // The client has cancelled the request with this id: the only one, for of several nobody knows which. An answer may still come.
+    void cancel(std::string_view id_key);
+    // Something has come that nobody could read, and may have been the answer to any of them: they are not unanswered now.
+    void maybe_answered();
     bool full() const;
     void add(std::string_view id_key, PendingRequest request);
     // Moves the oldest request with this id into `out`; false where there is none.

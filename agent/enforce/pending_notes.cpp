@@ -49,12 +49,16 @@ struct Reader {
     }
 };
 
+// Of a use, in one number. What is not there in notes of before is false.
+constexpr int64_t kKeepsFailed = 1, kReturnsUnanswered = 2;
+
 void put_use(std::string& out, const KeptUse& kept) {
     put(out, std::string_view(kept.key));
     put(out, std::string_view(kept.counter));
     const CounterUse& use = kept.use;
+    const int64_t ends = (use.keeps_failed ? kKeepsFailed : 0) | (use.returns_unanswered ? kReturnsUnanswered : 0);
     for (const int64_t number : {use.window_start_s, use.amount, use.count_after, use.max, use.slice,
-                                 int64_t{use.scale}, int64_t{use.keeps_failed}, int64_t{use.is_in_flight}})
+                                 int64_t{use.scale}, ends, int64_t{use.is_in_flight}})
         put(out, number);
 }
 
@@ -66,7 +70,9 @@ KeptUse use_of(Reader& reader) {
          {&kept.use.window_start_s, &kept.use.amount, &kept.use.count_after, &kept.use.max, &kept.use.slice})
         *number = reader.number();
     kept.use.scale = static_cast<int32_t>(reader.number());
-    kept.use.keeps_failed = reader.number() != 0;
+    const int64_t ends = reader.number();
+    kept.use.keeps_failed = (ends & kKeepsFailed) != 0;
+    kept.use.returns_unanswered = (ends & kReturnsUnanswered) != 0;
     kept.use.is_in_flight = reader.number() != 0;
     return kept;
 }

@@ -203,6 +203,7 @@ void RelaySession::close() {
     if (ended_) return;
     ended_ = true;
     gate_.drop_held();
+    if (!handed_over_) gate_.session_ended();
     *alive_ = false;
     client_source_.close();
     server_source_.close();

@@ -25,6 +25,20 @@ int64_t wait_ms(int64_t until_ns, int64_t now_ns) {
     return std::max<int64_t>((until_ns - now_ns + 999'999) / 1'000'000, 1);
 }
 
+bool is_returned(const CounterUse& use, CallEnd end) {
+    switch (end) {
+        case CallEnd::done:
+            return false;
+        case CallEnd::tool_error:
+            return !use.keeps_failed;
+        case CallEnd::error:
+            return true;
+        case CallEnd::unanswered:
+            return use.returns_unanswered;
+    }
+    return false;
+}
+
 }  // namespace
 
 std::string_view name(CounterKind kind) {
@@ -145,6 +159,7 @@ Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_
                            .slice = cell->newest,
                            .scale = demand.scale,
                            .keeps_failed = demand.keeps_failed,
+                           .returns_unanswered = demand.returns_unanswered,
                            .is_in_flight = demand.kind == CounterKind::in_flight});
     }
     if (store_) {
@@ -202,9 +217,17 @@ void CounterTable::release(std::span<const CounterUse> charged) {
 
 void CounterTable::settle(std::span<const CounterUse> charged, CallEnd end) {
     for (const CounterUse& use : charged) {
-        const bool failed = end == CallEnd::error || (end == CallEnd::tool_error && !use.keeps_failed);
-        if (failed || use.is_in_flight) give_back_and_tell(use);
+        if (is_returned(use, end) || use.is_in_flight) give_back_and_tell(use);
     }
+}
+
+bool CounterTable::cancel(std::vector<CounterUse>& charged) {
+    const auto stays = [](const CounterUse& use) { return !is_returned(use, CallEnd::unanswered); };
+    const auto returned = std::stable_partition(charged.begin(), charged.end(), stays);
+    if (returned == charged.end()) return false;
+    roll_back(std::span(returned, charged.end()));
+    charged.erase(returned, charged.end());
+    return true;
 }
 
 std::vector<CounterTable::Row> CounterTable::rows(int64_t now_ns) const {

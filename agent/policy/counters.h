@@ -42,6 +42,7 @@ struct CounterDemand {
     int64_t amount = 1;
     CounterKind kind = CounterKind::calendar;
     bool keeps_failed = false;    // a result that has isError gives nothing back
+    bool returns_unanswered = false;  // a call that is cancelled, or never answered, gives it back
     bool may_wait = false;        // … for room; then not before those who wait in this counter's line already
     int32_t scale = 1;            // what one unit of the record is, in units of amount and max
 };
@@ -60,8 +61,8 @@ struct KeptUse {
     std::string key, counter;  // `counter` is what use.counter said
 };
 
-// How the server says that a call ended.
-enum class CallEnd : uint8_t { done, tool_error, error };
+// How the server says that a call ended. unanswered: it does not, and will not.
+enum class CallEnd : uint8_t { done, tool_error, error, unanswered };
 
 // What of one counter survives the agent.
 struct CounterImage {
@@ -98,8 +99,11 @@ class CounterTable {
     void roll_back(std::span<const CounterUse> charged);
     // The call is over, whatever became of it: it is not in flight any more. What its windows were charged stays.
     void release(std::span<const CounterUse> charged);
-    // The server has answered: gives back what a call that ended so is not charged for, and releases it.
+    // The call is over: gives back what one that ended so is not charged for, and releases it.
     void settle(std::span<const CounterUse> charged, CallEnd end);
+    // The client has cancelled the call, which the server may still be at: what it gives back for that is taken out of
+    // `charged`, so that no later end gives it back again. Whether anything was.
+    bool cancel(std::vector<CounterUse>& charged);
 
     // Every change from now on goes to `store` too, which outlives the table.
     void keep_in(CounterStore& store) { store_ = &store; }
@@ -112,7 +116,7 @@ class CounterTable {
     bool adopt(std::string_view key, CounterUse& use, int64_t now_ns);
     // Forgets the counters whose key satisfies `which`, but those in flight. How many there were.
     size_t reset(const std::function<bool(std::string_view key)>& which);
-    // Who waits for room; roll_back(), release() and settle() wake the first in line.
+    // Who waits for room; roll_back(), release(), settle() and cancel() wake the first in line.
     WaitingCalls& waiting() { return *waiting_; }
 
     struct Row {

@@ -83,6 +83,7 @@ bool add_demand(const Limit& limit, const LimitedCall& call, Verdict& verdict) {
                          .amount = limit.increment,
                          .kind = limit.kind,
                          .keeps_failed = limit.count_failed,
+                         .returns_unanswered = !limit.count_unanswered,
                          .may_wait = limit.max_delay_ms > 0};
     if (limit.sums()) {
         const Amount amount = read_amount(call.arguments, limit.amount_path);

@@ -23,10 +23,11 @@ constexpr std::array<Word, 1> kToolLater = {"count_failed"};
 constexpr std::array<Word, 11> kMethodKeys = {"limits",     "require",          "deny_if", "action",   "reason",
                                              "rate_limit", "require_approval", "approval_timeout", "hold_ms", "names", kCommentKey};
 
-constexpr std::array<Word, 13> kLimitKeys = {"counter",        "window",       "max",       "scope",
+constexpr std::array<Word, 14> kLimitKeys = {"counter",        "window",       "max",       "scope",
                                              "sliding",        "increment",    "increment_from",
-                                             "count_failed",   "on_exceed",    "max_delay_ms",
-                                             "max_in_flight",  "on_deny",      kCommentKey};
+                                             "count_failed",   "count_unanswered",
+                                             "on_exceed",      "max_delay_ms", "max_in_flight",
+                                             "on_deny",        kCommentKey};
 
 constexpr std::array<Word, 3> kConditionRuleKeys = {"conditions", "on_deny", kCommentKey};
 constexpr std::array<Word, 3> kConditionKeys = {"path", "op", "value"};

@@ -41,7 +41,8 @@ struct Limit {
     int64_t increment = 1;  // what one call counts
     std::string increment_from;            // "args.amount": what one call counts is this argument; empty: `increment`
     std::vector<std::string> amount_path;  // the same as names of members
-    bool count_failed = false;
+    bool count_failed = false;     // a result that has isError counts
+    bool count_unanswered = true;  // so does a call that is cancelled, or that nobody ever answers
     int64_t max_delay_ms = 0;  // how long a call may wait for room; 0: it is denied at once
     Scope scope = Scope::grant;
     std::string rule;

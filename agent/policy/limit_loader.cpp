@@ -27,9 +27,9 @@ bool has_counter(const std::vector<Limit>& limits, std::string_view counter) {
                        [&](const Limit& limit) { return limit.counter == counter; });
 }
 
-bool boolean(const ObjectReader& reader, std::string_view key) {
+bool boolean(const ObjectReader& reader, std::string_view key, bool where_absent = false) {
     const JsonValue* value = reader.member(key, Kind::boolean);
-    return value && value->boolean;
+    return value ? value->boolean : where_absent;
 }
 
 // What one call counts: 1, a fixed number or an argument.
@@ -51,13 +51,15 @@ void load_window(const ObjectReader& reader, Limit& limit) {
     limit.max = reader.integer("max", 0, limit.sums() ? kAmountMax : kLimitCountMax).value_or(0);
     if (boolean(reader, "sliding")) limit.kind = CounterKind::sliding;
     limit.count_failed = boolean(reader, "count_failed");
+    limit.count_unanswered = boolean(reader, "count_unanswered", true);
 }
 
 // At most so many calls at a time.
 void load_in_flight(const ObjectReader& reader, Limit& limit) {
     limit.kind = CounterKind::in_flight;
     limit.max = reader.integer("max_in_flight", 0, static_cast<int64_t>(kPendingMax)).value_or(0);
-    for (std::string_view key : {"window", "max", "sliding", "increment", "increment_from", "count_failed"}) {
+    for (std::string_view key :
+         {"window", "max", "sliding", "increment", "increment_from", "count_failed", "count_unanswered"}) {
         if (reader.has(key)) {
             reader.problem(key, "not together with \"max_in_flight\", which counts the calls of this moment; make it a limit of its own");
         }

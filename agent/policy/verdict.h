@@ -30,6 +30,7 @@ struct CounterUse {
     int64_t slice = 0;           // of the window that was charged; only CounterTable reads it
     int32_t scale = 1;           // amount, count_after and max are this many times what the record shows
     bool keeps_failed = false;   // stays charged when the result has isError
+    bool returns_unanswered = false;  // given back when the call is cancelled, or never answered
     bool is_in_flight = false;   // no window: one call less when this one is over
 };
 

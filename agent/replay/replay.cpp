@@ -184,7 +184,7 @@ void Replay::end_session(const std::string& session) {
     clients_.erase(session);
     std::erase_if(in_flight_, [&](const auto& entry) {
         if (entry.second.session != session) return false;
-        counters_.release(entry.second.uses);
+        counters_.settle(entry.second.uses, CallEnd::unanswered);
         return true;
     });
 }

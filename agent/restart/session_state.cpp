@@ -114,6 +114,7 @@ json use_json(const KeptUse& kept) {
             {"slice", use.slice},
             {"scale", use.scale},
             {"keeps_failed", use.keeps_failed},
+            {"returns_unanswered", use.returns_unanswered},
             {"in_flight", use.is_in_flight}};
 }
 
@@ -128,6 +129,7 @@ KeptUse use_of(const json& object) {
     take(object, "slice", kept.use.slice);
     take(object, "scale", kept.use.scale);
     take(object, "keeps_failed", kept.use.keeps_failed);
+    take(object, "returns_unanswered", kept.use.returns_unanswered);
     take(object, "in_flight", kept.use.is_in_flight);
     return kept;
 }

@@ -1,4 +1,6 @@
 """Limits under load, and calls that wait for room instead of being denied."""
+import os
+import signal
 import threading
 
 from governed_http import *  # noqa: F403
@@ -10,6 +12,10 @@ RULE = "/tools/echo/limits/c"
 
 def limited(match, **limit):
     return policy(match, tools={"echo": {"limits": [{"counter": "c", **limit}]}})
+
+
+def counts(agent):
+    return [counter["count"] for counter in json_of(agent.command("counters", "--json"))["counters"]]
 
 
 def in_one_window(agent, answered):
@@ -68,6 +74,22 @@ class TestLimits(EndToEnd):
         self.assert_denied(call({}), rule=RULE)
         self.assert_result(call({"n": 0.25}))
         client.shutdown()
+
+
+    def test_a_cancelled_call_is_given_back(self):
+        server = cpp_server("--threads", "2")
+        limit = {"counter": "c", "window": "day", "max": 1, "count_unanswered": False}
+        agent = self.agent({"p": policy(server.match, tools={"sleep": {"limits": [limit]}})})
+        client = self.client(server.command)
+        client.initialize()
+        slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1000}})
+        wait_for(lambda: counts(agent) == [1], "it is charged")
+        client.notify("notifications/cancelled", {"requestId": slow})
+        wait_for(lambda: counts(agent) == [0], "it is given back")
+        self.assert_result(client.call("sleep", {"ms": 1}))
+        self.assert_denied(client.call("sleep", {"ms": 1}), code=LIMITED, rule="/tools/sleep/limits/c")
+        client.shutdown()
+        self.assertEqual(counts(agent), [1])
 
 
 class TestDelay(EndToEnd):
@@ -129,6 +151,28 @@ class TestDelay(EndToEnd):
         self.stop_agent(agent)
         self.assert_result(client.call("echo", {"text": "x"}))
         client.shutdown()
+
+
+class TestHttpLimits(HttpEndToEnd):
+    def test_a_cancelled_call_is_given_back(self):
+        """Over another connection, before the server gets to it; its answer comes late and changes nothing."""
+        server = self.server(PYTHON_HTTP)
+        agent = self.agent({"p": limited(PYTHON_HTTP.match, window="day", max=1, count_unanswered=False)})
+        client = self.mcp(server)
+        call = client.call_message("echo", {"text": "x"})
+        cancellation = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}}
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            client.connection.send(client.encode(call))
+            wait_for(lambda: counts(agent) == [1], "it is charged")
+            self.connect(server).send(client.encode(cancellation))
+            wait_for(lambda: counts(agent) == [0], "it is given back")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        self.assertEqual(client.connection.read_response("POST").status, 200)
+        self.assertEqual(counts(agent), [0])
+        self.assert_result(client.call("echo", {"text": "x"}))
+        self.assertEqual(counts(agent), [1])
 
 
 class TestHttpDelay(HttpEndToEnd):

@@ -11,7 +11,8 @@ namespace callgate {
 namespace {
 
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{},
-    "one":{"limits":[{"counter":"c","max_in_flight":1}]}}})";
+    "one":{"limits":[{"counter":"c","max_in_flight":1}]},
+    "given":{"limits":[{"counter":"g","window":"day","max":1,"count_unanswered":false}]}}})";
 
 // The form of a state is not what is tested here: it is kept aside, as it is.
 struct States {
@@ -135,6 +136,37 @@ TEST_F(SessionLedgerTest, MostTurnsWriteNotes) {
     EXPECT_EQ(gate_->counts().forwarded, 1000u);
 }
 
+// What was given back before the agent was killed is not given back after it.
+TEST_F(SessionLedgerTest, ACallIsGivenBackOnce) {
+    const auto count = [&] { return world_.counters.rows(realtime_ns()).at(0).count; };
+    const std::string cancelled = R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})" "\n";
+    commit();
+    client(call_line("1", "given"));
+    commit();
+    client(cancelled);
+    commit();
+    EXPECT_EQ(count(), 0);
+    client(call_line("2", "given"));
+    commit();
+    killed();
+    client(cancelled);
+    EXPECT_EQ(count(), 1);
+    server(result_line("2"));
+    gate_->session_ended();
+    EXPECT_EQ(count(), 1);
+    EXPECT_EQ(gate_->pending_requests(), 1u);
+}
+
+TEST_F(SessionLedgerTest, WhatIsUnansweredAfterAKillCanBeGivenBack) {
+    commit();
+    client(call_line("1", "given"));
+    commit();
+    killed();
+    EXPECT_EQ(world_.counters.rows(realtime_ns()).at(0).count, 1);
+    gate_->session_ended();
+    EXPECT_EQ(world_.counters.rows(realtime_ns()).at(0).count, 0);
+}
+
 TEST(PendingNotes, SayWhatHappened) {
     PendingState one, two;
     one.id_key = "n:1";
@@ -148,7 +180,7 @@ TEST(PendingNotes, SayWhatHappened) {
     use.counter = "counter";
     use.use.amount = -3;
     use.use.scale = 100;
-    use.use.is_in_flight = true;
+    use.use.is_in_flight = use.use.returns_unanswered = true;
     two.charged.push_back(use);
     std::string notes;
     append_added(notes, one);
@@ -165,6 +197,7 @@ TEST(PendingNotes, SayWhatHappened) {
     EXPECT_EQ(pending[0].charged[0].use.scale, 100);
     EXPECT_TRUE(pending[0].charged[0].use.is_in_flight);
     EXPECT_FALSE(pending[0].charged[0].use.keeps_failed);
+    EXPECT_TRUE(pending[0].charged[0].use.returns_unanswered);
     for (size_t length = 1; length < notes.size(); ++length) {
         std::vector<PendingState> some;
         if (apply_notes(std::string_view(notes).substr(0, length), some)) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include <map>
 #include <random>
 
@@ -317,6 +319,7 @@ TEST(CountersProperty, NeverNegativeNeverOverTheMaximum) {
                 for (const std::string& key : keys) {
                     demands.push_back(demand(key, 1 + key[0] % 5, key[0] % 2 ? 7 : 60));
                     demands.back().amount = 1 + below(2);
+                    demands.back().returns_unanswered = below(2) == 0;
                 }
                 std::vector<CounterUse> charged;
                 const Reservation reservation = table.reserve(demands, now_ns, charged);
@@ -333,11 +336,24 @@ TEST(CountersProperty, NeverNegativeNeverOverTheMaximum) {
                 if (reservation.granted) in_flight.emplace_back(std::move(charged), std::move(cells));
             } else if (!in_flight.empty()) {
                 const size_t chosen = static_cast<size_t>(below(static_cast<int>(in_flight.size())));
-                table.roll_back(in_flight[chosen].first);
-                for (size_t i = 0; i < in_flight[chosen].second.size(); ++i) {
-                    model[in_flight[chosen].second[i]] -= in_flight[chosen].first[i].amount;
+                auto& [charged, cells] = in_flight[chosen];
+                // What goes back, goes back once: a call that was cancelled may still end in any way.
+                const bool is_cancelled = below(3) == 0;
+                const auto end = std::array{CallEnd::done, CallEnd::error, CallEnd::unanswered}[static_cast<size_t>(below(3))];
+                std::vector<std::pair<std::string, int64_t>> cells_left;
+                for (size_t i = 0; i < cells.size(); ++i) {
+                    const bool is_unanswered = is_cancelled || end == CallEnd::unanswered;
+                    const bool goes_back = is_unanswered ? charged[i].returns_unanswered : end == CallEnd::error;
+                    if (goes_back) model[cells[i]] -= charged[i].amount;
+                    if (!charged[i].returns_unanswered) cells_left.push_back(cells[i]);
                 }
-                in_flight.erase(in_flight.begin() + static_cast<std::ptrdiff_t>(chosen));
+                if (is_cancelled) {
+                    ASSERT_EQ(table.cancel(charged), cells_left.size() < cells.size());
+                    cells = std::move(cells_left);
+                } else {
+                    table.settle(charged, end);
+                    in_flight.erase(in_flight.begin() + static_cast<std::ptrdiff_t>(chosen));
+                }
             }
             for (const auto& row : table.rows(now_ns)) {
                 ASSERT_GE(row.count, 0);

@@ -142,6 +142,24 @@ TEST_F(Limits, FailedCallsCountWhereTheLimitSaysSo) {
     EXPECT_EQ(counts(), "1 2 ");
 }
 
+TEST_F(Limits, UnansweredCallsCountUnlessTheLimitSaysOtherwise) {
+    use_limit(R"({"counter":"given","window":"day","max":9,"count_unanswered":false},{"counter":"kept","window":"day","max":9})");
+    const auto counts = [&] {
+        std::string text;
+        for (const auto& row : counters_.rows(kMidnight)) text += std::to_string(row.count) + " ";
+        return text;
+    };
+    counters_.settle(judge("x").charged, CallEnd::unanswered);
+    EXPECT_EQ(counts(), "0 1 ");  // ordered by key: given, kept
+    std::vector<CounterUse> charged = judge("x").charged;
+    EXPECT_TRUE(counters_.cancel(charged));
+    EXPECT_FALSE(counters_.cancel(charged));
+    EXPECT_EQ(counts(), "0 2 ");
+    counters_.settle(judge("x").charged, CallEnd::done);
+    counters_.settle(charged, CallEnd::error);  // late
+    EXPECT_EQ(counts(), "1 2 ");
+}
+
 TEST_F(Limits, ScopeToolCountsEachEntryApart) {
     use(R"({"version":"1","default":"allow",
             "all_tools":{"limits":[{"counter":"c","window":"day","max":1,"scope":"tool"}]},
@@ -210,6 +228,9 @@ TEST(LimitLoader, SaysWhatIsWrongAndWhere) {
               "moment; make it a limit of its own");
     EXPECT_THAT(problem_with(R"({"counter":"c","max_in_flight":-1})"), HasSubstr("from 0 to 65536, found -1"));
     EXPECT_THAT(problem_with(R"({"counter":"c","max_in_flight":1,"sliding":true})"), HasSubstr("/sliding: not together"));
+    EXPECT_THAT(problem_with(R"({"counter":"c","max_in_flight":1,"count_unanswered":false})"),
+                HasSubstr("/count_unanswered: not together"));
+    EXPECT_THAT(problem_with("{" + base + R"(,"count_unanswered":"no"})"), HasSubstr("/count_unanswered: expected"));
     EXPECT_THAT(problem_with("{" + base + R"(,"sliding":1})"), HasSubstr("/sliding: expected a boolean"));
     EXPECT_THAT(problem_with("{" + base + R"(,"increment":0})"), HasSubstr("/increment: expected an integer from 1"));
     EXPECT_THAT(problem_with("{" + base + R"(,"increment":1,"increment_from":"args.a"})"),

@@ -87,6 +87,12 @@ TEST(NativeForm, RemarksNumbersAndOrderAreKept) {
     EXPECT_EQ(converted(text, "p.yaml"), text);
 }
 
+TEST(NativeForm, WhatCountsIsKeptAsItIsWritten) {
+    const std::string native = converted(R"({"version":"1","default":"deny","tools":{"x":{"limits":[
+        {"count_unanswered":false,"count_failed":true,"max":1,"window":"day","counter":"c"}]}}})");
+    EXPECT_NE(native.find(R"("max": 1, "count_unanswered": false, "count_failed": true)"), native.npos) << native;
+}
+
 TEST(NativeForm, TheYamlDialectKeepsTheNamesOfItsRules) {
     EXPECT_EQ(converted(R"(version: "1"
 description: Everything.   # this is lost

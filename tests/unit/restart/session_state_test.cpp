@@ -53,7 +53,7 @@ SessionState sample() {
     use.max = 9;
     use.slice = -5;
     use.scale = 100;
-    use.keeps_failed = use.is_in_flight = true;
+    use.keeps_failed = use.returns_unanswered = use.is_in_flight = true;
     gate.pending = {
         {"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
     gate.held = {{"{\"a\":1}\n", 11, 22}};
