@@ -26,8 +26,7 @@ int run_agent(const RunOptions& options) {
     }
     App app;
     app.options = options;
-    if (Status confined = confine(app); !confined)
-        return fail(exit_code_of(confined.error()), confined.error());
+    if (Status confined = confine(app); !confined) return fail(exit_code_of(confined.error()), confined.error());
     if (Status opened = open_memory(app); !opened) return fail(exit_code_of(opened.error()), opened.error());
     const int configured = configure(app);
     if (configured || is_last_start(app)) release_leftovers(app);
@@ -40,8 +39,7 @@ int run_agent(const RunOptions& options) {
 
     app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
     std::vector<std::string> lost;
-    resume_sessions(app.carrier, app.vault, *app.sessions, *app.audit, *app.policies, policy_of_unnamed(app),
-                    app.steering, lost);
+    resume_sessions(app.carrier, app.vault, *app.sessions, *app.audit, *app.policies, policy_of_unnamed(app), app.steering, lost);
     if (app.vault) app.http->use_vault(*app.vault, std::move(app.steering));
     for (const std::string& problem : lost) spdlog::error("{}", problem);
     record_problems(app);

@@ -28,26 +28,37 @@ json status_json(App& app) {
     status["pid"] = getpid();
     status["started"] = app.started_ns / 1'000'000'000;
     status["config"] = app.options.config_directory;
-    status["scope"] = {{"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
-    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"}, {"relay", app.ring->features()},
+    status["scope"] = {
+        {"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
+    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"},
+                           {"relay", app.ring->features()},
                            {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
     const ConfinedThreads threads = confined_threads();
     status["threads"] = {{"confined", threads.confined}, {"free", threads.free}};
     uint64_t seen = 0, sent = 0;
-    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXIT_SEEN, CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
+    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXIT_SEEN,
+                            CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
         seen += kernel(each);
-    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_EXIT_SENT, CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
+    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_EXIT_SENT,
+                            CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
         sent += kernel(each);
-    status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},     {"holds", kernel(CG_COUNT_READ_SENT)},
-                        {"hold_expired", figures.expired}, {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
-                        {"listen_expired", kernel(CG_COUNT_LISTEN_EXPIRED)}, {"events_seen", seen},
+    status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},
+                        {"holds", kernel(CG_COUNT_READ_SENT)},
+                        {"hold_expired", figures.expired},
+                        {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
+                        {"listen_expired", kernel(CG_COUNT_LISTEN_EXPIRED)},
+                        {"events_seen", seen},
                         {"events_sent", sent},
-                        {"events_lost", kernel(CG_COUNT_RING_FULL)},  {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},
+                        {"events_lost", kernel(CG_COUNT_RING_FULL)},
+                        {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},
                         {"listeners_full", kernel(CG_COUNT_LISTENERS_FULL)},
-                        {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},  {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
-    status["takeover"] = {{"count", figures.taken},   {"failed", figures.failed},         {"released", figures.released},
-                          {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
-    status["exits"] = {{"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
+                        {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},
+                        {"scope_full", kernel(CG_COUNT_SCOPE_FULL)}};
+    status["takeover"] = {
+        {"count", figures.taken},           {"failed", figures.failed},          {"released", figures.released},
+        {"late_reads", figures.late_reads}, {"p50_us", figures.takeover_p50_us}, {"p99_us", figures.takeover_p99_us}};
+    status["exits"] = {
+        {"held", figures.exits_held}, {"unheld", figures.exits_unheld}, {"overdue", app.sessions->exits().overdue()}};
     status["audit"] = {{"file", app.config.audit_file}, {"written", app.audit->written()}, {"lost", app.audit->lost()}};
     status["counters"] = app.counters->figures_json();
     status["approvals"] = app.approvals->figures_json();
@@ -55,12 +66,14 @@ json status_json(App& app) {
     status["counters"]["waiting"] = app.sessions->counters().waiting().size();
     status["policies"] = json::array();
     for (const auto& policy : app.policies->policies())
-        status["policies"].push_back({{"name", policy->name()}, {"revision", policy->revision()}, {"mode", mode_name(policy->mode())}});
+        status["policies"].push_back(
+            {{"name", policy->name()}, {"revision", policy->revision()}, {"mode", mode_name(policy->mode())}});
     const PinTable& pins = app.sessions->pins();
     status["pins"] = {{"count", pins.pins().size()}, {"changed", pins.changed()}, {"bytes", pins.bytes()}};
     json names = json::array();
     for (const Grant& grant : app.grants->table->grants()) names.push_back(grant.name);
-    status["grants"] = {{"revision", app.grants->table->revision()}, {"names", names}, {"denies_others", app.grants->table->denies_others()}};
+    status["grants"] = {
+        {"revision", app.grants->table->revision()}, {"names", names}, {"denies_others", app.grants->table->denies_others()}};
     status["problems"] = json::array();
     for (const std::string& problem : problems_of(app)) status["problems"].push_back(problem);
     return status;
@@ -94,11 +107,13 @@ json on_loop(App& app, std::function<json()> ask) {
 
 // The answer comes before the agent goes: it is on its way when the loop does the rest.
 json restart_json(App& app) {
-    if (app.carrier.kind() == Carrier::Kind::systemd) return {{"refused", "systemd runs this agent: use \"systemctl restart callgate\""}};
+    if (app.carrier.kind() == Carrier::Kind::systemd)
+        return {{"refused", "systemd runs this agent: use \"systemctl restart callgate\""}};
     if (app.carrier.kind() == Carrier::Kind::none)
         return {{"refused", "nobody would start the agent again: run it with \"callgate keep\", or as a service of systemd"}};
     if (app.ending->has_begun()) return {{"error", "the agent is stopping"}};
-    if (Status can = next_agent_can_start(app); !can) return {{"refused", "the next agent could not start: " + can.error().text()}};
+    if (Status can = next_agent_can_start(app); !can)
+        return {{"refused", "the next agent could not start: " + can.error().text()}};
     if (Status can = policies_can_go_on(app); !can)
         return {{"refused", "the next agent would not have the last good version that is in force: " + can.error().text()}};
     const size_t sessions = app.sessions->size();
@@ -134,10 +149,12 @@ json reset_json(App& app, const json& request) {
 json change_pins(App& app, const std::string& verb, const json& request) {
     std::vector<PinKey> done;
     const bool accepts = verb == "pins_accept";
-    const json answer = accepts ? accept_pins(app.sessions->pins(), request, done) : reset_pins(app.sessions->pins(), request, done);
+    const json answer =
+        accepts ? accept_pins(app.sessions->pins(), request, done) : reset_pins(app.sessions->pins(), request, done);
     for (const PinKey& key : done) {
-        app.audit->event(accepts ? "pin_accepted" : "pin_reset", nullptr,
-                         {{"policy", json_text(key.policy)}, {"pin_server", json_text(key.server)}, {"tool", json_text(key.tool)}});
+        app.audit->event(
+            accepts ? "pin_accepted" : "pin_reset", nullptr,
+            {{"policy", json_text(key.policy)}, {"pin_server", json_text(key.server)}, {"tool", json_text(key.tool)}});
     }
     return answer;
 }
@@ -149,19 +166,21 @@ Status start_control(App& app) {
         std::string verb = request.value("verb", "");
         if (verb == "restart") return on_loop(app, [&app] { return restart_json(app); });
         if (verb == "reload") return app.ready ? reload_and_wait(app) : json{{"error", "the agent is starting"}};
-        if (verb == "counters") return on_loop(app, [&app] { return counters_json(app.sessions->counters().rows(realtime_ns())); });
+        if (verb == "counters")
+            return on_loop(app, [&app] { return counters_json(app.sessions->counters().rows(realtime_ns())); });
         if (verb == "counters_reset") return on_loop(app, [&app, request] { return reset_json(app, request); });
         if (verb == "approvals") return on_loop(app, [&app] { return app.approvals->list_json(); });
         if (verb == "approval") return on_loop(app, [&app, request] { return app.approvals->show_json(request); });
         if (verb == "approval_decide") return on_loop(app, [&app, request] { return app.approvals->decide_json(request); });
         if (verb == "pins") return on_loop(app, [&app, request] { return pins_json(app.sessions->pins(), request); });
-        if (verb == "pins_accept" || verb == "pins_reset") return on_loop(app, [&app, verb, request] { return change_pins(app, verb, request); });
+        if (verb == "pins_accept" || verb == "pins_reset")
+            return on_loop(app, [&app, verb, request] { return change_pins(app, verb, request); });
         if (verb == "sessions") return on_loop(app, [&app] { return sessions_json(app); });
         return on_loop(app, [&app] { return status_json(app); });
     };
     app.control = TRY(ControlServer::start(app.config.control_socket,
-                                           {"status", "sessions", "counters", "counters_reset", "approvals", "approval", "approval_decide", "pins",
-                                            "pins_accept", "pins_reset", "reload", "restart"},
+                                           {"status", "sessions", "counters", "counters_reset", "approvals", "approval",
+                                            "approval_decide", "pins", "pins_accept", "pins_reset", "reload", "restart"},
                                            handler));
     return {};
 }

@@ -36,8 +36,8 @@ void Ending::hand_back() {
 }
 
 void Ending::restart() {
-    app_.restart = std::make_unique<PlannedRestart>(*app_.ring, *app_.worker, app_.watcher, *app_.sessions,
-                                                    *app_.http, app_.carrier);
+    app_.restart =
+        std::make_unique<PlannedRestart>(*app_.ring, *app_.worker, app_.watcher, *app_.sessions, *app_.http, app_.carrier);
     app_.restart->begin(*app_.policies, policy_of_unnamed(app_), [this](Status kept) {
         if (kept) {
             app_.kept_for_next = true;

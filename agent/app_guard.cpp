@@ -39,8 +39,7 @@ int run_guard(const RunOptions& options) {
     auto audit = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments);
     if (!audit) return fail(exit_code_of(audit.error()), audit.error());
     Guard guard(app.config.scope, *app.policies, **audit);
-    spdlog::warn(
-        "no agent runs: servers whose policy fails closed are ended when they start, or listen already");
+    spdlog::warn("no agent runs: servers whose policy fails closed are ended when they start, or listen already");
     if (const size_t ended = guard.end_listening()) spdlog::warn("ended {} that listened", ended);
     for (int round = 0;; ++round) {
         if (const size_t ended = guard.round()) spdlog::warn("ended {} that started while no agent ran", ended);

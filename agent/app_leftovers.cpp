@@ -10,15 +10,14 @@ namespace {
 // its own (of epoll: this thread is confined), since what did not start has tasks on the agent's.
 Status release(App& app, std::vector<std::string>& problems) {
     const std::unique_ptr<Ring> ring = TRY(Ring::create());
-    auto opened = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
-                                 app.config.audit_arguments, app.memory.get());
+    auto opened = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments,
+                                 app.memory.get());
     if (!opened) problems.push_back("nothing of it is in the audit log: " + opened.error().text());
     const std::unique_ptr<AuditLog> audit = opened ? std::move(*opened) : TRY(AuditLog::open_nowhere());
     const auto policies = app.policies ? app.policies : std::make_shared<const PolicyStore>();
     SessionTable sessions(*ring, *app.worker, *audit, app.config);
     sessions.use_grants(app.grants ? app.grants->table : std::make_shared<const GrantTable>());
-    resume_sessions(app.carrier, app.vault, sessions, *audit, *policies, policy_of_unnamed(app), app.steering,
-                    problems);
+    resume_sessions(app.carrier, app.vault, sessions, *audit, *policies, policy_of_unnamed(app), app.steering, problems);
     problems.push_back("no agent can go on with " + std::to_string(sessions.size()) +
                        " sessions: each is handed back or ends, as its policy says");
     ring->post([&] { sessions.release_all([&] { ring->stop(); }); });
@@ -30,7 +29,8 @@ Status release(App& app, std::vector<std::string>& problems) {
 void offer_memory(App& app) {
     const Status kept = app.carrier.keep_memory(app.memory->fd());
     if (kept) return;
-    spdlog::warn("who reads $NOTIFY_SOCKET keeps no descriptors, so sessions end if this agent is killed: {}", kept.error().text());
+    spdlog::warn("who reads $NOTIFY_SOCKET keeps no descriptors, so sessions end if this agent is killed: {}",
+                 kept.error().text());
     if (!app.carrier.has_left()) app.carrier.give_up();
 }
 
@@ -51,13 +51,9 @@ Status open_memory(App& app) {
     return {};
 }
 
-bool is_permanent(int exit_code) {
-    return exit_code == kExitUsage || exit_code == kExitNotPermitted || exit_code == kExitConfig;
-}
+bool is_permanent(int exit_code) { return exit_code == kExitUsage || exit_code == kExitNotPermitted || exit_code == kExitConfig; }
 
-bool is_last_start(const App& app) {
-    return app.memory && app.memory->starts() >= static_cast<uint32_t>(kStartsMax);
-}
+bool is_last_start(const App& app) { return app.memory && app.memory->starts() >= static_cast<uint32_t>(kStartsMax); }
 
 void release_leftovers(App& app) {
     if (!app.carrier.has_left()) return;

@@ -57,13 +57,10 @@ Status check(const Limit& limit, std::vector<PolicyProblem>& problems) {
     const std::string now = limit.what + " is " + std::to_string(limit.value);
     if (limit.value < limit.of_agent + limit.of_session)
         return Error::refused(now, "too low for a single session, which takes " +
-                                       std::to_string(limit.of_agent + limit.of_session) + "; " +
-                                       limit.remedy);
-    const uint64_t room =
-        limit.of_session ? (limit.value - limit.of_agent) / limit.of_session : kSessionsExpected;
+                                       std::to_string(limit.of_agent + limit.of_session) + "; " + limit.remedy);
+    const uint64_t room = limit.of_session ? (limit.value - limit.of_agent) / limit.of_session : kSessionsExpected;
     if (room < kSessionsExpected)
-        problems.push_back(
-            {"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions; " + limit.remedy});
+        problems.push_back({"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions; " + limit.remedy});
     return {};
 }
 
@@ -73,8 +70,7 @@ std::pair<uint64_t, std::string> memory_of_cgroup() {
     const std::string mount = cgroup2_mount();
     auto own = read_process(getpid());
     if (mount.empty() || !own) return least;
-    for (std::filesystem::path at = mount + own->cgroup; at.string().size() > mount.size();
-         at = at.parent_path()) {
+    for (std::filesystem::path at = mount + own->cgroup; at.string().size() > mount.size(); at = at.parent_path()) {
         const std::string file = (at / "memory.max").string();
         uint64_t bytes = 0;
         if (std::ifstream(file) >> bytes && bytes < least.first) least = {bytes, file};
@@ -87,19 +83,18 @@ std::pair<uint64_t, std::string> memory_of_cgroup() {
 Status check_limits(std::vector<PolicyProblem>& problems) {
     const uint64_t descriptors = TRY(raised(RLIMIT_NOFILE, "RLIMIT_NOFILE"));
     make_room_for_descriptors(descriptors);
-    const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")),
-                   locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
+    const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")), locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
     const auto [memory, file] = memory_of_cgroup();
     const Limit limits[] = {
-        {"the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"",
-         descriptors, kDescriptorsOfAgent, kDescriptorsOfSession},
+        {"the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"", descriptors,
+         kDescriptorsOfAgent, kDescriptorsOfSession},
         {"the limit of address space (RLIMIT_AS)",
-         "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used",
-         addresses, kAddressesOfAgent, ledger_address_bytes()},
-        {"the limit of locked memory (RLIMIT_MEMLOCK)", "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"",
-         locked, kLockedOfAgent, 0},
-        {"the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container",
-         memory, kMemoryOfAgent, kMemoryOfSession},
+         "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used", addresses,
+         kAddressesOfAgent, ledger_address_bytes()},
+        {"the limit of locked memory (RLIMIT_MEMLOCK)", "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"", locked,
+         kLockedOfAgent, 0},
+        {"the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container", memory,
+         kMemoryOfAgent, kMemoryOfSession},
     };
     for (const Limit& limit : limits) TRY_VOID(check(limit, problems));
     return {};

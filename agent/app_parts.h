@@ -40,12 +40,12 @@ struct App {
     std::shared_ptr<const PolicyStore> policies;
     std::vector<PolicyProblem> problems;  // of the state directory
     std::shared_ptr<const GrantStore> grants;
-    std::string reload_error;             // the policies could not be read again
+    std::string reload_error;  // the policies could not be read again
     Carrier carrier = Carrier::from_environment();
     std::unique_ptr<KeptMemory> memory;  // outlives the audit log, and this process
-    std::unique_ptr<Worker> worker;  // it and the threads that it starts may trace and load programs
+    std::unique_ptr<Worker> worker;      // it and the threads that it starts may trace and load programs
     std::unique_ptr<Ring> ring;
-    std::optional<Error> unconfined;     // why the others may do that too
+    std::optional<Error> unconfined;  // why the others may do that too
     std::unique_ptr<AuditLog> audit;
     std::unique_ptr<Database> database;      // state.db
     std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
@@ -59,7 +59,7 @@ struct App {
     std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
     Fd signals;
-    std::unique_ptr<Vault> vault;  // of the live sessions; null where nobody keeps it
+    std::unique_ptr<Vault> vault;        // of the live sessions; null where nobody keeps it
     std::vector<Vault::Found> steering;  // left in it by an agent before
     std::unique_ptr<PlannedRestart> restart;
     std::unique_ptr<Ending> ending;

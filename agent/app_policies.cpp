@@ -53,7 +53,8 @@ std::vector<std::string> problems_of(const App& app) {
     texts.insert(texts.end(), ties.begin(), ties.end());
     if (app.approvals && !app.approvals->problem().empty()) texts.push_back(app.approvals->problem());
     for (const PolicyProblem& problem : app.grants->problems) texts.push_back(problem.text());
-    if (app.sessions && !app.sessions->pins().problem().empty()) texts.push_back("pins are not kept: " + app.sessions->pins().problem());
+    if (app.sessions && !app.sessions->pins().problem().empty())
+        texts.push_back("pins are not kept: " + app.sessions->pins().problem());
     if (app.sessions && !app.sessions->pins().no_room().empty()) {
         texts.push_back("pins: " + app.sessions->pins().no_room() +
                         "; what could not be pinned is denied. \"callgate pins reset\" makes room");
@@ -64,14 +65,16 @@ std::vector<std::string> problems_of(const App& app) {
 
 void record_problems(App& app) {
     for (const std::string& problem : problems_of(app))
-        app.audit->event("policy_problem", nullptr, {{"problem", json(problem).dump(-1, ' ', true, json::error_handler_t::replace)}});
+        app.audit->event("policy_problem", nullptr,
+                         {{"problem", json(problem).dump(-1, ' ', true, json::error_handler_t::replace)}});
 }
 
 Status start_policy_watch(App& app) {
-    app.policy_watch = TRY(PolicyWatch::start(app.options.config_directory, app.policies, app.grants, [&app](PolicyWatch::Loaded loaded) {
-        auto shared = std::make_shared<PolicyWatch::Loaded>(std::move(loaded));
-        app.ring->post([&app, shared] { put_in_force(app, *shared); });
-    }));
+    app.policy_watch =
+        TRY(PolicyWatch::start(app.options.config_directory, app.policies, app.grants, [&app](PolicyWatch::Loaded loaded) {
+            auto shared = std::make_shared<PolicyWatch::Loaded>(std::move(loaded));
+            app.ring->post([&app, shared] { put_in_force(app, *shared); });
+        }));
     return {};
 }
 

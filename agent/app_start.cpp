@@ -16,8 +16,7 @@ namespace {
 // What was asked for on the command line, or stands in callgate.json, and cannot be.
 int check_paths_and_scope(const Config& config) {
     for (const std::string* path : {&config.audit_file, &config.control_socket, &config.state_directory})
-        if (!path->starts_with('/'))
-            return fail(kExitConfig, Error::invalid(*path, "give the whole path, beginning with \"/\""));
+        if (!path->starts_with('/')) return fail(kExitConfig, Error::invalid(*path, "give the whole path, beginning with \"/\""));
     for (pid_t pid : config.scope.trees)
         if (kill(pid, 0) && errno == ESRCH)
             return fail(kExitConfig, Error::invalid("scope: process " + std::to_string(pid), "does not exist"));
@@ -67,7 +66,8 @@ int configure(App& app, Needed needed) {
     apply_options(app.options, app.config);  // where there is no file, they still say where to write
     auto config = load_config(app.options.config_directory, app.problems);
     if (!config) {
-        spdlog::error("{}; --config takes the directory that holds callgate.json (which may be just {{}})", config.error().text());
+        spdlog::error("{}; --config takes the directory that holds callgate.json (which may be just {{}})",
+                      config.error().text());
         return kExitConfig;
     }
     app.config = std::move(*config);
@@ -104,13 +104,13 @@ Status start(App& app) {
     TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
     if (app.unconfined)
-        app.problems.push_back(
-            {"seccomp", 0, 0, "", "no thread of the agent is confined: " + app.unconfined->text()});
+        app.problems.push_back({"seccomp", 0, 0, "", "no thread of the agent is confined: " + app.unconfined->text()});
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
-                                  app.config.audit_arguments, app.memory.get()));
+                                   app.config.audit_arguments, app.memory.get()));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.worker, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
-    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(), app.sessions->pins(), app.config);
+    app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(),
+                                           app.sessions->pins(), app.config);
     app.approvals = std::make_unique<KeptApprovals>(*app.ring, *app.audit, app.sessions->counters().waiting(), app.config);
     app.sessions->use_approvals(app.approvals->desk());
     app.http->use_approvals(app.approvals->desk());

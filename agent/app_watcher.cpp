@@ -29,8 +29,8 @@ ListenWatch::Events listener_events(App& app) {
     events.blind = [&app, &ring](BlindListener found) {
         ring.post([&app, found = std::move(found)] {
             const GovernedListener& governed = found.governed;
-            app.sessions->add_blind({found.id, governed.server, {}, governed.policy, found.reason, found.killed,
-                                     text_of(governed.listener.address)});
+            app.sessions->add_blind(
+                {found.id, governed.server, {}, governed.policy, found.reason, found.killed, text_of(governed.listener.address)});
         });
     };
     return events;

@@ -112,8 +112,7 @@ int tail_audit(const TailOptions& options);
 // --- shared by the verbs ---
 
 // One request to the agent; prints what is wrong and sets `exit_code` where it fails.
-bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result,
-               int& exit_code);
+bool ask_agent(const std::string& control_socket, std::string_view verb, nlohmann::json& result, int& exit_code);
 bool send_agent(const std::string& control_socket, const nlohmann::json& request, nlohmann::json& result, int& exit_code);
 // kExitDone where what changes something may go on: with `yes`, or asked on a terminal. Without one `unattended` says what would
 // be done, and that it wants --yes.

@@ -1,5 +1,5 @@
-// callgate approvals list, show, approve, deny, revoke: what waits for a human, and his decision. Arguments are a caller's: they are
-// shown escaped.
+// callgate approvals list, show, approve, deny, revoke: what waits for a human, and his decision. Arguments are a caller's: they
+// are shown escaped.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -28,17 +28,21 @@ std::string call_name(const json& record) {
 std::string excerpt(const json& record, const std::string& what) {
     const json& begin = member(record, what + "_begin");
     const json& bytes = member(record, what + "_bytes");
-    const bool is_cut = begin.is_string() && bytes.is_number() && bytes.get<size_t>() > begin.get_ref<const std::string&>().size();
+    const bool is_cut =
+        begin.is_string() && bytes.is_number() && bytes.get<size_t>() > begin.get_ref<const std::string&>().size();
     return shown(begin) + (is_cut ? " … (" + shown(bytes) + " bytes: callgate approvals show " + text(record, "id") + ")" : "");
 }
 
 void print_row(const json& record) {
-    printf("%-10s  %-8s  until %s  %s: %s\n", text(record, "id").c_str(), text(record, "state").c_str(), text(record, "expires_at").c_str(),
-           text(record, "policy").c_str(), call_name(record).c_str());
+    printf("%-10s  %-8s  until %s  %s: %s\n", text(record, "id").c_str(), text(record, "state").c_str(),
+           text(record, "expires_at").c_str(), text(record, "policy").c_str(), call_name(record).c_str());
     printf("            %s\n", excerpt(record, "arguments").c_str());
-    if (member(record, "other_params_begin").is_string()) printf("            with %s\n", excerpt(record, "other_params").c_str());
-    printf("            asked by %s\n", text(record, "client").empty() ? text(record, "grant").c_str() : text(record, "client").c_str());
-    if (const std::string claim = text(record, "client_claim"); !claim.empty()) printf("            says it is \"%s\"\n", claim.c_str());
+    if (member(record, "other_params_begin").is_string())
+        printf("            with %s\n", excerpt(record, "other_params").c_str());
+    printf("            asked by %s\n",
+           text(record, "client").empty() ? text(record, "grant").c_str() : text(record, "client").c_str());
+    if (const std::string claim = text(record, "client_claim"); !claim.empty())
+        printf("            says it is \"%s\"\n", claim.c_str());
 }
 
 void print_line(const char* name, const std::string& value) {
@@ -52,7 +56,8 @@ void print_record(const json& record) {
     print_line("server", text(record, "server"));
     print_line("runs as", text(record, "server_process"));
     print_line("client", text(record, "client"));
-    print_line("says it is", text(record, "client_claim").empty() ? "" : "\"" + text(record, "client_claim") + "\", which is no proof");
+    print_line("says it is",
+               text(record, "client_claim").empty() ? "" : "\"" + text(record, "client_claim") + "\", which is no proof");
     print_line("grant", text(record, "grant"));
     print_line("session", text(record, "session"));
     print_line("policy", text(record, "policy") + " " + text(record, "policy_revision"));
@@ -60,7 +65,8 @@ void print_record(const json& record) {
     print_line("reason", text(record, "reason"));
     print_line("requested at", text(record, "requested_at"));
     print_line("expires at", text(record, "expires_at"));
-    if (const json& by = member(record, "decided_by"); by.is_object()) print_line("decided by", who(by) + " at " + text(record, "decided_at"));
+    if (const json& by = member(record, "decided_by"); by.is_object())
+        print_line("decided by", who(by) + " at " + text(record, "decided_at"));
     print_line("because", text(record, "decision_reason"));
     print_line("for all until", text(record, "good_for_all_until"));
     print_line("used at", text(record, "used_at"));
@@ -93,7 +99,8 @@ int list_approvals(const ApprovalOptions& options) {
     json list = member(answer, "approvals");
     if (!list.is_array()) list = json::array();
     const size_t all = list.size();
-    if (!options.all) list.erase(std::remove_if(list.begin(), list.end(), [](const json& each) { return !is_pending(each); }), list.end());
+    if (!options.all)
+        list.erase(std::remove_if(list.begin(), list.end(), [](const json& each) { return !is_pending(each); }), list.end());
     const size_t left_out = all - list.size();
     if (options.as_json) {
         answer["approvals"] = list;
@@ -125,9 +132,12 @@ int decide_approval(const ApprovalOptions& options, std::string_view decision) {
     }
     printf("%s %s: %s %s, by %s", text(record, "id").c_str(), text(record, "state").c_str(), call_name(record).c_str(),
            text(record, "arguments").c_str(), who(member(record, "decided_by")).c_str());
-    if (decision == "revoke") printf("; repeated, it is asked for anew\n");
-    else if (decision == "deny") printf("; until %s\n", text(record, "expires_at").c_str());
-    else printf("; %s\n", what_an_approval_does(record).c_str());
+    if (decision == "revoke")
+        printf("; repeated, it is asked for anew\n");
+    else if (decision == "deny")
+        printf("; until %s\n", text(record, "expires_at").c_str());
+    else
+        printf("; %s\n", what_an_approval_does(record).c_str());
     return kExitDone;
 }
 

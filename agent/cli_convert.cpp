@@ -43,8 +43,7 @@ Status write_file(const std::string& path, std::string_view text) {
 }
 
 int report(const std::vector<PolicyProblem>& problems) {
-    for (const PolicyProblem& problem : problems)
-        fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
+    for (const PolicyProblem& problem : problems) fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
     return kExitNo;
 }
 
@@ -61,8 +60,7 @@ int convert_policy(const ConvertOptions& options) {
     to_native_form(*tree);
     const std::string text = safe_json_document(json_text(*tree));
     // What comes out is a policy: it is longer, so that a bound may be passed.
-    if (!Policy::load(text, options.policy_file + " in the native dialect.json", problems))
-        return report(problems);
+    if (!Policy::load(text, options.policy_file + " in the native dialect.json", problems)) return report(problems);
     if (options.output.empty()) {
         fputs(text.c_str(), stdout);
         return fflush(stdout) == 0 ? kExitDone : kExitInternal;

@@ -55,8 +55,8 @@ int ask_file(const CounterOptions& options, const json& request, json& result) {
 int ask(const CounterOptions& options, const json& request, json& result) {
     Result<json> answer = control_request(options.control_socket, request, kAnswerTimeoutMs);
     if (!answer.ok()) {
-        const bool nobody_listens = answer.error().kind == ErrorKind::system &&
-                                    (answer.error().code == ENOENT || answer.error().code == ECONNREFUSED);
+        const bool nobody_listens =
+            answer.error().kind == ErrorKind::system && (answer.error().code == ENOENT || answer.error().code == ECONNREFUSED);
         if (nobody_listens) return ask_file(options, request, result);
         print_error(answer.error().text());
         return answer.error().code == EACCES ? kExitNotPermitted : kExitNotRunning;
@@ -93,7 +93,8 @@ int print_counters(const CounterOptions& options) {
     if (counters.is_array()) {
         for (const json& counter : counters) print_counter(counter);
         const json& total = member(result, "total");
-        if (total.is_number() && total.get<size_t>() > counters.size()) printf("… and %zu more\n", total.get<size_t>() - counters.size());
+        if (total.is_number() && total.get<size_t>() > counters.size())
+            printf("… and %zu more\n", total.get<size_t>() - counters.size());
     }
     return kExitDone;
 }
@@ -104,9 +105,12 @@ int reset_counters_asked(const CounterOptions& options) {
         return kExitUsage;
     }
     const std::string which = options.all ? "all counters" : counted(options.names.size(), "counter");
-    if (int code = confirm(options.yes, "Reset " + which + "? What was counted is forgotten.", "a reset forgets what was counted")) return code;
+    if (int code =
+            confirm(options.yes, "Reset " + which + "? What was counted is forgotten.", "a reset forgets what was counted"))
+        return code;
     json result;
-    if (int code = ask(options, {{"verb", "counters_reset"}, {"names", options.names}, {"all", options.all}}, result)) return code;
+    if (int code = ask(options, {{"verb", "counters_reset"}, {"names", options.names}, {"all", options.all}}, result))
+        return code;
     const json& reset = member(result, "reset");
     printf("%s reset\n", shown(reset).c_str());
     if (options.all || reset != 0) return kExitDone;

@@ -14,12 +14,9 @@ namespace {
 
 const char* state_name(CheckState state) {
     switch (state) {
-        case CheckState::ok:
-            return "ok";
-        case CheckState::degraded:
-            return "degraded";
-        case CheckState::failed:
-            return "failed";
+        case CheckState::ok: return "ok";
+        case CheckState::degraded: return "degraded";
+        case CheckState::failed: return "failed";
     }
     return "";
 }
@@ -38,10 +35,8 @@ Check check_webhooks() {
 // By making one, as the agent does.
 Check check_relay() {
     const auto ring = Ring::create();
-    if (!ring)
-        return {"io_uring", CheckState::failed, ring.error().text(), "epoll, in its place, is refused as well"};
-    if (ring.value()->kind() == Ring::Kind::io_uring)
-        return {"io_uring", CheckState::ok, ring.value()->features(), {}};
+    if (!ring) return {"io_uring", CheckState::failed, ring.error().text(), "epoll, in its place, is refused as well"};
+    if (ring.value()->kind() == Ring::Kind::io_uring) return {"io_uring", CheckState::ok, ring.value()->features(), {}};
     return {"io_uring", CheckState::degraded, ring.value()->features(),
             "each message costs some system calls more; allow io_uring: sysctl kernel.io_uring_disabled=0 (or 1,"
             " for root), Linux 5.19 or newer, and no seccomp profile of a container engine that refuses it"};
@@ -50,10 +45,8 @@ Check check_relay() {
 nlohmann::json report_json(const DoctorReport& report) {
     nlohmann::json checks = nlohmann::json::array();
     for (const Check& check : report.checks) {
-        checks.push_back({{"name", check.name},
-                          {"state", state_name(check.state)},
-                          {"detail", check.detail},
-                          {"remedy", check.remedy}});
+        checks.push_back(
+            {{"name", check.name}, {"state", state_name(check.state)}, {"detail", check.detail}, {"remedy", check.remedy}});
     }
     return {{"checks", checks}, {"mechanism", report.mechanism}, {"blind", report.blind}};
 }
@@ -66,8 +59,7 @@ void print_list(const char* title, const std::vector<std::string>& lines) {
 
 void print_report(const DoctorReport& report) {
     for (const Check& check : report.checks) {
-        printf("%-9s %s: %s\n", state_name(check.state), terminal_text(check.name).c_str(),
-               terminal_text(check.detail).c_str());
+        printf("%-9s %s: %s\n", state_name(check.state), terminal_text(check.name).c_str(), terminal_text(check.detail).c_str());
         if (!check.remedy.empty()) printf("          -> %s\n", terminal_text(check.remedy).c_str());
     }
     print_list("mechanism", report.mechanism);
@@ -76,9 +68,7 @@ void print_report(const DoctorReport& report) {
 
 }  // namespace
 
-nlohmann::json doctor_json() {
-    return report_json(examine_host(check_relay()));
-}
+nlohmann::json doctor_json() { return report_json(examine_host(check_relay())); }
 
 int print_doctor(bool as_json) {
     DoctorReport report = examine_host(check_relay());

@@ -4,8 +4,8 @@
 #include <fstream>
 
 #include "audit/safe_text.h"
-#include "base/limits.h"
 #include "base/counted.h"
+#include "base/limits.h"
 #include "cli.h"
 #include "draft/draft_policy.h"
 #include "draft/http_server_channel.h"
@@ -20,9 +20,7 @@ struct Source {
     ServerMatch server;
 };
 
-bool is_url(const std::string& source) {
-    return source.starts_with("http://") || source.starts_with("https://");
-}
+bool is_url(const std::string& source) { return source.starts_with("http://") || source.starts_with("https://"); }
 
 Result<Source> read_recorded(const std::string& path) {
     std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
@@ -72,16 +70,14 @@ void print_summary(const Draft& draft, const ToolListing& listing, const ServerM
     std::string line = "callgate: " + counted(listing.tools().size(), "tool") + ":";
     const char* separator = " ";
     for (size_t i = 0; i < kRiskClasses; ++i) {
-        line +=
-            separator + std::to_string(draft.tools[i]) + " " + std::string(name(static_cast<RiskClass>(i)));
+        line += separator + std::to_string(draft.tools[i]) + " " + std::string(name(static_cast<RiskClass>(i)));
         separator = ", ";
     }
     if (draft.aliases > 0) line += "; " + std::to_string(draft.aliases) + (draft.aliases == 1 ? " alias" : " aliases");
     fprintf(stderr, "%s\n", line.c_str());
     for (const std::string& tool : draft.unusable)
         print_error("no policy can name the tool \"" + tool + "\"; the default denies it");
-    if (listing.left_out() > 0)
-        print_error(std::to_string(listing.left_out()) + " entries of the list are no tools");
+    if (listing.left_out() > 0) print_error(std::to_string(listing.left_out()) + " entries of the list are no tools");
     if (server.empty()) {
         print_error(
             "nothing says which server this is; name it with --package, --command or --listen before the "
@@ -110,7 +106,7 @@ int draft_from(const DraftOptions& options) {
     std::vector<PolicyProblem> problems;
     const bool loads = Policy::load(draft.text, "draft", problems) != nullptr;
     for (const PolicyProblem& problem : problems) print_error(problem.text());
-    if (!loads) return kExitNo;  // what --package and the like say cannot stand in a policy
+    if (!loads) return kExitNo;                               // what --package and the like say cannot stand in a policy
     const std::string text = safe_json_document(draft.text);  // names are the server's
     fwrite(text.data(), 1, text.size(), stdout);
     if (fflush(stdout) != 0) {

@@ -71,8 +71,7 @@ bool find_record(const ExplainOptions& options, TrialCall& call) {
         }
         return true;
     }
-    print_error(options.audit_file + ": no record of a request or notification that was judged has the id " +
-                options.record_id);
+    print_error(options.audit_file + ": no record of a request or notification that was judged has the id " + options.record_id);
     return false;
 }
 
@@ -82,8 +81,7 @@ bool find_grant(const ExplainOptions& options, TrialCall& call) {
     std::vector<PolicyProblem> problems;
     std::shared_ptr<const GrantTable> table;
     if (file.text) table = GrantTable::load(*file.text, options.grants_file, problems);
-    for (const PolicyProblem& problem : problems)
-        fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
+    for (const PolicyProblem& problem : problems) fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
     if (!file.text) print_error(options.grants_file + ": " + file.problem);
     if (!table) return false;
     for (const Grant& grant : table->grants()) {
@@ -125,8 +123,7 @@ std::string place_of_refusal(const ExplainOptions& options, const Trial& trial) 
     for (const auto& [option, text] :
          {std::pair("--args", &options.call.arguments), std::pair("--params", &options.call.params)}) {
         const size_t at = text->empty() ? std::string::npos : trial.text().find(*text);
-        if (at <= offset && offset <= at + text->size())
-            return ", at byte " + std::to_string(offset - at) + " of " + option;
+        if (at <= offset && offset <= at + text->size()) return ", at byte " + std::to_string(offset - at) + " of " + option;
     }
     return "";
 }
@@ -157,8 +154,7 @@ json as_json(const TrialOutcome outcome, const Message& message, const Verdict& 
 void print_steps(const std::vector<ExplainedStep>& steps) {
     size_t number = 0;
     for (const ExplainedStep& step : steps) {
-        printf("%3zu  %s: %s\n", ++number, terminal_text(step.at).c_str(),
-               terminal_text(step.outcome).c_str());
+        printf("%3zu  %s: %s\n", ++number, terminal_text(step.at).c_str(), terminal_text(step.outcome).c_str());
         for (const ExplainedCondition& condition : step.conditions) {
             const char* how = condition.holds      ? "holds"
                               : condition.is_there ? "does not hold"
@@ -169,14 +165,11 @@ void print_steps(const std::vector<ExplainedStep>& steps) {
     }
 }
 
-void print_decision(TrialOutcome outcome, const Message& message, const Verdict& verdict,
-                    const std::string& place) {
+void print_decision(TrialOutcome outcome, const Message& message, const Verdict& verdict, const std::string& place) {
     printf("%s", std::string(name(outcome)).c_str());
-    if (outcome == TrialOutcome::refuse)
-        printf(": %s%s", std::string(name(message.refusal)).c_str(), place.c_str());
+    if (outcome == TrialOutcome::refuse) printf(": %s%s", std::string(name(message.refusal)).c_str(), place.c_str());
     if (verdict.action == Action::deny) {
-        printf(" by %s (%d)\n     %s", terminal_text(verdict.rule).c_str(), verdict.code,
-               terminal_text(verdict.reason).c_str());
+        printf(" by %s (%d)\n     %s", terminal_text(verdict.rule).c_str(), verdict.code, terminal_text(verdict.reason).c_str());
     }
     printf("\n");
 }
@@ -191,8 +184,7 @@ std::shared_ptr<const Policy> load_policy_file(const std::string& path) {
     }
     std::vector<PolicyProblem> problems;
     std::shared_ptr<const Policy> policy = Policy::load(*file.text, path, problems);
-    for (const PolicyProblem& problem : problems)
-        fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
+    for (const PolicyProblem& problem : problems) fprintf(stderr, "%s\n", terminal_text(problem.text()).c_str());
     return policy;
 }
 

@@ -16,33 +16,36 @@ using nlohmann::json;
 // Pins of one request, which the agent reads only up to 64 KiB: names are up to a KiB.
 constexpr size_t kPinsPerRequest = 20;
 
-json only(const PinOptions& options) {
-    return {{"policy", options.policy}, {"server", options.server}, {"tool", options.tool}};
-}
+json only(const PinOptions& options) { return {{"policy", options.policy}, {"server", options.server}, {"tool", options.tool}}; }
 
 // The pins that are named; with `changed` only those whose definition has changed.
 int find(const PinOptions& options, bool with_text, bool changed, json& pins, size_t& left_out) {
     json result;
     int code = kExitDone;
-    if (!send_agent(options.control_socket, {{"verb", "pins"}, {"only", only(options)}, {"text", with_text}}, result, code)) return code;
+    if (!send_agent(options.control_socket, {{"verb", "pins"}, {"only", only(options)}, {"text", with_text}}, result, code))
+        return code;
     pins = json::array();
     const json& all = member(result, "pins");
     for (const json& each : all.is_array() ? all : json::array()) {
         if (!changed || member(each, "state") == "changed") pins.push_back(each);
     }
     const json& total = member(result, "total");
-    left_out = total.is_number_unsigned() && all.is_array() && total.get<size_t>() > all.size() ? total.get<size_t>() - all.size() : 0;
+    left_out =
+        total.is_number_unsigned() && all.is_array() && total.get<size_t>() > all.size() ? total.get<size_t>() - all.size() : 0;
     return kExitDone;
 }
 
-std::string place_of(const json& pin) { return shown(member(pin, "policy")) + "  " + shown(member(pin, "server")) + "  " + shown(member(pin, "tool")); }
+std::string place_of(const json& pin) {
+    return shown(member(pin, "policy")) + "  " + shown(member(pin, "server")) + "  " + shown(member(pin, "tool"));
+}
 
 void print_pin(const json& pin) {
     const json& changed = member(pin, "changed");
-    printf("%-8s %s  %.16s since %s\n", shown(member(pin, "state")).c_str(), place_of(pin).c_str(), shown(member(pin, "hash")).c_str(),
-           shown(member(pin, "since")).c_str());
+    printf("%-8s %s  %.16s since %s\n", shown(member(pin, "state")).c_str(), place_of(pin).c_str(),
+           shown(member(pin, "hash")).c_str(), shown(member(pin, "since")).c_str());
     if (changed.is_object()) {
-        printf("         now %.16s, seen first %s\n", shown(member(changed, "hash")).c_str(), shown(member(changed, "since")).c_str());
+        printf("         now %.16s, seen first %s\n", shown(member(changed, "hash")).c_str(),
+               shown(member(changed, "since")).c_str());
     }
 }
 
@@ -110,7 +113,8 @@ int change(const PinOptions& options, const char* verb, bool changed, const char
     }
     printf("%zu %s\n", done, done_word);
     if (done == pins.size() && left_out == 0) return kExitDone;
-    print_error(left_out ? std::to_string(left_out) + " more were not listed; repeat it" : "the others have changed again meanwhile; look at them again");
+    print_error(left_out ? std::to_string(left_out) + " more were not listed; repeat it"
+                         : "the others have changed again meanwhile; look at them again");
     return kExitNo;
 }
 

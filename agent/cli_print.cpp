@@ -18,8 +18,7 @@ constexpr int kAnswerTimeoutMs = 10000;
 int exit_code_of(const Error& error) {
     if (error.kind == ErrorKind::refused && error.what.starts_with("not permitted")) return kExitNotPermitted;
     if (error.kind == ErrorKind::refused || error.kind == ErrorKind::invalid_input) return kExitInternal;
-    if (error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM))
-        return kExitNotPermitted;
+    if (error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM)) return kExitNotPermitted;
     return kExitNotRunning;
 }
 
@@ -33,9 +32,7 @@ const char* what_to_do(int exit_code) {
     return "";
 }
 
-std::string base_name(const std::string& path) {
-    return path.substr(path.rfind('/') + 1);
-}
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 }  // namespace
 

@@ -44,8 +44,8 @@ void print_table(const std::vector<Difference>& rows, bool with_count) {
     std::vector<std::vector<std::string>> table = {{"CALL", "CALLS", "WAS", "NOW", "RULE", "FIRST", "TIME"}};
     if (!with_count) table[0][5] = "ID";
     for (const Difference& row : rows) {
-        table.push_back({terminal_text(row.subject), std::to_string(row.count), std::string(name(row.was)),
-                         row.now, terminal_text(row.rule), terminal_text(row.id), terminal_text(row.time)});
+        table.push_back({terminal_text(row.subject), std::to_string(row.count), std::string(name(row.was)), row.now,
+                         terminal_text(row.rule), terminal_text(row.id), terminal_text(row.time)});
     }
     std::vector<size_t> widths(table[0].size());
     for (const auto& row : table) {
@@ -64,11 +64,10 @@ void print_table(const std::vector<Difference>& rows, bool with_count) {
 
 void print_summary(const ReplayReport& report) {
     printf("%zu judged: %zu different, %zu unknown", report.judged, report.different, report.unknown);
-    const std::pair<size_t, const char*> rest[] = {
-        {report.other_servers, "of other servers"},
-        {report.refused, "refused as no messages"},
-        {report.unreadable, "lines unreadable"},
-        {static_cast<size_t>(report.lost), "lost when they were recorded"}};
+    const std::pair<size_t, const char*> rest[] = {{report.other_servers, "of other servers"},
+                                                   {report.refused, "refused as no messages"},
+                                                   {report.unreadable, "lines unreadable"},
+                                                   {static_cast<size_t>(report.lost), "lost when they were recorded"}};
     const char* separator = "; not judged: ";
     for (const auto& [count, what] : rest) {
         if (count == 0) continue;

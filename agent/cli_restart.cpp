@@ -27,10 +27,8 @@ int restart_agent(const AskOptions& options) {
     // The socket is nobody's for a moment, then another process's.
     while (monotonic_ns() - start_ns < kPatienceNanoseconds) {
         nanosleep(&kLookInterval, nullptr);
-        const Result<json> status =
-            control_request(options.control_socket, json{{"verb", "status"}}, kAnswerTimeoutMs);
-        if (!status || !member(status.value(), "pid").is_number() || status.value()["pid"] == begun["pid"])
-            continue;
+        const Result<json> status = control_request(options.control_socket, json{{"verb", "status"}}, kAnswerTimeoutMs);
+        if (!status || !member(status.value(), "pid").is_number() || status.value()["pid"] == begun["pid"]) continue;
         const json result = {{"before", begun["pid"]},
                              {"pid", status.value()["pid"]},
                              {"sessions", begun["sessions"]},

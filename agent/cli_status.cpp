@@ -50,26 +50,24 @@ std::string frames_text(const json& frames) {
         const std::string text = shown(member(frames, key));
         return text.empty() ? std::string("0") : text;
     };
-    return "in " + count("in") + " = forwarded " + count("forwarded") + " + denied " + count("denied") +
-           " + refused " + count("refused") + " + held " + count("held") + "; blank lines dropped " +
-           count("dropped_blank");
+    return "in " + count("in") + " = forwarded " + count("forwarded") + " + denied " + count("denied") + " + refused " +
+           count("refused") + " + held " + count("held") + "; blank lines dropped " + count("dropped_blank");
 }
 
 void print_policies(const json& policies) {
     if (!policies.is_array()) return;
     if (policies.empty()) print_line("policies", "none: no server is governed");
     for (const json& policy : policies) {
-        print_line("policy", shown(member(policy, "name")) + "  revision " +
-                                 shown(member(policy, "revision")) + "  " + shown(member(policy, "mode")));
+        print_line("policy", shown(member(policy, "name")) + "  revision " + shown(member(policy, "revision")) + "  " +
+                                 shown(member(policy, "mode")));
     }
 }
 
 void print_listeners(const json& listeners) {
     if (!listeners.is_array()) return;
     for (const json& listener : listeners) {
-        print_line("listener", shown(member(listener, "listen")) + "  " + server_name(member(listener, "server")) +
-                                   "  policy " + shown(member(listener, "policy")) + "  connections " +
-                                   shown(member(listener, "connections")));
+        print_line("listener", shown(member(listener, "listen")) + "  " + server_name(member(listener, "server")) + "  policy " +
+                                   shown(member(listener, "policy")) + "  connections " + shown(member(listener, "connections")));
     }
 }
 
@@ -82,8 +80,8 @@ void print_grants(const json& grants) {
 }
 
 void print_readable(const json& status) {
-    printf("callgate %s, process %s, since %s\n", shown(member(status, "version")).c_str(),
-           shown(member(status, "pid")).c_str(), local_time(member(status, "started")).c_str());
+    printf("callgate %s, process %s, since %s\n", shown(member(status, "version")).c_str(), shown(member(status, "pid")).c_str(),
+           local_time(member(status, "started")).c_str());
     print_line("config", shown(member(status, "config")));
     print_line("scope", listed(member(status, "scope")));
     print_line("mechanism", listed(member(status, "mechanism")));
@@ -115,8 +113,8 @@ std::string state_text(const json& session) {
 
 void print_session(const json& session) {
     const json& frames = member(session, "frames");
-    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(), state_text(session).c_str(), client_name(member(session, "peer")).c_str(),
-           server_name(member(session, "server")).c_str());
+    printf("%-28s %-9s %s -> %s", shown(member(session, "session")).c_str(), state_text(session).c_str(),
+           client_name(member(session, "peer")).c_str(), server_name(member(session, "server")).c_str());
     printf("  pid %s", shown(member(member(session, "server"), "pid")).c_str());
     const std::string listen = shown(member(session, "listen"));
     if (!listen.empty()) printf("  listen %s", listen.c_str());
@@ -125,8 +123,7 @@ void print_session(const json& session) {
     const std::string grant = shown(member(session, "grant"));
     if (!grant.empty()) printf("  grant %s", grant.c_str());
     if (frames.is_object()) {
-        printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(),
-               shown(member(frames, "denied")).c_str());
+        printf("  frames %s, denied %s", shown(member(frames, "in")).c_str(), shown(member(frames, "denied")).c_str());
     }
     const std::string reason = shown(member(session, "reason"));
     if (!reason.empty()) printf("  (%s)", reason.c_str());

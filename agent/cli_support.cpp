@@ -31,8 +31,8 @@ constexpr size_t kRecordsRead = 5000, kEventsShown = 200;
 
 constexpr std::array<std::string_view, 41> kPassing = {
     // of the agent and the host
-    "version", "state", "mechanism", "blind", "name", "detail", "remedy", "detect", "relay", "listeners", "features", "kernel", "machine",
-    "system", "written", "limit", "soft", "hard", "mode", "error", "stopped",
+    "version", "state", "mechanism", "blind", "name", "detail", "remedy", "detect", "relay", "listeners", "features", "kernel",
+    "machine", "system", "written", "limit", "soft", "hard", "mode", "error", "stopped",
     // of sessions and records
     "time", "started", "type", "id", "session", "transport", "direction", "kind", "decision", "refusal", "outcome", "policy",
     "policy_revision", "revision", "package", "package_version", "cause", "fail", "on_blind", "sha256"};
@@ -87,7 +87,7 @@ json files_json(const std::string& directory, bool names_pass) {
     json list = json::array();
     std::error_code error;
     for (const auto& each : std::filesystem::directory_iterator(directory, error)) {
-        struct stat status{};
+        struct stat status {};
         if (lstat(each.path().c_str(), &status)) continue;
         char mode[8];
         snprintf(mode, sizeof(mode), "%04o", status.st_mode & 07777);
@@ -161,20 +161,21 @@ int write_support_bundle(const SupportOptions& options) {
     const std::string socket = options.control_socket.empty() ? config.control_socket : options.control_socket;
     const json status = ask(socket, "status");
     const json& named = member(member(status, "audit"), "file");
-    json bundle = {{"time", utc_now()},
-                   {"version", CALLGATE_VERSION},
-                   {"host", host_json()},
-                   {"doctor", doctor_json()},
-                   {"agent", {{"status", status}, {"sessions", ask(socket, "sessions")}, {"process", limits_of(member(status, "pid"))}}},
-                   {"configuration",
-                    {{"is_good", loaded && problems.empty()},
-                     {"audit_arguments", config.audit_arguments == AuditArguments::full},
-                     {"denies_unnamed", config.deny_unnamed},
-                     {"has_webhook", !config.webhook_url.empty()},
-                     {"frame_bytes_max", config.frame_bytes_max}}},
-                   {"policies", policies_json(options.config_directory + "/policies.d")},
-                   {"state_files", files_json(config.state_directory, false)},
-                   {"audit", audit_json(named.is_string() ? named.get<std::string>() : config.audit_file)}};
+    json bundle = {
+        {"time", utc_now()},
+        {"version", CALLGATE_VERSION},
+        {"host", host_json()},
+        {"doctor", doctor_json()},
+        {"agent", {{"status", status}, {"sessions", ask(socket, "sessions")}, {"process", limits_of(member(status, "pid"))}}},
+        {"configuration",
+         {{"is_good", loaded && problems.empty()},
+          {"audit_arguments", config.audit_arguments == AuditArguments::full},
+          {"denies_unnamed", config.deny_unnamed},
+          {"has_webhook", !config.webhook_url.empty()},
+          {"frame_bytes_max", config.frame_bytes_max}}},
+        {"policies", policies_json(options.config_directory + "/policies.d")},
+        {"state_files", files_json(config.state_directory, false)},
+        {"audit", audit_json(named.is_string() ? named.get<std::string>() : config.audit_file)}};
     const std::string text = redacted(bundle, false).dump(2, ' ', true, json::error_handler_t::replace) + "\n";
     const std::string path =
         options.output.empty() ? "callgate-support-" + std::to_string(realtime_ns() / 1'000'000'000) + ".json" : options.output;
@@ -182,7 +183,8 @@ int write_support_bundle(const SupportOptions& options) {
         print_error(written.error().text() + "; name a file that is not there yet with --output");
         return kExitNo;
     }
-    printf("%s: %zu bytes; no command lines, arguments, users, paths or addresses are in it; look before you send it\n", path.c_str(), text.size());
+    printf("%s: %zu bytes; no command lines, arguments, users, paths or addresses are in it; look before you send it\n",
+           path.c_str(), text.size());
     return kExitDone;
 }
 

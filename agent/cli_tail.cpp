@@ -60,8 +60,7 @@ void append_message(std::string& line, const json& record) {
     }
     if (what.empty()) what = shown(member(record, "kind"));
     append_word(line, what);
-    for (const char* key : {"reason", "rule", "refusal", "outcome"})
-        append_word(line, shown(member(record, key)));
+    for (const char* key : {"reason", "rule", "refusal", "outcome"}) append_word(line, shown(member(record, key)));
 }
 
 std::string who(const json& by) {
@@ -90,7 +89,8 @@ void append_event(std::string& line, const std::string& type, const json& record
         if (const std::string grant = shown(member(record, "grant")); !grant.empty()) append_word(line, "for " + grant);
         if (const json& by = member(record, "decided_by"); by.is_object()) append_word(line, "by " + who(by));
         if (const std::string count = shown(member(record, "count")); !count.empty()) append_word(line, "count " + count);
-        if (const std::string revision = shown(member(record, "revision")); !revision.empty()) append_word(line, "revision " + revision);
+        if (const std::string revision = shown(member(record, "revision")); !revision.empty())
+            append_word(line, "revision " + revision);
     }
     for (const char* key : {"reason", "remark", "problem", "lost", "cause"}) {
         append_word(line, shown(member(record, key)));
@@ -134,11 +134,9 @@ bool find_audit_file(const TailOptions& options, std::string& path, int& exit_co
 }
 
 int fail(const Error& error) {
-    const bool is_permission =
-        error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM);
-    print_error(error.text() + (is_permission
-                                    ? "; the audit file is readable by the agent's user and root only"
-                                    : "; name the audit file with --audit FILE"));
+    const bool is_permission = error.kind == ErrorKind::system && (error.code == EACCES || error.code == EPERM);
+    print_error(error.text() + (is_permission ? "; the audit file is readable by the agent's user and root only"
+                                              : "; name the audit file with --audit FILE"));
     return is_permission ? kExitNotPermitted : kExitNo;
 }
 

@@ -1,11 +1,12 @@
 // callgate test FILE…: a policy's own tests.
+#include "cli.h"
+
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "audit/safe_text.h"
 #include "base/counted.h"
-#include "cli.h"
 #include "policy/policy_file.h"
 #include "policy/policy_name.h"
 #include "policy/policy_test_file.h"

@@ -31,8 +31,7 @@ int write_pages(const CommandLineText& all, const std::string& directory) {
     const std::string man = directory + "/man/", completions = directory + "/completions/";
     bool is_done = make_directory(directory) && make_directory(man) && make_directory(completions);
     is_done = is_done && write_file(man + "callgate.8", man_page(all));
-    for (const VerbText& verb : all.verbs)
-        is_done = is_done && write_file(man + page_name(verb) + ".8", man_page(all, verb));
+    for (const VerbText& verb : all.verbs) is_done = is_done && write_file(man + page_name(verb) + ".8", man_page(all, verb));
     is_done = is_done && write_file(completions + "callgate.bash", bash_completion(all)) &&
               write_file(completions + "_callgate", zsh_completion(all)) &&
               write_file(completions + "callgate.fish", fish_completion(all));

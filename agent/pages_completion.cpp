@@ -50,48 +50,33 @@ std::string verb_names(const CommandLineText& all) {
 
 const char* bash_values(Takes takes) {
     switch (takes) {
-        case Takes::nothing:
-            return nullptr;
-        case Takes::word:
-            return ":";
-        case Takes::file:
-            return "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$word\"))";
-        case Takes::directory:
-            return "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$word\"))";
-        case Takes::process:
-            return "COMPREPLY=($(compgen -W \"$(cd /proc && echo [0-9]*)\" -- \"$word\"))";
+        case Takes::nothing: return nullptr;
+        case Takes::word: return ":";
+        case Takes::file: return "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$word\"))";
+        case Takes::directory: return "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$word\"))";
+        case Takes::process: return "COMPREPLY=($(compgen -W \"$(cd /proc && echo [0-9]*)\" -- \"$word\"))";
     }
     return nullptr;
 }
 
 const char* zsh_values(Takes takes) {
     switch (takes) {
-        case Takes::nothing:
-            return "";
-        case Takes::word:
-            return ": :";
-        case Takes::file:
-            return ": :_files";
-        case Takes::directory:
-            return ": :_files -/";
-        case Takes::process:
-            return ": :_pids";
+        case Takes::nothing: return "";
+        case Takes::word: return ": :";
+        case Takes::file: return ": :_files";
+        case Takes::directory: return ": :_files -/";
+        case Takes::process: return ": :_pids";
     }
     return "";
 }
 
 const char* fish_values(Takes takes) {
     switch (takes) {
-        case Takes::nothing:
-            return "";
-        case Takes::word:
-            return " -x";
-        case Takes::file:
-            return " -r -F";
-        case Takes::directory:
-            return " -x -a '(__fish_complete_directories)'";
-        case Takes::process:
-            return " -x -a '(__fish_complete_pids)'";
+        case Takes::nothing: return "";
+        case Takes::word: return " -x";
+        case Takes::file: return " -r -F";
+        case Takes::directory: return " -x -a '(__fish_complete_directories)'";
+        case Takes::process: return " -x -a '(__fish_complete_pids)'";
     }
     return "";
 }
@@ -102,8 +87,7 @@ std::string zsh_option(const OptionText& option, const std::string& name) {
         if (byte == '[' || byte == ']' || byte == ':' || byte == '\\') description += '\\';
         description += byte;
     }
-    return std::string(option.is_repeatable ? "*" : "") + name + "[" + description + "]" +
-           zsh_values(taken(option));
+    return std::string(option.is_repeatable ? "*" : "") + name + "[" + description + "]" + zsh_values(taken(option));
 }
 
 std::string bash_verb(const VerbText& verb) {
@@ -149,8 +133,7 @@ std::string zsh_completion(const CommandLineText& all) {
     std::string text =
         "#compdef callgate\n"
         "local -a verbs\nverbs=(\n";
-    for (const VerbText& verb : all.verbs)
-        text += "    " + quoted(verb.name + ":" + verb.purpose, "'\\''") + "\n";
+    for (const VerbText& verb : all.verbs) text += "    " + quoted(verb.name + ":" + verb.purpose, "'\\''") + "\n";
     text +=
         ")\n"
         "if ((CURRENT == 2)); then\n"
@@ -169,8 +152,7 @@ std::string zsh_completion(const CommandLineText& all) {
                 text += " \\\n        " + quoted(number + zsh_values(taken(option)), "");
                 continue;
             }
-            for (const std::string& name : option.names)
-                text += " \\\n        " + quoted(zsh_option(option, name), "'\\''");
+            for (const std::string& name : option.names) text += " \\\n        " + quoted(zsh_option(option, name), "'\\''");
         }
         text += " \\\n        '--help[Print this help message and exit]'\n    ;;\n";
     }
@@ -181,8 +163,7 @@ std::string fish_completion(const CommandLineText& all) {
     std::string text = "# fish completion for callgate\ncomplete -c callgate -f\n";
     for (const VerbText& verb : all.verbs) {
         const std::string begin = "complete -c callgate -n ";
-        text += begin + "__fish_use_subcommand -a " + quoted(verb.name, "\\'") + " -d " +
-                quoted(verb.purpose, "\\'") + "\n";
+        text += begin + "__fish_use_subcommand -a " + quoted(verb.name, "\\'") + " -d " + quoted(verb.purpose, "\\'") + "\n";
         const std::string used = begin + quoted("__fish_seen_subcommand_from " + verb.name, "\\'");
         for (const OptionText& option : verb.options) {
             if (option.is_positional) {

@@ -41,15 +41,13 @@ std::string capitalized(std::string text) {
 }
 
 // "--config" is Fl -config
-std::string flag(const std::string& name) {
-    return "Fl " + roff(name.substr(1));
-}
+std::string flag(const std::string& name) { return "Fl " + roff(name.substr(1)); }
 
 std::string head(const CommandLineText& all, const std::string& name) {
     std::string title;
     for (char byte : name) title += byte >= 'a' && byte <= 'z' ? static_cast<char>(byte - 'a' + 'A') : byte;
-    return ".\\\" Generated from the definitions of the command line.\n.Dd " + all.date + "\n.Dt " + title +
-           " 8\n.Os callgate " + all.version + "\n.Sh NAME\n.Nm " + name + "\n";
+    return ".\\\" Generated from the definitions of the command line.\n.Dd " + all.date + "\n.Dt " + title + " 8\n.Os callgate " +
+           all.version + "\n.Sh NAME\n.Nm " + name + "\n";
 }
 
 std::string synopsis(const VerbText& verb) {
@@ -151,9 +149,7 @@ std::string see_also(const CommandLineText& all, bool with_verbs) {
 
 }  // namespace
 
-std::string page_name(const VerbText& verb) {
-    return "callgate-" + verb.name;
-}
+std::string page_name(const VerbText& verb) { return "callgate-" + verb.name; }
 
 std::string man_page(const CommandLineText& all) {
     std::string text = head(all, "callgate") + ".Nd govern the MCP traffic of this host\n";
@@ -168,8 +164,7 @@ std::string man_page(const CommandLineText& all) {
 std::string man_page(const CommandLineText& all, const VerbText& verb) {
     const Footer footer = parse_footer(verb.footer);
     std::string purpose = verb.purpose;
-    if (!purpose.empty() && purpose[0] >= 'A' && purpose[0] <= 'Z')
-        purpose[0] = static_cast<char>(purpose[0] - 'A' + 'a');
+    if (!purpose.empty() && purpose[0] >= 'A' && purpose[0] <= 'Z') purpose[0] = static_cast<char>(purpose[0] - 'A' + 'a');
     std::string text = head(all, page_name(verb)) + ".Nd " + roff(purpose) + "\n" + synopsis(verb);
     text += ".Sh DESCRIPTION\n" + prose(verb.purpose);
     if (!footer.remarks.empty()) text += prose(footer.remarks);

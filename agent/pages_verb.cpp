@@ -12,9 +12,7 @@ struct PagesOptions {
 };
 
 // "PID:INT in [1 - 4194304]", as CLI11 adds the check's name, is "PID".
-std::string placeholder(const std::string& type_name) {
-    return type_name.substr(0, type_name.find(':'));
-}
+std::string placeholder(const std::string& type_name) { return type_name.substr(0, type_name.find(':')); }
 
 OptionText option_text(const CLI::Option& option) {
     OptionText text;
@@ -22,13 +20,12 @@ OptionText option_text(const CLI::Option& option) {
     for (const std::string& name : option.get_lnames()) text.names.push_back("--" + name);
     for (const std::string& name : option.get_snames()) text.names.push_back("-" + name);
     if (text.is_positional) text.names = {option.get_name(true)};
-    if (!text.is_positional && option.get_items_expected_max() > 0)
-        text.value = placeholder(option.get_type_name());
+    if (!text.is_positional && option.get_items_expected_max() > 0) text.value = placeholder(option.get_type_name());
     text.purpose = option.get_description();
     text.default_value = option.get_default_str();
     text.is_required = option.get_required();
-    text.is_repeatable = option.get_items_expected_max() > 1 ||
-                         option.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
+    text.is_repeatable =
+        option.get_items_expected_max() > 1 || option.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
     return text;
 }
 
@@ -57,9 +54,7 @@ void add_pages(CLI::App& app, std::function<int()>& action) {
     command->add_option("DIR", options->directory)->required()->type_name("");
     command->add_option("--date", options->date, "as \"November 28, 2026\"")->required();
     command->callback([options, &app, &action] {
-        action = [options, &app] {
-            return write_pages(command_line_text(app, options->date), options->directory);
-        };
+        action = [options, &app] { return write_pages(command_line_text(app, options->date), options->directory); };
     });
 }
 

@@ -49,21 +49,16 @@ static __always_inline int on_ring_request(const struct io_kiocb* request) {
     __u8 operation = BPF_CORE_READ(request, opcode);
     if (!ring_reads(operation) || (BPF_CORE_READ(request, flags) & RING_REGISTERED_FILE)) return 0;
     __s32 fd = BPF_CORE_READ(request, cqe.fd);
-    if (operation == RING_SPLICE || operation == RING_TEE)
-        fd = BPF_CORE_READ((const struct io_splice*)request, splice_fd_in);
+    if (operation == RING_SPLICE || operation == RING_TEE) fd = BPF_CORE_READ((const struct io_splice*)request, splice_fd_in);
     return on_unseen(file_of(bpf_get_current_task_btf(), (__u32)fd), fd, SYS_io_uring_enter);
 }
 
 SEC("tp_btf/io_uring_submit_req")
-int BPF_PROG(on_ring_submit, const struct io_kiocb* request) {
-    return on_ring_request(request);
-}
+int BPF_PROG(on_ring_submit, const struct io_kiocb* request) { return on_ring_request(request); }
 
 /* The same before Linux 6.4. */
 SEC("tp_btf/io_uring_submit_sqe")
-int BPF_PROG(on_ring_submit_before, const struct io_kiocb* request) {
-    return on_ring_request(request);
-}
+int BPF_PROG(on_ring_submit_before, const struct io_kiocb* request) { return on_ring_request(request); }
 
 /* What was submitted before the agent was there, or before its descriptor was replaced; and files that the ring knows by
  * numbers of its own. */

@@ -16,25 +16,25 @@
 #include <linux/types.h>
 #endif
 
-#define CG_RING_BYTES (1 << 20)    /* ring buffer; full: the event is counted and nobody is held */
-#define CG_CHANNELS_MAX 65536      /* watched channels; full: counted, the server is reported blind */
-#define CG_HOLDS_MAX 4096          /* threads waiting at once */
-#define CG_AGENT_THREADS 2         /* that answer holds */
-#define CG_UNANSWERED_MAX 2        /* holds in a row; after them reads wait a CG_IMPATIENCE-th of the time */
+#define CG_RING_BYTES (1 << 20) /* ring buffer; full: the event is counted and nobody is held */
+#define CG_CHANNELS_MAX 65536   /* watched channels; full: counted, the server is reported blind */
+#define CG_HOLDS_MAX 4096       /* threads waiting at once */
+#define CG_AGENT_THREADS 2      /* that answer holds */
+#define CG_UNANSWERED_MAX 2     /* holds in a row; after them reads wait a CG_IMPATIENCE-th of the time */
 #define CG_IMPATIENCE 16
-#define CG_GOVERNED_MAX 65536      /* processes of governed sessions; full: their exits are not held */
-#define CG_SCOPE_PIDS_MAX 65536    /* processes of the scoped trees */
+#define CG_GOVERNED_MAX 65536   /* processes of governed sessions; full: their exits are not held */
+#define CG_SCOPE_PIDS_MAX 65536 /* processes of the scoped trees */
 #define CG_SCOPE_CGROUPS_MAX 16
 #define CG_SCOPE_USERS_MAX 64
-#define CG_UNNAMED_MAX 16384       /* programs that may listen without being asked about; likewise */
-#define CG_READERS_MAX 16384       /* readers that the agent has decided on; least recently used ones are asked about again */
-#define CG_PASSED_MAX 16384        /* connections that it has given up; likewise */
-#define CG_UNBOUND_MAX 1024        /* threads in a listen() without bind(); likewise: the port is then looked for later */
-#define CG_LISTENERS_MAX 16384     /* listening sockets in scope; full: counted, the listener is reported blind */
-#define CG_STEERED_MAX 16384       /* addresses that are steered */
-#define CG_EXEMPT_MAX 131072       /* connections of the agent to servers at once, and servers' ends of them */
-#define CG_CONNECTING_MAX 16384    /* connections being made to a steered port; full: the peer stays an address */
-#define CG_PEERS_MAX 65536         /* connections made and not accepted yet; least recently used ones go */
+#define CG_UNNAMED_MAX 16384    /* programs that may listen without being asked about; likewise */
+#define CG_READERS_MAX 16384    /* readers that the agent has decided on; least recently used ones are asked about again */
+#define CG_PASSED_MAX 16384     /* connections that it has given up; likewise */
+#define CG_UNBOUND_MAX 1024     /* threads in a listen() without bind(); likewise: the port is then looked for later */
+#define CG_LISTENERS_MAX 16384  /* listening sockets in scope; full: counted, the listener is reported blind */
+#define CG_STEERED_MAX 16384    /* addresses that are steered */
+#define CG_EXEMPT_MAX 131072    /* connections of the agent to servers at once, and servers' ends of them */
+#define CG_CONNECTING_MAX 16384 /* connections being made to a steered port; full: the peer stays an address */
+#define CG_PEERS_MAX 65536      /* connections made and not accepted yet; least recently used ones go */
 
 /* A pipe or stream socket: its inode. pipefs and sockfs number theirs from one counter. */
 struct cg_channel_key {
@@ -48,9 +48,9 @@ enum cg_channel_kind { CG_KIND_NONE = 0, CG_KIND_PIPE = 1, CG_KIND_UNIX = 2, CG_
 
 /* What is not in the map is nobody's business. */
 enum cg_channel_state {
-    CG_PENDING = 1, /* made by an exec; the agent has not said anything yet */
-    CG_WATCH = 2,   /* every read of it is held until the agent has looked at the bytes */
-    CG_PASS = 3,    /* of a reader: the agent has looked at it and leaves it alone */
+    CG_PENDING = 1,  /* made by an exec; the agent has not said anything yet */
+    CG_WATCH = 2,    /* every read of it is held until the agent has looked at the bytes */
+    CG_PASS = 3,     /* of a reader: the agent has looked at it and leaves it alone */
     CG_ACCEPTED = 4, /* event only: an accepted connection that is in no map, and its reader is watched */
     CG_UNKNOWN = 5,  /* event only: likewise, and nobody has said anything of its reader */
     CG_SWAPPING = 6, /* the replacement of the channel `output`, to which nothing has been written yet: a read that ends
@@ -96,26 +96,26 @@ struct cg_hold {
     __u32 tid;
     __u32 syscall;
     __s32 fd;
-    __u32 flags; /* of recvfrom, recvmsg and recvmmsg */
-    __u32 references; /* to the open file, descriptors of all processes among them */
-    __u64 buffer; /* user address: the buffer, the iovec array (readv), the msghdr (recvmsg) or several (recvmmsg) */
-    __u64 length; /* of the buffer, or the number of iovecs or of msghdrs */
-    __s64 result; /* bytes read; recvmmsg: messages */
-    __u64 since_ns; /* CLOCK_MONOTONIC */
+    __u32 flags;       /* of recvfrom, recvmsg and recvmmsg */
+    __u32 references;  /* to the open file, descriptors of all processes among them */
+    __u64 buffer;      /* user address: the buffer, the iovec array (readv), the msghdr (recvmsg) or several (recvmmsg) */
+    __u64 length;      /* of the buffer, or the number of iovecs or of msghdrs */
+    __s64 result;      /* bytes read; recvmmsg: messages */
+    __u64 since_ns;    /* CLOCK_MONOTONIC */
     __u64 instruction; /* where the thread goes on in user code */
     __u64 stack;
     struct cg_channel_key channel;
 };
 
 enum cg_event_kind {
-    CG_EVENT_EXEC = 1,    /* a process runs a program with a pipe or socket on 0 and on 1 */
-    CG_EVENT_READ = 2,    /* a thread is held after a read */
-    CG_EVENT_EXPIRED = 3, /* nobody answered in time: the read was let go */
-    CG_EVENT_EXIT = 4,    /* a governed process ends and is held before anybody is told */
+    CG_EVENT_EXEC = 1,        /* a process runs a program with a pipe or socket on 0 and on 1 */
+    CG_EVENT_READ = 2,        /* a thread is held after a read */
+    CG_EVENT_EXPIRED = 3,     /* nobody answered in time: the read was let go */
+    CG_EVENT_EXIT = 4,        /* a governed process ends and is held before anybody is told */
     CG_EVENT_UNIX_LISTEN = 5, /* listen(2) on an AF_UNIX socket was called; `channel` is the file that it is bound to, or zero */
-    CG_EVENT_UNBOUND = 6, /* listen(2) on a TCP socket that was not bound has returned: it has a port now */
-    CG_EVENT_UNSEEN = 7,  /* a channel is read in a way that cannot be undone: `hold.syscall` says how */
-    CG_EVENT_LISTEN = 8,  /* listen(2) was called; from here on the record is a cg_listen_event */
+    CG_EVENT_UNBOUND = 6,     /* listen(2) on a TCP socket that was not bound has returned: it has a port now */
+    CG_EVENT_UNSEEN = 7,      /* a channel is read in a way that cannot be undone: `hold.syscall` says how */
+    CG_EVENT_LISTEN = 8,      /* listen(2) was called; from here on the record is a cg_listen_event */
     CG_EVENT_LISTENER_GONE = 9,
 };
 
@@ -134,9 +134,9 @@ struct cg_event {
 
 /* A TCP address in one network namespace. Key of `steered`. */
 struct cg_address {
-    __u32 netns;   /* inode number of the namespace */
-    __u16 family;  /* AF_INET or AF_INET6; IPv4-mapped addresses are AF_INET */
-    __u16 port;    /* host byte order */
+    __u32 netns;    /* inode number of the namespace */
+    __u16 family;   /* AF_INET or AF_INET6; IPv4-mapped addresses are AF_INET */
+    __u16 port;     /* host byte order */
     __u8 bytes[16]; /* network byte order; IPv4: the first four */
 };
 

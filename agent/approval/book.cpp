@@ -38,14 +38,10 @@ int64_t user_of(const Caller& caller) {
 
 ApprovalEvent event_of(ApprovalState decision) {
     switch (decision) {
-        case ApprovalState::pending:
-            return ApprovalEvent::requested;
-        case ApprovalState::approved:
-            return ApprovalEvent::approved;
-        case ApprovalState::denied:
-            return ApprovalEvent::denied;
-        case ApprovalState::revoked:
-            return ApprovalEvent::revoked;
+        case ApprovalState::pending: return ApprovalEvent::requested;
+        case ApprovalState::approved: return ApprovalEvent::approved;
+        case ApprovalState::denied: return ApprovalEvent::denied;
+        case ApprovalState::revoked: return ApprovalEvent::revoked;
     }
     return ApprovalEvent::requested;
 }
@@ -54,18 +50,12 @@ ApprovalEvent event_of(ApprovalState decision) {
 
 std::string_view name(ApprovalEvent event) {
     switch (event) {
-        case ApprovalEvent::requested:
-            return "requested";
-        case ApprovalEvent::approved:
-            return "approved";
-        case ApprovalEvent::denied:
-            return "denied";
-        case ApprovalEvent::revoked:
-            return "revoked";
-        case ApprovalEvent::used:
-            return "used";
-        case ApprovalEvent::expired:
-            return "expired";
+        case ApprovalEvent::requested: return "requested";
+        case ApprovalEvent::approved: return "approved";
+        case ApprovalEvent::denied: return "denied";
+        case ApprovalEvent::revoked: return "revoked";
+        case ApprovalEvent::used: return "used";
+        case ApprovalEvent::expired: return "expired";
     }
     return "";
 }
@@ -123,7 +113,8 @@ bool ApprovalBook::is_approved(const ApprovalQuestion& question, int64_t now_ns,
         return false;
     }
     if (record->taken && !record->in_window(now_ns)) {
-        sentence_.assign(question.reason).append(" It was approved once, and stands in the same message twice: send one of the two.");
+        sentence_.assign(question.reason)
+            .append(" It was approved once, and stands in the same message twice: send one of the two.");
         verdict.deny(kCodeDenied, kRuleTwice, sentence_);
         return false;
     }
@@ -180,7 +171,8 @@ ApprovalRecord* ApprovalBook::ask(const ApprovalQuestion& question, const CallFi
     Status kept = table_ ? table_->insert(made) : Status(Error::refused("state.db", "is not open"));
     if (!kept) {
         problem_ = "a request for approval cannot be kept: " + kept.error().text();
-        fail("The agent cannot keep requests for approval now; an administrator finds the reason with \"callgate status\".", verdict, question);
+        fail("The agent cannot keep requests for approval now; an administrator finds the reason with \"callgate status\".",
+             verdict, question);
         return nullptr;
     }
     problem_.clear();
@@ -207,8 +199,10 @@ bool ApprovalBook::has_room(const ApprovalQuestion& question, Verdict& verdict) 
             const bool is_done = (is_used || record->state == ApprovalState::revoked) && !record->taken;
             if (is_done && (oldest == nullptr || record->done_ns() < oldest->done_ns())) oldest = record.get();
         }
-        if (oldest != nullptr) remove({oldest});
-        else because = " Too many approvals are open: some must expire first.";
+        if (oldest != nullptr)
+            remove({oldest});
+        else
+            because = " Too many approvals are open: some must expire first.";
     }
     if (because.empty()) return true;
     sentence_.assign(question.reason).append(because);
@@ -232,7 +226,9 @@ void ApprovalBook::deny(const ApprovalQuestion& question, const ApprovalRecord& 
         verdict.deny(kCodeDenied, question.rule, sentence_);
         verdict.approval_expires_ns = record.gone_ns();
     } else {
-        sentence_.append(" Approval ").append(id).append(" is waiting for a decision: a human must run \"callgate approvals approve ");
+        sentence_.append(" Approval ")
+            .append(id)
+            .append(" is waiting for a decision: a human must run \"callgate approvals approve ");
         sentence_.append(id).append("\" on this host before ").append(utc_text(record.expires_ns));
         sentence_.append("; then repeat exactly the same call.");
         verdict.deny(kCodeApproval, question.rule, sentence_);
@@ -251,8 +247,10 @@ Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns) 
         // Nothing removes what is taken.
         if (record == nullptr) return Error::refused("approval " + std::string(id.view()), "is not known");
         const auto same = std::find_if(uses.begin(), uses.end(), [&](const auto& each) { return each.record == record; });
-        if (same != uses.end()) ++same->times;
-        else uses.push_back({record, 1});
+        if (same != uses.end())
+            ++same->times;
+        else
+            uses.push_back({record, 1});
     }
     Status kept = table_ ? table_->add_use(uses, now_ns) : Status(Error::refused("state.db", "is not open"));
     give_back(approvals);
@@ -276,15 +274,17 @@ void ApprovalBook::give_back(std::span<const ApprovalId> approvals) {
     }
 }
 
-Result<const ApprovalRecord*> ApprovalBook::decide(std::string_view id, ApprovalState decision, ApprovalDecider by, std::string reason,
-                                                   int64_t now_ns) {
+Result<const ApprovalRecord*> ApprovalBook::decide(std::string_view id, ApprovalState decision, ApprovalDecider by,
+                                                   std::string reason, int64_t now_ns) {
     sweep(now_ns);
     ApprovalRecord* record = find_mutable(id);
     const std::string which = "approval " + std::string(id);
-    if (record == nullptr) return Error::refused(which, "there is none, or it has expired; \"callgate approvals list\" lists those that are open");
+    if (record == nullptr)
+        return Error::refused(which, "there is none, or it has expired; \"callgate approvals list\" lists those that are open");
     if (!record->can_become(decision, now_ns)) {
         if (record->state == ApprovalState::pending) return Error::refused(which, "is pending: approve or deny it");
-        return Error::refused(which, "is " + std::string(state_name(*record)) + " already, by " + record->by.user + " at " + utc_text(record->decided_ns));
+        return Error::refused(which, "is " + std::string(state_name(*record)) + " already, by " + record->by.user + " at " +
+                                         utc_text(record->decided_ns));
     }
     ApprovalRecord decided = *record;
     decided.state = decision;
@@ -313,7 +313,8 @@ void ApprovalBook::end_outdated(const std::function<bool(std::string_view, std::
 void ApprovalBook::end(const std::vector<const ApprovalRecord*>& gone) {
     if (gone.empty()) return;
     for (const ApprovalRecord* record : gone) {
-        const bool was_open = record->state == ApprovalState::pending || (record->state == ApprovalState::approved && record->used == 0);
+        const bool was_open =
+            record->state == ApprovalState::pending || (record->state == ApprovalState::approved && record->used == 0);
         if (was_open) tell(ApprovalEvent::expired, *record);
     }
     remove(gone);
@@ -324,8 +325,10 @@ void ApprovalBook::sweep(int64_t now_ns) {
     std::vector<const ApprovalRecord*> gone;
     int64_t next_ns = INT64_MAX;
     for (const auto& [id, record] : records_) {
-        if (record->gone_ns() <= now_ns && !record->taken) gone.push_back(record.get());
-        else next_ns = std::min(next_ns, record->gone_ns());
+        if (record->gone_ns() <= now_ns && !record->taken)
+            gone.push_back(record.get());
+        else
+            next_ns = std::min(next_ns, record->gone_ns());
     }
     end(gone);
     if (next_ns != INT64_MAX) wake_at(next_ns);
@@ -336,7 +339,8 @@ void ApprovalBook::remove(const std::vector<const ApprovalRecord*>& gone) {
     std::vector<ApprovalId> ids;
     for (const ApprovalRecord* record : gone) ids.push_back(record->id);
     if (table_) {
-        if (Status removed = table_->remove(ids); !removed) problem_ = "old approvals cannot be removed: " + removed.error().text();
+        if (Status removed = table_->remove(ids); !removed)
+            problem_ = "old approvals cannot be removed: " + removed.error().text();
     }
     for (const ApprovalId& id : ids) {
         const auto found = records_.find(std::string(id.view()));

@@ -41,8 +41,8 @@ class ApprovalBook final : public ApprovalDesk {
     // denial. What is wrong is a sentence for whoever decides.
     Result<const ApprovalRecord*> decide(std::string_view id, ApprovalState decision, ApprovalDecider by, std::string reason,
                                          int64_t now_ns);
-    // Ends what no call can fit any more: its policy says something else now, and so each of its calls is another one. `is_current`
-    // of the name and the revision of a policy.
+    // Ends what no call can fit any more: its policy says something else now, and so each of its calls is another one.
+    // `is_current` of the name and the revision of a policy.
     void end_outdated(const std::function<bool(std::string_view, std::string_view)>& is_current);
     // Forgets what is over. Called at the time that `wake` was given (realtime), or earlier.
     void sweep(int64_t now_ns);

@@ -13,11 +13,11 @@ namespace {
 constexpr std::string_view kMeta = "_meta";
 // A repeated call has another one. What none of our clients sends is not here: it may decide what a server does.
 constexpr std::string_view kCallNames[] = {
-    "progressToken",                           // of the protocol: where progress goes
-    "traceparent", "tracestate", "baggage",    // of W3C Trace Context
-    "claudecode/toolUseId",                    // Claude Code
-    "vscode.requestId",                        // Visual Studio Code
-    "x-codex-turn-metadata", "callId",         // Codex
+    "progressToken",                                   // of the protocol: where progress goes
+    "traceparent",           "tracestate", "baggage",  // of W3C Trace Context
+    "claudecode/toolUseId",                            // Claude Code
+    "vscode.requestId",                                // Visual Studio Code
+    "x-codex-turn-metadata", "callId",                 // Codex
 };
 
 class Hash {

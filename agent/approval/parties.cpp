@@ -15,9 +15,7 @@ std::string cut(std::string_view text) {
     return made;
 }
 
-std::string user_of(const ProcessFacts& process) {
-    return "user " + process.user + " (uid " + std::to_string(process.uid) + ")";
-}
+std::string user_of(const ProcessFacts& process) { return "user " + process.user + " (uid " + std::to_string(process.uid) + ")"; }
 
 }  // namespace
 

@@ -30,9 +30,9 @@ struct ApprovalRecord {
     std::array<char, 32> fingerprint{};
     std::string policy, revision, method, tool, grant, session;
     std::string server, server_process, client, client_claim;  // for whoever decides: parties.h
-    int64_t uid = -1;          // of the client; -1: no process of this host
-    std::string arguments;     // as they were sent
-    std::string other_params;  // what else the approval is for: fingerprint.h
+    int64_t uid = -1;                                          // of the client; -1: no process of this host
+    std::string arguments;                                     // as they were sent
+    std::string other_params;                                  // what else the approval is for: fingerprint.h
     std::string rule, reason;
     std::string webhook_url;
     int64_t requested_ns = 0, expires_ns = 0, dedupe_ns = 0;  // realtime; dedupe: of time
@@ -57,32 +57,26 @@ struct ApprovalRecord {
     }
     bool can_become(ApprovalState decision, int64_t now_ns) const {
         switch (decision) {
-            case ApprovalState::pending:
-                return false;
-            case ApprovalState::approved:
-                return state == ApprovalState::pending;
-            case ApprovalState::denied:
-                return state == ApprovalState::pending || is_good(now_ns);
-            case ApprovalState::revoked:
-                return state == ApprovalState::denied || is_good(now_ns);
+            case ApprovalState::pending: return false;
+            case ApprovalState::approved: return state == ApprovalState::pending;
+            case ApprovalState::denied: return state == ApprovalState::pending || is_good(now_ns);
+            case ApprovalState::revoked: return state == ApprovalState::denied || is_good(now_ns);
         }
         return false;
     }
-    int64_t gone_ns() const { return state == ApprovalState::pending ? expires_ns : std::max(expires_ns, decided_ns + dedupe_ns); }
+    int64_t gone_ns() const {
+        return state == ApprovalState::pending ? expires_ns : std::max(expires_ns, decided_ns + dedupe_ns);
+    }
     int64_t done_ns() const { return std::max(decided_ns, used_ns); }
 };
 
 // "pending", "approved", "denied", "revoked", "used".
 inline std::string_view state_name(const ApprovalRecord& record) {
     switch (record.state) {
-        case ApprovalState::pending:
-            return "pending";
-        case ApprovalState::approved:
-            return record.used > 0 ? "used" : "approved";
-        case ApprovalState::denied:
-            return "denied";
-        case ApprovalState::revoked:
-            return "revoked";
+        case ApprovalState::pending: return "pending";
+        case ApprovalState::approved: return record.used > 0 ? "used" : "approved";
+        case ApprovalState::denied: return "denied";
+        case ApprovalState::revoked: return "revoked";
     }
     return "";
 }

@@ -45,10 +45,9 @@ ApprovalRecord record_of(const Row& row) {
     std::copy_n(id.begin(), std::min(id.size(), record.id.text.size()), record.id.text.begin());
     std::copy_n(fingerprint.begin(), std::min(fingerprint.size(), record.fingerprint.size()), record.fingerprint.begin());
     int column = 2;
-    for (std::string* text :
-         {&record.policy, &record.revision, &record.method, &record.tool, &record.grant, &record.session, &record.server,
-          &record.server_process, &record.client, &record.client_claim, &record.arguments, &record.other_params, &record.rule, &record.reason,
-          &record.webhook_url}) {
+    for (std::string* text : {&record.policy, &record.revision, &record.method, &record.tool, &record.grant, &record.session,
+                              &record.server, &record.server_process, &record.client, &record.client_claim, &record.arguments,
+                              &record.other_params, &record.rule, &record.reason, &record.webhook_url}) {
         *text = row.text(column++);
     }
     record.uid = row.integer(column++);
@@ -87,15 +86,16 @@ Status ApprovalTable::insert(const ApprovalRecord& r) {
     return statement(insert_one)
         .run(r.id.view(), Blob{{r.fingerprint.data(), r.fingerprint.size()}}, r.policy, r.revision, r.method, r.tool, r.grant,
              r.session, r.server, r.server_process, r.client, r.client_claim, r.arguments, r.other_params, r.rule, r.reason,
-             r.webhook_url, r.uid, r.requested_ns, r.expires_ns, r.dedupe_ns, static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user,
-             r.by.login_uid, r.by.login, r.decision_reason, r.used, r.used_ns);
+             r.webhook_url, r.uid, r.requested_ns, r.expires_ns, r.dedupe_ns, static_cast<int>(r.state), r.decided_ns, r.by.uid,
+             r.by.user, r.by.login_uid, r.by.login, r.decision_reason, r.used, r.used_ns);
 }
 
 Status ApprovalTable::update_decision(const ApprovalRecord& r) {
     Statement& decide = statement(decide_one);
-    TRY_VOID(decide.run(r.id.view(), static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user, r.by.login_uid, r.by.login, r.decision_reason,
-                        r.used));
-    if (decide.changed() != 1) return Error::refused(database_.path(), "has no approval " + std::string(r.id.view()) + " that is used so often");
+    TRY_VOID(decide.run(r.id.view(), static_cast<int>(r.state), r.decided_ns, r.by.uid, r.by.user, r.by.login_uid, r.by.login,
+                        r.decision_reason, r.used));
+    if (decide.changed() != 1)
+        return Error::refused(database_.path(), "has no approval " + std::string(r.id.view()) + " that is used so often");
     return {};
 }
 
@@ -104,7 +104,8 @@ Status ApprovalTable::add_use(std::span<const Use> uses, int64_t now_ns) {
         Statement& add = statement(use_one);
         for (const Use& use : uses) {
             TRY_VOID(add.run(use.record->id.view(), use.record->used, now_ns, use.times));
-            if (add.changed() != 1) return Error::refused(database_.path(), "has no approval " + std::string(use.record->id.view()) + " to use");
+            if (add.changed() != 1)
+                return Error::refused(database_.path(), "has no approval " + std::string(use.record->id.view()) + " to use");
         }
         return {};
     });

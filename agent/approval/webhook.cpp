@@ -85,7 +85,8 @@ Webhook::Figures Webhook::figures() const {
 void Webhook::run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-        const auto next = std::min_element(waiting_.begin(), waiting_.end(), [](const Delivery& a, const Delivery& b) { return a.due_ns < b.due_ns; });
+        const auto next = std::min_element(waiting_.begin(), waiting_.end(),
+                                           [](const Delivery& a, const Delivery& b) { return a.due_ns < b.due_ns; });
         if (next == waiting_.end()) {
             changed_.wait(lock);
             continue;
@@ -111,8 +112,10 @@ std::string Webhook::attempt(const Delivery& delivery) {
     if (!handle) return "no memory";
     curl_slist* fields = nullptr;
     for (const std::string& field :
-         {std::string("Content-Type: application/json"), "X-Callgate-Event: " + delivery.event, "X-Callgate-Delivery: " + delivery.id,
-          "X-Callgate-Signature: " + webhook_signature(options_.secret, realtime_ns() / 1'000'000'000, delivery.body), std::string("Expect:")}) {
+         {std::string("Content-Type: application/json"), "X-Callgate-Event: " + delivery.event,
+          "X-Callgate-Delivery: " + delivery.id,
+          "X-Callgate-Signature: " + webhook_signature(options_.secret, realtime_ns() / 1'000'000'000, delivery.body),
+          std::string("Expect:")}) {
         if (curl_slist* longer = curl.slist_append(fields, field.c_str())) fields = longer;
     }
     const std::unique_ptr<curl_slist, CurlDeleter> owner(fields, {curl});

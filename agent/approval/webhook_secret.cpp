@@ -29,7 +29,8 @@ Status make_secret(const std::string& path) {
     const std::string text = hex_of(random.data(), random.size()) + "\n";
     const Fd file = Fd::adopt(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!file) return Error::system("open", path, errno);
-    if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return Error::system("write", path, errno);
+    if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+        return Error::system("write", path, errno);
     if (::fsync(file.get()) != 0) return Error::system("fsync", path, errno);
     return {};
 }

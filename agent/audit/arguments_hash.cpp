@@ -28,8 +28,7 @@ Status create_secret(const std::string& path) {
     Fd fd = Fd::adopt(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return Error::system("create", draft, errno);
     Status status;
-    if (::write(fd.get(), secret, sizeof(secret)) != static_cast<ssize_t>(sizeof(secret)) ||
-        ::fsync(fd.get()) != 0) {
+    if (::write(fd.get(), secret, sizeof(secret)) != static_cast<ssize_t>(sizeof(secret)) || ::fsync(fd.get()) != 0) {
         status = Error::system("write", draft, errno);
     } else if (::link(draft.c_str(), path.c_str()) != 0 && errno != EEXIST) {
         status = Error::system("link", path, errno);
@@ -43,17 +42,14 @@ Result<std::string> read_secret(const std::string& path) {
     Fd fd = Fd::adopt(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat status;
     if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path, errno);
-    if (!S_ISREG(status.st_mode) || (status.st_mode & 077) != 0 ||
-        (status.st_uid != 0 && status.st_uid != ::geteuid())) {
-        return Error::refused(
-            path,
-            "the hash secret must be a file of the agent's own user, mode 0600; remove it and "
-            "a new one is made (hashes then differ from earlier ones)");
+    if (!S_ISREG(status.st_mode) || (status.st_mode & 077) != 0 || (status.st_uid != 0 && status.st_uid != ::geteuid())) {
+        return Error::refused(path,
+                              "the hash secret must be a file of the agent's own user, mode 0600; remove it and "
+                              "a new one is made (hashes then differ from earlier ones)");
     }
     char secret[kSecretBytes + 1];
     if (::read(fd.get(), secret, sizeof(secret)) != static_cast<ssize_t>(kSecretBytes)) {
-        return Error::invalid(path,
-                              "the hash secret must have 32 bytes; remove the file and a new one is made");
+        return Error::invalid(path, "the hash secret must have 32 bytes; remove the file and a new one is made");
     }
     return std::string(secret, kSecretBytes);
 }
@@ -73,15 +69,14 @@ Result<ArgumentsHash> ArgumentsHash::open(const std::string& path) {
 ArgumentsHash::ArgumentsHash(std::string_view secret) {
     // Derived, so that the file can serve other purposes under other labels.
     constexpr char kLabel[] = "callgate arguments";
-    crypto_generichash(key_.data(), key_.size(), reinterpret_cast<const unsigned char*>(kLabel),
-                       sizeof(kLabel) - 1, reinterpret_cast<const unsigned char*>(secret.data()),
-                       secret.size());
+    crypto_generichash(key_.data(), key_.size(), reinterpret_cast<const unsigned char*>(kLabel), sizeof(kLabel) - 1,
+                       reinterpret_cast<const unsigned char*>(secret.data()), secret.size());
 }
 
 ArgumentsHash::Digest ArgumentsHash::of(std::string_view arguments) const {
     auto sip = [this](std::byte* out, const void* bytes, size_t length) {
-        crypto_shorthash_siphashx24(reinterpret_cast<unsigned char*>(out),
-                                    static_cast<const unsigned char*>(bytes), length, key_.data());
+        crypto_shorthash_siphashx24(reinterpret_cast<unsigned char*>(out), static_cast<const unsigned char*>(bytes), length,
+                                    key_.data());
     };
     Digest digest;
     if (arguments.size() <= kAuditHashBytes) {

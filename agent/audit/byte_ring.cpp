@@ -7,9 +7,7 @@
 namespace callgate {
 namespace {
 
-size_t rounded(size_t bytes) {
-    return (bytes + 7) & ~size_t{7};
-}
+size_t rounded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 }  // namespace
 
@@ -58,9 +56,7 @@ void ByteRing::commit(size_t bytes) {
     control_->head.store(reserved_ + step, std::memory_order_release);
 }
 
-void ByteRing::publish() {
-    control_->published.store(control_->head.load(std::memory_order_relaxed), std::memory_order_release);
-}
+void ByteRing::publish() { control_->published.store(control_->head.load(std::memory_order_relaxed), std::memory_order_release); }
 
 void ByteRing::decide(const std::function<bool(std::span<const std::byte>)>& is_kept) {
     for (uint64_t at = control_->published; at != control_->head;) {
@@ -85,12 +81,8 @@ std::span<const std::byte> ByteRing::front() {
     return {};
 }
 
-void ByteRing::pop() {
-    position_ += read_header(position_).step;
-}
+void ByteRing::pop() { position_ += read_header(position_).step; }
 
-void ByteRing::release() {
-    control_->tail.store(position_, std::memory_order_release);
-}
+void ByteRing::release() { control_->tail.store(position_, std::memory_order_release); }
 
 }  // namespace callgate

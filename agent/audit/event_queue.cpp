@@ -5,8 +5,7 @@ namespace {
 
 size_t bytes_of(const QueuedEvent& event) {
     size_t bytes = sizeof(event) + event.type.size();
-    for (const auto& [key, value] : event.members)
-        bytes += key.size() + value.size() + sizeof(EventMembers::value_type);
+    for (const auto& [key, value] : event.members) bytes += key.size() + value.size() + sizeof(EventMembers::value_type);
     return bytes;
 }
 

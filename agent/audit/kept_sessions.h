@@ -39,7 +39,7 @@ class KeptSessions {
     std::mutex mutex_;
     const std::span<std::byte> memory_;
     bool is_open_ = false;
-    size_t used_units_ = 1;  // 0 is no place
+    size_t used_units_ = 1;                           // 0 is no place
     std::array<std::vector<uint32_t>, kSizes> free_;  // by the power of two that each has of units
 };
 

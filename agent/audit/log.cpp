@@ -19,8 +19,7 @@ Status make_directory_of(const std::string& path) {
     const size_t slash = path.rfind('/');
     if (slash == std::string::npos || slash == 0) return {};
     const std::string directory = path.substr(0, slash);
-    if (::mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST)
-        return Error::system("mkdir", directory, errno);
+    if (::mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST) return Error::system("mkdir", directory, errno);
     return {};
 }
 
@@ -43,9 +42,9 @@ struct AuditLog::State {
 
     const ArgumentsHash hash;
     const AuditArguments values;
-    RecordIdMaker ids;  // of messages
+    RecordIdMaker ids;                      // of messages
     const std::unique_ptr<KeptMemory> own;  // where nobody else has one
-    std::shared_ptr<KeptSessions> kept;  // of sessions that may outlive the log
+    std::shared_ptr<KeptSessions> kept;     // of sessions that may outlive the log
     AuditQueues queues;
     std::shared_ptr<RetiredSessions> retired;  // outlives the log where sessions do
     std::unique_ptr<AuditWriter> writer;
@@ -145,16 +144,10 @@ void AuditLog::event(std::string_view type, const std::shared_ptr<const AuditSes
     queues.wake_up.ring_if_asleep();
 }
 
-void AuditLog::reopen() {
-    state_->writer->reopen();
-}
+void AuditLog::reopen() { state_->writer->reopen(); }
 
-uint64_t AuditLog::written() const {
-    return state_->queues.written;
-}
+uint64_t AuditLog::written() const { return state_->queues.written; }
 
-uint64_t AuditLog::lost() const {
-    return state_->queues.lost;
-}
+uint64_t AuditLog::lost() const { return state_->queues.lost; }
 
 }  // namespace callgate

@@ -37,8 +37,7 @@ class AuditLog {
     // where absent.
     // `memory` outlives the log; settle() comes before the first message.
     static Result<std::unique_ptr<AuditLog>> open(const std::string& path, const std::string& secret_path,
-                                                  AuditArguments arguments = AuditArguments::hash,
-                                                  KeptMemory* memory = nullptr);
+                                                  AuditArguments arguments = AuditArguments::hash, KeptMemory* memory = nullptr);
     // Says nothing to anybody.
     static Result<std::unique_ptr<AuditLog>> open_nowhere();
     ~AuditLog();  // writes what is queued

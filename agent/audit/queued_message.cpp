@@ -38,14 +38,11 @@ struct PackedRare {
 constexpr uint8_t kHasMessage = 1, kHasHash = 2, kHasRare = 4, kHasValues = 8;
 static_assert(std::is_trivially_default_constructible_v<PackedHead> && alignof(PackedHead) == 8);
 static_assert(sizeof(PackedHead) % 8 == 0 && sizeof(PackedRare) % 8 == 0);
-static_assert(kAuditTextBytesMax <= UINT16_MAX && kAuditKeyBytesMax <= UINT16_MAX &&
-              kAuditKeysMax <= UINT8_MAX);
+static_assert(kAuditTextBytesMax <= UINT16_MAX && kAuditKeyBytesMax <= UINT16_MAX && kAuditKeysMax <= UINT8_MAX);
 
 using Texts = std::array<std::string_view, kQueuedTexts>;
 
-std::string_view& at(Texts& texts, QueuedText which) {
-    return texts[static_cast<size_t>(which)];
-}
+std::string_view& at(Texts& texts, QueuedText which) { return texts[static_cast<size_t>(which)]; }
 
 Texts texts_of(const MessageRecord& record) {
     Texts texts;
@@ -113,9 +110,8 @@ bool fill_rare(PackedRare& rare, const QueuedHeader& header, const MessageRecord
     const Verdict* verdict = record.verdict;
     const bool has_retry = verdict != nullptr && verdict->retry_after_ms.has_value();
     const int32_t code = verdict != nullptr ? verdict->code : 0;
-    if (record.latency_ns < 0 && !has_retry && code == 0 && message.refusal == Refusal::none &&
-        !message.is_error && !message.is_tool_error && header.lost_before == 0 &&
-        message.argument_keys_total <= keys_kept) {
+    if (record.latency_ns < 0 && !has_retry && code == 0 && message.refusal == Refusal::none && !message.is_error &&
+        !message.is_tool_error && header.lost_before == 0 && message.argument_keys_total <= keys_kept) {
         return false;
     }
     rare = PackedRare{record.latency_ns,
@@ -140,10 +136,9 @@ std::string_view values_of(const QueuedHeader& header, const MessageRecord& reco
     return message.method == "tools/call" || message.method == "prompts/get" ? message.arguments : message.params;
 }
 
-size_t size_of(const Texts& texts, std::span<const CounterUse> counters,
-               std::span<const std::string_view> keys, uint8_t flags) {
-    size_t size = sizeof(PackedHead) + counters.size() * (sizeof(PackedCounter) + sizeof(uint16_t)) +
-                  keys.size() * sizeof(uint16_t);
+size_t size_of(const Texts& texts, std::span<const CounterUse> counters, std::span<const std::string_view> keys, uint8_t flags) {
+    size_t size =
+        sizeof(PackedHead) + counters.size() * (sizeof(PackedCounter) + sizeof(uint16_t)) + keys.size() * sizeof(uint16_t);
     if (flags & kHasRare) size += sizeof(PackedRare);
     if (flags & kHasHash) size += sizeof(ArgumentsHash::Digest);
     for (std::string_view text : texts) size += text.size();
@@ -171,8 +166,7 @@ const std::byte* take_short(const std::byte* from, std::string_view& text) {
 
 }  // namespace
 
-bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageRecord& record,
-                   const ArgumentsHash::Digest* hash) {
+bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageRecord& record, const ArgumentsHash::Digest* hash) {
     const Texts texts = texts_of(record);
     std::span<const CounterUse> counters;
     if (record.verdict != nullptr) counters = record.verdict->charged;

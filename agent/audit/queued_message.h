@@ -64,7 +64,6 @@ struct QueuedHeader {
 };
 
 // `hash` may be null where the message has no arguments.
-bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageRecord& record,
-                   const ArgumentsHash::Digest* hash);
+bool queue_message(ByteRing& ring, const QueuedHeader& header, const MessageRecord& record, const ArgumentsHash::Digest* hash);
 
 }  // namespace callgate

@@ -68,7 +68,7 @@ struct SessionFacts {
     std::string session_id;
     std::string transport;  // "stdio", "http"
     ServerIdentity server;
-    PeerIdentity peer;  // the client: whoever started the server, or made the connection; pid 0: not on this host
+    PeerIdentity peer;                 // the client: whoever started the server, or made the connection; pid 0: not on this host
     std::string listen, peer_address;  // HTTP: both ends of the connection
     std::string grant;
     std::string policy, policy_revision, mode;

@@ -17,9 +17,7 @@ void write_base32(char* out, int digits, uint64_t value) {
 
 }  // namespace
 
-RecordIdMaker::RecordIdMaker() {
-    randombytes_buf(&random_state_, sizeof(random_state_));
-}
+RecordIdMaker::RecordIdMaker() { randombytes_buf(&random_state_, sizeof(random_state_)); }
 
 // splitmix64: the ids must differ, not be unpredictable.
 uint64_t RecordIdMaker::random() {

@@ -13,14 +13,10 @@ namespace {
 
 std::string_view kind_name(MessageKind kind) {
     switch (kind) {
-        case MessageKind::invalid:
-            return "invalid";
-        case MessageKind::request:
-            return "request";
-        case MessageKind::notification:
-            return "notification";
-        case MessageKind::response:
-            return "response";
+        case MessageKind::invalid: return "invalid";
+        case MessageKind::request: return "request";
+        case MessageKind::notification: return "notification";
+        case MessageKind::response: return "response";
     }
     return "";
 }
@@ -109,22 +105,16 @@ void append_answer(std::string& out, const QueuedMessage& message) {
 
 std::string_view name(Decision decision) {
     switch (decision) {
-        case Decision::allowed:
-            return "allow";
-        case Decision::denied:
-            return "deny";
-        case Decision::refused:
-            return "refuse";
-        case Decision::would_deny:
-            return "would_deny";
-        case Decision::passed:
-            return "pass";
+        case Decision::allowed: return "allow";
+        case Decision::denied: return "deny";
+        case Decision::refused: return "refuse";
+        case Decision::would_deny: return "would_deny";
+        case Decision::passed: return "pass";
     }
     return "";
 }
 
-void RecordText::append_opening(std::string& out, int64_t time_ns, const RecordId& id,
-                                std::string_view type) {
+void RecordText::append_opening(std::string& out, int64_t time_ns, const RecordId& id, std::string_view type) {
     constexpr int64_t kSecond = 1'000'000'000;
     if (time_ns / kSecond != second_) {
         second_ = time_ns / kSecond;
@@ -147,8 +137,7 @@ void RecordText::append_opening(std::string& out, int64_t time_ns, const RecordI
 void RecordText::append_message(std::string& out, const QueuedMessage& message) {
     append_opening(out, message.time_ns, message.id, "message");
     if (message.session != nullptr) out += message.session->name_members();
-    out += message.direction == Direction::client_to_server ? ",\"direction\":\"c2s\""
-                                                            : ",\"direction\":\"s2c\"";
+    out += message.direction == Direction::client_to_server ? ",\"direction\":\"c2s\"" : ",\"direction\":\"s2c\"";
     if (message.has_message) append_member(out, ",\"kind\":", kind_name(message.kind));
     append_member(out, ",\"method\":", message.text(QueuedText::method));
     append_member(out, ",\"tool\":", message.text(QueuedText::tool));
@@ -186,8 +175,7 @@ void RecordText::append_event(std::string& out, std::string_view type, const Rec
     out += "}\n";
 }
 
-void RecordText::append_gap(std::string& out, const RecordId& id, int64_t time_ns, uint64_t lost,
-                            std::string_view cause) {
+void RecordText::append_gap(std::string& out, const RecordId& id, int64_t time_ns, uint64_t lost, std::string_view cause) {
     append_opening(out, time_ns, id, "gap");
     append_member(out, ",\"lost\":", static_cast<int64_t>(lost));
     append_member(out, ",\"cause\":", cause);

@@ -18,10 +18,9 @@ class RecordText {
   public:
     // Each appends one line, LF included.
     void append_message(std::string& out, const QueuedMessage& message);
-    void append_event(std::string& out, std::string_view type, const RecordId& id, int64_t time_ns,
-                      const AuditSession* session, const EventMembers& members);
-    void append_gap(std::string& out, const RecordId& id, int64_t time_ns, uint64_t lost,
-                    std::string_view cause);
+    void append_event(std::string& out, std::string_view type, const RecordId& id, int64_t time_ns, const AuditSession* session,
+                      const EventMembers& members);
+    void append_gap(std::string& out, const RecordId& id, int64_t time_ns, uint64_t lost, std::string_view cause);
 
   private:
     void append_opening(std::string& out, int64_t time_ns, const RecordId& id, std::string_view type);

@@ -35,13 +35,13 @@ struct Range {
     uint32_t first, last;
 };
 
-// What moves a cursor, reorders a line, or is not seen (Default_Ignorable_Code_Point of Unicode, and the annotation marks): hidden
-// text is read by a model all the same. In order.
+// What moves a cursor, reorders a line, or is not seen (Default_Ignorable_Code_Point of Unicode, and the annotation marks):
+// hidden text is read by a model all the same. In order.
 constexpr Range kUnsafe[] = {
-    {0x0, 0x1f},        {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},     {0x115f, 0x1160},
-    {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},   {0x2060, 0x206f},   {0x3164, 0x3164},
-    {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
-    {0xe0000, 0xe0fff},
+    {0x0, 0x1f},      {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},
+    {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},
+    {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},
+    {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
 bool is_unsafe(uint32_t c) {
@@ -52,8 +52,7 @@ bool is_unsafe(uint32_t c) {
 
 void append_unit(std::string& out, uint32_t unit) {
     constexpr char kHex[] = "0123456789abcdef";
-    const char text[] = {
-        '\\', 'u', kHex[unit >> 12 & 15], kHex[unit >> 8 & 15], kHex[unit >> 4 & 15], kHex[unit & 15]};
+    const char text[] = {'\\', 'u', kHex[unit >> 12 & 15], kHex[unit >> 8 & 15], kHex[unit >> 4 & 15], kHex[unit & 15]};
     out.append(text, sizeof(text));
 }
 
@@ -122,9 +121,7 @@ void append_json_text(std::string& out, std::string_view text) {
     out += '"';
 }
 
-void append_json_value(std::string& out, std::string_view json) {
-    append(out, json, Target::json_value);
-}
+void append_json_value(std::string& out, std::string_view json) { append(out, json, Target::json_value); }
 
 std::string safe_json_document(std::string_view json) {
     std::string out;
@@ -136,9 +133,7 @@ std::string safe_json_document(std::string_view json) {
     return out;
 }
 
-void append_terminal_text(std::string& out, std::string_view text) {
-    append(out, text, Target::terminal);
-}
+void append_terminal_text(std::string& out, std::string_view text) { append(out, text, Target::terminal); }
 
 std::string terminal_text(std::string_view text) {
     std::string out;

@@ -7,9 +7,7 @@ namespace {
 
 constexpr std::string_view kSessionMember = ",\"session\":";
 
-std::string_view cut(std::string_view text) {
-    return text.substr(0, kAuditTextBytesMax);
-}
+std::string_view cut(std::string_view text) { return text.substr(0, kAuditTextBytesMax); }
 
 void append_server(std::string& out, const ServerIdentity& server, std::string_view listen) {
     out += ",\"server\":{\"pid\":";

@@ -11,9 +11,7 @@
 namespace callgate {
 namespace {
 
-bool membarrier(int command) {
-    return ::syscall(SYS_membarrier, command, 0, 0) == 0;
-}
+bool membarrier(int command) { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
 
 }  // namespace
 
@@ -38,8 +36,7 @@ void WakeUp::sleep(int timeout_ms) {
 
 void WakeUp::ring() {
     const uint64_t one = 1;
-    [[maybe_unused]] ssize_t ignored =
-        ::write(event_.get(), &one, sizeof(one));  // it can only be rung already
+    [[maybe_unused]] ssize_t ignored = ::write(event_.get(), &one, sizeof(one));  // it can only be rung already
 }
 
 }  // namespace callgate

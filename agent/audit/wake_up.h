@@ -27,8 +27,7 @@ class WakeUp {
     void sleep(int timeout_ms);  // -1: until rung
     void ring();
     void ring_if_asleep() {
-        std::atomic_signal_fence(
-            std::memory_order_seq_cst);  // orders the compiler; announce() orders the processor
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // orders the compiler; announce() orders the processor
         if (is_asleep_.load(std::memory_order_relaxed) && is_asleep_.exchange(false)) ring();
     }
 

@@ -82,8 +82,7 @@ bool AuditWriter::take_next() {
     const uint64_t event_position = queues_.events.next_position();
     if (event_position != EventQueue::kNone && event_position <= queues_.messages.position()) {
         const std::optional<QueuedEvent> event = queues_.events.pop();
-        text_.append_event(buffer_, event->type, event->id, event->time_ns, event->session.get(),
-                           event->members);
+        text_.append_event(buffer_, event->type, event->id, event->time_ns, event->session.get(), event->members);
         end_line(1, 0);
         return true;
     }
@@ -107,9 +106,7 @@ void AuditWriter::add_gap(uint64_t lost) {
     end_line(0, lost);
 }
 
-void AuditWriter::end_line(uint64_t records, uint64_t lost) {
-    lines_.push_back(Line{buffer_.size(), records, lost});
-}
+void AuditWriter::end_line(uint64_t records, uint64_t lost) { lines_.push_back(Line{buffer_.size(), records, lost}); }
 
 // Tells in the file what earlier writes lost. False where that failed again.
 bool AuditWriter::write_missing() {

@@ -20,10 +20,7 @@ namespace callgate {
 // Shared between whoever queues and the writer.
 struct AuditQueues {
     AuditQueues(std::span<std::byte> memory, const KeptSessions& sessions, WakeUp wake)
-        : messages(memory),
-          kept_end(messages.head()),
-          kept(sessions),
-          wake_up(std::move(wake)) {}
+        : messages(memory), kept_end(messages.head()), kept(sessions), wake_up(std::move(wake)) {}
     ByteRing messages;
     const uint64_t kept_end;  // position: what comes before was queued by a process that is gone
     const KeptSessions& kept;

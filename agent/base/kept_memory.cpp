@@ -49,8 +49,7 @@ Result<std::unique_ptr<KeptMemory>> KeptMemory::adopt(Fd memory) {
     if (fstat(found->memory_.get(), &status)) return Error::system("fstat", "kept memory", errno);
     const int seals = fcntl(found->memory_.get(), F_GET_SEALS);
     Header header;
-    if (seals < 0 || !(seals & F_SEAL_SHRINK) ||
-        pread(found->memory_.get(), &header, sizeof(header), 0) != sizeof(header) ||
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || pread(found->memory_.get(), &header, sizeof(header), 0) != sizeof(header) ||
         memcmp(header.magic, kMagic, sizeof(kMagic)) != 0)
         return Error::invalid("memory of an earlier agent", "is none");
     if (header.format != kFormat || static_cast<size_t>(status.st_size) != kFileBytes)
@@ -70,20 +69,12 @@ Status KeptMemory::map() {
     return {};
 }
 
-uint32_t KeptMemory::starts() const {
-    return reinterpret_cast<const Header*>(start_)->starts;
-}
+uint32_t KeptMemory::starts() const { return reinterpret_cast<const Header*>(start_)->starts; }
 
-void KeptMemory::set_starts(uint32_t starts) {
-    reinterpret_cast<Header*>(start_)->starts = starts;
-}
+void KeptMemory::set_starts(uint32_t starts) { reinterpret_cast<Header*>(start_)->starts = starts; }
 
-std::span<std::byte> KeptMemory::audit_queue() const {
-    return {start_ + kQueueAt, kQueueBytes};
-}
+std::span<std::byte> KeptMemory::audit_queue() const { return {start_ + kQueueAt, kQueueBytes}; }
 
-std::span<std::byte> KeptMemory::audit_sessions() const {
-    return {start_ + kSessionsAt, kAuditSessionsBytes};
-}
+std::span<std::byte> KeptMemory::audit_sessions() const { return {start_ + kSessionsAt, kAuditSessionsBytes}; }
 
 }  // namespace callgate

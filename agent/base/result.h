@@ -33,12 +33,24 @@ class [[nodiscard]] Result {
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
     bool ok() const { return state_.index() == 0; }
     explicit operator bool() const { return ok(); }
-    T& value() & { assert(ok()); return *std::get_if<0>(&state_); }
-    const T& value() const& { assert(ok()); return *std::get_if<0>(&state_); }
-    T&& value() && { assert(ok()); return std::move(*std::get_if<0>(&state_)); }
+    T& value() & {
+        assert(ok());
+        return *std::get_if<0>(&state_);
+    }
+    const T& value() const& {
+        assert(ok());
+        return *std::get_if<0>(&state_);
+    }
+    T&& value() && {
+        assert(ok());
+        return std::move(*std::get_if<0>(&state_));
+    }
     T* operator->() { return &value(); }
     T& operator*() & { return value(); }
-    const Error& error() const { assert(!ok()); return *std::get_if<1>(&state_); }
+    const Error& error() const {
+        assert(!ok());
+        return *std::get_if<1>(&state_);
+    }
 
   private:
     std::variant<T, Error> state_;
@@ -52,7 +64,10 @@ class [[nodiscard]] Result<void> {
     bool ok() const { return !error_; }
     explicit operator bool() const { return ok(); }
     void value() const { assert(ok()); }
-    const Error& error() const { assert(error_); return *error_; }
+    const Error& error() const {
+        assert(error_);
+        return *error_;
+    }
 
   private:
     std::optional<Error> error_;
@@ -62,16 +77,16 @@ using Status = Result<void>;
 }  // namespace callgate
 
 // Returns the error of a Status, if it is one, from the enclosing function.
-#define TRY_VOID(expression)                                 \
-    do {                                                     \
-        auto try_status_ = (expression);                     \
-        if (!try_status_.ok()) return try_status_.error();   \
+#define TRY_VOID(expression)                               \
+    do {                                                   \
+        auto try_status_ = (expression);                   \
+        if (!try_status_.ok()) return try_status_.error(); \
     } while (0)
 
 // Unwraps a Result or returns its error from the enclosing function.
-#define TRY(expression)                                      \
-    ({                                                       \
-        auto&& try_result_ = (expression);                   \
-        if (!try_result_.ok()) return try_result_.error();   \
-        std::move(try_result_).value();                      \
+#define TRY(expression)                                    \
+    ({                                                     \
+        auto&& try_result_ = (expression);                 \
+        if (!try_result_.ok()) return try_result_.error(); \
+        std::move(try_result_).value();                    \
     })

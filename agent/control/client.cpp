@@ -80,8 +80,7 @@ Result<std::string> receive_line(int fd, int64_t deadline_ns, const std::string&
 
 }  // namespace
 
-Result<nlohmann::json> control_request(const std::string& socket_path, const nlohmann::json& request,
-                                       int timeout_ms) {
+Result<nlohmann::json> control_request(const std::string& socket_path, const nlohmann::json& request, int timeout_ms) {
     const int64_t deadline_ns = monotonic_ns() + int64_t{timeout_ms} * 1'000'000;
     const Fd fd = TRY(connect_to(socket_path, deadline_ns));
     const std::string line = request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -90,14 +89,12 @@ Result<nlohmann::json> control_request(const std::string& socket_path, const nlo
     nlohmann::json answer = nlohmann::json::parse(text, nullptr, false);
     const auto ok = answer.is_object() ? answer.find("ok") : answer.end();
     if (!answer.is_object() || ok == answer.end() || !ok->is_boolean()) {
-        return Error::invalid("control socket " + socket_path,
-                              "the answer is not of the known form; is it callgate?");
+        return Error::invalid("control socket " + socket_path, "the answer is not of the known form; is it callgate?");
     }
     if (ok->get<bool>()) return answer.contains("result") ? answer["result"] : nlohmann::json();
     const auto error = answer.find("error");
-    return Error::refused("control socket " + socket_path, error != answer.end() && error->is_string()
-                                                               ? error->get<std::string>()
-                                                               : "refused");
+    return Error::refused("control socket " + socket_path,
+                          error != answer.end() && error->is_string() ? error->get<std::string>() : "refused");
 }
 
 }  // namespace callgate

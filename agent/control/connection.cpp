@@ -14,13 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-std::string line_of(const json& answer) {
-    return answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
+std::string line_of(const json& answer) { return answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
-std::string error_line(const std::string& error) {
-    return line_of(json{{"ok", false}, {"error", error}});
-}
+std::string error_line(const std::string& error) { return line_of(json{{"ok", false}, {"error", error}}); }
 
 std::string list_of(const std::vector<std::string>& words) {
     std::string text;
@@ -58,9 +54,7 @@ std::string answer_control_line(const std::string& line, const std::vector<std::
     }
 }
 
-ControlConnection::ControlConnection(Fd fd, int64_t now_ns) : fd_(std::move(fd)), active_ns_(now_ns) {
-    check_peer();
-}
+ControlConnection::ControlConnection(Fd fd, int64_t now_ns) : fd_(std::move(fd)), active_ns_(now_ns) { check_peer(); }
 
 void ControlConnection::check_peer() {
     ucred peer = {};
@@ -68,8 +62,7 @@ void ControlConnection::check_peer() {
     if (::getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
         is_finished_ = true;
     } else if (peer.uid != 0 && peer.uid != ::geteuid()) {
-        refuse("not permitted: only root and the agent's own user may ask; you are user " +
-               std::to_string(peer.uid));
+        refuse("not permitted: only root and the agent's own user may ask; you are user " + std::to_string(peer.uid));
     }
     peer_ = {{"uid", peer.uid}, {"pid", peer.pid}, {"login_uid", login_uid(peer.pid)}};
 }
@@ -80,9 +73,7 @@ void ControlConnection::refuse(const std::string& error) {
     is_closing_ = true;
 }
 
-short ControlConnection::events() const {
-    return output_.empty() ? POLLIN : POLLOUT;
-}
+short ControlConnection::events() const { return output_.empty() ? POLLIN : POLLOUT; }
 
 void ControlConnection::receive(int64_t now_ns) {
     char bytes[4096];
@@ -101,8 +92,7 @@ void ControlConnection::receive(int64_t now_ns) {
 
 void ControlConnection::send(int64_t now_ns) {
     while (sent_ < output_.size()) {
-        const ssize_t sent =
-            ::send(fd_.get(), output_.data() + sent_, output_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t sent = ::send(fd_.get(), output_.data() + sent_, output_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) return;
         if (sent < 0) {
@@ -117,8 +107,7 @@ void ControlConnection::send(int64_t now_ns) {
     if (is_closing_) is_finished_ = true;
 }
 
-void ControlConnection::advance(const std::vector<std::string>& verbs, const ControlServer::Handler& handler,
-                                int64_t now_ns) {
+void ControlConnection::advance(const std::vector<std::string>& verbs, const ControlServer::Handler& handler, int64_t now_ns) {
     if (output_.empty()) {
         receive(now_ns);
         const size_t end = input_.find('\n');

@@ -21,14 +21,11 @@ class ControlConnection {
     int fd() const { return fd_.get(); }
     short events() const;  // what to poll for
     // Another request has already been received: advance() again without waiting.
-    bool is_ready() const {
-        return output_.empty() && !is_closing_ && input_.find('\n') != std::string::npos;
-    }
+    bool is_ready() const { return output_.empty() && !is_closing_ && input_.find('\n') != std::string::npos; }
     bool is_finished(int64_t now_ns) const { return is_finished_ || now_ns - active_ns_ > kIdleNanoseconds; }
     int64_t idle_deadline_ns() const { return active_ns_ + kIdleNanoseconds; }
     // Reads, answers and writes as far as that goes now.
-    void advance(const std::vector<std::string>& verbs, const ControlServer::Handler& handler,
-                 int64_t now_ns);
+    void advance(const std::vector<std::string>& verbs, const ControlServer::Handler& handler, int64_t now_ns);
 
   private:
     void check_peer();

@@ -13,8 +13,7 @@ Status make_directory_of(const std::string& path) {
     const size_t slash = path.rfind('/');
     if (slash == std::string::npos || slash == 0) return {};
     const std::string directory = path.substr(0, slash);
-    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
-        return Error::system("mkdir", directory, errno);
+    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return Error::system("mkdir", directory, errno);
     return {};
 }
 
@@ -30,10 +29,8 @@ Status remove_stale(const std::string& path, const sockaddr_un& address) {
     }
     const Fd probe = Fd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!probe) return Error::system("socket", path, errno);
-    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ||
-        errno == EAGAIN) {
-        return Error::refused(path,
-                              "an agent is already running here; stop it or choose another control socket");
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN) {
+        return Error::refused(path, "an agent is already running here; stop it or choose another control socket");
     }
     if (errno != ECONNREFUSED) return Error::system("connect", path, errno);
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return Error::system("unlink", path, errno);

@@ -19,7 +19,6 @@ inline constexpr char kControlSocketDefault[] = "/run/callgate/control.sock";
 inline constexpr size_t kControlRequestBytesMax = 65536;
 
 // Client side, used by the CLI: sends one request, waits at most `timeout_ms` for the answer's "result".
-Result<nlohmann::json> control_request(const std::string& socket_path, const nlohmann::json& request,
-                                       int timeout_ms);
+Result<nlohmann::json> control_request(const std::string& socket_path, const nlohmann::json& request, int timeout_ms);
 
 }  // namespace callgate

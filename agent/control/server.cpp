@@ -24,10 +24,7 @@ constexpr int kNoDescriptorsPauseMs = 50;
 
 struct ControlServer::State {
     State(ControlListener bound, Fd stop_event, std::vector<std::string> known, Handler answer)
-        : listener(std::move(bound)),
-          stop(std::move(stop_event)),
-          verbs(std::move(known)),
-          handler(std::move(answer)) {}
+        : listener(std::move(bound)), stop(std::move(stop_event)), verbs(std::move(known)), handler(std::move(answer)) {}
 
     void run();
     void accept_clients(int64_t now_ns);
@@ -71,24 +68,21 @@ void ControlServer::State::run() {
         const int64_t now_ns = monotonic_ns();
         for (size_t i = 0; i < clients.size(); ++i) {
             // One request each per turn, so that nobody's many requests delay another's one.
-            if (waiting[i + 2].revents != 0 || clients[i].is_ready())
-                clients[i].advance(verbs, handler, now_ns);
+            if (waiting[i + 2].revents != 0 || clients[i].is_ready()) clients[i].advance(verbs, handler, now_ns);
         }
-        std::erase_if(clients,
-                      [now_ns](const ControlConnection& client) { return client.is_finished(now_ns); });
+        std::erase_if(clients, [now_ns](const ControlConnection& client) { return client.is_finished(now_ns); });
         if (waiting[1].revents != 0) accept_clients(now_ns);
     }
 }
 
 ControlServer::ControlServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& path,
-                                                            std::vector<std::string> verbs, Handler handler) {
+Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& path, std::vector<std::string> verbs,
+                                                            Handler handler) {
     ControlListener listener = TRY(ControlListener::bind(path));
     Fd stop = Fd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!stop) return Error::system("eventfd", "", errno);
-    auto state =
-        std::make_unique<State>(std::move(listener), std::move(stop), std::move(verbs), std::move(handler));
+    auto state = std::make_unique<State>(std::move(listener), std::move(stop), std::move(verbs), std::move(handler));
     State* running = state.get();
     sigset_t all, before;
     sigfillset(&all);

@@ -16,12 +16,10 @@ inline constexpr size_t kControlClientsMax = 64;
 
 class ControlServer {
   public:
-    using Handler =
-        std::function<nlohmann::json(const nlohmann::json& request)>;  // returns "result"; throws nothing
+    using Handler = std::function<nlohmann::json(const nlohmann::json& request)>;  // returns "result"; throws nothing
     // Binds `path` (0600, its directory made 0755 where absent). A live agent on the same path is an error; a
     // stale socket is replaced.
-    static Result<std::unique_ptr<ControlServer>> start(const std::string& path,
-                                                        std::vector<std::string> verbs, Handler handler);
+    static Result<std::unique_ptr<ControlServer>> start(const std::string& path, std::vector<std::string> verbs, Handler handler);
     ~ControlServer();  // stops the thread and unlinks the socket
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;

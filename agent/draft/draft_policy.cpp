@@ -20,8 +20,7 @@ std::string json_text(std::string_view text) {
 bool is_usable(const std::string& tool) {
     std::vector<PolicyProblem> problems;
     return !tool.starts_with("glob:") &&
-           Policy::load(R"({"version":"1","default":"deny","tools":{)" + json_text(tool) + ":{}}}", "draft",
-                        problems) != nullptr;
+           Policy::load(R"({"version":"1","default":"deny","tools":{)" + json_text(tool) + ":{}}}", "draft", problems) != nullptr;
 }
 
 // The tool that a description says this is another name of; "" where it says nothing of the kind.
@@ -47,24 +46,18 @@ const ListedTool& tool_behind(const ListedTool& tool, const ToolByName& by_name)
 }
 
 std::string limit_text(std::string_view tool, int max) {
-    return R"("limits": [{ "counter": )" + json_text(std::string(tool) + "_rate") +
-           R"(, "window": "minute", "max": )" + std::to_string(max) + R"(, "scope": "grant" }])";
+    return R"("limits": [{ "counter": )" + json_text(std::string(tool) + "_rate") + R"(, "window": "minute", "max": )" +
+           std::to_string(max) + R"(, "scope": "grant" }])";
 }
 
 std::string rules_text(const DraftedTool& tool) {
     switch (tool.finding.risk) {
-        case RiskClass::read:
-            return "";
-        case RiskClass::write:
-            return limit_text(tool.name, 30);
-        case RiskClass::execute:
-            return limit_text(tool.name, 10);
-        case RiskClass::secret:
-            return R"("action": "require_approval", "reason": "This may tell secrets.")";
-        case RiskClass::financial:
-            return R"("action": "require_approval", "reason": "This moves money.")";
-        case RiskClass::destructive:
-            return R"("action": "deny", "reason": "This destroys something and is not allowed.")";
+        case RiskClass::read: return "";
+        case RiskClass::write: return limit_text(tool.name, 30);
+        case RiskClass::execute: return limit_text(tool.name, 10);
+        case RiskClass::secret: return R"("action": "require_approval", "reason": "This may tell secrets.")";
+        case RiskClass::financial: return R"("action": "require_approval", "reason": "This moves money.")";
+        case RiskClass::destructive: return R"("action": "deny", "reason": "This destroys something and is not allowed.")";
     }
     return "";
 }
@@ -97,8 +90,8 @@ class Members {
 };
 
 std::string tool_text(const DraftedTool& tool) {
-    std::string text = json_text(tool.name) + ": {\n      \"$comment\": " +
-                       json_text(std::string(name(tool.finding.risk)) + ": " + tool.finding.reason);
+    std::string text = json_text(tool.name) +
+                       ": {\n      \"$comment\": " + json_text(std::string(name(tool.finding.risk)) + ": " + tool.finding.reason);
     const std::string rules = rules_text(tool);
     if (!rules.empty()) text += ",\n      " + rules;
     return text + "\n    }";
@@ -122,14 +115,12 @@ std::vector<DraftedTool> drafted_tools(const std::vector<ListedTool>& tools) {
         at->second.aliases.push_back(tool_name);
         RiskFinding finding = classify(*tool);
         if (finding.risk <= at->second.finding.risk || finding.reason == kNothingSaid) continue;
-        at->second.finding = {finding.risk,
-                              "as " + std::string(1, '"') + tool_name + "\": " + finding.reason};
+        at->second.finding = {finding.risk, "as " + std::string(1, '"') + tool_name + "\": " + finding.reason};
     }
     std::vector<DraftedTool> out;
     for (auto& [tool_name, tool] : drafted) out.push_back(std::move(tool));
-    std::stable_sort(out.begin(), out.end(), [](const DraftedTool& a, const DraftedTool& b) {
-        return a.finding.risk < b.finding.risk;
-    });
+    std::stable_sort(out.begin(), out.end(),
+                     [](const DraftedTool& a, const DraftedTool& b) { return a.finding.risk < b.finding.risk; });
     return out;
 }
 
@@ -155,8 +146,8 @@ Draft draft_policy(const std::vector<ListedTool>& tools, const ServerMatch& serv
             aliases.add(json_text(alias) + ": " + json_text(tool.name));
         }
     }
-    draft.text = "{\n  \"$comment\": " + json_text(kComment) + ",\n  \"version\": \"1\",\n" +
-                 server_text(server) + "  \"default\": \"deny\",\n";
+    draft.text = "{\n  \"$comment\": " + json_text(kComment) + ",\n  \"version\": \"1\",\n" + server_text(server) +
+                 "  \"default\": \"deny\",\n";
     if (!hidden.empty()) draft.text += "  \"hide\": " + hidden.text('[', ']') + ",\n";
     draft.text += "  \"tools\": " + listed.text('{', '}');
     if (!aliases.empty()) draft.text += ",\n  \"aliases\": " + aliases.text('{', '}');

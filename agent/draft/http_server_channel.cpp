@@ -25,8 +25,7 @@ std::string lower(std::string text) {
 
 std::string trimmed(std::string_view text) {
     const size_t first = text.find_first_not_of(" \t\r\n");
-    return first == text.npos ? ""
-                              : std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+    return first == text.npos ? "" : std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
 }
 
 struct HeaderList {
@@ -78,8 +77,7 @@ struct HttpServerChannel::Transfer : SseReader::Handler {
         const size_t colon = line.find(':');
         if (colon == line.npos) return;
         const std::string name = lower(std::string(line.substr(0, colon)));
-        if (name == "content-type")
-            is_stream = lower(trimmed(line.substr(colon + 1))).starts_with("text/event-stream");
+        if (name == "content-type") is_stream = lower(trimmed(line.substr(colon + 1))).starts_with("text/event-stream");
         if (name == "mcp-session-id") session = trimmed(line.substr(colon + 1));
     }
 
@@ -158,8 +156,7 @@ Status HttpServerChannel::perform(Transfer& transfer, const json* message) {
     curl.easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &transfer.status);
     if (!transfer.session.empty()) session_ = transfer.session;
     if (transfer.is_too_long)
-        return Error::invalid(url_,
-                              "its answer is longer than " + std::to_string(kDraftAnswerBytesMax) + " bytes");
+        return Error::invalid(url_, "its answer is longer than " + std::to_string(kDraftAnswerBytesMax) + " bytes");
     if (code == CURLE_OPERATION_TIMEDOUT) return Error::invalid(url_, late);
     if (code != CURLE_OK && transfer.answer.empty()) return Error::invalid(url_, curl.easy_strerror(code));
     return {};
@@ -190,12 +187,10 @@ ServerMatch match_of_url(const std::string& text) {
     const auto curl = CurlLibrary::load();
     if (!curl) return match;
     UrlParts url{*curl.value()};
-    if (curl.value()->url_set(url.url, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK ||
-        url.part(CURLUPART_SCHEME) != "http")
+    if (curl.value()->url_set(url.url, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK || url.part(CURLUPART_SCHEME) != "http")
         return match;
     const std::string host = url.part(CURLUPART_HOST);
-    const std::string listen =
-        (host == "localhost" ? "" : host) + ":" + url.part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    const std::string listen = (host == "localhost" ? "" : host) + ":" + url.part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
     if (!ListenAddress::parse(listen)) return match;
     match.listen = listen;
     const std::string path = url.part(CURLUPART_PATH);

@@ -18,8 +18,7 @@ struct CurlLibrary;
 class HttpServerChannel : public ServerChannel {
   public:
     // `headers`: further ones, "Name: value". No redirect is followed.
-    static Result<std::unique_ptr<HttpServerChannel>> open(const std::string& url,
-                                                           const std::vector<std::string>& headers);
+    static Result<std::unique_ptr<HttpServerChannel>> open(const std::string& url, const std::vector<std::string>& headers);
     ~HttpServerChannel() override;  // ends the session that the server gave
 
     Result<std::string> ask(const nlohmann::json& request) override;

@@ -9,17 +9,11 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-std::string quoted(std::string_view word) {
-    return '"' + std::string(word) + '"';
-}
+std::string quoted(std::string_view word) { return '"' + std::string(word) + '"'; }
 
-std::string said(const RiskWord& word) {
-    return quoted(word.text) + " " + std::string(word.why);
-}
+std::string said(const RiskWord& word) { return quoted(word.text) + " " + std::string(word.why); }
 
-bool is_conjunction(std::string_view word) {
-    return word == "and" || word == "or" || word == "then";
-}
+bool is_conjunction(std::string_view word) { return word == "and" || word == "or" || word == "then"; }
 
 // The worst of what has been found, and why; nothing before anything was.
 class Evidence {
@@ -54,8 +48,7 @@ void add_name(const Words& words, std::string_view where, Evidence& evidence) {
     }
     if (any_verb || words.size() < 2) return;
     for (const std::string* word : {&words.front(), &words.back()}) {
-        if (const RiskWord* noun = find_noun(*word))
-            evidence.add(noun->risk, std::string(where) + said(*noun));
+        if (const RiskWord* noun = find_noun(*word)) evidence.add(noun->risk, std::string(where) + said(*noun));
     }
 }
 
@@ -97,8 +90,8 @@ void add_values(const ToolParameter& parameter, Evidence& evidence) {
 }
 
 bool has_generic_name(const Words& words, const Evidence& of_name) {
-    return !of_name.found() || std::any_of(words.begin(), words.end(),
-                                           [](const std::string& word) { return is_generic_verb(word); });
+    return !of_name.found() ||
+           std::any_of(words.begin(), words.end(), [](const std::string& word) { return is_generic_verb(word); });
 }
 
 void add_parameters(const ListedTool& tool, const Words& name_words, bool is_generic, Evidence& evidence) {
@@ -112,19 +105,16 @@ void add_parameters(const ListedTool& tool, const Words& name_words, bool is_gen
         if (acts && is_generic) {
             evidence.add(
                 RiskClass::destructive,
-                quoted(parameter.name) +
-                    " decides what it does, and the schema does not say between what: the worst is assumed");
+                quoted(parameter.name) + " decides what it does, and the schema does not say between what: the worst is assumed");
         }
         if (const RiskWord* found = find_parameter(words)) {
-            evidence.add_worse(found->risk,
-                               "parameter " + quoted(parameter.name) + " " + std::string(found->why));
+            evidence.add_worse(found->risk, "parameter " + quoted(parameter.name) + " " + std::string(found->why));
         }
     }
     if (evidence.reads()) return;
     const auto add_money = [&](const Words& words, const std::string& where) {
         for (const std::string& word : words) {
-            if (const RiskWord* found = find_money_word(word))
-                evidence.add(found->risk, where + said(*found));
+            if (const RiskWord* found = find_money_word(word)) evidence.add(found->risk, where + said(*found));
         }
     };
     add_money(name_words, "");
@@ -138,8 +128,7 @@ std::vector<Words> sentences_of(std::string_view text) {
     for (size_t begin = 0; begin < text.size();) {
         size_t end = begin;
         while (end < text.size() && text[end] != '\n' && text[end] != ';' &&
-               !(text[end] == '.' &&
-                 (end + 1 == text.size() || text[end + 1] == ' ' || text[end + 1] == '\n'))) {
+               !(text[end] == '.' && (end + 1 == text.size() || text[end + 1] == ' ' || text[end + 1] == '\n'))) {
             ++end;
         }
         Words words = words_of(text.substr(begin, end - begin));
@@ -151,8 +140,7 @@ std::vector<Words> sentences_of(std::string_view text) {
 
 // "does not delete", "never removes", "without deleting", "non-destructive"
 bool is_negated(const Words& words, size_t at) {
-    constexpr std::array<std::string_view, 7> kNegations = {"not", "never", "no", "without",
-                                                            "non", "t",     "isn"};
+    constexpr std::array<std::string_view, 7> kNegations = {"not", "never", "no", "without", "non", "t", "isn"};
     for (size_t i = at > 3 ? at - 3 : 0; i < at; ++i) {
         if (std::find(kNegations.begin(), kNegations.end(), words[i]) != kNegations.end()) return true;
     }
@@ -193,8 +181,7 @@ void add_description(std::string_view text, Evidence& evidence) {
         evidence.add(verb->risk, "description: " + quoted(words[at]) + " " + std::string(verb->why));
         for (size_t i = at + 1; i + 1 < words.size(); ++i) {
             bool also_third = false;
-            const RiskWord* other =
-                is_conjunction(words[i]) ? find_verb_form(words[i + 1], also_third) : nullptr;
+            const RiskWord* other = is_conjunction(words[i]) ? find_verb_form(words[i + 1], also_third) : nullptr;
             if (other == nullptr || also_third != third || is_negated(words, i + 1)) continue;
             evidence.add(other->risk, "description: " + quoted(words[i + 1]) + " " + std::string(other->why));
         }

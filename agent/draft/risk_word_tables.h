@@ -6,13 +6,11 @@ namespace callgate {
 
 using enum RiskClass;
 
-constexpr std::string_view kReads = "reads", kComputes = "computes from its arguments",
-                           kChanges = "changes something", kAdds = "adds something",
-                           kSends = "sends something to others", kStarts = "begins or ends something",
-                           kRuns = "runs something", kActs = "makes somebody else act",
-                           kLeave = "gives leave to act", kPrograms = "installs or stops programs",
-                           kRemoves = "removes for good", kTakesBack = "takes back what others rely on",
-                           kLoses = "loses what was there", kMoney = "moves money",
+constexpr std::string_view kReads = "reads", kComputes = "computes from its arguments", kChanges = "changes something",
+                           kAdds = "adds something", kSends = "sends something to others", kStarts = "begins or ends something",
+                           kRuns = "runs something", kActs = "makes somebody else act", kLeave = "gives leave to act",
+                           kPrograms = "installs or stops programs", kRemoves = "removes for good",
+                           kTakesBack = "takes back what others rely on", kLoses = "loses what was there", kMoney = "moves money",
                            kReplaces = "replaces what is there";
 
 // A verb in a name or at the beginning of a description. Of the entries that fit the one with the most words
@@ -290,16 +288,13 @@ constexpr RiskWord kNameWords[] = {
 
 // The last word of a name that has no verb, or its first.
 constexpr RiskWord kNouns[] = {
-    {"status", read, kReads},   {"state", read, kReads},    {"info", read, kReads},
-    {"summary", read, kReads},  {"overview", read, kReads}, {"brief", read, kReads},
-    {"report", read, kReads},   {"history", read, kReads},  {"events", read, kReads},
-    {"logs", read, kReads},     {"stats", read, kReads},    {"metrics", read, kReads},
-    {"schema", read, kReads},   {"docs", read, kReads},     {"help", read, kReads},
-    {"version", read, kReads},  {"health", read, kReads},   {"details", read, kReads},
-    {"metadata", read, kReads}, {"time", read, kReads},     {"weather", read, kReads},
-    {"results", read, kReads},  {"resource", read, kReads}, {"file", write, kChanges},
-    {"util", read, kComputes},  {"utils", read, kComputes}, {"calculator", read, kComputes},
-    {"math", read, kComputes},
+    {"status", read, kReads},   {"state", read, kReads},    {"info", read, kReads},          {"summary", read, kReads},
+    {"overview", read, kReads}, {"brief", read, kReads},    {"report", read, kReads},        {"history", read, kReads},
+    {"events", read, kReads},   {"logs", read, kReads},     {"stats", read, kReads},         {"metrics", read, kReads},
+    {"schema", read, kReads},   {"docs", read, kReads},     {"help", read, kReads},          {"version", read, kReads},
+    {"health", read, kReads},   {"details", read, kReads},  {"metadata", read, kReads},      {"time", read, kReads},
+    {"weather", read, kReads},  {"results", read, kReads},  {"resource", read, kReads},      {"file", write, kChanges},
+    {"util", read, kComputes},  {"utils", read, kComputes}, {"calculator", read, kComputes}, {"math", read, kComputes},
 };
 
 constexpr RiskWord kMoneyWords[] = {

@@ -8,15 +8,9 @@
 namespace callgate {
 namespace {
 
-bool is_upper(char c) {
-    return c >= 'A' && c <= 'Z';
-}
-bool is_lower(char c) {
-    return c >= 'a' && c <= 'z';
-}
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // How many of the words the entry is, 0 where they are others.
 size_t words_matched(std::string_view text, std::span<const std::string> words) {
@@ -32,8 +26,7 @@ size_t words_matched(std::string_view text, std::span<const std::string> words) 
 
 template <size_t N>
 const RiskWord* find(const RiskWord (&table)[N], std::string_view word) {
-    const auto found = std::find_if(std::begin(table), std::end(table),
-                                    [&](const RiskWord& each) { return each.text == word; });
+    const auto found = std::find_if(std::begin(table), std::end(table), [&](const RiskWord& each) { return each.text == word; });
     return found == std::end(table) ? nullptr : found;
 }
 
@@ -41,18 +34,12 @@ const RiskWord* find(const RiskWord (&table)[N], std::string_view word) {
 
 std::string_view name(RiskClass risk) {
     switch (risk) {
-        case read:
-            return "read";
-        case write:
-            return "write";
-        case execute:
-            return "execute";
-        case secret:
-            return "secret";
-        case financial:
-            return "financial";
-        case destructive:
-            return "destructive";
+        case read: return "read";
+        case write: return "write";
+        case execute: return "execute";
+        case secret: return "secret";
+        case financial: return "financial";
+        case destructive: return "destructive";
     }
     return "";
 }
@@ -66,13 +53,9 @@ FoundWord find_name_word(std::span<const std::string> words, size_t at) {
     return best;
 }
 
-const RiskWord* find_noun(std::string_view word) {
-    return find(kNouns, word);
-}
+const RiskWord* find_noun(std::string_view word) { return find(kNouns, word); }
 
-const RiskWord* find_money_word(std::string_view word) {
-    return find(kMoneyWords, word);
-}
+const RiskWord* find_money_word(std::string_view word) { return find(kMoneyWords, word); }
 
 const RiskWord* find_secret(std::span<const std::string> words, size_t at) {
     const auto found = std::find_if(std::begin(kSecrets), std::end(kSecrets),
@@ -92,9 +75,7 @@ bool is_generic_verb(std::string_view word) {
     return std::find(std::begin(kGenericVerbs), std::end(kGenericVerbs), word) != std::end(kGenericVerbs);
 }
 
-std::span<const RiskWord> description_phrases() {
-    return kPhrases;
-}
+std::span<const RiskWord> description_phrases() { return kPhrases; }
 
 std::vector<std::string> words_of(std::string_view name) {
     std::vector<std::string> words;
@@ -106,8 +87,7 @@ std::vector<std::string> words_of(std::string_view name) {
             continue;
         }
         const bool after_small = i > 0 && (is_lower(name[i - 1]) || is_digit(name[i - 1]));
-        const bool ends_capitals =
-            i > 0 && is_upper(name[i - 1]) && i + 1 < name.size() && is_lower(name[i + 1]);
+        const bool ends_capitals = i > 0 && is_upper(name[i - 1]) && i + 1 < name.size() && is_lower(name[i + 1]);
         if (begins || (is_upper(c) && (after_small || ends_capitals))) words.emplace_back();
         begins = false;
         words.back() += is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;

@@ -13,9 +13,7 @@ constexpr char kRevision[] = "2025-11-25", kStatelessRevision[] = "2026-07-28";
 // What is sent with it must fit into a pipe that the server does not read at that moment.
 constexpr size_t kCursorBytesMax = 4096;
 
-json client_info() {
-    return {{"name", "callgate-draft"}, {"version", "1"}};
-}
+json client_info() { return {{"name", "callgate-draft"}, {"version", "1"}}; }
 
 json request(int id, const char* method, json params) {
     return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}};
@@ -25,8 +23,7 @@ json request(int id, const char* method, json params) {
 
 Result<ToolListing> list_tools(ServerChannel& channel, const std::string& where) {
     const std::string greeting = TRY(channel.ask(request(
-        1, "initialize",
-        {{"protocolVersion", kRevision}, {"capabilities", json::object()}, {"clientInfo", client_info()}})));
+        1, "initialize", {{"protocolVersion", kRevision}, {"capabilities", json::object()}, {"clientInfo", client_info()}})));
     const json answer = json::parse(greeting, nullptr, false);
     json meta;
     if (answer.is_object() && answer.contains("result")) {
@@ -47,15 +44,12 @@ Result<ToolListing> list_tools(ServerChannel& channel, const std::string& where)
         json params = json::object();
         if (!cursor.empty()) params["cursor"] = cursor;
         if (!meta.is_null()) params["_meta"] = meta;
-        const std::string listed =
-            TRY(channel.ask(request(static_cast<int>(page) + 2, "tools/list", std::move(params))));
+        const std::string listed = TRY(channel.ask(request(static_cast<int>(page) + 2, "tools/list", std::move(params))));
         cursor = TRY(listing.add_answer(listed, where));
         if (cursor.empty()) return listing;
-        if (cursor.size() > kCursorBytesMax)
-            return Error::invalid(where, "the cursor of the next page of tools is too long");
+        if (cursor.size() > kCursorBytesMax) return Error::invalid(where, "the cursor of the next page of tools is too long");
     }
-    return Error::invalid(where,
-                          "its list of tools has more than " + std::to_string(kDraftPagesMax) + " pages");
+    return Error::invalid(where, "its list of tools has more than " + std::to_string(kDraftPagesMax) + " pages");
 }
 
 bool answers(std::string_view text, const json& id, std::string& reply) {

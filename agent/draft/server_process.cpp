@@ -71,9 +71,7 @@ ServerProcess::ServerProcess(ServerProcess&& other) noexcept
       read_(std::move(other.read_)),
       deadline_ns_(other.deadline_ns_) {}
 
-ServerProcess::~ServerProcess() {
-    end();
-}
+ServerProcess::~ServerProcess() { end(); }
 
 Result<ServerProcess> ServerProcess::start(const std::vector<std::string>& command) {
     ServerProcess server;
@@ -109,22 +107,20 @@ Result<std::string> ServerProcess::next_line() {
             read_.erase(0, end + 1);
             return line;
         }
-        if (read_.size() > kDraftAnswerBytesMax)
-            return Error::invalid(name_, "it writes a line that is too long for an answer");
+        if (read_.size() > kDraftAnswerBytesMax) return Error::invalid(name_, "it writes a line that is too long for an answer");
         const int64_t left_ms = (deadline_ns_ - monotonic_ns()) / kNanosecondsPerMillisecond;
         pollfd waiting = {output_.get(), POLLIN, 0};
         const int ready = left_ms > 0 ? ::poll(&waiting, 1, static_cast<int>(left_ms)) : 0;
         if (ready < 0 && errno == EINTR) continue;
         if (ready <= 0) {
-            return Error::invalid(name_, "no answer within " + std::to_string(kDraftTimeout.count() / 1000) +
-                                             " s; is it an MCP server on stdio?");
+            return Error::invalid(
+                name_, "no answer within " + std::to_string(kDraftTimeout.count() / 1000) + " s; is it an MCP server on stdio?");
         }
         char bytes[kReadBytes];
         const ssize_t got = ::read(output_.get(), bytes, sizeof(bytes));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return Error::system("read from", name_, errno);
-        if (got == 0)
-            return Error::invalid(name_, "it ended without an answer; is it an MCP server on stdio?");
+        if (got == 0) return Error::invalid(name_, "it ended without an answer; is it an MCP server on stdio?");
         read_.append(bytes, static_cast<size_t>(got));
     }
 }
@@ -139,9 +135,7 @@ Result<std::string> ServerProcess::ask(const nlohmann::json& request) {
     }
 }
 
-Status ServerProcess::tell(const nlohmann::json& notification) {
-    return send(notification.dump());
-}
+Status ServerProcess::tell(const nlohmann::json& notification) { return send(notification.dump()); }
 
 ServerIdentity ServerProcess::identity() const {
     // Of "npx x" or "sh -c x" the pipe is read by a descendant; the deepest one that has it as its input is

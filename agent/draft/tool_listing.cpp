@@ -32,8 +32,7 @@ std::optional<bool> flag_of(const json& value) {
 void add_value(const json& value, ToolParameter& parameter) {
     if (!value.is_string()) return;
     parameter.has_values = true;
-    if (parameter.values.size() < kParameterValuesMax)
-        parameter.values.push_back(text_of(value, kNameBytesMax));
+    if (parameter.values.size() < kParameterValuesMax) parameter.values.push_back(text_of(value, kNameBytesMax));
 }
 
 ToolParameter parameter_of(const std::string& name, const json& schema) {
@@ -62,8 +61,7 @@ std::optional<ListedTool> tool_of(const json& said) {
     const json& properties = member(member(said, "inputSchema"), "properties");
     if (properties.is_object()) {
         for (const auto& [name, schema] : properties.items()) {
-            if (tool.parameters.size() < kParametersMax)
-                tool.parameters.push_back(parameter_of(name, schema));
+            if (tool.parameters.size() < kParametersMax) tool.parameters.push_back(parameter_of(name, schema));
         }
     }
     const json& annotations = member(said, "annotations");
@@ -85,8 +83,7 @@ class Collector {
 
     Status add(const json& value, const std::string& where) {
         const json& error = member(value, "error");
-        if (error.is_object())
-            return Error::refused(where, "the server answers: " + text_of(member(error, "message"), 200));
+        if (error.is_object()) return Error::refused(where, "the server answers: " + text_of(member(error, "message"), 200));
         const json& listed = tools_in(value);
         if (!listed.is_array())
             return Error::invalid(where,
@@ -101,8 +98,8 @@ class Collector {
             const auto same = [&](const ListedTool& each) { return each.name == tool->name; };
             if (std::any_of(tools_.begin(), tools_.end(), same)) continue;
             if (tools_.size() == kDraftToolsMax) {
-                return Error::invalid(where, "more than " + std::to_string(kDraftToolsMax) +
-                                                 " tools; draft a part of them from a file");
+                return Error::invalid(where,
+                                      "more than " + std::to_string(kDraftToolsMax) + " tools; draft a part of them from a file");
             }
             tools_.push_back(std::move(*tool));
         }
@@ -132,9 +129,7 @@ Status ToolListing::add_text(std::string_view text, const std::string& where) {
         }
         ++values;
         // Of a recorded session only the answers to tools/list are of use.
-        if (value.is_object() && value.contains("jsonrpc") && !tools_in(value).is_array() &&
-            !value.contains("error"))
-            continue;
+        if (value.is_object() && value.contains("jsonrpc") && !tools_in(value).is_array() && !value.contains("error")) continue;
         TRY_VOID(collector.add(value, where));
     }
     if (values == 0) return Error::invalid(where, "is empty");

@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view kRuleUnreadable = "(unreadable message)";
 constexpr std::string_view kRuleUnclearRequests = "(unclear inputRequests)";
 constexpr std::string_view kUnclearRequests = "Clients may differ in what the server asks of them in this.";
-constexpr std::string_view kUnreadable = "Some clients may read in this what the policy denies, and it cannot be read as each of them would.";
+constexpr std::string_view kUnreadable =
+    "Some clients may read in this what the policy denies, and it cannot be read as each of them would.";
 
 bool begins_json(std::string_view text) {
     const size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
@@ -22,9 +23,7 @@ bool begins_json(std::string_view text) {
 
 // Readers differ in numbers without end, in control characters, in commas; but what a client takes for an answer has this key,
 // or one with escapes.
-bool may_be_answer(std::string_view text) {
-    return text.find("\"jsonrpc\"") != text.npos || text.find("\\u") != text.npos;
-}
+bool may_be_answer(std::string_view text) { return text.find("\"jsonrpc\"") != text.npos || text.find("\\u") != text.npos; }
 
 }  // namespace
 
@@ -82,7 +81,8 @@ void CallJudge::deny_unrecorded(Verdict& verdict) {
     counters_.roll_back(verdict.charged);
     verdict.charged.clear();
     verdict.approvals.clear();
-    verdict.deny(kCodeDenied, "(approval not recorded)", "The use of its approval cannot be recorded now, so the call is not let through.");
+    verdict.deny(kCodeDenied, "(approval not recorded)",
+                 "The use of its approval cannot be recorded now, so the call is not let through.");
 }
 
 void CallJudge::give_back(const Verdict& verdict) {
@@ -206,7 +206,8 @@ void CallJudge::settle(const PendingRequest& request, CallEnd end) {
 
 void CallJudge::learn(std::string_view response, bool is_list, const Learning& what) const {
     if (policy_->asks_for_annotations()) {
-        read_tool_annotations(response, [&](std::string_view tool, std::string_view json) { what.annotations.remember(tool, json); });
+        read_tool_annotations(response,
+                              [&](std::string_view tool, std::string_view json) { what.annotations.remember(tool, json); });
     }
     if (!policy_->pins_any()) return;
     std::vector<PinTable::News> news;
@@ -223,7 +224,8 @@ void CallJudge::note_unreadable_list(const Learning& what) const {
 bool CallJudge::append_filtered(std::string_view response, std::string& out) const {
     if (!enforcing_ || !policy_->hides_any()) return false;
     const size_t before = out.size();
-    filter_tools_list(response, [&](std::string_view tool) { return policy_->is_hidden(tool); }, out);
+    filter_tools_list(
+        response, [&](std::string_view tool) { return policy_->is_hidden(tool); }, out);
     return out.size() != before;
 }
 

@@ -35,10 +35,7 @@ class CallJudge {
   public:
     // `approvals`: who is asked whether a human has approved a call; null: nobody, and it is denied.
     CallJudge(std::shared_ptr<const Policy> policy, CounterTable& counters, ApprovalDesk* approvals)
-        : policy_(std::move(policy)),
-          counters_(counters),
-          approvals_(approvals),
-          enforcing_(policy_->mode() == Mode::enforce) {}
+        : policy_(std::move(policy)), counters_(counters), approvals_(approvals), enforcing_(policy_->mode() == Mode::enforce) {}
 
     // From the next message on.
     void use(std::shared_ptr<const Policy> policy) {

@@ -65,7 +65,8 @@ class Gate {
 
     // Governs from the next message on, and the calls that wait; what is in flight keeps what it was charged.
     void use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<const AuditSession> audit_session);
-    // Calls that wait for room in a counter or for an approval. Others pass them; the client's end is not passed on before they have.
+    // Calls that wait for room in a counter or for an approval. Others pass them; the client's end is not passed on before they
+    // have.
     bool holds_calls() const { return !held_.empty(); }
     // Judges them for the last time, and lets no other one wait from now on: for hand-back.
     void end_waiting();
@@ -108,14 +109,20 @@ class Gate {
   private:
     struct ClientLines : LineFramer::Handler {
         explicit ClientLines(Gate& owner) : gate(owner) {}
-        bool line(std::string_view bytes) override { gate.client_line(bytes); return true; }
+        bool line(std::string_view bytes) override {
+            gate.client_line(bytes);
+            return true;
+        }
         void oversize(std::string_view head) override { gate.client_oversize(head); }
         void skipped(size_t) override {}
         Gate& gate;
     };
     struct ServerLines : LineFramer::Handler {
         explicit ServerLines(Gate& owner) : gate(owner) {}
-        bool line(std::string_view bytes) override { gate.server_line(bytes); return true; }
+        bool line(std::string_view bytes) override {
+            gate.server_line(bytes);
+            return true;
+        }
         void oversize(std::string_view) override {}
         void skipped(size_t) override {}
         Gate& gate;
@@ -127,7 +134,7 @@ class Gate {
         void turn(std::string_view key, int64_t now_ns) override { gate.try_again(*this, key, now_ns); }
         Gate& gate;
         std::string line, id_key;
-        int64_t read_ns = 0;      // realtime
+        int64_t read_ns = 0;           // realtime
         int64_t kept_deadline_ns = 0;  // monotonic; of one that waited in another agent and has not had its turn here
     };
     using HeldCalls = std::list<std::unique_ptr<HeldCall>>;
@@ -201,7 +208,7 @@ class Gate {
     bool server_spoke_ = false;
     bool client_ended_ = false;
     bool wants_release_ = false;
-    bool modern_ = false;            // revision 2026-07-28 or later
+    bool modern_ = false;  // revision 2026-07-28 or later
     // When what is at work was read, in both clocks; when the message before it was done. A message waits until then.
     int64_t read_ns_ = 0, arrived_ns_ = 0, mark_ns_ = 0;
     int64_t queue_ns_ = 0, judge_ns_ = 0;

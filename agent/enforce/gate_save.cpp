@@ -32,8 +32,7 @@ GateState Gate::save() const {
     state.annotations = annotations_.all();
     state.pending = pending_.save();
     for (const auto& call : held_)
-        state.held.push_back(
-            {call->line, call->read_ns, call->is_waiting() ? call->deadline_ns() : call->kept_deadline_ns});
+        state.held.push_back({call->line, call->read_ns, call->is_waiting() ? call->deadline_ns() : call->kept_deadline_ns});
     return state;
 }
 
@@ -56,9 +55,7 @@ bool Gate::restore(GateState state) {
     client_framer_.skip_on(state.client_skipped);
     server_framer_.skip_on(state.server_skipped);
     // They end in no LF, so nothing is judged now.
-    if (state.client_rest.find('\n') != std::string::npos ||
-        state.server_rest.find('\n') != std::string::npos)
-        return false;
+    if (state.client_rest.find('\n') != std::string::npos || state.server_rest.find('\n') != std::string::npos) return false;
     client_framer_.feed(state.client_rest, client_lines_);
     server_framer_.feed(state.server_rest, server_lines_);
     answers_waiting_ = std::move(state.answers_waiting);

@@ -93,7 +93,8 @@ void Gate::server_line(std::string_view line) {
     ++counts_.server_in;
     follow_grant();
     const bool is_response = message.kind == MessageKind::response;
-    const Verdict* const verdict = is_response ? judge_.judge_input_requests(message, caller_) : judge_.judge_server(message, caller_);
+    const Verdict* const verdict =
+        is_response ? judge_.judge_input_requests(message, caller_) : judge_.judge_server(message, caller_);
     if (verdict && verdict->action == Action::deny && enforcing_) {
         if (is_response) return deny_response(message, message.id_key, *verdict, line.size());
         return deny_server(message, *verdict, line.size());
@@ -170,8 +171,8 @@ void Gate::deny_response(const Message& response, std::string_view id_key, const
 
 // Where its id cannot be read, it answers the only request for a list that there is. If there are several the client waits.
 void Gate::deny_list(const Message& refused, size_t bytes) {
-    const std::string id_key = pending_.has_list(refused.id_key) && !refused.id_key.empty() ? std::string(refused.id_key)
-                                                                                              : pending_.only_list();
+    const std::string id_key =
+        pending_.has_list(refused.id_key) && !refused.id_key.empty() ? std::string(refused.id_key) : pending_.only_list();
     deny_response(refused, id_key, judge_.unreadable(), bytes);
 }
 

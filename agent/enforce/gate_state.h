@@ -41,7 +41,7 @@ struct GateState {
     FrameCounts counts;
     uint32_t records = 0;  // audit records of messages so far
     OpeningState opening;
-    std::string client_rest, server_rest;  // lines that have begun
+    std::string client_rest, server_rest;             // lines that have begun
     uint64_t client_skipped = 0, server_skipped = 0;  // > 0: inside a line that was refused as too long; bytes of it so far
     std::string answers_waiting, server_head;
     bool server_line_open = false, server_spoke = false, wants_release = false, modern = false;

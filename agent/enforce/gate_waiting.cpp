@@ -1,4 +1,5 @@
-// Calls that wait for room in a counter (on_exceed: delay), or for a human's decision (hold_ms). Until then they are counted as held, and have no record.
+// Calls that wait for room in a counter (on_exceed: delay), or for a human's decision (hold_ms). Until then they are counted as
+// held, and have no record.
 #include <algorithm>
 
 #include "base/clock.h"
@@ -91,7 +92,8 @@ void Gate::drop(HeldCall& call, std::string_view rule, std::string_view reason) 
 void Gate::cancel_held(const Message& notification) {
     if (notification.cancelled_id_key.empty()) return;
     const int64_t read_ns = read_ns_, queue_ns = queue_ns_, judge_ns = judge_ns_;
-    const auto found = std::find_if(held_.begin(), held_.end(), [&](const auto& call) { return call->id_key == notification.cancelled_id_key; });
+    const auto found =
+        std::find_if(held_.begin(), held_.end(), [&](const auto& call) { return call->id_key == notification.cancelled_id_key; });
     if (found != held_.end()) drop(**found, kRuleCancelled, kReasonCancelled);
     read_ns_ = read_ns;
     queue_ns_ = queue_ns;

@@ -22,7 +22,7 @@ enum class Guess : unsigned char { no, yes, more };  // more: it depends on what
 Guess guess_json(std::string_view start);
 // Whether a body that begins so is a request, to a server whose handler left the body unread and which goes on there
 // (Python's http.server does, and splits the line at whatever is white space).
-//   "POST /mcp HTTP/1.1\r\n…"  ->  yes     "POST /mc"  ->  more     "post /mcp HTTP/1.1", "{\"a\"", "\nPOST /mcp HTTP/1.1"  ->  no
+//   "POST /mcp HTTP/1.1\r\n…"  ->  yes     "POST /mc"  ->  more     "post /mcp HTTP/1.1", "{\"a\"", "\nPOST /mcp HTTP/1.1"  -> no
 Guess guess_request(std::string_view start);
 
 struct HttpBody {

@@ -45,8 +45,8 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
                      {[this](std::string_view bytes) { server_bytes(bytes); }, [this] { server_ended(); }}),
       server_sink_(ring, std::move(ends.upstream.socket), true,
                    {[this] { pump(); }, [this] { server_gone(); }, [this] { end_if_over(); }}, Sink::Owner::others),
-      client_sink_(ring, std::move(ends.client), true,
-                   {[this] { pump(); }, [this] { reset(); }, [this] { end_if_over(); }}, Sink::Owner::others) {
+      client_sink_(ring, std::move(ends.client), true, {[this] { pump(); }, [this] { reset(); }, [this] { end_if_over(); }},
+                   Sink::Owner::others) {
     if (!options) return;
     on_blind_ = options->policy->on_blind();
     gate_.emplace(std::move(*options), sessions, counters, audit, server_sink_.pending().text(), client_sink_.pending().text());
@@ -54,8 +54,7 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
 }
 
 bool HttpConnection::idle() const {
-    return !connect_in_flight_ && client_source_.idle() && server_source_.idle() && client_sink_.idle() &&
-           server_sink_.idle();
+    return !connect_in_flight_ && client_source_.idle() && server_source_.idle() && client_sink_.idle() && server_sink_.idle();
 }
 
 void HttpConnection::start() {

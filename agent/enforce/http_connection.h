@@ -31,8 +31,8 @@ class HttpConnection {
     // `ended`: both sockets are closed or being closed; destroy once idle().
     using Ended = std::function<void(HttpConnection&)>;
 
-    HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOptions> options, HttpSessions& sessions,
-                   CounterTable& counters, AuditLog& audit, Ended ended);
+    HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOptions> options, HttpSessions& sessions, CounterTable& counters,
+                   AuditLog& audit, Ended ended);
 
     void start();
     // From now on: close as soon as no exchange is in hand. One that has just begun is given time to ask for something.
@@ -88,7 +88,7 @@ class HttpConnection {
     bool client_spoke_ = false;
     bool draining_ = false, drain_is_old_ = false;
     bool half_open_tunnel_ = false;  // the server has said all it wants to, and may still listen
-    bool lingering_ = false;  // everything is said: only the client's end is waited for
+    bool lingering_ = false;         // everything is said: only the client's end is waited for
     bool server_reset_ = false;
     bool ended_already_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -114,8 +114,8 @@ bool HttpGate::ends_server() const {
     if (!s.client_ended || !s.server_wanted || s.passage == State::Passage::blind) return false;
     if (s.lines) return !s.lines->gate.holds_calls();
     if (s.passage == State::Passage::tunnel || !s.exchange.in_hand) return s.waiting.empty();
-    const bool is_held = s.exchange.request != HttpExchange::Request::complete &&
-                         s.exchange.request != HttpExchange::Request::passing;
+    const bool is_held =
+        s.exchange.request != HttpExchange::Request::complete && s.exchange.request != HttpExchange::Request::passing;
     return s.waiting.empty() && !is_held;
 }
 

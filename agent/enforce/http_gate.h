@@ -40,14 +40,14 @@ struct HttpGateOptions {
 class HttpGate {
   public:
     // `to_server`, `to_client`: what is to be written; the owner takes from their front. All references outlive the gate.
-    HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable& counters, AuditLog& audit,
-             std::string& to_server, std::string& to_client);
+    HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable& counters, AuditLog& audit, std::string& to_server,
+             std::string& to_client);
     ~HttpGate();
     HttpGate(const HttpGate&) = delete;
     HttpGate& operator=(const HttpGate&) = delete;
 
     void client_bytes(std::string_view bytes);
-    void client_end();     // it has shut down its sending side; it may still wait for its answer
+    void client_end();  // it has shut down its sending side; it may still wait for its answer
     void server_bytes(std::string_view bytes);
     void server_end();     // the server closed: ends a response without a length, or breaks one
     void server_failed();  // could not connect: the request in hand is answered with 502

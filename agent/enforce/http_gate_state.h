@@ -44,8 +44,7 @@ struct HttpGate::State {
     void take_tunnelled_client(std::string_view bytes);
     void take_tunnelled_server(std::string_view bytes);
     void cut(std::string_view reason);
-    void write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members,
-                     std::string_view reason);
+    void write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members, std::string_view reason);
 
     // --- messages on lines
     static bool begins_message(std::string_view bytes);
@@ -69,7 +68,7 @@ struct HttpGate::State {
     void decide_body();
     void body_complete();
     bool is_over_limit();
-    void pass_request();          // as it came
+    void pass_request();  // as it came
     void pass_body(std::string_view raw);
     void forward_without_body();  // canonical
     void client_end_in_request();
@@ -85,7 +84,7 @@ struct HttpGate::State {
         std::string reason;             // what verdict.reason points to
         std::string_view disagreement;  // of fields and body
         bool is_malformed = false;
-        std::string delay_key;          // … what verdict.delay_key points to
+        std::string delay_key;  // … what verdict.delay_key points to
     };
     void judge_body(std::string_view text);
     const Message& message_of(size_t i);
@@ -198,8 +197,8 @@ struct HttpGate::State {
     enum class Passage : uint8_t { http, tunnel, blind, lines };
     Passage passage = Passage::http;
     std::string_view passage_reason;
-    std::string blind_held;           // of the server, while it is blind
-    bool tunnel_is_watched = false;   // until the server has said something: it must not be HTTP
+    std::string blind_held;          // of the server, while it is blind
+    bool tunnel_is_watched = false;  // until the server has said something: it must not be HTTP
     RequestLineFinder tunnel_request{RequestLineFinder::Until::target};
     size_t tunnel_version_bytes = 0;  // of " HTTP/" at the end of what the client has sent
     std::string tunnel_head;          // the server's first bytes, until it is known what they are
@@ -225,14 +224,14 @@ struct HttpGate::State {
     std::string response_waiting;  // the server's bytes of a head that is not complete
     SseReader sse;
     EventHandler event_handler{*this};
-    bool inside_event = false;      // of the server, too long to be held: part of it has been sent
-    std::string events_waiting;     // of ours, for its end
+    bool inside_event = false;   // of the server, too long to be held: part of it has been sent
+    std::string events_waiting;  // of ours, for its end
 
     MessageParser parser, server_parser;
     HttpBody body;
     std::vector<Outcome> outcomes;
     HeldBody held_body{*this};
-    std::string_view turn;        // while a body that waited is judged again
+    std::string_view turn;  // while a body that waited is judged again
     bool is_held = false, may_wait = true;
     size_t held_size = 0;
     int64_t held_deadline_ns = 0;  // monotonic

@@ -54,7 +54,8 @@ void HttpGate::State::judge_body(std::string_view text) {
 // Of all messages together, as they go on. Where it cannot be recorded, none of those that need it may.
 bool HttpGate::State::use_approvals() {
     std::vector<ApprovalId> all;
-    for (const Outcome& outcome : outcomes) all.insert(all.end(), outcome.verdict.approvals.begin(), outcome.verdict.approvals.end());
+    for (const Outcome& outcome : outcomes)
+        all.insert(all.end(), outcome.verdict.approvals.begin(), outcome.verdict.approvals.end());
     if (judge.use_approvals(all)) return true;
     for (Outcome& outcome : outcomes) {
         if (!outcome.verdict.approvals.empty()) judge.deny_unrecorded(outcome.verdict);
@@ -139,10 +140,8 @@ void HttpGate::State::forward_messages(std::string_view text) {
         const bool is_judged = !outcome.is_malformed && outcome.disagreement.empty();
         if (is_judged) (void)caller_of(message);  // the record names its grant, not that of the last one
         const bool is_asked = is_judged && message.kind != MessageKind::response;
-        const Decision decision =
-            is_judged ? CallJudge::decision_of_forwarded(message, outcome.verdict) : Decision::would_deny;
-        const RecordId record =
-            write_record(message, body.messages[i].size(), decision, is_asked ? &outcome.verdict : nullptr);
+        const Decision decision = is_judged ? CallJudge::decision_of_forwarded(message, outcome.verdict) : Decision::would_deny;
+        const RecordId record = write_record(message, body.messages[i].size(), decision, is_asked ? &outcome.verdict : nullptr);
         if (message.kind == MessageKind::notification) cancel_elsewhere(message);
         if (message.kind != MessageKind::request) continue;
         PendingRequest pending = CallJudge::pending_request(message, record, outcome.verdict, now);

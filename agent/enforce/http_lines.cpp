@@ -85,8 +85,7 @@ void HttpGate::State::end_lines(std::string_view reason) {
 
 void HttpGate::State::use_policy_for_lines() {
     lines_session->policy = options.policy;
-    lines_session->audit_session =
-        audit.describe(facts->session_facts(lines_session->id, *options.policy, lines->gate.grant()));
+    lines_session->audit_session = audit.describe(facts->session_facts(lines_session->id, *options.policy, lines->gate.grant()));
     lines->gate.use_policy(options.policy, lines_session->audit_session);
 }
 

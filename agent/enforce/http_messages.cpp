@@ -56,8 +56,7 @@ void HttpGate::State::deliver_json() {
         ResponseRewrite rewrite;
         rewrite.framing = {BodyFraming::Kind::length, changed.size()};
         rewrite.body_changed = true;
-        rewrite.keep_alive =
-            e.answer.keep_alive && e.head.keep_alive && e.answer.framing.kind != BodyFraming::Kind::until_close;
+        rewrite.keep_alive = e.answer.keep_alive && e.head.keep_alive && e.answer.framing.kind != BodyFraming::Kind::until_close;
         append_response_head(to_client, e.answer, rewrite);
         to_client.append(changed);
     }
@@ -89,7 +88,8 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
     if (!exchange.session) set_session(sessions.by_peer(facts, options.policy, {}));
     const bool is_response = message.kind == MessageKind::response;
     const Caller caller = caller_of(message);
-    const Verdict* const verdict = is_response ? judge.judge_input_requests(message, caller) : judge.judge_server(message, caller);
+    const Verdict* const verdict =
+        is_response ? judge.judge_input_requests(message, caller) : judge.judge_server(message, caller);
     const bool denied = verdict && verdict->action == Action::deny && judge.enforcing();
     count([denied](FrameCounts& books) { ++books.server_in, ++(denied ? books.server_denied : books.server_forwarded); });
     MessageRecord record;
@@ -232,9 +232,7 @@ void HttpGate::State::begin_events() {
     e.answer_begun = true;
 }
 
-void HttpGate::State::events(std::string_view payload) {
-    sse.feed(payload, event_handler);
-}
+void HttpGate::State::events(std::string_view payload) { sse.feed(payload, event_handler); }
 
 void HttpGate::State::finish_events() {
     if (std::exchange(inside_event, false) && !events_waiting.empty()) {

@@ -107,8 +107,7 @@ size_t HttpGate::State::take_client(std::string_view bytes) {
 size_t HttpGate::State::take_head(std::string_view bytes) {
     const HeadFramer::Found found = request_framer.scan(bytes);
     switch (found) {
-        case HeadFramer::Found::complete:
-            break;
+        case HeadFramer::Found::complete: break;
         case HeadFramer::Found::more:
             if (first_message && opening_of(bytes) == Opening::other_protocol) pass_other_protocol(kNotHttp, bytes);
             return 0;
@@ -229,8 +228,7 @@ size_t HttpGate::State::take_body(std::string_view bytes) {
             if (!e.has_length_body()) e.text.append(piece.payload);
             break;
         case HttpExchange::Request::discarding:
-        case HttpExchange::Request::complete:
-            break;
+        case HttpExchange::Request::complete: break;
     }
     if (piece.step == BodyReader::Step::refused) {
         refuse_body(e.body.problem());
@@ -261,21 +259,17 @@ void HttpGate::State::decide_body() {
             exchange.refuse_reason = kHiddenRequest;
             exchange.request = HttpExchange::Request::discarding;
             return;
-        case Guess::more:
-            return;
-        case Guess::no:
-            break;
+        case Guess::more: return;
+        case Guess::no: break;
     }
     if (!exchange.governed) return pass_request();
     switch (guess_json(text)) {
-        case Guess::no:
-            return pass_request();
+        case Guess::no: return pass_request();
         case Guess::more:
             // White space without end is looked at again only when it is over.
             if (text.size() <= kWhiteSpaceBytes) return;
             break;
-        case Guess::yes:
-            break;
+        case Guess::yes: break;
     }
     exchange.request = HttpExchange::Request::collecting;
 }
@@ -346,7 +340,8 @@ void HttpGate::State::forward_without_body() {
 
 // `read`: all that has come of it. The record counts what the refusal needed, which does not depend on the pieces.
 void HttpGate::State::refuse_head(const HttpProblem& problem, std::string_view read) {
-    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request) return pass_other_protocol(kNotHttp, read);
+    if (may_be_another_protocol(problem, read) && opening_of(read) != Opening::request)
+        return pass_other_protocol(kNotHttp, read);
     record_refusal(status_of(problem.refusal), name(problem.refusal), std::min(problem.offset + 1, read.size()));
     if (!judge.enforcing()) return start_tunnel("malformed HTTP");
     answer_refusal(status_of(problem.refusal), std::string(name(problem.refusal)) + " at byte " + std::to_string(problem.offset));
@@ -388,8 +383,8 @@ void HttpGate::State::refuse_request(int status, std::string_view reason) {
 void HttpGate::State::client_end_in_request() {
     if (closing || passage != Passage::http) return;
     if (exchange.in_hand) {
-        const bool is_kept_back = exchange.request != HttpExchange::Request::complete &&
-                             exchange.request != HttpExchange::Request::passing;
+        const bool is_kept_back =
+            exchange.request != HttpExchange::Request::complete && exchange.request != HttpExchange::Request::passing;
         if (is_kept_back) refuse_request(400, name(HttpRefusal::incomplete));
     } else if (request_framer.is_empty()) {
         close();

@@ -25,32 +25,21 @@ std::string_view HttpGate::State::take_server(std::string_view bytes) {
     HttpExchange& e = exchange;
     switch (passage) {
         case Passage::tunnel:
-        case Passage::lines:
-            take_tunnelled_server(bytes);
-            return {};
-        case Passage::blind:
-            blind_held.append(bytes);
-            return {};
-        case Passage::http:
-            break;
+        case Passage::lines: take_tunnelled_server(bytes); return {};
+        case Passage::blind: blind_held.append(bytes); return {};
+        case Passage::http: break;
     }
     if (!e.in_hand || !e.sent) {
         unasked_bytes(bytes);
         return {};
     }
     switch (e.response) {
-        case HttpExchange::Response::waiting:
-            return take_response_head(bytes);
+        case HttpExchange::Response::waiting: return take_response_head(bytes);
         case HttpExchange::Response::passing:
         case HttpExchange::Response::collecting:
-        case HttpExchange::Response::events:
-            return take_response_body(bytes);
-        case HttpExchange::Response::untracked:
-            to_client.append(bytes);
-            return {};
-        case HttpExchange::Response::complete:
-            unasked_bytes(bytes);
-            return {};
+        case HttpExchange::Response::events: return take_response_body(bytes);
+        case HttpExchange::Response::untracked: to_client.append(bytes); return {};
+        case HttpExchange::Response::complete: unasked_bytes(bytes); return {};
     }
     return {};
 }
@@ -128,21 +117,16 @@ std::string_view HttpGate::State::take_response_body(std::string_view bytes) {
     const BodyReader::Piece piece = e.answer_body.next(bytes);
     const std::string_view raw = bytes.substr(0, piece.raw_bytes);
     switch (e.response) {
-        case HttpExchange::Response::passing:
-            to_client.append(raw);
-            break;
+        case HttpExchange::Response::passing: to_client.append(raw); break;
         case HttpExchange::Response::collecting:
             e.answer_raw.append(raw);
             if (e.answer.framing.kind == BodyFraming::Kind::chunked) e.answer_text.append(piece.payload);
             if (e.answer_raw.size() > options.frame_bytes_max) response_too_long();
             break;
-        case HttpExchange::Response::events:
-            events(piece.payload);
-            break;
+        case HttpExchange::Response::events: events(piece.payload); break;
         case HttpExchange::Response::waiting:
         case HttpExchange::Response::untracked:
-        case HttpExchange::Response::complete:
-            break;
+        case HttpExchange::Response::complete: break;
     }
     if (!e.in_hand || closing) return {};
     if (piece.step == BodyReader::Step::refused) {
@@ -186,7 +170,8 @@ void HttpGate::State::upgrade() {
     if (e.head.is("CONNECT")) {
         // There are servers that answer 200 to any method and read on: what comes then is no tunnel to them. A body, which
         // nothing of a tunnel has, gives them away, or what they send next.
-        const bool has_body = e.answer.fields.has(KnownField::content_length) || e.answer.fields.has(KnownField::transfer_encoding);
+        const bool has_body =
+            e.answer.fields.has(KnownField::content_length) || e.answer.fields.has(KnownField::transfer_encoding);
         if (has_body && judge.enforcing()) return answer_bad_gateway("it took CONNECT for a request like any other");
         to_client.append(e.answer_bytes);
         return start_watched_tunnel("CONNECT");
@@ -234,8 +219,7 @@ void HttpGate::State::server_ended_in_exchange() {
             if (e.answer_body.finish()) response_body_complete();
             break;
         case HttpExchange::Response::untracked:
-        case HttpExchange::Response::complete:
-            break;
+        case HttpExchange::Response::complete: break;
     }
 }
 

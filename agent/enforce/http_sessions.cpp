@@ -41,9 +41,8 @@ std::string path_key(const HttpFacts& facts, std::string_view path) {
 }
 
 std::string peer_key(const HttpFacts& facts, std::string_view client_name) {
-    const std::string who = facts.peer_is_local()
-                          ? std::to_string(facts.peer.process.uid) + " " + facts.peer.process.exe
-                          : facts.peer_host();
+    const std::string who =
+        facts.peer_is_local() ? std::to_string(facts.peer.process.uid) + " " + facts.peer.process.exe : facts.peer_host();
     // The length says where the name ends, whatever is in it.
     const std::string name_and_peer = std::to_string(client_name.size()) + " " + std::string(client_name) + who;
     return key_of(facts, HttpSessionKind::peer, name_and_peer);
@@ -88,8 +87,7 @@ HttpSessions::Pointer HttpSessions::find_by_header(const HttpFacts& facts, std::
     return find(key_of(facts, HttpSessionKind::header, header));
 }
 
-HttpSessions::Pointer HttpSessions::by_peer(const Facts& facts, const PolicyPointer& policy,
-                                            std::string_view client_name) {
+HttpSessions::Pointer HttpSessions::by_peer(const Facts& facts, const PolicyPointer& policy, std::string_view client_name) {
     client_name = client_name.substr(0, kNameBytesMax);
     if (Pointer known = find(peer_key(*facts, client_name))) return known;
     Pointer session = open(facts, policy, client_name);
@@ -115,9 +113,8 @@ HttpSessions::Pointer HttpSessions::find_by_target(const HttpFacts& facts, std::
 bool HttpSessions::takes_messages_at(const HttpFacts& facts, std::string_view path) const {
     if (stream_paths_.empty()) return false;
     const std::vector<std::string> readings = path_readings(path);
-    return std::any_of(readings.begin(), readings.end(), [&](const std::string& reading) {
-        return stream_paths_.contains(path_key(facts, reading));
-    });
+    return std::any_of(readings.begin(), readings.end(),
+                       [&](const std::string& reading) { return stream_paths_.contains(path_key(facts, reading)); });
 }
 
 void HttpSessions::end(const Pointer& session, std::string_view reason) {
@@ -197,7 +194,8 @@ HttpSessions::Pointer HttpSessions::find(const std::string& key) {
 
 void HttpSessions::make_room() {
     if (sessions_.size() < kHttpSessionsMax) return;
-    const auto idle = std::find_if(sessions_.begin(), sessions_.end(), [](const Pointer& session) { return session->exchanges == 0; });
+    const auto idle =
+        std::find_if(sessions_.begin(), sessions_.end(), [](const Pointer& session) { return session->exchanges == 0; });
     const Pointer given_up = idle != sessions_.end() ? *idle : sessions_.front();
     HttpGate* const stream = given_up->stream;
     end(given_up, "too many sessions: it was unused longest");

@@ -45,14 +45,14 @@ struct HttpSession {
     std::string grant;                        // of who sent its last message
     ToolAnnotations annotations;              // of the server's lists
     SessionPins pins;
-    std::string path;         // where its requests go. header: only there may the server end it
-    int64_t opened_ns = 0;    // realtime
-    int64_t used_ns = 0;      // monotonic
-    size_t exchanges = 0;     // requests of it in hand, event streams among them: while there are any it is not idle
-    bool orphaned = false;    // its listener has gone: it ends when nothing is in hand
+    std::string path;       // where its requests go. header: only there may the server end it
+    int64_t opened_ns = 0;  // realtime
+    int64_t used_ns = 0;    // monotonic
+    size_t exchanges = 0;   // requests of it in hand, event streams among them: while there are any it is not idle
+    bool orphaned = false;  // its listener has gone: it ends when nothing is in hand
     FrameCounts counts;
-    PendingTable pending;        // forwarded and not answered
-    HttpGate* stream = nullptr;  // HTTP+SSE: where its answers go, while that is open
+    PendingTable pending;         // forwarded and not answered
+    HttpGate* stream = nullptr;   // HTTP+SSE: where its answers go, while that is open
     std::vector<HttpGate*> held;  // with a request that waits for room in a limit
     size_t held_bytes = 0;
     bool ended = false;

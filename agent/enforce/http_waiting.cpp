@@ -1,5 +1,6 @@
-// A body that waits for room in a limit (on_exceed: delay), or for a human's decision (hold_ms): the request in hand is not answered, and nothing of it has gone
-// to the server. Requests behind it on this connection wait too, as HTTP/1.1 wants; others do not.
+// A body that waits for room in a limit (on_exceed: delay), or for a human's decision (hold_ms): the request in hand is not
+// answered, and nothing of it has gone to the server. Requests behind it on this connection wait too, as HTTP/1.1 wants; others
+// do not.
 #include <algorithm>
 
 #include "base/clock.h"

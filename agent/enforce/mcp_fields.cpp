@@ -29,8 +29,8 @@ std::string_view field_disagreement_of_array(const Fields& fields) {
 }
 
 bool has_repeated_mcp_field(const Fields& fields) {
-    for (const KnownField field : {KnownField::mcp_session_id, KnownField::mcp_protocol_version, KnownField::mcp_method,
-                                   KnownField::mcp_name}) {
+    for (const KnownField field :
+         {KnownField::mcp_session_id, KnownField::mcp_protocol_version, KnownField::mcp_method, KnownField::mcp_name}) {
         if (fields.find(field).many()) return true;
     }
     return false;

@@ -93,7 +93,9 @@ size_t bytes_before_message(std::string_view tail, MessageParser& parser) {
 }  // namespace
 
 Opening::Opening(Start start, bool certain, size_t frame_bytes_max)
-    : state_(start == Start::decided ? State::decided : start == Start::midway ? State::tail : State::sniff),
+    : state_(start == Start::decided  ? State::decided
+             : start == Start::midway ? State::tail
+                                      : State::sniff),
       certain_(certain),
       frame_bytes_max_(frame_bytes_max) {}
 
@@ -265,7 +267,7 @@ bool Opening::server_confirms(std::string_view line) {
     if (state_ != State::foreign_lines) return false;
     const Message& message = parser_.parse(line);
     if (message.kind != MessageKind::response) return false;
-    if (!message.has_jsonrpc_2) return true;  // an MCP server always says so
+    if (!message.has_jsonrpc_2) return true;              // an MCP server always says so
     if (!message.is_error && foreign_call_) return true;  // it knows a method that MCP does not have
     constexpr std::string_view kVersion = "\"protocolVersion\":";
     size_t at = message.result.find(kVersion);

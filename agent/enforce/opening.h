@@ -58,10 +58,10 @@ class Opening {
     size_t frame_bytes_max_;
     bool tail_open_ = false;     // part of the line that began before has passed
     bool foreign_call_ = false;  // the client has called a method that MCP does not have
-    std::string held_;         // not passed yet
-    size_t taken_ = 0;         // in step(): that much of held_ has passed
-    size_t searched_ = 0;      // what is left has no LF before this offset
-    std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
+    std::string held_;           // not passed yet
+    size_t taken_ = 0;           // in step(): that much of held_ has passed
+    size_t searched_ = 0;        // what is left has no LF before this offset
+    std::string line_passed_;    // the part of the current line that has passed already (no brace in it)
     MessageParser parser_;
 };
 

@@ -32,7 +32,8 @@ void PendingTable::add(std::string_view id_key, PendingRequest request) {
     if (const auto found = requests_.find(id_key); found != requests_.end()) {
         ByAge& others = found->second;
         // Of an exchange all are marked already but where there is only one.
-        const auto other = std::find_if(others.begin(), others.end(), [&](const auto& each) { return each.second.exchange == request.exchange; });
+        const auto other = std::find_if(others.begin(), others.end(),
+                                        [&](const auto& each) { return each.second.exchange == request.exchange; });
         if (other != others.end()) other->second.shares_id = request.shares_id = true;
         notes_suffice_ = false;
     }
@@ -41,11 +42,13 @@ void PendingTable::add(std::string_view id_key, PendingRequest request) {
 }
 
 bool PendingTable::take(std::string_view id_key, PendingRequest& out) {
-    return take_oldest(id_key, [](const PendingRequest&) { return true; }, out);
+    return take_oldest(
+        id_key, [](const PendingRequest&) { return true; }, out);
 }
 
 bool PendingTable::take(std::string_view id_key, uint64_t exchange, PendingRequest& out) {
-    return take_oldest(id_key, [&](const PendingRequest& request) { return request.exchange == exchange; }, out);
+    return take_oldest(
+        id_key, [&](const PendingRequest& request) { return request.exchange == exchange; }, out);
 }
 
 template <typename Fits>
@@ -83,7 +86,8 @@ bool PendingTable::may_be_list(std::string_view id_key) const {
 
 // Whichever of those with one id this answered, the other one may be the one that holds the place in flight.
 void PendingTable::leave_in_flight(ByAge& others, PendingRequest& answered) {
-    const auto other = std::find_if(others.begin(), others.end(), [&](const auto& each) { return each.second.exchange == answered.exchange; });
+    const auto other =
+        std::find_if(others.begin(), others.end(), [&](const auto& each) { return each.second.exchange == answered.exchange; });
     if (other == others.end()) return;
     const auto is_window = [](const CounterUse& use) { return !use.is_in_flight; };
     const auto begin = std::stable_partition(answered.charged.begin(), answered.charged.end(), is_window);

@@ -41,7 +41,8 @@ class PendingTable {
     void end_of_session();
     // What is still there is never answered: the session is over for the server too.
     void never_answered();
-    // The client has cancelled the request with this id: the only one, for of several nobody knows which. An answer may still come.
+    // The client has cancelled the request with this id: the only one, for of several nobody knows which. An answer may still
+    // come.
     void cancel(std::string_view id_key);
     // Something has come that nobody could read, and may have been the answer to any of them: they are not unanswered now.
     void maybe_answered();
@@ -56,8 +57,8 @@ class PendingTable {
     bool has_list(std::string_view id_key) const;
     // The id of the only one that is in flight; empty where there are none or several.
     std::string only_list() const;
-    // What the server answers under this id, or where that is empty under some id, may be a list: one was asked for, or it answers
-    // what was asked before we were there.
+    // What the server answers under this id, or where that is empty under some id, may be a list: one was asked for, or it
+    // answers what was asked before we were there.
     bool may_be_list(std::string_view id_key) const;
 
     std::vector<PendingState> save() const;

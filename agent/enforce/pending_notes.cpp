@@ -57,8 +57,8 @@ void put_use(std::string& out, const KeptUse& kept) {
     put(out, std::string_view(kept.counter));
     const CounterUse& use = kept.use;
     const int64_t ends = (use.keeps_failed ? kKeepsFailed : 0) | (use.returns_unanswered ? kReturnsUnanswered : 0);
-    for (const int64_t number : {use.window_start_s, use.amount, use.count_after, use.max, use.slice,
-                                 int64_t{use.scale}, ends, int64_t{use.is_in_flight}})
+    for (const int64_t number : {use.window_start_s, use.amount, use.count_after, use.max, use.slice, int64_t{use.scale}, ends,
+                                 int64_t{use.is_in_flight}})
         put(out, number);
 }
 
@@ -66,8 +66,7 @@ KeptUse use_of(Reader& reader) {
     KeptUse kept;
     kept.key = reader.text();
     kept.counter = reader.text();
-    for (int64_t* number :
-         {&kept.use.window_start_s, &kept.use.amount, &kept.use.count_after, &kept.use.max, &kept.use.slice})
+    for (int64_t* number : {&kept.use.window_start_s, &kept.use.amount, &kept.use.count_after, &kept.use.max, &kept.use.slice})
         *number = reader.number();
     kept.use.scale = static_cast<int32_t>(reader.number());
     const int64_t ends = reader.number();
@@ -122,8 +121,7 @@ Status apply_notes(std::string_view notes, std::vector<PendingState>& pending) {
             pending.push_back(request_of(note));
         } else if (kind == "-") {
             const std::string_view id = note.text();
-            const auto found = std::find_if(pending.begin(), pending.end(),
-                                            [&](const auto& each) { return each.id_key == id; });
+            const auto found = std::find_if(pending.begin(), pending.end(), [&](const auto& each) { return each.id_key == id; });
             if (found == pending.end()) note.failed = true;
             if (found != pending.end()) pending.erase(found);
         } else {

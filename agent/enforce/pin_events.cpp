@@ -29,22 +29,21 @@ void record_pins(AuditLog& audit, const std::shared_ptr<const AuditSession>& ses
     Names added, refused;
     for (const PinTable::News& each : news) {
         switch (each.what) {
-            case PinTable::What::added:
-                added.add(each.key.tool);
-                break;
-            case PinTable::What::no_room:
-                refused.add(each.key.tool);
-                break;
+            case PinTable::What::added: added.add(each.key.tool); break;
+            case PinTable::What::no_room: refused.add(each.key.tool); break;
             case PinTable::What::changed:
                 audit.event("pin_changed", session,
-                            {{"tool", quoted(each.key.tool)}, {"pinned", quoted(hex(each.accepted))},
-                             {"now", quoted(hex(each.now))}, {"pin_server", quoted(each.key.server)}});
+                            {{"tool", quoted(each.key.tool)},
+                             {"pinned", quoted(hex(each.accepted))},
+                             {"now", quoted(hex(each.now))},
+                             {"pin_server", quoted(each.key.server)}});
         }
     }
     for (const auto& [event, names] : {std::pair("pin_added", &added), std::pair("pin_no_room", &refused)}) {
         if (names->count == 0) continue;
         audit.event(event, session,
-                    {{"tools", "[" + names->text + "]"}, {"count", std::to_string(names->count)},
+                    {{"tools", "[" + names->text + "]"},
+                     {"count", std::to_string(names->count)},
                      {"pin_server", quoted(news.front().key.server)}});
     }
 }

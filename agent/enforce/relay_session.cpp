@@ -151,8 +151,7 @@ void RelaySession::pump() {
         end_if_over();
         if (ended_) return;
     }
-    if (!quiescing_ || gate_.client_line_open())
-        client_must_wait() ? client_source_.pause() : client_source_.resume();
+    if (!quiescing_ || gate_.client_line_open()) client_must_wait() ? client_source_.pause() : client_source_.resume();
     server_must_wait() ? server_source_.pause() : server_source_.resume();
     if (gate_.wants_release() && !release_asked_) {
         release_asked_ = true;

@@ -30,13 +30,12 @@ struct RelayState {
 class RelaySession {
   public:
     struct Events {
-        std::function<void(RelaySession&)> ended;          // both directions are over; destroy once idle()
-        std::function<void(RelaySession&)> wants_release;  // the server speaks another protocol
+        std::function<void(RelaySession&)> ended;              // both directions are over; destroy once idle()
+        std::function<void(RelaySession&)> wants_release;      // the server speaks another protocol
         std::function<void(RelaySession&)> ends_changed = {};  // a descriptor of its is about to be closed
         std::function<void(RelaySession&)> ledger_left = {};   // it was too small: a kill now ends the session
     };
-    RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit,
-                 Events events);
+    RelaySession(Ring& ring, TakenEnds ends, GateOptions options, CounterTable& counters, AuditLog& audit, Events events);
 
     // Before start(): from then on no byte is in the memory of this process alone.
     void begin_ledger(std::unique_ptr<SessionLedger> ledger);
@@ -80,9 +79,7 @@ class RelaySession {
 
     void close();  // both directions at once
     bool ended() const { return ended_; }
-    bool idle() const {
-        return client_source_.idle() && server_source_.idle() && client_sink_.idle() && server_sink_.idle();
-    }
+    bool idle() const { return client_source_.idle() && server_source_.idle() && client_sink_.idle() && server_sink_.idle(); }
 
   private:
     void pump();
@@ -109,12 +106,12 @@ class RelaySession {
     std::string unread_;
     std::unique_ptr<SessionLedger> ledger_;
     std::unique_ptr<SessionLedger> left_ledger_;  // was too small; what was read into it may still be in use
-    bool feeding_ = false;  // the gate is at work, and what it has said so far is not all
+    bool feeding_ = false;                        // the gate is at work, and what it has said so far is not all
     Gate gate_;
     uint64_t told_and_written_ = 0;  // of Gate::told_server_bytes(), that much has been written
     bool ended_ = false, suspended_ = false, quiescing_ = false, release_asked_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit
-    bool handed_over_ = false;  // the descriptors are being given back: what happens on them is not ours any more
+    bool handed_over_ = false;    // the descriptors are being given back: what happens on them is not ours any more
     int64_t quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;
     std::function<void(bool)> quiesced_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -22,8 +22,7 @@ class SessionLedger {
         std::function<std::string(const GateState&)> write;
         std::function<Result<GateState>(std::string_view)> read;
     };
-    SessionLedger(std::unique_ptr<Ledger> ledger, Form form)
-        : ledger_(std::move(ledger)), form_(std::move(form)) {}
+    SessionLedger(std::unique_ptr<Ledger> ledger, Form form) : ledger_(std::move(ledger)), form_(std::move(form)) {}
 
     Ledger& bytes() { return *ledger_; }
     // False where there is no room: nothing was committed. Else what was to be written is the ledger's.

@@ -27,9 +27,7 @@ size_t line_length(std::string_view bytes) {
 
 }  // namespace
 
-LineFramer::LineFramer(size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) {
-    assert(frame_bytes_max > 0);
-}
+LineFramer::LineFramer(size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) { assert(frame_bytes_max > 0); }
 
 void LineFramer::feed(std::string_view chunk, Handler& handler) {
     if (!lent_.empty() && chunk.data() == lent_.data()) return feed_lent(chunk, handler);
@@ -151,9 +149,7 @@ void LineFramer::release() {
     if (buffer_.capacity() > kBufferBytesKept) buffer_.release();
 }
 
-std::string_view LineFramer::rest() const {
-    return buffer_.view().substr(delivered_);
-}
+std::string_view LineFramer::rest() const { return buffer_.view().substr(delivered_); }
 
 void LineFramer::clear() {
     part_from_loan();
@@ -167,8 +163,6 @@ Bytes LineFramer::take(std::string_view line) {
     return std::exchange(buffer_, {});
 }
 
-size_t LineFramer::buffered_bytes() const {
-    return buffer_.size() - delivered_;
-}
+size_t LineFramer::buffered_bytes() const { return buffer_.size() - delivered_; }
 
 }  // namespace callgate

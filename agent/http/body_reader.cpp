@@ -9,32 +9,23 @@ namespace callgate {
 
 BodyReader::BodyReader(BodyFraming framing, Extensions extensions) : framing_(framing), extensions_(extensions) {
     switch (framing.kind) {
-        case BodyFraming::Kind::none:
-            place_ = Place::done;
-            break;
+        case BodyFraming::Kind::none: place_ = Place::done; break;
         case BodyFraming::Kind::length:
             left_ = framing.length;
             place_ = left_ > 0 ? Place::content : Place::done;
             break;
-        case BodyFraming::Kind::chunked:
-            place_ = Place::size;
-            break;
+        case BodyFraming::Kind::chunked: place_ = Place::size; break;
         case BodyFraming::Kind::until_close:
-        case BodyFraming::Kind::tunnel:
-            place_ = Place::endless;
-            break;
+        case BodyFraming::Kind::tunnel: place_ = Place::endless; break;
     }
 }
 
 BodyReader::Piece BodyReader::next(std::string_view bytes) {
     switch (place_) {
-        case Place::done:
-            return {Step::end, 0, {}};
-        case Place::refused:
-            return {Step::refused, 0, {}};
+        case Place::done: return {Step::end, 0, {}};
+        case Place::refused: return {Step::refused, 0, {}};
         case Place::content:
-        case Place::endless:
-            return content(bytes);
+        case Place::endless: return content(bytes);
         case Place::size:
         case Place::extension:
         case Place::size_lf:
@@ -44,8 +35,7 @@ BodyReader::Piece BodyReader::next(std::string_view bytes) {
         case Place::trailer_name:
         case Place::trailer_value:
         case Place::trailer_lf:
-        case Place::last_lf:
-            return framing_bytes(bytes);
+        case Place::last_lf: return framing_bytes(bytes);
     }
     return {Step::refused, 0, {}};
 }
@@ -83,20 +73,13 @@ BodyReader::Piece BodyReader::framing_bytes(std::string_view bytes) {
 // One byte that is no content. Where it refuses, the byte is not taken.
 HttpRefusal BodyReader::step(char byte) {
     switch (place_) {
-        case Place::size:
-            return size_byte(byte);
-        case Place::extension:
-            return extension_byte(byte);
+        case Place::size: return size_byte(byte);
+        case Place::extension: return extension_byte(byte);
         case Place::trailer:
         case Place::trailer_name:
-        case Place::trailer_value:
-            return trailer_byte(byte);
-        case Place::chunk_cr:
-            place_ = Place::chunk_lf;
-            return byte == '\r' ? HttpRefusal::none : HttpRefusal::bad_chunk_end;
-        case Place::chunk_lf:
-            place_ = Place::size;
-            return byte == '\n' ? HttpRefusal::none : HttpRefusal::bad_chunk_end;
+        case Place::trailer_value: return trailer_byte(byte);
+        case Place::chunk_cr: place_ = Place::chunk_lf; return byte == '\r' ? HttpRefusal::none : HttpRefusal::bad_chunk_end;
+        case Place::chunk_lf: place_ = Place::size; return byte == '\n' ? HttpRefusal::none : HttpRefusal::bad_chunk_end;
         case Place::size_lf:
             if (byte != '\n') return HttpRefusal::bare_carriage_return;
             place_ = left_ > 0 ? Place::content : Place::trailer;
@@ -106,14 +89,11 @@ HttpRefusal BodyReader::step(char byte) {
         case Place::trailer_lf:
             place_ = Place::trailer;
             return byte == '\n' ? HttpRefusal::none : HttpRefusal::bare_carriage_return;
-        case Place::last_lf:
-            place_ = Place::done;
-            return byte == '\n' ? HttpRefusal::none : HttpRefusal::bare_carriage_return;
+        case Place::last_lf: place_ = Place::done; return byte == '\n' ? HttpRefusal::none : HttpRefusal::bare_carriage_return;
         case Place::content:
         case Place::endless:
         case Place::done:
-        case Place::refused:
-            break;
+        case Place::refused: break;
     }
     return HttpRefusal::none;
 }

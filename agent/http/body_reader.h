@@ -57,18 +57,18 @@ class BodyReader {
 
   private:
     enum class Place : uint8_t {
-        content,      // left_ more bytes of it
-        endless,      // until the stream ends
-        size,         // hexadecimal digits of a chunk size
-        extension,    // after them, up to CR
-        size_lf,      // the LF of the size line
-        chunk_cr,     // the CR LF after a chunk's data
+        content,    // left_ more bytes of it
+        endless,    // until the stream ends
+        size,       // hexadecimal digits of a chunk size
+        extension,  // after them, up to CR
+        size_lf,    // the LF of the size line
+        chunk_cr,   // the CR LF after a chunk's data
         chunk_lf,
-        trailer,      // at the start of a trailer line
+        trailer,  // at the start of a trailer line
         trailer_name,
         trailer_value,
         trailer_lf,
-        last_lf,      // the LF of the blank line that ends it all
+        last_lf,  // the LF of the blank line that ends it all
         done,
         refused,
     };

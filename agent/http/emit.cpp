@@ -31,8 +31,7 @@ bool is_rewritten(KnownField field) {
         case KnownField::te:
         case KnownField::trailer:
         case KnownField::transfer_encoding:
-        case KnownField::upgrade:
-            return true;
+        case KnownField::upgrade: return true;
         case KnownField::accept:
         case KnownField::accept_encoding:
         case KnownField::authorization:
@@ -50,8 +49,7 @@ bool is_rewritten(KnownField field) {
         case KnownField::mcp_session_id:
         case KnownField::origin:
         case KnownField::repr_digest:
-        case KnownField::other:
-            return false;
+        case KnownField::other: return false;
     }
     return false;
 }
@@ -83,9 +81,7 @@ void append_end_to_end(std::string& out, const Fields& fields, const Drops& drop
     }
 }
 
-void append_version(std::string& out, int minor_version) {
-    out.append(minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1");
-}
+void append_version(std::string& out, int minor_version) { out.append(minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1"); }
 
 bool ends_itself(const BodyFraming& framing) { return framing.kind != BodyFraming::Kind::until_close; }
 
@@ -96,13 +92,10 @@ void append_framing(std::string& out, const BodyFraming& framing) {
             append_number(out, framing.length, 10);
             out.append(kLineEnd);
             break;
-        case BodyFraming::Kind::chunked:
-            append_field(out, "Transfer-Encoding", "chunked");
-            break;
+        case BodyFraming::Kind::chunked: append_field(out, "Transfer-Encoding", "chunked"); break;
         case BodyFraming::Kind::none:
         case BodyFraming::Kind::until_close:
-        case BodyFraming::Kind::tunnel:
-            break;
+        case BodyFraming::Kind::tunnel: break;
     }
 }
 
@@ -146,8 +139,7 @@ void append_request_head(std::string& out, const RequestHead& head, const Reques
 void append_response_head(std::string& out, const ResponseHead& head, const ResponseRewrite& rewrite) {
     const int minor_version = rewrite.framing.kind == BodyFraming::Kind::chunked ? 1 : head.minor_version;
     append_status_line(out, minor_version, head.status, head.reason);
-    append_end_to_end(out, head.fields,
-                      [&](KnownField field) { return rewrite.body_changed && describes_bytes(field); });
+    append_end_to_end(out, head.fields, [&](KnownField field) { return rewrite.body_changed && describes_bytes(field); });
     append_framing(out, rewrite.framing);
     append_connection(out, rewrite.keep_alive && ends_itself(rewrite.framing), minor_version);
     out.append(kLineEnd);

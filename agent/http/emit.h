@@ -32,7 +32,7 @@ struct RequestRewrite {
 void append_request_head(std::string& out, const RequestHead& head, const RequestRewrite& rewrite);
 
 struct ResponseRewrite {
-    BodyFraming framing = {};  // length, chunked, until_close or none
+    BodyFraming framing = {};   // length, chunked, until_close or none
     bool body_changed = false;  // ETag and the digest fields go
     bool keep_alive = true;
 };
@@ -46,9 +46,9 @@ struct Answer {
     // `chunked`: for a stream of events; then append_chunk() and append_last_chunk(). `until_close` for HTTP/1.0.
     BodyFraming framing = {};
     std::string_view session_id = {};  // Mcp-Session-Id echoed; empty: none
-    bool keep_alive = true;         // false: Connection: close
-    int minor_version = 1;          // of the request: HTTP/1.0 needs Connection: keep-alive to stay
-    bool event_stream = false;      // Cache-Control: no-cache
+    bool keep_alive = true;            // false: Connection: close
+    int minor_version = 1;             // of the request: HTTP/1.0 needs Connection: keep-alive to stay
+    bool event_stream = false;         // Cache-Control: no-cache
 };
 void append_answer_head(std::string& out, const Answer& answer);
 // The head with Content-Length, and the body. Not for 204, which has neither.

@@ -25,8 +25,7 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 
 KnownField known_field(std::string_view name) {
     for (size_t i = 0; i < std::size(kNames); ++i) {
-        if (kNames[i].size() == name.size() && equal_ignoring_case(kNames[i], name))
-            return static_cast<KnownField>(i);
+        if (kNames[i].size() == name.size() && equal_ignoring_case(kNames[i], name)) return static_cast<KnownField>(i);
     }
     return KnownField::other;
 }

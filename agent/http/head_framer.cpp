@@ -53,11 +53,9 @@ HeadFramer::Found HeadFramer::step(unsigned char byte, std::string_view bytes) {
         if (place_ == Place::line_start) return Found::complete;
         if (place_ == Place::blank) {
             begin_ = at_ + 1;
-            return ++blank_lines_ > kHttpBlankLinesMax ? refuse(HttpRefusal::leading_blank_lines, at_ - 1)
-                                                       : Found::more;
+            return ++blank_lines_ > kHttpBlankLinesMax ? refuse(HttpRefusal::leading_blank_lines, at_ - 1) : Found::more;
         }
-        if (side_ == Side::request && bytes.substr(begin_, kHttp2Preface.size()) == kHttp2Preface)
-            return Found::http2;
+        if (side_ == Side::request && bytes.substr(begin_, kHttp2Preface.size()) == kHttp2Preface) return Found::http2;
         place_ = Place::line_start;
         return Found::more;
     }
@@ -72,8 +70,7 @@ HeadFramer::Found HeadFramer::step(unsigned char byte, std::string_view bytes) {
     if (place_ == Place::tls) return byte == kTlsMajorVersion ? Found::tls : Found::not_http;
     if (byte == '\n') return refuse(HttpRefusal::bare_line_feed, at_);
     if (byte == '\0') return refuse(HttpRefusal::nul_byte, at_);
-    if (place_ == Place::line_start && is_blank(static_cast<char>(byte)))
-        return refuse(HttpRefusal::folded_line, at_);
+    if (place_ == Place::line_start && is_blank(static_cast<char>(byte))) return refuse(HttpRefusal::folded_line, at_);
     if (place_ == Place::first_word) {
         if (byte == ' ') {
             place_ = Place::line;

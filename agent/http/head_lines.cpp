@@ -17,8 +17,7 @@ HttpProblem read_field(std::string_view line, const LineCursor& lines, Field& fi
     const auto is_no_token = [](char byte) { return !is_token_byte(byte); };
     const auto name_end = static_cast<size_t>(std::find_if(line.begin(), line.end(), is_no_token) - line.begin());
     const std::string_view rest = line.substr(name_end);
-    if (rest.empty() || line.find(':', name_end) == std::string_view::npos)
-        return refused(HttpRefusal::no_colon, lines, line);
+    if (rest.empty() || line.find(':', name_end) == std::string_view::npos) return refused(HttpRefusal::no_colon, lines, line);
     if (rest.front() != ':') {
         const bool blanks = trimmed(rest.substr(0, rest.find(':'))).empty();
         return refused(blanks ? HttpRefusal::space_before_colon : HttpRefusal::bad_field_name, lines, rest);
@@ -43,8 +42,7 @@ bool is_hop_by_hop(KnownField field) {
         case KnownField::te:
         case KnownField::trailer:
         case KnownField::upgrade:
-        case KnownField::other:
-            return true;
+        case KnownField::other: return true;
         case KnownField::accept:
         case KnownField::accept_encoding:
         case KnownField::authorization:
@@ -64,8 +62,7 @@ bool is_hop_by_hop(KnownField field) {
         case KnownField::mcp_session_id:
         case KnownField::origin:
         case KnownField::repr_digest:
-        case KnownField::transfer_encoding:
-            return false;
+        case KnownField::transfer_encoding: return false;
     }
     return false;
 }
@@ -176,8 +173,7 @@ HttpProblem read_framing(const Fields& fields, const LineCursor& lines, int mino
             if (coded) return refused(HttpRefusal::length_and_coding, lines, field.name);
             if (measured) return refused(HttpRefusal::repeated_length, lines, field.name);
             framing.kind = BodyFraming::Kind::length;
-            if (const HttpProblem problem = read_length(field.value, lines, framing.length); !problem.ok())
-                return problem;
+            if (const HttpProblem problem = read_length(field.value, lines, framing.length); !problem.ok()) return problem;
             measured = true;
         }
     }

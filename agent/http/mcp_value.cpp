@@ -37,8 +37,8 @@ std::optional<std::string> decode_base64(std::string_view text) {
 
 std::optional<std::string> decode_mcp_value(std::string_view value) {
     std::optional<std::string> decoded;
-    const bool encoded = value.size() >= kPrefix.size() + kSuffix.size() && value.starts_with(kPrefix) &&
-                         value.ends_with(kSuffix);
+    const bool encoded =
+        value.size() >= kPrefix.size() + kSuffix.size() && value.starts_with(kPrefix) && value.ends_with(kSuffix);
     if (encoded) {
         value.remove_prefix(kPrefix.size());
         value.remove_suffix(kSuffix.size());

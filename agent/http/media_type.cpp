@@ -95,8 +95,10 @@ void read_accept(std::string_view value, std::string_view wanted, Best& best) {
     for (std::string_view range; next_element(list, range);) {
         int weight = 0;
         const int fit = read_range(range, type, subtype, weight);
-        if (fit > best.fit) best = {fit, weight};
-        else if (fit > 0 && fit == best.fit) best.weight = std::max(best.weight, weight);
+        if (fit > best.fit)
+            best = {fit, weight};
+        else if (fit > 0 && fit == best.fit)
+            best.weight = std::max(best.weight, weight);
     }
 }
 
@@ -111,8 +113,7 @@ bool ContentType::is(std::string_view wanted) const {
 bool ContentType::is_json() const {
     constexpr std::string_view kSuffix = "+json";
     if (is("application/json")) return true;
-    return subtype.size() > kSuffix.size() &&
-           equal_ignoring_case(subtype.substr(subtype.size() - kSuffix.size()), kSuffix);
+    return subtype.size() > kSuffix.size() && equal_ignoring_case(subtype.substr(subtype.size() - kSuffix.size()), kSuffix);
 }
 
 bool ContentType::is_utf8() const {

@@ -5,8 +5,7 @@ namespace callgate {
 std::string_view name(HttpRefusal refusal) {
     switch (refusal) {
 #define CALLGATE_NAME(value) \
-    case HttpRefusal::value: \
-        return #value;
+    case HttpRefusal::value: return #value;
         CALLGATE_NAME(none)
         CALLGATE_NAME(bare_line_feed)
         CALLGATE_NAME(bare_carriage_return)
@@ -58,21 +57,15 @@ std::string_view name(HttpRefusal refusal) {
 int status_of(HttpRefusal refusal) {
     switch (refusal) {
         case HttpRefusal::length_too_large:
-        case HttpRefusal::chunk_too_large:
-            return 413;
-        case HttpRefusal::target_too_long:
-            return 414;
-        case HttpRefusal::unknown_expectation:
-            return 417;
+        case HttpRefusal::chunk_too_large: return 413;
+        case HttpRefusal::target_too_long: return 414;
+        case HttpRefusal::unknown_expectation: return 417;
         case HttpRefusal::head_too_long:
         case HttpRefusal::too_many_fields:
-        case HttpRefusal::trailer_too_long:
-            return 431;
+        case HttpRefusal::trailer_too_long: return 431;
         case HttpRefusal::method_too_long:
-        case HttpRefusal::unknown_coding:
-            return 501;
-        case HttpRefusal::unsupported_version:
-            return 505;
+        case HttpRefusal::unknown_coding: return 501;
+        case HttpRefusal::unsupported_version: return 505;
         case HttpRefusal::none:
         case HttpRefusal::bare_line_feed:
         case HttpRefusal::bare_carriage_return:
@@ -105,8 +98,7 @@ int status_of(HttpRefusal refusal) {
         case HttpRefusal::chunk_line_too_long:
         case HttpRefusal::bad_chunk_end:
         case HttpRefusal::bad_trailer:
-        case HttpRefusal::incomplete:
-            return 400;
+        case HttpRefusal::incomplete: return 400;
     }
     return 400;
 }

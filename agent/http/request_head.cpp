@@ -162,8 +162,8 @@ std::string_view RequestHead::upgrade() const {
 }
 
 bool RequestHead::has_mcp_field() const {
-    for (const KnownField field : {KnownField::mcp_session_id, KnownField::mcp_protocol_version,
-                                   KnownField::mcp_method, KnownField::mcp_name}) {
+    for (const KnownField field :
+         {KnownField::mcp_session_id, KnownField::mcp_protocol_version, KnownField::mcp_method, KnownField::mcp_name}) {
         if (fields.has(field)) return true;
     }
     return false;

@@ -29,12 +29,12 @@ struct RequestHead {
     std::string_view method;
     std::string_view target;  // as written
     TargetForm form = TargetForm::origin;
-    std::string_view path;    // of the target, undecoded, no query; "/" for http://a; empty for authority, asterisk
-    std::string_view query;   // without the '?'
-    int minor_version = 1;    // HTTP/1.x
+    std::string_view path;   // of the target, undecoded, no query; "/" for http://a; empty for authority, asterisk
+    std::string_view query;  // without the '?'
+    int minor_version = 1;   // HTTP/1.x
     Fields fields;
     BodyFraming framing;
-    bool keep_alive = true;      // the client lets the connection stay
+    bool keep_alive = true;        // the client lets the connection stay
     bool expect_continue = false;  // it waits for 100 before it sends the body (never in HTTP/1.0)
     bool wants_upgrade = false;    // Connection: upgrade
     std::string_view host;         // Host's value, empty where HTTP/1.0 has none

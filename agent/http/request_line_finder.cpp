@@ -73,8 +73,7 @@ void RequestLineFinder::step(char byte) {
                 place_ = Place::rest;
             }
             return;
-        case Place::rest:
-            return;
+        case Place::rest: return;
     }
 }
 

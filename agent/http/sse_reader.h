@@ -59,16 +59,16 @@ class SseReader {
     void deliver(std::string_view raw, Handler& handler);
 
     size_t event_bytes_max_;
-    std::string buffer_;         // the item that is not complete
-    std::string data_;           // of an event with several data lines
-    bool at_start_ = true;       // of the stream: a byte order mark may come
-    uint8_t mark_bytes_ = 0;     // of the byte order mark so far
-    bool item_empty_ = true;     // no byte of the item yet
-    bool first_line_ = true;     // of the item
-    bool line_empty_ = true;     // no byte on this line yet
-    bool comment_ = false;       // the item is one comment line
-    bool after_cr_ = false;      // the last byte was a CR: a LF now belongs to it
-    bool oversize_ = false;      // inside an event that is too long
+    std::string buffer_;      // the item that is not complete
+    std::string data_;        // of an event with several data lines
+    bool at_start_ = true;    // of the stream: a byte order mark may come
+    uint8_t mark_bytes_ = 0;  // of the byte order mark so far
+    bool item_empty_ = true;  // no byte of the item yet
+    bool first_line_ = true;  // of the item
+    bool line_empty_ = true;  // no byte on this line yet
+    bool comment_ = false;    // the item is one comment line
+    bool after_cr_ = false;   // the last byte was a CR: a LF now belongs to it
+    bool oversize_ = false;   // inside an event that is too long
 };
 
 // "event: message\ndata: …\n\n"; every line of `data` gets its own data field, whatever ends it.

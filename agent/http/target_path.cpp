@@ -49,8 +49,7 @@ void add_readings(std::string_view path, std::vector<std::string>& readings) {
     add_with_dots_resolved(from);
     for (int i = 0; i < kDecodings; ++i) {
         const size_t end = readings.size();
-        for (size_t each = from; each < end; ++each)
-            readings.push_back(normalized(percent_decoded(readings[each]), Dots::keep));
+        for (size_t each = from; each < end; ++each) readings.push_back(normalized(percent_decoded(readings[each]), Dots::keep));
         from = end;
         add_with_dots_resolved(from);
     }
@@ -58,9 +57,7 @@ void add_readings(std::string_view path, std::vector<std::string>& readings) {
 
 }  // namespace
 
-std::string loosest_path(std::string_view path) {
-    return normalized(percent_decoded(percent_decoded(path)), Dots::resolve);
-}
+std::string loosest_path(std::string_view path) { return normalized(percent_decoded(percent_decoded(path)), Dots::resolve); }
 
 std::vector<std::string> path_readings(std::string_view path) {
     std::vector<std::string> readings;

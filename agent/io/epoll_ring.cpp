@@ -122,19 +122,13 @@ void EpollRing::complete(int fd, const Operation& operation, uint32_t events) {
             result = receive(fd, operation, buffer_.get());
             if (result > 0) bytes = {buffer_.get(), static_cast<size_t>(result)};
             break;
-        case Operation::Kind::read_into:
-            result = receive(fd, operation, operation.memory);
-            break;
-        case Operation::Kind::write:
-            result = send(fd, operation);
-            break;
+        case Operation::Kind::read_into: result = receive(fd, operation, operation.memory); break;
+        case Operation::Kind::write: result = send(fd, operation); break;
         case Operation::Kind::accept:
             result = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
             if (result < 0) result = -errno;
             break;
-        case Operation::Kind::poll:
-            result = events & (operation.events | kAlways);
-            break;
+        case Operation::Kind::poll: result = events & (operation.events | kAlways); break;
     }
     if (result == -EAGAIN || result == -EINTR) return begin(fd, operation);
     operation.completion->complete(static_cast<int>(result), bytes);

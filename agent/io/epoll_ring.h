@@ -16,8 +16,7 @@ class EpollRing : public Ring {
     static Result<std::unique_ptr<Ring>> create();
 
     void read(int fd, bool is_socket, Completion* completion, bool waits) override;
-    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion,
-                   bool waits) override;
+    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits) override;
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion) override;
     void accept(int listener, Completion* completion) override;
     void poll(int fd, short events, Completion* completion) override;
@@ -55,11 +54,11 @@ class EpollRing : public Ring {
     ssize_t send(int fd, const Operation& operation);
 
     Fd epoll_;
-    Fd pipe_reading_, pipe_writing_;  // empty between two calls
-    std::unique_ptr<char[]> buffer_;  // kReadBytes, of reads without memory of their own
-    std::vector<std::vector<Operation>> operations_;          // by descriptor
+    Fd pipe_reading_, pipe_writing_;                           // empty between two calls
+    std::unique_ptr<char[]> buffer_;                           // kReadBytes, of reads without memory of their own
+    std::vector<std::vector<Operation>> operations_;           // by descriptor
     std::unordered_map<Completion*, std::vector<int>> where_;  // the descriptors of each
-    std::vector<Ended> ended_;  // by cancelling, or at once: told in the next turn
+    std::vector<Ended> ended_;                                 // by cancelling, or at once: told in the next turn
 };
 
 }  // namespace callgate

@@ -30,18 +30,10 @@ constexpr uint64_t kReadMost = kMebibyte;  // at once
 constexpr uint64_t kInputBytes = kFrameBytesMax + 4 * kMebibyte;
 // What such a line leads to, and what was not written before.
 constexpr uint64_t kOutputBytes = kFrameBytesMax + 8 * kMebibyte;
-constexpr uint64_t facts_at(uint32_t area) {
-    return kHeaderBytes + area * kFactsBytes;
-}
-constexpr uint64_t notes_at(uint32_t area) {
-    return facts_at(2) + area * kNotesBytes;
-}
-constexpr uint64_t input_at(unsigned flow) {
-    return notes_at(2) + flow * kInputBytes;
-}
-constexpr uint64_t output_at(unsigned flow) {
-    return input_at(2) + flow * kOutputBytes;
-}
+constexpr uint64_t facts_at(uint32_t area) { return kHeaderBytes + area * kFactsBytes; }
+constexpr uint64_t notes_at(uint32_t area) { return facts_at(2) + area * kNotesBytes; }
+constexpr uint64_t input_at(unsigned flow) { return notes_at(2) + flow * kInputBytes; }
+constexpr uint64_t output_at(unsigned flow) { return input_at(2) + flow * kOutputBytes; }
 constexpr uint64_t kFileBytes = output_at(2);
 
 // What is kept in memory although nothing is on its way, of each part.
@@ -56,15 +48,11 @@ enum Word : uint32_t { kNone = 0, kInputEnd = 1, kOutputBegin = 3 };  // + flow
 constexpr unsigned kNoLength = ~0u;
 
 // The stores of one thread become visible to the process that comes in this order.
-void in_order() {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-}
+void in_order() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 }  // namespace
 
-uint64_t ledger_address_bytes() {
-    return kFileBytes;
-}
+uint64_t ledger_address_bytes() { return kFileBytes; }
 
 struct Ledger::Slot {
     struct Input {  // offsets in the memfd
@@ -146,14 +134,12 @@ Result<std::unique_ptr<Ledger>> Ledger::open(Fd memory, std::array<Fd, kFlows> p
         return Error::invalid("ledger of an earlier agent", "is none");
     uint32_t format = 0;
     char magic[sizeof(kMagic)];
-    if (pread(ledger->memory_.get(), magic, sizeof(magic), 0) != sizeof(magic) ||
-        memcmp(magic, kMagic, sizeof(magic)) != 0 ||
+    if (pread(ledger->memory_.get(), magic, sizeof(magic), 0) != sizeof(magic) || memcmp(magic, kMagic, sizeof(magic)) != 0 ||
         pread(ledger->memory_.get(), &format, sizeof(format), offsetof(Header, format)) != sizeof(format))
         return Error::invalid("ledger of an earlier agent", "is none, or was not finished");
     if (format > kFormat)
-        return Error::refused(
-            "ledger of an earlier agent",
-            "has format " + std::to_string(format) + ": it was left by a newer callgate; start that one");
+        return Error::refused("ledger of an earlier agent",
+                              "has format " + std::to_string(format) + ": it was left by a newer callgate; start that one");
     if (format != kFormat || static_cast<uint64_t>(status.st_size) != kFileBytes)
         return Error::invalid("ledger of an earlier agent", "has another size");
     TRY_VOID(ledger->map());
@@ -191,8 +177,7 @@ Status Ledger::recover() {
     for (unsigned flow = 0; flow < kFlows; ++flow) {
         Header::Move& move = header_->moves[flow];
         int left = 0;
-        if (ioctl(pipes_[flow].get(), FIONREAD, &left))
-            return Error::system("ioctl FIONREAD", "ledger", errno);
+        if (ioctl(pipes_[flow].get(), FIONREAD, &left)) return Error::system("ioctl FIONREAD", "ledger", errno);
         if (move.phase == kMoving) {
             if (static_cast<uint64_t>(left) > move.bytes)
                 return Error::invalid("ledger of an earlier agent", "contradicts itself");
@@ -208,8 +193,8 @@ Status Ledger::recover() {
         const Slot::Output& output = now.output[flow];
         const auto end = static_cast<uint64_t>(input.end);
         const bool holds = input_at(flow) <= input.begin && input.begin <= input.seen && input.seen <= end &&
-                           end <= input_at(flow) + kInputBytes && output.origin <= output.begin &&
-                           output.begin <= output.end && output.end - output.origin <= kOutputBytes;
+                           end <= input_at(flow) + kInputBytes && output.origin <= output.begin && output.begin <= output.end &&
+                           output.end - output.origin <= kOutputBytes;
         if (!holds) return Error::invalid("ledger of an earlier agent", "contradicts itself");
     }
     if (now.notes_bytes > kNotesBytes || now.state_bytes > kStateBytesMax || header_->current > 1)
@@ -217,13 +202,10 @@ Status Ledger::recover() {
     return {};
 }
 
-Ledger::Slot& Ledger::slot() const {
-    return header_->slots[header_->current & 1];
-}
+Ledger::Slot& Ledger::slot() const { return header_->slots[header_->current & 1]; }
 
 Status Ledger::write_facts(std::string_view facts) {
-    if (facts.size() > kFactsBytes)
-        return Error{ErrorKind::limit, 0, "ledger", "the description of the session is too long"};
+    if (facts.size() > kFactsBytes) return Error{ErrorKind::limit, 0, "ledger", "the description of the session is too long"};
     const uint32_t next = 1 - header_->facts_area;
     memcpy(at(facts_at(next)), facts.data(), facts.size());
     header_->facts_bytes[next] = static_cast<uint32_t>(facts.size());
@@ -250,9 +232,7 @@ ssize_t Ledger::read(Flow flow, int fd, bool is_socket) {
     const auto base = static_cast<uint64_t>(input.end);
     call.begin(base, {at(base), most}, uint32_t{kInputEnd} + uint32_t{flow});
     const int got = recvmmsg(fd, &call.message, 1, MSG_DONTWAIT, nullptr);
-    const ssize_t result = got == 1   ? static_cast<ssize_t>(call.message.msg_len)
-                           : got == 0 ? -EAGAIN
-                                      : -errno;
+    const ssize_t result = got == 1 ? static_cast<ssize_t>(call.message.msg_len) : got == 0 ? -EAGAIN : -errno;
     if (result > 0) input.end += result;
     in_order();
     call.word = kNone;
@@ -279,25 +259,18 @@ std::string_view Ledger::line_begun(Flow flow) const {
     return {at(input.begin), input.seen - input.begin};
 }
 
-bool Ledger::notes_are_long(size_t more) const {
-    return slot().notes_bytes + more > kNotesLong;
-}
+bool Ledger::notes_are_long(size_t more) const { return slot().notes_bytes + more > kNotesLong; }
 
-std::string_view Ledger::notes() const {
-    return {at(notes_at(slot().notes_area & 1)), slot().notes_bytes};
-}
+std::string_view Ledger::notes() const { return {at(notes_at(slot().notes_area & 1)), slot().notes_bytes}; }
 
-std::string_view Ledger::state() const {
-    return {slot().state, slot().state_bytes};
-}
+std::string_view Ledger::state() const { return {slot().state, slot().state_bytes}; }
 
 bool Ledger::keep_notes(Slot& next, const Turn& turn) {
     if (turn.notes_replace) {
         next.notes_area = 1 - next.notes_area;
         next.notes_bytes = 0;
     }
-    if (turn.notes.size() > kNotesBytes - next.notes_bytes || turn.state.size() > kStateBytesMax)
-        return false;
+    if (turn.notes.size() > kNotesBytes - next.notes_bytes || turn.state.size() > kStateBytesMax) return false;
     memcpy(at(notes_at(next.notes_area) + next.notes_bytes), turn.notes.data(), turn.notes.size());
     next.notes_bytes += static_cast<uint32_t>(turn.notes.size());
     memcpy(next.state, turn.state.data(), turn.state.size());
@@ -326,9 +299,8 @@ bool Ledger::commit(const Turn& turn) {
             input.end = static_cast<int64_t>(input.seen);
         }
         Slot::Output& output = next.output[flow];
-        const std::string_view parts[] = {
-            turn.output[flow] ? turn.output[flow]->first() : std::string_view(),
-            turn.output[flow] ? turn.output[flow]->second() : std::string_view()};
+        const std::string_view parts[] = {turn.output[flow] ? turn.output[flow]->first() : std::string_view(),
+                                          turn.output[flow] ? turn.output[flow]->second() : std::string_view()};
         const uint64_t more = parts[0].size() + parts[1].size(), waiting = output.end - output.begin;
         output_was[flow] = output.end - output.origin;
         const uint64_t written = output.begin - output.origin;
@@ -347,11 +319,9 @@ bool Ledger::commit(const Turn& turn) {
     header_->current = 1 - (header_->current & 1);
     in_order();
     for (unsigned flow = 0; flow < kFlows; ++flow) {
-        punch(std::max(static_cast<uint64_t>(next.input[flow].end), input_at(flow) + kBytesKept),
-              input_was[flow]);
+        punch(std::max(static_cast<uint64_t>(next.input[flow].end), input_at(flow) + kBytesKept), input_was[flow]);
         const Slot::Output& output = next.output[flow];
-        punch(output_at(flow) + std::max(output.end - output.origin, kBytesKept),
-              output_at(flow) + output_was[flow]);
+        punch(output_at(flow) + std::max(output.end - output.origin, kBytesKept), output_at(flow) + output_was[flow]);
     }
     return true;
 }
@@ -361,8 +331,7 @@ void Ledger::punch(uint64_t offset, uint64_t end) const {
     offset = (offset + kPage - 1) / kPage * kPage;
     if (offset >= end) return;
     const auto length = static_cast<off_t>((end - offset + kPage - 1) / kPage * kPage);
-    (void)fallocate(memory_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                    length);
+    (void)fallocate(memory_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), length);
 }
 
 ssize_t Ledger::write(Flow flow, int fd, bool is_socket) {
@@ -396,8 +365,7 @@ ssize_t Ledger::write_to_pipe(Flow flow, int fd) {
             in_order();
             move.phase = kFilling;
             in_order();
-            const ssize_t put =
-                ::write(pipes_[flow].get(), at(output_at(flow) + output.begin - output.origin), bytes);
+            const ssize_t put = ::write(pipes_[flow].get(), at(output_at(flow) + output.begin - output.origin), bytes);
             if (put <= 0) {
                 const int error = errno;
                 move.phase = kIdle;
@@ -408,8 +376,7 @@ ssize_t Ledger::write_to_pipe(Flow flow, int fd) {
             move.phase = kMoving;
         }
         in_order();
-        const ssize_t moved = splice(pipes_[flow].get(), nullptr, fd, nullptr, moving_[flow],
-                                     SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+        const ssize_t moved = splice(pipes_[flow].get(), nullptr, fd, nullptr, moving_[flow], SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
         if (moved < 0) return errno == EAGAIN || errno == EINTR ? written : -errno;
         written += moved;
         moving_[flow] -= static_cast<uint64_t>(moved);

@@ -97,8 +97,7 @@ void Ring::run() {
     drain_posted();
     while (!stopping_) {
         std::optional<std::chrono::nanoseconds> limit;
-        if (!timers_.empty())
-            limit = std::chrono::nanoseconds(std::max<int64_t>(0, timers_.front().due_ns - monotonic_ns()));
+        if (!timers_.empty()) limit = std::chrono::nanoseconds(std::max<int64_t>(0, timers_.front().due_ns - monotonic_ns()));
         turn(limit);
         run_timers();
     }

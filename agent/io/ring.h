@@ -46,8 +46,7 @@ class Ring {
     // `waits`: nothing is there to be read yet, as far as is known. What is no socket is a pipe.
     virtual void read(int fd, bool is_socket, Completion* completion, bool waits = false) = 0;
     // Into memory of the caller's, valid until the operation has ended; the completion is told no bytes.
-    virtual void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion,
-                           bool waits = false) = 0;
+    virtual void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits = false) = 0;
     virtual void write(int fd, bool is_socket, std::string_view bytes, Completion* completion) = 0;
     virtual void accept(int listener, Completion* completion) = 0;  // one connection; its result is the descriptor
     // For POLLERR and POLLHUP, and for `events` (POLLIN, POLLOUT), once; its result is what came.
@@ -55,7 +54,7 @@ class Ring {
     void poll_hangup(int fd, Completion* completion) { poll(fd, 0, completion); }
     void poll_readable(int fd, Completion* completion);
     void poll_writable(int fd, Completion* completion);
-    virtual void cancel(Completion* completion) = 0;  // every operation of it; each still completes
+    virtual void cancel(Completion* completion) = 0;                         // every operation of it; each still completes
     void after(std::chrono::nanoseconds delay, std::function<void()> task);  // loop thread only
 
     // From any thread: runs `task` on the loop.

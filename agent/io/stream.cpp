@@ -109,7 +109,12 @@ void Source::complete(int result, std::string_view bytes) {
 }
 
 Sink::Sink(Ring& ring, Fd fd, bool is_socket, Events events, Owner owner)
-    : ring_(ring), fd_(std::move(fd)), is_socket_(is_socket), ours_(owner == Owner::agent), events_(std::move(events)), open_(fd_.valid()) {}
+    : ring_(ring),
+      fd_(std::move(fd)),
+      is_socket_(is_socket),
+      ours_(owner == Owner::agent),
+      events_(std::move(events)),
+      open_(fd_.valid()) {}
 
 void Sink::watch_hangup() {
     if (watching_ || !open_ || suspended_) return;

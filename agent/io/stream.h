@@ -23,12 +23,12 @@ class Source : public Completion {
   public:
     struct Events {
         std::function<void(std::string_view)> bytes;  // valid in the call
-        std::function<void()> end;                     // end of file, or the connection broke
+        std::function<void()> end;                    // end of file, or the connection broke
         // Asked before each read, where given: memory to read into, valid until those bytes are handed over or another
         // is asked for; empty: none in particular.
         std::function<std::span<char>()> room = {};
-        std::function<void()> closing = {};   // the descriptor is about to be closed: fd() is -1 already
-        std::function<void()> no_room = {};   // in the ledger: leave_ledger()
+        std::function<void()> closing = {};  // the descriptor is about to be closed: fd() is -1 already
+        std::function<void()> no_room = {};  // in the ledger: leave_ledger()
     };
     Source(Ring& ring, Fd fd, bool is_socket, Events events);
     ~Source() override { assert(idle()); }
@@ -66,9 +66,9 @@ class Source : public Completion {
 class Sink : public Completion {
   public:
     struct Events {
-        std::function<void()> written;  // something was written after flush() had returned: less is pending than before
-        std::function<void()> gone;     // nobody reads any more; pending bytes were dropped
-        std::function<void()> finished; // everything was written and the end was passed on
+        std::function<void()> written;       // something was written after flush() had returned: less is pending than before
+        std::function<void()> gone;          // nobody reads any more; pending bytes were dropped
+        std::function<void()> finished;      // everything was written and the end was passed on
         std::function<void()> closing = {};  // the descriptor is about to be closed: fd() is -1 already
     };
     // `agent`: the channel was made for this session, and may be made wider for long messages.
@@ -136,7 +136,8 @@ class Sink : public Completion {
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
     Outbox pending_, writing_;
     size_t written_ = 0;
-    bool open_, suspended_ = false, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false, watching_ = false;
+    bool open_, suspended_ = false, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false,
+                watching_ = false;
 };
 
 }  // namespace callgate

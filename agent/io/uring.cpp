@@ -46,8 +46,7 @@ Result<std::unique_ptr<Ring>> Uring::create() {
     return Error::system("io_uring_setup", "", -error);
 }
 
-Uring::Uring(const io_uring& ring, const char* mode)
-    : Ring(Kind::io_uring, std::string("io_uring: ") + mode), ring_(ring) {}
+Uring::Uring(const io_uring& ring, const char* mode) : Ring(Kind::io_uring, std::string("io_uring: ") + mode), ring_(ring) {}
 
 Status Uring::prepare_buffers() {
     // Linux 5.19 has both.
@@ -71,8 +70,7 @@ Status Uring::prepare_buffers() {
         return Error::system("io_uring_register_buf_ring", "", -failed);
     io_uring_buf_ring_init(buffer_ring_);
     for (unsigned i = 0; i < kBuffers; ++i)
-        io_uring_buf_ring_add(buffer_ring_, buffers_ + i * kReadBytes, kReadBytes, i,
-                              io_uring_buf_ring_mask(kBuffers), i);
+        io_uring_buf_ring_add(buffer_ring_, buffers_ + i * kReadBytes, kReadBytes, i, io_uring_buf_ring_mask(kBuffers), i);
     io_uring_buf_ring_advance(buffer_ring_, kBuffers);
     return {};
 }

@@ -15,8 +15,7 @@ class Uring : public Ring {
     ~Uring() override;
 
     void read(int fd, bool is_socket, Completion* completion, bool waits) override;
-    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion,
-                   bool waits) override;
+    void read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits) override;
     void write(int fd, bool is_socket, std::string_view bytes, Completion* completion) override;
     void accept(int listener, Completion* completion) override;
     void poll(int fd, short events, Completion* completion) override;

@@ -26,23 +26,12 @@ void append_unicode_escape(std::string& out, unsigned code) {
 
 void append_ascii(std::string& out, unsigned char c) {
     switch (c) {
-        case '"':
-            out += "\\\"";
-            return;
-        case '\\':
-            out += "\\\\";
-            return;
-        case '\n':
-            out += "\\n";
-            return;
-        case '\r':
-            out += "\\r";
-            return;
-        case '\t':
-            out += "\\t";
-            return;
-        default:
-            break;
+        case '"': out += "\\\""; return;
+        case '\\': out += "\\\\"; return;
+        case '\n': out += "\\n"; return;
+        case '\r': out += "\\r"; return;
+        case '\t': out += "\\t"; return;
+        default: break;
     }
     if (c < 0x20 || c == 0x7f) {
         append_unicode_escape(out, c);
@@ -79,8 +68,7 @@ void append_reason(std::string& out, const Denial& denial) {
     text += denial.reason;
     if (denial.retry_after_ms) {
         const int64_t wait_ms = *denial.retry_after_ms;
-        const int64_t wait_s =
-            wait_ms / kMillisecondsPerSecond + (wait_ms % kMillisecondsPerSecond > 0 ? 1 : 0);
+        const int64_t wait_s = wait_ms / kMillisecondsPerSecond + (wait_ms % kMillisecondsPerSecond > 0 ? 1 : 0);
         text += " Retry after " + std::to_string(wait_s) + " s.";
     }
     append_json_string(out, text);

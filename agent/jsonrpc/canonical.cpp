@@ -107,9 +107,7 @@ class Canonicalizer {
     std::vector<Container> open_;
 };
 
-bool is_zero(char c) {
-    return c == '0';
-}
+bool is_zero(char c) { return c == '0'; }
 
 }  // namespace
 
@@ -157,8 +155,7 @@ bool append_canonical(std::string& out, std::string_view json, std::span<const O
     Scanner scanner(json, JsonText::document);
     Canonicalizer canonicalizer(out, omitted);
     const char* past = Walk(scanner, canonicalizer).value(scanner.space(scanner.begin()));
-    const bool whole =
-        past != nullptr && scanner.space(past) == scanner.end() && scanner.refusal() == Refusal::none;
+    const bool whole = past != nullptr && scanner.space(past) == scanner.end() && scanner.refusal() == Refusal::none;
     if (!whole) out.resize(before);
     return whole;
 }

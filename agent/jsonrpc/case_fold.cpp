@@ -69,7 +69,8 @@ std::optional<size_t> folded_prefix_slow(std::string_view text, std::string_view
     while (!in_prefix.done()) {
         if (in_text.done()) return std::nullopt;
         const bool both_are_plain = in_text.is_at_ascii() && in_prefix.is_at_ascii();
-        if (both_are_plain ? in_text.take_ascii() != in_prefix.take_ascii() : in_text.take() != in_prefix.take()) return std::nullopt;
+        if (both_are_plain ? in_text.take_ascii() != in_prefix.take_ascii() : in_text.take() != in_prefix.take())
+            return std::nullopt;
     }
     if (!in_text.between_characters()) return std::nullopt;
     return in_text.bytes();

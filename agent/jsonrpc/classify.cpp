@@ -10,9 +10,8 @@
 namespace callgate {
 namespace {
 
-constexpr std::string_view kFamilies[] = {"tools/",   "resources/",     "prompts/",     "completion/",
-                                          "tasks/",   "sampling/",      "elicitation/", "roots/",
-                                          "logging/", "subscriptions/", "server/"};
+constexpr std::string_view kFamilies[] = {"tools/",       "resources/", "prompts/", "completion/",    "tasks/", "sampling/",
+                                          "elicitation/", "roots/",     "logging/", "subscriptions/", "server/"};
 constexpr std::string_view kMethods[] = {
     "initialize",
     "ping",
@@ -40,14 +39,10 @@ Protocol classify_initialize(const Message& message) {
 
 int strength(Protocol protocol) {
     switch (protocol) {
-        case Protocol::undecided:
-            return 0;
-        case Protocol::foreign:
-            return 1;
-        case Protocol::json_like:
-            return 2;
-        case Protocol::mcp:
-            return 3;
+        case Protocol::undecided: return 0;
+        case Protocol::foreign: return 1;
+        case Protocol::json_like: return 2;
+        case Protocol::mcp: return 3;
     }
     return 0;
 }
@@ -84,8 +79,7 @@ class StreamClassifier {
     // counts as lines: a server that reads lines would read it so, whatever a header says.
     std::string_view next_piece() {
         const size_t feed = rest_.find('\n');
-        const std::string_view line =
-            rest_.substr(0, feed == std::string_view::npos ? rest_.size() : feed + 1);
+        const std::string_view line = rest_.substr(0, feed == std::string_view::npos ? rest_.size() : feed + 1);
         if (!in_body_ || body_length_ >= line.size()) return line;
         const std::string_view body = line.substr(0, body_length_);
         const Message& message = parser_.parse(body);
@@ -166,21 +160,16 @@ bool is_mcp_method(std::string_view method) {
 
 Protocol classify(const Message& message) {
     switch (message.kind) {
-        case MessageKind::invalid:
-            return message.refusal == Refusal::empty ? Protocol::undecided : Protocol::json_like;
-        case MessageKind::response:
-            return message.has_jsonrpc_2 ? Protocol::undecided : Protocol::foreign;
+        case MessageKind::invalid: return message.refusal == Refusal::empty ? Protocol::undecided : Protocol::json_like;
+        case MessageKind::response: return message.has_jsonrpc_2 ? Protocol::undecided : Protocol::foreign;
         case MessageKind::request:
-        case MessageKind::notification:
-            break;
+        case MessageKind::notification: break;
     }
     if (message.has_meta_protocol_version) return Protocol::mcp;
     if (message.method == "initialize") return classify_initialize(message);
     return is_mcp_method(message.method) ? Protocol::mcp : Protocol::foreign;
 }
 
-Protocol classify_bytes(std::string_view bytes, MessageParser& parser) {
-    return StreamClassifier(bytes, parser).run();
-}
+Protocol classify_bytes(std::string_view bytes, MessageParser& parser) { return StreamClassifier(bytes, parser).run(); }
 
 }  // namespace callgate

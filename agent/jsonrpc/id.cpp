@@ -19,9 +19,7 @@ bool is_valid_integer_id(std::string_view token) {
     return value <= kIdIntegerMax;
 }
 
-bool is_valid_string_id(const StringToken& token) {
-    return !token.damaged() && token.raw().size() <= kIdBytesMax;
-}
+bool is_valid_string_id(const StringToken& token) { return !token.damaged() && token.raw().size() <= kIdBytesMax; }
 
 std::string id_of_key(std::string_view key) {
     std::string id;

@@ -70,8 +70,7 @@ KeyStack::Outcome KeyStack::add(const StringToken& token, std::string_view& deco
     const uint64_t bit = uint64_t{1} << (entry.hash >> 26);
     if (count < kComparedKeysMax && (object.seen & bit) != 0) {
         for (size_t i = object.first_entry; i < entries_.size(); ++i) {
-            if (entries_[i].hash == entry.hash && text(entries_[i]) == decoded_text)
-                return Outcome::duplicate;
+            if (entries_[i].hash == entry.hash && text(entries_[i]) == decoded_text) return Outcome::duplicate;
         }
     }
     object.seen |= bit;

@@ -22,18 +22,14 @@ class KeyStack {
     enum class Outcome : uint8_t { fresh, duplicate, too_many };
 
     void reset(const char* line);
-    void open() {
-        objects_[open_++] = {static_cast<uint32_t>(entries_.size()), static_cast<uint32_t>(decoded_.size()),
-                             0};
-    }
+    void open() { objects_[open_++] = {static_cast<uint32_t>(entries_.size()), static_cast<uint32_t>(decoded_.size()), 0}; }
     // `text` is the key decoded, valid until the next add().
     Outcome add(const StringToken& token, std::string_view& text);
     // Ends the innermost object. The offset of its first repeated key, if that only shows now.
     std::optional<size_t> close() {
         const Object& object = objects_[--open_];
         std::optional<size_t> found;
-        if (entries_.size() - object.first_entry > kComparedKeysMax)
-            found = first_duplicate(object.first_entry);
+        if (entries_.size() - object.first_entry > kComparedKeysMax) found = first_duplicate(object.first_entry);
         entries_.resize(object.first_entry);
         if (decoded_.size() != object.first_decoded) decoded_.resize(object.first_decoded);
         return found;
@@ -56,8 +52,7 @@ class KeyStack {
     static constexpr uint32_t kNotEscaped = UINT32_MAX;
 
     std::string_view text(const Entry& entry) const {
-        const char* data =
-            entry.decoded == kNotEscaped ? line_ + entry.offset : decoded_.data() + entry.decoded;
+        const char* data = entry.decoded == kNotEscaped ? line_ + entry.offset : decoded_.data() + entry.decoded;
         return {data, entry.length};
     }
     std::optional<size_t> first_duplicate(uint32_t first_entry);

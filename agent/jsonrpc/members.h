@@ -7,17 +7,7 @@
 
 namespace callgate {
 
-enum class Place : uint8_t {
-    envelope,
-    params,
-    arguments,
-    meta,
-    client_info,
-    meta_client_info,
-    result,
-    error,
-    other
-};
+enum class Place : uint8_t { envelope, params, arguments, meta, client_info, meta_client_info, result, error, other };
 
 enum class Member : uint8_t {
     none,
@@ -54,18 +44,14 @@ enum class Member : uint8_t {
 
 inline Member envelope_member(std::string_view key) {
     switch (key.size()) {
-        case 2:
-            return key == "id" ? Member::id : Member::none;
-        case 5:
-            return key == "error" ? Member::error : Member::none;
+        case 2: return key == "id" ? Member::id : Member::none;
+        case 5: return key == "error" ? Member::error : Member::none;
         case 6:
             if (key == "method") return Member::method;
             if (key == "params") return Member::params;
             return key == "result" ? Member::result : Member::none;
-        case 7:
-            return key == "jsonrpc" ? Member::jsonrpc : Member::none;
-        default:
-            return Member::none;
+        case 7: return key == "jsonrpc" ? Member::jsonrpc : Member::none;
+        default: return Member::none;
     }
 }
 Member member_below_envelope(Place place, std::string_view key);

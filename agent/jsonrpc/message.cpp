@@ -59,9 +59,7 @@ class MessageBuilder {
         if (scratch_.capacity() > kScratchBytesKept && bytes <= kScratchBytesKept) scratch_.shrink_to_fit();
         scratch_.reserve(bytes);
     }
-    size_t argument_keys_listed() const {
-        return std::min<size_t>(reader_.argument_keys_total(), kAuditKeysMax);
-    }
+    size_t argument_keys_listed() const { return std::min<size_t>(reader_.argument_keys_total(), kAuditKeysMax); }
 
     std::string_view text(const StringToken& token) {
         if (!token.escaped()) return token.raw();
@@ -69,9 +67,7 @@ class MessageBuilder {
         append_decoded(scratch_, token.raw());
         return std::string_view(scratch_).substr(from);
     }
-    std::string_view text(Member member) {
-        return is(member, string) ? text(reader_.value(member).token()) : std::string_view();
-    }
+    std::string_view text(Member member) { return is(member, string) ? text(reader_.value(member).token()) : std::string_view(); }
     void require(Member member, ValueKind kind) {
         if (has(member) && !is(member, kind)) {
             scanner_.note(Refusal::invalid_member, reader_.value(member).begin);
@@ -119,8 +115,7 @@ class MessageBuilder {
         } else {
             judge_response();
         }
-        const bool may_lack_id =
-            message_.kind == MessageKind::response && has(Member::error) && is(Member::id, null);
+        const bool may_lack_id = message_.kind == MessageKind::response && has(Member::error) && is(Member::id, null);
         if (has(Member::id) && !may_lack_id && !id_is_valid_) {
             scanner_.note(Refusal::invalid_id, reader_.value(Member::id).begin);
         }
@@ -170,9 +165,8 @@ class MessageBuilder {
         message_.has_meta_protocol_version = is(Member::meta_protocol_version, string);
         if (message_.method == "initialize" && has(Member::protocol_version)) {
             message_.protocol_version_is_string = is(Member::protocol_version, string);
-            message_.protocol_version = is(Member::protocol_version, number)
-                                            ? reader_.raw(Member::protocol_version)
-                                            : text(Member::protocol_version);
+            message_.protocol_version =
+                is(Member::protocol_version, number) ? reader_.raw(Member::protocol_version) : text(Member::protocol_version);
         } else if (message_.has_meta_protocol_version) {
             message_.protocol_version_is_string = true;
             message_.protocol_version = text(Member::meta_protocol_version);

@@ -6,14 +6,9 @@ void Reader::key_slow(const StringToken& token) {
     std::string_view text;
     const char* const at = token.begin - 1;
     switch (keys_.add(token, text)) {
-        case KeyStack::Outcome::fresh:
-            break;
-        case KeyStack::Outcome::duplicate:
-            scanner_.note(Refusal::duplicate_key, at);
-            break;
-        case KeyStack::Outcome::too_many:
-            scanner_.note(Refusal::too_many_members, at);
-            break;
+        case KeyStack::Outcome::fresh: break;
+        case KeyStack::Outcome::duplicate: scanner_.note(Refusal::duplicate_key, at); break;
+        case KeyStack::Outcome::too_many: scanner_.note(Refusal::too_many_members, at); break;
     }
     if (token.escaped_nul()) scanner_.note(Refusal::nul_byte, at);
     member_ = Member::none;

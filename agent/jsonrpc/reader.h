@@ -29,8 +29,7 @@ class Reader {
     const Value& value(Member member) const { return values_[static_cast<size_t>(member)]; }
     std::string_view raw(Member member) const {
         const Value& found = value(member);
-        return has(member) ? std::string_view(found.begin, static_cast<size_t>(found.end - found.begin))
-                           : std::string_view();
+        return has(member) ? std::string_view(found.begin, static_cast<size_t>(found.end - found.begin)) : std::string_view();
     }
     // The id is the only one of its name, in whatever spelling.
     bool id_is_unambiguous() const { return ids_ == 1; }
@@ -53,8 +52,7 @@ class Reader {
         // A known member that is seen for the first time is no duplicate; every other key goes the long way.
         if (place_ != Place::other && !token.escaped()) {
             member_ = member_of(place_, token.raw());
-            if (member_ != Member::none && kinds_[static_cast<size_t>(member_)] == ValueKind::absent)
-                [[likely]] {
+            if (member_ != Member::none && kinds_[static_cast<size_t>(member_)] == ValueKind::absent) [[likely]] {
                 if (member_ == Member::id) ++ids_;
                 return;
             }
@@ -78,8 +76,7 @@ class Reader {
             }
         }
         place_ = levels_[--depth_].place;
-        if (levels_[depth_].member != Member::none)
-            values_[static_cast<size_t>(levels_[depth_].member)].end = end;
+        if (levels_[depth_].member != Member::none) values_[static_cast<size_t>(levels_[depth_].member)].end = end;
         member_ = Member::none;
     }
 

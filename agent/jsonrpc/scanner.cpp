@@ -28,9 +28,7 @@ bool overflows(const char* begin, const char* end) {
     return whole_digits + (negative ? -exponent : exponent) > 0;
 }
 
-bool is_byte_order_mark(const char* p, const char* end) {
-    return end - p >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0;
-}
+bool is_byte_order_mark(const char* p, const char* end) { return end - p >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0; }
 
 }  // namespace
 
@@ -74,12 +72,9 @@ const char* Scanner::escape(const char* p, StringToken& token) {
         case 'f':
         case 'n':
         case 'r':
-        case 't':
-            return p + 2;
-        case 'u':
-            break;
-        default:
-            return unexpected(p + 1);
+        case 't': return p + 2;
+        case 'u': break;
+        default: return unexpected(p + 1);
     }
     if (end_ - p < 6) return unexpected(end_);
     const int code = hex4(p + 2);
@@ -137,9 +132,7 @@ const char* Scanner::skim(const char* p) {
     while (p < end_) {
         switch (*p++) {
             case '{':
-            case '[':
-                ++open;
-                break;
+            case '[': ++open; break;
             case '}':
             case ']':
                 if (--open == 0) return p;
@@ -148,8 +141,7 @@ const char* Scanner::skim(const char* p) {
                 p = string(p, ignored);
                 if (p == nullptr) return nullptr;
                 break;
-            default:
-                break;
+            default: break;
         }
     }
     return unexpected(end_);

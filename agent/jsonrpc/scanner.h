@@ -83,9 +83,7 @@ class Scanner {
     std::nullptr_t unexpected(const char* at);
 
     Refusal refusal() const { return refusal_; }
-    size_t refused_offset() const {
-        return refusal_ == Refusal::none ? 0 : static_cast<size_t>(refused_at_ - begin_);
-    }
+    size_t refused_offset() const { return refusal_ == Refusal::none ? 0 : static_cast<size_t>(refused_at_ - begin_); }
     bool broken() const { return broken_; }
 
   private:

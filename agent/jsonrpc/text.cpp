@@ -14,18 +14,12 @@ int hex_digit(char c) {
 
 char simple_escape(char c) {
     switch (c) {
-        case 'b':
-            return '\b';
-        case 'f':
-            return '\f';
-        case 'n':
-            return '\n';
-        case 'r':
-            return '\r';
-        case 't':
-            return '\t';
-        default:
-            return c;  // quote, backslash, slash
+        case 'b': return '\b';
+        case 'f': return '\f';
+        case 'n': return '\n';
+        case 'r': return '\r';
+        case 't': return '\t';
+        default: return c;  // quote, backslash, slash
     }
 }
 
@@ -42,8 +36,7 @@ const char* find_special_bytewise(const char* p, const char* end) {
 #if defined(__SSE2__)
 const char* find_special_far(const char* p, const char* end, const char* floor) {
     while (end - p >= 64) {
-        const unsigned a = special_mask(p), b = special_mask(p + 16), c = special_mask(p + 32),
-                       d = special_mask(p + 48);
+        const unsigned a = special_mask(p), b = special_mask(p + 16), c = special_mask(p + 32), d = special_mask(p + 48);
         if ((a | b | c | d) != 0) break;
         p += 64;
     }
@@ -59,9 +52,7 @@ const char* find_special_far(const char* p, const char* end, const char* floor) 
     return find_special_bytewise(p, end);
 }
 #else
-const char* find_special_far(const char* p, const char* end, const char* /*floor*/) {
-    return find_special_bytewise(p, end);
-}
+const char* find_special_far(const char* p, const char* end, const char* /*floor*/) { return find_special_bytewise(p, end); }
 #endif
 
 int hex4(const char* p) {

@@ -20,10 +20,9 @@ struct StringToken {
     const char* end;
     uint8_t flags;  // one byte, so that a copy does not wait for three stores
 
-    static constexpr uint8_t kEscaped = 1;     // holds a backslash
-    static constexpr uint8_t kEscapedNul = 2;  // holds \u0000
-    static constexpr uint8_t kDamaged =
-        4;  // ill-formed UTF-8 or a lone surrogate: what it says depends on the reader
+    static constexpr uint8_t kEscaped = 1;      // holds a backslash
+    static constexpr uint8_t kEscapedNul = 2;   // holds \u0000
+    static constexpr uint8_t kDamaged = 4;      // ill-formed UTF-8 or a lone surrogate: what it says depends on the reader
     static constexpr uint8_t kBeyondAscii = 8;  // holds a byte above 0x7f
     bool escaped() const { return (flags & kEscaped) != 0; }
     bool escaped_nul() const { return (flags & kEscapedNul) != 0; }
@@ -66,9 +65,9 @@ inline unsigned special_mask(const char* p) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     // Signed comparison: bytes above 0x7f are negative, so "less than a space" is control or non-ASCII at
     // once.
-    return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(
-        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
-        _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')))));
+    return static_cast<unsigned>(_mm_movemask_epi8(
+        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
+                     _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')))));
 }
 #endif
 

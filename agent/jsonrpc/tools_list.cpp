@@ -13,7 +13,7 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 struct Tool {
     const char* begin;
     const char* end;
-    std::string name;  // decoded; empty where there is none
+    std::string name;                      // decoded; empty where there is none
     std::vector<std::string> other_names;  // under "Name" and the like, or a second time
     std::string_view annotations = {};     // where they are an object
     bool hidden = false;
@@ -114,9 +114,7 @@ bool read_list(Scanner& scanner, ListReader& reader) {
     return p != nullptr && scanner.space(p) == scanner.end();
 }
 
-void append_range(std::string& out, const char* begin, const char* end) {
-    out.append(begin, static_cast<size_t>(end - begin));
-}
+void append_range(std::string& out, const char* begin, const char* end) { out.append(begin, static_cast<size_t>(end - begin)); }
 
 // The inside of the array without the hidden elements: each kept one keeps what stood between it and its
 // predecessor.
@@ -145,8 +143,8 @@ void append_with_scopes(std::string& out, const char* from, const char* to, cons
 
 }  // namespace
 
-ToolsListFilter filter_tools_list(std::string_view line,
-                                  const std::function<bool(std::string_view)>& is_hidden, std::string& out) {
+ToolsListFilter filter_tools_list(std::string_view line, const std::function<bool(std::string_view)>& is_hidden,
+                                  std::string& out) {
     ToolsListFilter filter;
     Scanner scanner(line, JsonText::document);
     ListReader reader;

@@ -1,6 +1,6 @@
 // Filters a tools/list response: hidden tools are cut out, every other byte stays as the server wrote it.
 //
-//   {"id":1,"result":{"tools":[{"name":"a"},{"name":"b"}],"x":1}}   hide b   ->   {"id":1,"result":{"tools":[{"name":"a"}],"x":1}}
+//   {"id":1,"result":{"tools":[{"name":"a"},{"name":"b"}],"x":1}}   hide b   -> {"id":1,"result":{"tools":[{"name":"a"}],"x":1}}
 //
 // Where something was cut and the result has "cacheScope":"public", it becomes "private": the list is per caller.
 #pragma once
@@ -12,9 +12,9 @@
 namespace callgate {
 
 struct ToolsListFilter {
-    bool is_readable = false;        // to its end, if only by readers that take equal keys, 1e999 and the like
-    bool is_tools_list = false;      // result.tools is an array of objects
-    std::vector<std::string> hidden; // names that were cut
+    bool is_readable = false;         // to its end, if only by readers that take equal keys, 1e999 and the like
+    bool is_tools_list = false;       // result.tools is an array of objects
+    std::vector<std::string> hidden;  // names that were cut
 };
 
 // Appends the filtered line to `out` (only where something was hidden; otherwise `out` is left alone and the caller

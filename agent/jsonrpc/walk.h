@@ -57,8 +57,7 @@ class Walk {
                 if (past != nullptr) visitor_.scalar(ValueKind::string, p, past, token_);
                 return past;
             case '{':
-            case '[':
-                return enter(p);
+            case '[': return enter(p);
             case 't':
             case 'f':
             case 'n':
@@ -81,8 +80,7 @@ class Walk {
                 past = in_.number(p);
                 if (past != nullptr) visitor_.scalar(ValueKind::number, p, past, token_);
                 return past;
-            default:
-                return in_.unexpected(p);
+            default: return in_.unexpected(p);
         }
     }
 

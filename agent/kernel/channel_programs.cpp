@@ -171,14 +171,12 @@ void ChannelPrograms::release(pid_t tid) {
 
 ChannelPrograms::SharedMaps ChannelPrograms::shared_maps() const {
     auto& maps = state_->skeleton->maps;
-    return {bpf_map__fd(maps.holds), bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
-            bpf_map__fd(maps.events), bpf_map__fd(maps.counters), bpf_map__fd(maps.judged_connections),
+    return {bpf_map__fd(maps.holds),          bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
+            bpf_map__fd(maps.events),         bpf_map__fd(maps.counters),   bpf_map__fd(maps.judged_connections),
             bpf_map__fd(maps.unbound_listens)};
 }
 
-void ChannelPrograms::on_listen(std::function<void(const cg_listen_event&)> on_event) {
-    state_->on_listen = std::move(on_event);
-}
+void ChannelPrograms::on_listen(std::function<void(const cg_listen_event&)> on_event) { state_->on_listen = std::move(on_event); }
 
 KernelCounters ChannelPrograms::counters() const {
     KernelCounters sum;

@@ -90,7 +90,8 @@ Check check_listener_programs() {
 // fexit would tax only the calls that are watched; trampolines are refused by some hardened kernels.
 bool trampolines_load() {
     libbpf_print_fn_t before = libbpf_set_print(say_nothing);
-    bpf_insn program[] = {{.code = 0xb7, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}, {.code = 0x95, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    bpf_insn program[] = {{.code = 0xb7, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+                          {.code = 0x95, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
     LIBBPF_OPTS(bpf_prog_load_opts, options);
     options.expected_attach_type = BPF_TRACE_FEXIT;
     options.attach_btf_id = std::max(0, libbpf_find_vmlinux_btf_id("ksys_read", BPF_TRACE_FEXIT));
@@ -156,20 +157,21 @@ Check check_seccomp() {
     }).join();
     if (holds) return passed("seccomp", "threads that do not trace or load programs are confined");
     const std::string problem = confined ? "a filter is taken and does not hold" : confined.error().text();
-    return {"seccomp", CheckState::degraded, problem,
-            "needs CONFIG_SECCOMP_FILTER: without it nothing confines the agent"};
+    return {"seccomp", CheckState::degraded, problem, "needs CONFIG_SECCOMP_FILTER: without it nothing confines the agent"};
 }
 
 Check check_cgroups() {
     std::string mount = cgroup2_mount();
     if (!mount.empty()) return passed("cgroup v2", mount);
-    return {"cgroup v2", CheckState::degraded, "not mounted", "mount -t cgroup2 none /sys/fs/cgroup: without it a scope by cgroup is not possible"};
+    return {"cgroup v2", CheckState::degraded, "not mounted",
+            "mount -t cgroup2 none /sys/fs/cgroup: without it a scope by cgroup is not possible"};
 }
 
 Check check_descriptors() {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
-    std::string detail = "at most " + std::to_string(limit.rlim_max) + " descriptors: " + std::to_string(limit.rlim_max / 4) + " sessions";
+    std::string detail =
+        "at most " + std::to_string(limit.rlim_max) + " descriptors: " + std::to_string(limit.rlim_max / 4) + " sessions";
     if (limit.rlim_max >= 4096) return passed("descriptors", detail);
     return {"descriptors", CheckState::degraded, detail, "raise LimitNOFILE (ulimit -n): a session needs four"};
 }
@@ -186,27 +188,34 @@ Check check_processors() {
 
 DoctorReport examine_host(Check relay) {
     DoctorReport report;
-    report.checks = {check_kernel(),   check_privilege(),         check_btf(),        check_lockdown(),
-                     check_programs(), check_listener_programs(), check_ptrace(),     check_pidfd(),
-                     check_seccomp(),  relay,                     check_cgroups(),    check_descriptors(),
+    report.checks = {check_kernel(),    check_privilege(),
+                     check_btf(),       check_lockdown(),
+                     check_programs(),  check_listener_programs(),
+                     check_ptrace(),    check_pidfd(),
+                     check_seccomp(),   relay,
+                     check_cgroups(),   check_descriptors(),
                      check_processors()};
     bool fexit = trampolines_load();
     const bool has_rings = KernelTypes().has_rings();
     report.mechanism = {
         "candidates: tp_btf/sched_process_exec",
-        fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)" : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
-        "hold: bpf_loop in the tracepoint, at most 100 ms", "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
+        fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)"
+              : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
+        "hold: bpf_loop in the tracepoint, at most 100 ms",
+        "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
         "relay: " + relay.detail,
         "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
         std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
         "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
-    report.blind = {"servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
-                    "connections with TLS that ends in the server, and HTTP/2",
-                    "servers that listen on abstract AF_UNIX addresses or on SOCK_SEQPACKET",
-                    "what is read with splice, tee or io_uring before the take-over, and connections that are accepted past steering"};
+    report.blind = {
+        "servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
+        "connections with TLS that ends in the server, and HTTP/2",
+        "servers that listen on abstract AF_UNIX addresses or on SOCK_SEQPACKET",
+        "what is read with splice, tee or io_uring before the take-over, and connections that are accepted past steering"};
     if (!has_rings) report.blind.push_back("reads through io_uring, unreported, where the server was not taken over before");
     for (const Check& check : report.checks) {
-        if (check.name == "ptrace" && check.state == CheckState::degraded) report.blind.push_back("servers under a seccomp filter");
+        if (check.name == "ptrace" && check.state == CheckState::degraded)
+            report.blind.push_back("servers under a seccomp filter");
         if (check.state == CheckState::failed) report.blind.push_back("everything, until \"" + check.name + "\" is mended");
     }
     return report;

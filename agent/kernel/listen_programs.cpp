@@ -40,8 +40,7 @@ Result<std::unique_ptr<ListenPrograms>> ListenPrograms::start(ChannelPrograms& c
     ChannelPrograms::SharedMaps shared = channels.shared_maps();
     for (auto [map, fd] : {std::pair(own.holds, shared.holds), std::pair(own.scope_pids, shared.scope_pids),
                            std::pair(own.scope_cgroups, shared.scope_cgroups), std::pair(own.events, shared.events),
-                           std::pair(own.counters, shared.counters),
-                           std::pair(own.judged_connections, shared.judged_connections),
+                           std::pair(own.counters, shared.counters), std::pair(own.judged_connections, shared.judged_connections),
                            std::pair(own.unbound_listens, shared.unbound_listens)})
         if (int error = bpf_map__reuse_fd(map, fd)) return libbpf_error("share a map", kObject, error);
     if (int error = listen_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
@@ -87,15 +86,13 @@ cg_connection key_of(const SocketAddress& client, const SocketAddress& server) {
 
 }  // namespace
 
-void ListenPrograms::add_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server,
-                              const cg_peer& peer) {
+void ListenPrograms::add_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, const cg_peer& peer) {
     cg_connection key = key_of(client, server);
     key.netns = netns;
     (void)bpf_map_update_elem(state_->peers, &key, &peer, BPF_ANY);
 }
 
-std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAddress& client,
-                                                 const SocketAddress& server) const {
+std::optional<cg_peer> ListenPrograms::take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const {
     cg_connection key = key_of(client, server);
     auto take = [&](uint32_t of_namespace) -> std::optional<cg_peer> {
         key.netns = of_namespace;

@@ -43,7 +43,8 @@ LocalPorts::LocalPorts(std::string_view range, std::string_view reserved) {
     auto kept = ranges_of(reserved);
     for (int parity : {1, 0})
         for (int port = first; port <= last; ++port) {
-            bool is_reserved = std::any_of(kept.begin(), kept.end(), [&](auto& each) { return each.first <= port && port <= each.second; });
+            bool is_reserved =
+                std::any_of(kept.begin(), kept.end(), [&](auto& each) { return each.first <= port && port <= each.second; });
             if (port % 2 == parity && !is_reserved) ports_.push_back(static_cast<uint16_t>(port));
         }
     in_turn_ = std::min(kInTurnAtFirst, ports_.size());
@@ -59,7 +60,8 @@ uint16_t LocalPorts::next_in_turn() {
 
 Result<uint16_t> LocalPorts::bind(int socket, const SocketAddress& server, Choice choice) {
     int one = 1;
-    if (setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) return Error::system("setsockopt", "SO_REUSEPORT", errno);
+    if (setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
+        return Error::system("setsockopt", "SO_REUSEPORT", errno);
     int error = EADDRINUSE;
     for (size_t tries = std::min(kTriesMax, ports_.size()); tries && error == EADDRINUSE; --tries) {
         const bool fresh = choice == Choice::fresh && in_turn_ < ports_.size();

@@ -26,8 +26,8 @@ class LocalPorts {
     LocalPorts(std::string_view range, std::string_view reserved);
 
     enum class Choice { in_turn, fresh };
-    // Binds the socket to a port of the server's own address, other than its own: the next in turn, or one that has not had its turn yet (while
-    // there are such). EADDRINUSE: none was free among the next thousand.
+    // Binds the socket to a port of the server's own address, other than its own: the next in turn, or one that has not had its
+    // turn yet (while there are such). EADDRINUSE: none was free among the next thousand.
     Result<uint16_t> bind(int socket, const SocketAddress& server, Choice choice = Choice::in_turn);
 
     size_t size() const { return ports_.size(); }

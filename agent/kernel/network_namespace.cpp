@@ -89,9 +89,7 @@ Status SteerProgram::attach(const Fd& netns) {
     return {};
 }
 
-int SteerProgram::attachment() const {
-    return bpf_link__fd(skeleton_->steer->links.steer);
-}
+int SteerProgram::attachment() const { return bpf_link__fd(skeleton_->steer->links.steer); }
 
 struct NetworkNamespace::State {
     uint32_t inode = 0;
@@ -155,9 +153,7 @@ Result<std::shared_ptr<NetworkNamespace>> NetworkNamespace::open(Fd netns, std::
 
 uint32_t NetworkNamespace::inode() const { return state_->inode; }
 
-int NetworkNamespace::listener(int family) const {
-    return (family == AF_INET ? state_->four : state_->six).socket.get();
-}
+int NetworkNamespace::listener(int family) const { return (family == AF_INET ? state_->four : state_->six).socket.get(); }
 
 bool NetworkNamespace::is_ours(const SocketAddress& local) const {
     const SocketAddress& own = (local.family() == AF_INET ? state_->four : state_->six).address;

@@ -19,7 +19,8 @@ class KernelTypes {
     }
     // Whether reads through io_uring are heard of.
     bool has_rings() const {
-        return has_tracepoint("io_uring_complete") && (has_tracepoint("io_uring_submit_req") || has_tracepoint("io_uring_submit_sqe"));
+        return has_tracepoint("io_uring_complete") &&
+               (has_tracepoint("io_uring_submit_req") || has_tracepoint("io_uring_submit_sqe"));
     }
 
   private:

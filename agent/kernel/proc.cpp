@@ -66,8 +66,8 @@ void parse_registrations(const std::string& fdinfo, int epoll, std::vector<Epoll
         unsigned long long data = 0, inode = 0;
         unsigned events = 0;
         long long position = 0;
-        if (sscanf(fdinfo.c_str() + at, "tfd: %d events: %x data: %llx pos:%lli ino:%llx", &found.target, &events,
-                   &data, &position, &inode) != 5)
+        if (sscanf(fdinfo.c_str() + at, "tfd: %d events: %x data: %llx pos:%lli ino:%llx", &found.target, &events, &data,
+                   &position, &inode) != 5)
             continue;
         found.events = events;
         found.data = data;
@@ -110,8 +110,7 @@ std::vector<ProcessDescriptor> all_channels(pid_t pid) {
     return found;
 }
 
-Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& first,
-                                            const cg_channel_key& second) {
+Result<ProcessDescriptors> find_descriptors(pid_t pid, const cg_channel_key& first, const cg_channel_key& second) {
     ProcessDescriptors found;
     std::vector<int> epolls;
     bool listed = for_each_entry(proc_path(pid, "fd"), [&](int number, int directory, const char* name) {
@@ -192,8 +191,13 @@ BlockedSyscall blocked_syscall(pid_t pid, pid_t tid) {
 
 // "PollList:\n  op=22, task_works=0" in the ring's fdinfo.
 bool reads_through_ring(pid_t pid) {
-    constexpr int kReads[] = {IORING_OP_READV, IORING_OP_READ_FIXED, IORING_OP_RECVMSG, IORING_OP_READ, IORING_OP_RECV,
-                              IORING_OP_SPLICE, 49 /* READ_MULTISHOT, 6.7 */};
+    constexpr int kReads[] = {IORING_OP_READV,
+                              IORING_OP_READ_FIXED,
+                              IORING_OP_RECVMSG,
+                              IORING_OP_READ,
+                              IORING_OP_RECV,
+                              IORING_OP_SPLICE,
+                              49 /* READ_MULTISHOT, 6.7 */};
     bool found = false;
     for_each_number(proc_path(pid, "fd"), [&](int number) {
         char target[64];

@@ -11,16 +11,12 @@
 #include "wire.h"
 
 // Global like the type itself, so that argument-dependent look-up finds it.
-inline bool operator==(const cg_channel_key& a, const cg_channel_key& b) {
-    return a.inode == b.inode && a.device == b.device;
-}
+inline bool operator==(const cg_channel_key& a, const cg_channel_key& b) { return a.inode == b.inode && a.device == b.device; }
 
 namespace callgate {
 
 struct ChannelKeyHash {
-    size_t operator()(const cg_channel_key& key) const {
-        return key.inode * 0x9e3779b97f4a7c15ull ^ key.device;
-    }
+    size_t operator()(const cg_channel_key& key) const { return key.inode * 0x9e3779b97f4a7c15ull ^ key.device; }
 };
 
 enum class ChannelKind : uint32_t { none = CG_KIND_NONE, pipe = CG_KIND_PIPE, unix_socket = CG_KIND_UNIX };
@@ -43,7 +39,7 @@ struct EpollRegistration {
 };
 
 struct ProcessDescriptors {
-    std::vector<ProcessDescriptor> channels;   // pipes and sockets that are one of the asked-for channels
+    std::vector<ProcessDescriptor> channels;       // pipes and sockets that are one of the asked-for channels
     std::vector<EpollRegistration> registrations;  // of those channels
 };
 

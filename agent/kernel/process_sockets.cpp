@@ -149,7 +149,8 @@ Result<Fd> open_namespace(pid_t pid, pid_t tid, uint32_t inode, uint64_t cookie)
     });
     if (netns && namespace_inode(netns) == inode) return netns;
     if (!open_pidfd(pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(pid), "has ended"};
-    return Error::invalid("network namespace " + std::to_string(inode), "cannot be opened through process " + std::to_string(pid));
+    return Error::invalid("network namespace " + std::to_string(inode),
+                          "cannot be opened through process " + std::to_string(pid));
 }
 
 }  // namespace callgate

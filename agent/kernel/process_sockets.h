@@ -38,8 +38,8 @@ struct BoundUnixSocket {
     std::string path;         // as it was bound: in the process's own root, maybe relative; "@name" of an abstract one
     uint64_t file_inode = 0;  // of the file that it is bound to, which may have been renamed or removed; 0: not to be had
     bool listens = false;
-    bool abstract = false;    // bound to no file
-    bool packets = false;     // SOCK_SEQPACKET
+    bool abstract = false;  // bound to no file
+    bool packets = false;   // SOCK_SEQPACKET
     // Its connections can be told from others, and taken over.
     bool can_be_governed() const { return !abstract && !packets; }
 };

@@ -49,9 +49,7 @@ SocketAddress SocketAddress::of(const cg_address& from) {
 std::optional<SocketAddress> SocketAddress::local_of(int fd) { return ask(getsockname, fd); }
 std::optional<SocketAddress> SocketAddress::remote_of(int fd) { return ask(getpeername, fd); }
 
-uint16_t SocketAddress::port() const {
-    return ntohs(family() == AF_INET ? four(storage_).sin_port : six(storage_).sin6_port);
-}
+uint16_t SocketAddress::port() const { return ntohs(family() == AF_INET ? four(storage_).sin_port : six(storage_).sin6_port); }
 
 SocketAddress SocketAddress::with_port(uint16_t port) const {
     SocketAddress other = *this;

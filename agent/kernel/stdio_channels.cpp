@@ -25,7 +25,8 @@ pid_t maker_of_socket(const Fd& pidfd, int number) {
     // One that has a name was accepted by a listener: its peer is a client of it.
     sockaddr_un name{};
     length = sizeof(name);
-    if (getsockname(copy->get(), reinterpret_cast<sockaddr*>(&name), &length) || length > offsetof(sockaddr_un, sun_path)) return 0;
+    if (getsockname(copy->get(), reinterpret_cast<sockaddr*>(&name), &length) || length > offsetof(sockaddr_un, sun_path))
+        return 0;
     ucred peer{};
     length = sizeof(peer);
     getsockopt(copy->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length);
@@ -46,8 +47,7 @@ bool is_stdio(const Fd& pidfd, const ProcessDescriptor& descriptor) {
 std::unordered_map<uint64_t, int> pipes_of(pid_t pid) {
     std::unordered_map<uint64_t, int> pipes;
     for (const ProcessDescriptor& each : all_channels(pid))
-        if (each.kind == ChannelKind::pipe)
-            pipes[each.channel.inode] |= (each.status_flags & O_ACCMODE) == O_WRONLY ? 2 : 1;
+        if (each.kind == ChannelKind::pipe) pipes[each.channel.inode] |= (each.status_flags & O_ACCMODE) == O_WRONLY ? 2 : 1;
     return pipes;
 }
 

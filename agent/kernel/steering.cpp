@@ -3,8 +3,8 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 
-#include "kernel/process_sockets.h"
 #include "kernel/proc.h"
+#include "kernel/process_sockets.h"
 
 namespace callgate {
 

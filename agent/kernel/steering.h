@@ -20,7 +20,7 @@ struct Listener {
     uint64_t cookie = 0;
     cg_address address{};
     bool dual = false;
-    pid_t pid = 0, tid = 0;  // who listens
+    pid_t pid = 0, tid = 0;     // who listens
     uint32_t bound_device = 0;  // of SO_BINDTODEVICE
     // Its own, and 0.0.0.0 where it is dual.
     std::vector<cg_address> addresses() const;

@@ -53,9 +53,7 @@ json approval_json(const ApprovalRecord& record, ApprovalDetail detail) {
                 {"arguments_bytes", record.arguments.size()},
                 {"other_params_bytes", record.other_params.size()}};
     switch (detail) {
-        case ApprovalDetail::keys:
-            out["argument_keys"] = keys_of(record.arguments);
-            break;
+        case ApprovalDetail::keys: out["argument_keys"] = keys_of(record.arguments); break;
         case ApprovalDetail::excerpt:
             out["arguments_begin"] = record.arguments.substr(0, kExcerptBytes);
             if (!record.other_params.empty()) out["other_params_begin"] = record.other_params.substr(0, kExcerptBytes);
@@ -69,7 +67,8 @@ json approval_json(const ApprovalRecord& record, ApprovalDetail detail) {
         out["decided_at"] = utc_text(record.decided_ns);
         out["decided_by"] = decider_json(record.by);
         out["decision_reason"] = record.decision_reason;
-        if (record.dedupe_ns > 0 && record.is_decided()) out["good_for_all_until"] = utc_text(record.decided_ns + record.dedupe_ns);
+        if (record.dedupe_ns > 0 && record.is_decided())
+            out["good_for_all_until"] = utc_text(record.decided_ns + record.dedupe_ns);
     }
     if (record.used > 0) {
         out["used"] = record.used;

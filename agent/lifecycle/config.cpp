@@ -83,9 +83,11 @@ void load_webhook(const JsonValue& approvals, Config& config, ProblemList& probl
     const ObjectReader members(*webhook, "/approvals/webhook", kWebhook, problems);
     members.require("url");
     config.webhook_url = members.text("url").value_or("");
-    if (std::string problem = webhook_url_problem(config.webhook_url); members.has("url") && !problem.empty()) members.problem("url", std::move(problem));
+    if (std::string problem = webhook_url_problem(config.webhook_url); members.has("url") && !problem.empty())
+        members.problem("url", std::move(problem));
     config.webhook_secret_file = members.word("secret_file", 4096).value_or("");
-    if (!config.webhook_secret_file.empty() && !config.webhook_secret_file.starts_with('/')) members.problem("secret_file", "give the whole path, beginning with \"/\"");
+    if (!config.webhook_secret_file.empty() && !config.webhook_secret_file.starts_with('/'))
+        members.problem("secret_file", "give the whole path, beginning with \"/\"");
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ void EarlierConnections::look_at(const ConnectedSocket& socket, pid_t pid) {
     bool watched = watch(socket.channel, static_cast<uint32_t>(pid));
     // Asked now that nothing more is read unseen.
     auto state = tcp_state(socket.socket.get());
-    Known known{socket.netns, socket.local, socket.remote, false, state && state->answered, state ? state->bytes_sent : 0, {}, {}};
+    Known known{
+        socket.netns, socket.local, socket.remote, false, state && state->answered, state ? state->bytes_sent : 0, {}, {}};
     if (!watched) return report(known, "too many channels are watched");
     known_[socket.channel] = std::move(known);
 }
@@ -191,7 +192,8 @@ std::vector<pid_t> EarlierConnections::take_from_others(const cg_event& event, s
 // Another process has the connection too, or had it when it began to read. `known` is of the connection.
 void EarlierConnections::on_late_read(const cg_event& event, StoppedThread thread, const Known& known) {
     auto rest = [&]() -> Result<std::vector<ReadPiece>> {
-        if (auto taken = take_connection(static_cast<pid_t>(event.tgid), event.channel, thread, help_)) return std::move(taken->unread);
+        if (auto taken = take_connection(static_cast<pid_t>(event.tgid), event.channel, thread, help_))
+            return std::move(taken->unread);
         return std::vector<ReadPiece>{TRY(take_back_read(std::move(thread)))};
     }();
     if (!rest) return report(known, rest.error().text());
@@ -235,7 +237,8 @@ const EarlierConnections::Known* EarlierConnections::find_taken(const cg_channel
 }
 
 void EarlierConnections::on_unjudged(const cg_event& event) {
-    if (const Known* taken = find_taken(event.channel)) return report(*taken, why_unjudged(event) + ": another process has read a part of it");
+    if (const Known* taken = find_taken(event.channel))
+        return report(*taken, why_unjudged(event) + ": another process has read a part of it");
     auto found = known_.find(event.channel);
     if (found == known_.end()) found = admit(event);
     if (found == known_.end()) return;

@@ -19,9 +19,7 @@ constexpr std::string_view kListens = "it listens while no agent runs, and its p
 constexpr std::string_view kStarted = "it started while no agent ran, and its policy fails closed";
 
 // A program that only its user is named for may be no server at all.
-bool names_a_program(const Policy& policy) {
-    return policy.match().is_certain() || !policy.match().command.empty();
-}
+bool names_a_program(const Policy& policy) { return policy.match().is_certain() || !policy.match().command.empty(); }
 
 bool listens(pid_t pid) {
     if (!listening_sockets(pid).empty()) return true;
@@ -48,8 +46,7 @@ size_t Guard::end_listening() {
     for (const auto& [pid, program] : known_) {
         if (!listens(pid)) continue;
         auto process = read_process(pid);
-        if (process && process->start_time == program.start_time)
-            ended += end_if_closed(pid, *process, kListens);
+        if (process && process->start_time == program.start_time) ended += end_if_closed(pid, *process, kListens);
     }
     return ended;
 }
@@ -62,8 +59,7 @@ size_t Guard::round() {
         if (!process) continue;
         Program program = program_of(*process);
         const auto before = known_.find(pid);
-        if (before == known_.end() || before->second != program)
-            ended += end_if_closed(pid, *process, kStarted);
+        if (before == known_.end() || before->second != program) ended += end_if_closed(pid, *process, kStarted);
         now[pid] = std::move(program);
     }
     known_ = std::move(now);
@@ -86,9 +82,8 @@ bool Guard::end_if_closed(pid_t pid, const ProcessFacts& seen, std::string_view 
     facts.policy = match.policy->name();
     facts.policy_revision = match.policy->revision();
     facts.mode = mode_name(match.policy->mode());
-    audit_.event(
-        "session_blind", audit_.describe(facts),
-        {{"state", "\"blind\""}, {"reason", json_text(reason)}, {"killed", killed ? "true" : "false"}});
+    audit_.event("session_blind", audit_.describe(facts),
+                 {{"state", "\"blind\""}, {"reason", json_text(reason)}, {"killed", killed ? "true" : "false"}});
     return killed;
 }
 

@@ -1,4 +1,5 @@
-// Gives sessions back to their servers, to every process that holds a replacement by now. Blocks for about a millisecond for each.
+// Gives sessions back to their servers, to every process that holds a replacement by now. Blocks for about a millisecond for
+// each.
 #pragma once
 #include <functional>
 #include <vector>

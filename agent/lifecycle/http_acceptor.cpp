@@ -17,11 +17,7 @@ HttpAcceptor::HttpAcceptor(Ring& ring, std::shared_ptr<NetworkNamespace> space, 
     : ring_(ring), space_(std::move(space)), listener_(listener), events_(std::move(events)) {}
 
 HttpAcceptor::HttpAcceptor(Ring& ring, std::shared_ptr<NetworkNamespace> space, Fd listener, Events events)
-    : ring_(ring),
-      space_(std::move(space)),
-      own_(std::move(listener)),
-      listener_(own_.get()),
-      events_(std::move(events)) {}
+    : ring_(ring), space_(std::move(space)), own_(std::move(listener)), listener_(own_.get()), events_(std::move(events)) {}
 
 void HttpAcceptor::start() {
     if (open_ && !armed_) arm();

@@ -36,7 +36,8 @@ std::string HttpTable::grant_of(const HttpFacts& facts) {
     return facts.peer_is_local() ? default_grant(facts.peer) : "host:" + facts.peer_host();
 }
 
-HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, PinTable& pins, const Config& config)
+HttpTable::HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, PinTable& pins,
+                     const Config& config)
     : ring_(ring), audit_(audit), counters_(counters), config_(config), sessions_(audit, grants, pins) {
     end_idle_sessions();
 }

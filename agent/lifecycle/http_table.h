@@ -24,7 +24,8 @@ namespace callgate {
 
 class HttpTable {
   public:
-    HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, PinTable& pins, const Config& config);
+    HttpTable(Ring& ring, AuditLog& audit, CounterTable& counters, const GrantsInForce& grants, PinTable& pins,
+              const Config& config);
     ~HttpTable();
     HttpTable(const HttpTable&) = delete;
     HttpTable& operator=(const HttpTable&) = delete;
@@ -66,8 +67,8 @@ class HttpTable {
     nlohmann::json listeners_json() const;
     nlohmann::json sessions_json() const;
     void note_ties(std::set<std::string>& ties) const;  // of listeners and sessions: session_json.h
-    nlohmann::json figures_json() const;  // member "http" of `status`
-    FrameCounts counts() const;           // of all connections
+    nlohmann::json figures_json() const;                // member "http" of `status`
+    FrameCounts counts() const;                         // of all connections
     size_t sessions() const { return sessions_.size(); }
     uint64_t sessions_opened() const { return sessions_.opened(); }
 

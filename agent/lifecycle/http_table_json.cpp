@@ -1,8 +1,8 @@
 // What the CLI is told of listeners and HTTP sessions.
-#include "lifecycle/http_table.h"
-
 #include <nlohmann/json.hpp>
+
 #include "base/clock.h"
+#include "lifecycle/http_table.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {

@@ -18,9 +18,7 @@ using namespace std::chrono_literals;
 // a host that is far away, and one packet of it lost.
 constexpr auto kLeftListening = 5s;
 
-std::string label_of(const NetworkNamespace& space) {
-    return kSteeringLabel + std::to_string(space.inode());
-}
+std::string label_of(const NetworkNamespace& space) { return kSteeringLabel + std::to_string(space.inode()); }
 
 uint32_t namespace_of(std::string_view label) {
     uint32_t inode = 0;
@@ -44,8 +42,7 @@ void HttpTable::keep(const NetworkNamespace& space) {
         return {};
     };
     if (Status kept = put(); !kept)
-        spdlog::warn("between this agent and the next, servers can be reached directly: {}",
-                     kept.error().text());
+        spdlog::warn("between this agent and the next, servers can be reached directly: {}", kept.error().text());
 }
 
 void HttpTable::steering_is_complete() {
@@ -57,8 +54,7 @@ void HttpTable::steering_is_complete() {
         each.bundle.fds.front().reset();
         if (!space) continue;
         for (size_t i = 1; i < each.bundle.fds.size(); ++i)
-            acceptors_.push_back(std::make_unique<HttpAcceptor>(ring_, space, std::move(each.bundle.fds[i]),
-                                                                acceptor_events()));
+            acceptors_.push_back(std::make_unique<HttpAcceptor>(ring_, space, std::move(each.bundle.fds[i]), acceptor_events()));
     }
     start_accepting();
     place_parked();

@@ -31,7 +31,8 @@ void HttpTable::add_unix(std::shared_ptr<const UnixListener> listener) {
 }
 
 void HttpTable::remove_unix(const UnixListener& listener) {
-    auto found = std::find_if(unix_entries_.begin(), unix_entries_.end(), [&](auto& each) { return each.listener.get() == &listener; });
+    auto found =
+        std::find_if(unix_entries_.begin(), unix_entries_.end(), [&](auto& each) { return each.listener.get() == &listener; });
     if (found == unix_entries_.end()) return;
     audit_.event("listener_end", found->audit_session, {{"connections", std::to_string(found->connections)}});
     sessions_.end_of_listener(listener_key(listener));
@@ -42,7 +43,8 @@ void HttpTable::note_unix_cut(const UnixListener& listener) {
     ++cut_;
     for (const UnixEntry& entry : unix_entries_)
         if (entry.listener.get() == &listener)
-            audit_.event("connection_cut", entry.audit_session, {{"reason", "\"a message began in the middle of what was read\""}});
+            audit_.event("connection_cut", entry.audit_session,
+                         {{"reason", "\"a message began in the middle of what was read\""}});
 }
 
 void HttpTable::adopt_unix(UnixConnection connection) {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "approval/webhook_secret.h"
 #include "base/clock.h"
@@ -66,7 +66,9 @@ Status KeptApprovals::start_webhook() {
     options.secret = TRY(read_webhook_secret(path, make));
     options.failed = [&audit = audit_](const Webhook::Failure& failure) {
         audit.event("approval_webhook_failed", nullptr,
-                    {{"url", json_text(failure.url)}, {"event", json_text(failure.event)}, {"reason", json_text(failure.reason)},
+                    {{"url", json_text(failure.url)},
+                     {"event", json_text(failure.event)},
+                     {"reason", json_text(failure.reason)},
                      {"attempts", std::to_string(failure.attempts)}});
     };
     webhook_ = TRY(Webhook::start(std::move(options)));
@@ -85,10 +87,15 @@ void KeptApprovals::use_policies(const PolicyStore& policies) {
 
 void KeptApprovals::tell(ApprovalEvent event, const ApprovalRecord& record) {
     const std::string type = "approval_" + std::string(name(event));
-    std::vector<std::pair<std::string, std::string>> members = {
-        {"approval", json_text(record.id.view())}, {"session", json_text(record.session)}, {"method", json_text(record.method)},
-        {"tool", json_text(record.tool)}, {"grant", json_text(record.grant)}, {"policy", json_text(record.policy)},
-        {"policy_revision", json_text(record.revision)}, {"rule", json_text(record.rule)}, {"expires_at", json_text(utc_text(record.expires_ns))}};
+    std::vector<std::pair<std::string, std::string>> members = {{"approval", json_text(record.id.view())},
+                                                                {"session", json_text(record.session)},
+                                                                {"method", json_text(record.method)},
+                                                                {"tool", json_text(record.tool)},
+                                                                {"grant", json_text(record.grant)},
+                                                                {"policy", json_text(record.policy)},
+                                                                {"policy_revision", json_text(record.revision)},
+                                                                {"rule", json_text(record.rule)},
+                                                                {"expires_at", json_text(utc_text(record.expires_ns))}};
     if (record.state != ApprovalState::pending) {
         members.emplace_back("decided_by", text_of(decider_json(record.by)));
         if (!record.decision_reason.empty()) members.emplace_back("reason", json_text(record.decision_reason));
@@ -105,7 +112,8 @@ void KeptApprovals::post(const std::string& url, const std::string& event, const
         problem_ = started ? std::string() : "webhooks cannot be signed: " + started.error().text();
         if (!started) return;
     }
-    const json body = {{"event", event}, {"time", utc_now()}, {"host", host_name()}, {"approval", approval_json(record, ApprovalDetail::keys)}};
+    const json body = {
+        {"event", event}, {"time", utc_now()}, {"host", host_name()}, {"approval", approval_json(record, ApprovalDetail::keys)}};
     webhook_->post(url, event, text_of(body));
 }
 
@@ -118,7 +126,9 @@ json KeptApprovals::list_json() const {
 json KeptApprovals::show_json(const json& request) const {
     const std::string id = string_member(request, "id");
     const ApprovalRecord* record = book_.find(id);
-    if (record == nullptr) return {{"refused", "approval " + id + ": there is none, or it has expired; \"callgate approvals list\" lists those that are open"}};
+    if (record == nullptr)
+        return {{"refused",
+                 "approval " + id + ": there is none, or it has expired; \"callgate approvals list\" lists those that are open"}};
     return {{"approval", approval_json(*record, ApprovalDetail::arguments)}};
 }
 
@@ -126,9 +136,11 @@ json KeptApprovals::decide_json(const json& request) {
     const std::optional<ApprovalState> decision = decision_of(string_member(request, "decision"));
     if (!decision) return {{"refused", "a decision is \"approve\", \"deny\" or \"revoke\""}};
     std::string reason = string_member(request, "reason");
-    if (reason.size() > kApprovalReasonBytesMax) return {{"refused", "a reason has " + std::to_string(kApprovalReasonBytesMax) + " bytes at most"}};
+    if (reason.size() > kApprovalReasonBytesMax)
+        return {{"refused", "a reason has " + std::to_string(kApprovalReasonBytesMax) + " bytes at most"}};
     const auto peer = request.find("peer");
-    const auto done = book_.decide(string_member(request, "id"), *decision, decider_of(peer == request.end() ? json() : *peer), std::move(reason), realtime_ns());
+    const auto done = book_.decide(string_member(request, "id"), *decision, decider_of(peer == request.end() ? json() : *peer),
+                                   std::move(reason), realtime_ns());
     if (!done) return {{"refused", done.error().text()}};
     return {{"approval", approval_json(*done.value(), ApprovalDetail::arguments)}};
 }
@@ -137,8 +149,11 @@ json KeptApprovals::figures_json() const {
     json figures = {{"pending", book_.pending()}, {"open", book_.records().size()}};
     if (!webhook_) return figures;
     const Webhook::Figures webhook = webhook_->figures();
-    figures["webhook"] = {{"delivered", webhook.delivered}, {"retried", webhook.retried}, {"failed", webhook.failed},
-                          {"waiting", webhook.waiting}, {"last_error", webhook.last_error}};
+    figures["webhook"] = {{"delivered", webhook.delivered},
+                          {"retried", webhook.retried},
+                          {"failed", webhook.failed},
+                          {"waiting", webhook.waiting},
+                          {"last_error", webhook.last_error}};
     return figures;
 }
 

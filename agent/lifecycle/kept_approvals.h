@@ -27,8 +27,8 @@ class KeptApprovals {
     void use_policies(const PolicyStore& policies);
     // What the control socket answers; on the loop's thread.
     nlohmann::json list_json() const;
-    nlohmann::json show_json(const nlohmann::json& request) const;    // {"id"}
-    nlohmann::json decide_json(const nlohmann::json& request);        // {"id", "decision", "reason", "peer"}
+    nlohmann::json show_json(const nlohmann::json& request) const;  // {"id"}
+    nlohmann::json decide_json(const nlohmann::json& request);      // {"id", "decision", "reason", "peer"}
     nlohmann::json figures_json() const;
     const std::string& problem() const { return problem_.empty() ? book_.problem() : problem_; }
 

@@ -12,7 +12,8 @@ std::string counter_file_path(const std::string& state_directory) {
     return state_directory + (state_directory.ends_with('/') ? "counters" : "/counters");
 }
 
-Result<std::unique_ptr<KeptCounters>> KeptCounters::open(const std::string& state_directory, CounterTable& table, std::string& remark) {
+Result<std::unique_ptr<KeptCounters>> KeptCounters::open(const std::string& state_directory, CounterTable& table,
+                                                         std::string& remark) {
     const std::string path = counter_file_path(state_directory);
     std::unique_ptr<CounterFile> file = TRY(CounterFile::open(path, remark));
     std::unique_ptr<KeptCounters> kept(new KeptCounters(std::move(file), path));
@@ -32,9 +33,8 @@ nlohmann::json KeptCounters::figures_json() const {
 }
 
 size_t reset_counters(CounterTable& table, const std::vector<std::string>& names, bool all) {
-    return table.reset([&](std::string_view key) {
-        return all || std::find(names.begin(), names.end(), counter_name(key)) != names.end();
-    });
+    return table.reset(
+        [&](std::string_view key) { return all || std::find(names.begin(), names.end(), counter_name(key)) != names.end(); });
 }
 
 }  // namespace callgate

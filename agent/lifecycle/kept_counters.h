@@ -15,7 +15,8 @@ namespace callgate {
 class KeptCounters {
   public:
     // `table` is empty, and does not outlive this. `remark`: of a damaged file, for the audit log; else empty.
-    static Result<std::unique_ptr<KeptCounters>> open(const std::string& state_directory, CounterTable& table, std::string& remark);
+    static Result<std::unique_ptr<KeptCounters>> open(const std::string& state_directory, CounterTable& table,
+                                                      std::string& remark);
 
     nlohmann::json figures_json() const;  // {"file","restored","damaged","unsaved"}
 

@@ -288,7 +288,8 @@ ListenWatch::Way ListenWatch::way_to(pid_t pid, uint32_t netns, const SocketAddr
     for (ListeningSocket& socket : listening_sockets(pid)) {
         Listener listener = listener_of(socket, pid);
         std::vector<cg_address> own = listener.addresses();
-        bool there = std::any_of(own.begin(), own.end(), [&](auto& each) { return each == address || each == any_address(address); });
+        bool there =
+            std::any_of(own.begin(), own.end(), [&](auto& each) { return each == address || each == any_address(address); });
         if (!there || listener.bound_device || !programs_->add(socket.cookie, entry_of(listener))) continue;
         decide(listener, false);
         if (is_covered()) return {Way::through_listener, false, {}};

@@ -30,7 +30,8 @@ json definition_json(const Definition& definition, bool with_text) {
 
 json pin_json(const PinKey& key, const Pin& pin, bool with_text) {
     json made = definition_json(pin.accepted, with_text);
-    made.update({{"policy", key.policy}, {"server", key.server}, {"tool", key.tool}, {"state", pin.changed ? "changed" : "pinned"}});
+    made.update(
+        {{"policy", key.policy}, {"server", key.server}, {"tool", key.tool}, {"state", pin.changed ? "changed" : "pinned"}});
     if (pin.changed) made["changed"] = definition_json(*pin.changed, with_text);
     return made;
 }
@@ -65,7 +66,8 @@ json pins_json(const PinTable& table, const json& request) {
 json accept_pins(PinTable& table, const json& request, std::vector<PinKey>& done) {
     return for_each_asked(request, done, [&](const PinKey& key, const std::string& hash) {
         const Pin* pin = table.find(key.view());
-        return pin != nullptr && pin->changed && hex(pin->changed->hash) == hash && table.accept(key, pin->changed->hash, realtime_ns());
+        return pin != nullptr && pin->changed && hex(pin->changed->hash) == hash &&
+               table.accept(key, pin->changed->hash, realtime_ns());
     });
 }
 

@@ -36,8 +36,7 @@ Result<size_t> sessions_of(const Bundle& bundle) {
 
 }  // namespace
 
-void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed,
-                           std::function<void(Status)> done) {
+void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed, std::function<void(Status)> done) {
     policies_ = &policies;
     unnamed_ = std::move(unnamed);
     done_ = std::move(done);
@@ -45,9 +44,8 @@ void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Po
     const auto steered = http_.steering_outlives() ? ListenWatch::Steered::kept : ListenWatch::Steered::released;
     watcher_->stop_taking(steered, [this, drain] {
         ring_.post([this, drain] {
-            (http_.*drain)(kRestartDrain, [this] {
-                wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count());
-            });
+            (http_.*drain)(kRestartDrain,
+                           [this] { wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count()); });
         });
     });
 }
@@ -146,8 +144,8 @@ SessionState facts_of(BegunTakeover begun, ServerIdentity server) {
 void go_on_with(Vault::Found found, std::vector<LeftSession>& left, Problems& problems) {
     Result<BegunTakeover> begun = begun_of(std::move(found.bundle));
     if (!begun) return problems.push_back(begun.error().text());
-    const bool is_kept = std::any_of(left.begin(), left.end(),
-                                     [&](const LeftSession& each) { return each.state.id == begun->id; });
+    const bool is_kept =
+        std::any_of(left.begin(), left.end(), [&](const LeftSession& each) { return each.state.id == begun->id; });
     if (is_kept) return;
     Result<Settled> settled = settle(*begun);
     if (!settled && settled.error().kind != ErrorKind::gone)
@@ -173,11 +171,9 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
     }
     std::vector<Vault::Found> found;
     std::unique_ptr<Vault> vault = TRY(Vault::adopt(std::move(reading), std::move(writing), found));
-    const auto begun = std::stable_partition(found.begin(), found.end(), [](const Vault::Found& each) {
-        return each.bundle.label != kBegunLabel;
-    });
-    std::vector<Vault::Found> take_overs(std::make_move_iterator(begun),
-                                         std::make_move_iterator(found.end()));
+    const auto begun = std::stable_partition(found.begin(), found.end(),
+                                             [](const Vault::Found& each) { return each.bundle.label != kBegunLabel; });
+    std::vector<Vault::Found> take_overs(std::make_move_iterator(begun), std::make_move_iterator(found.end()));
     found.erase(begun, found.end());
     for (Vault::Found& each : found) {
         if (each.bundle.label.starts_with(kSteeringLabel)) {

@@ -19,20 +19,14 @@ namespace callgate {
 class PlannedRestart {
   public:
     // `watcher` is gone when `done` is called; `worker` is who ends it.
-    PlannedRestart(Ring& ring, Worker& worker, std::unique_ptr<Watcher>& watcher, SessionTable& sessions,
-                   HttpTable& http, const Carrier& carrier)
-        : ring_(ring),
-          worker_(worker),
-          watcher_(watcher),
-          sessions_(sessions),
-          http_(http),
-          carrier_(carrier) {}
+    PlannedRestart(Ring& ring, Worker& worker, std::unique_ptr<Watcher>& watcher, SessionTable& sessions, HttpTable& http,
+                   const Carrier& carrier)
+        : ring_(ring), worker_(worker), watcher_(watcher), sessions_(sessions), http_(http), carrier_(carrier) {}
 
     // `unnamed`, `policies`: for sessions that could not be given away; see SessionTable::resume_all().
     // Calls `done` when all that could be kept is; with an error nothing was, the sessions go on here, and
     // are to be handed back.
-    void begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed,
-               std::function<void(Status)> done);
+    void begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed, std::function<void(Status)> done);
 
   private:
     void wait_for_exits(int64_t until_ns);
@@ -51,8 +45,8 @@ class PlannedRestart {
 };
 
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
-// somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that both
-// sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
+// somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that
+// both sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
 // HttpTable::use_vault(). `problems`: what was wrong, a line each.
 void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,

@@ -25,9 +25,9 @@ class PolicyWatch {
   public:
     struct Loaded {
         std::shared_ptr<const PolicyStore> policies;  // null: the directory could not be read, `error` says why
-        std::shared_ptr<const GrantStore> grants;  // never null
+        std::shared_ptr<const GrantStore> grants;     // never null
         std::string error;
-        std::vector<std::function<void()>> asked;     // by reload(): to be called when the policies are in force
+        std::vector<std::function<void()>> asked;  // by reload(): to be called when the policies are in force
     };
     // On the watch's thread: when something is not as before, and whenever reload() was called.
     using Changed = std::function<void(Loaded)>;

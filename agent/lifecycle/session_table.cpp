@@ -21,7 +21,7 @@ void add_unread(std::string& because, size_t bytes, bool is_socket) {
 }
 
 SessionFacts audit_facts(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy,
-                      std::string grant) {
+                         std::string grant) {
     SessionFacts facts;
     facts.session_id = id;
     facts.transport = "stdio";
@@ -37,14 +37,13 @@ SessionFacts audit_facts(const std::string& id, const ServerIdentity& server, co
 }  // namespace
 
 SessionTable::SessionTable(Ring& ring, Worker& worker, AuditLog& audit, const Config& config)
-    : ring_(ring),
-      worker_(worker),
-      audit_(audit),
-      config_(config),
-      exits_(ring, [this](const std::string& id) { return delivered(id); }) {
+    : ring_(ring), worker_(worker), audit_(audit), config_(config), exits_(ring, [this](const std::string& id) {
+          return delivered(id);
+      }) {
     WaitingCalls& waiting = counters_.waiting();
     waiting.wake = [&ring, &waiting](int64_t at_ns) {
-        ring.after(std::chrono::nanoseconds(std::max<int64_t>(at_ns - monotonic_ns(), 0)), [&waiting] { waiting.run(monotonic_ns()); });
+        ring.after(std::chrono::nanoseconds(std::max<int64_t>(at_ns - monotonic_ns(), 0)),
+                   [&waiting] { waiting.run(monotonic_ns()); });
     };
 }
 
@@ -72,21 +71,22 @@ SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::S
     options.frame_bytes_max = config_.frame_bytes_max;
     options.approvals = approvals_;
     std::string id = entry.id;
-    entry.relay = std::make_unique<RelaySession>(
-        ring_, std::move(ends), std::move(options), counters_, audit_,
-        RelaySession::Events{[this, id](RelaySession&) { ended(id); },
-                             [this, id](RelaySession&) {
-                                 auto found = entries_.find(id);
-                                 if (found != entries_.end()) hand_back(found->second, 10s, "released: not MCP");
-                             },
-                             [this, id](RelaySession& relay) {
-                                 auto found = entries_.find(id);
-                                 if (found != entries_.end() && found->second.kept) found->second.kept->ends_changed(relay);
-                             },
-                             [this, id](RelaySession&) {
-                                 auto found = entries_.find(id);
-                                 if (found != entries_.end()) found->second.kept.reset();
-                             }});
+    entry.relay = std::make_unique<RelaySession>(ring_, std::move(ends), std::move(options), counters_, audit_,
+                                                 RelaySession::Events{[this, id](RelaySession&) { ended(id); },
+                                                                      [this, id](RelaySession&) {
+                                                                          auto found = entries_.find(id);
+                                                                          if (found != entries_.end())
+                                                                              hand_back(found->second, 10s, "released: not MCP");
+                                                                      },
+                                                                      [this, id](RelaySession& relay) {
+                                                                          auto found = entries_.find(id);
+                                                                          if (found != entries_.end() && found->second.kept)
+                                                                              found->second.kept->ends_changed(relay);
+                                                                      },
+                                                                      [this, id](RelaySession&) {
+                                                                          auto found = entries_.find(id);
+                                                                          if (found != entries_.end()) found->second.kept.reset();
+                                                                      }});
     ++total_;
     return entries_.emplace(id, std::move(entry)).first->second;
 }
@@ -112,8 +112,8 @@ void SessionTable::add(TakenServer taken) {
 }
 
 void SessionTable::note_start(const Entry& entry, Opening::Start start) {
-    std::vector<std::pair<std::string, std::string>> members = {
-        {"state", "\"enforced\""}, {"adopted", start == Opening::Start::midway ? "true" : "false"}};
+    std::vector<std::pair<std::string, std::string>> members = {{"state", "\"enforced\""},
+                                                                {"adopted", start == Opening::Start::midway ? "true" : "false"}};
     if (!entry.remark.empty()) members.emplace_back("remark", json_text(entry.remark));
     audit_.event("session_start", entry.audit_session, members);
 }
@@ -128,11 +128,17 @@ void SessionTable::add_blind(BlindServer blind) {
         facts.grant.clear();
     }
     auto session = audit_.describe(facts);
-    audit_.event("session_blind", session, {{"state", "\"blind\""}, {"reason", json_text(blind.reason)},
-                                            {"killed", blind.killed ? "true" : "false"}});
-    blind_.push_back({{"session", blind.session_id}, {"state", "blind"}, {"reason", blind.reason},
-                      {"killed", blind.killed}, {"server", server_json(blind.server)}, {"peer", peer_json(blind.client)},
-                      {"policy", blind.policy->name()}, {"started", utc_now()}, {"listen", blind.listen}});
+    audit_.event("session_blind", session,
+                 {{"state", "\"blind\""}, {"reason", json_text(blind.reason)}, {"killed", blind.killed ? "true" : "false"}});
+    blind_.push_back({{"session", blind.session_id},
+                      {"state", "blind"},
+                      {"reason", blind.reason},
+                      {"killed", blind.killed},
+                      {"server", server_json(blind.server)},
+                      {"peer", peer_json(blind.client)},
+                      {"policy", blind.policy->name()},
+                      {"started", utc_now()},
+                      {"listen", blind.listen}});
     if (blind_.size() > kBlindKept) blind_.pop_front();
 }
 
@@ -164,7 +170,8 @@ void SessionTable::joined(const std::string& id, const ServerIdentity& process) 
     auto found = entries_.find(id);
     if (found == entries_.end()) return;
     Entry& entry = found->second;
-    audit_.event("session_joined", entry.audit_session, {{"process", server_json(process).dump(-1, ' ', true, json::error_handler_t::replace)}});
+    audit_.event("session_joined", entry.audit_session,
+                 {{"process", server_json(process).dump(-1, ' ', true, json::error_handler_t::replace)}});
     entry.watched.pids.push_back(process.process.pid);
     if (entry.kept) entry.kept->write_facts(*entry.relay, facts_of(entry));
 }
@@ -266,9 +273,16 @@ void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::functi
 }
 
 json SessionTable::entry_json(const Entry& entry) {
-    return {{"session", entry.id}, {"state", "enforced"}, {"reason", entry.remark}, {"server", server_json(entry.server)},
-            {"peer", peer_json(entry.client)}, {"grant", entry.relay->gate().grant()}, {"policy", entry.policy->name()}, {"mode", mode_name(entry.policy->mode())},
-            {"frames", counts_json(entry.relay->counts())}, {"started", entry.started}};
+    return {{"session", entry.id},
+            {"state", "enforced"},
+            {"reason", entry.remark},
+            {"server", server_json(entry.server)},
+            {"peer", peer_json(entry.client)},
+            {"grant", entry.relay->gate().grant()},
+            {"policy", entry.policy->name()},
+            {"mode", mode_name(entry.policy->mode())},
+            {"frames", counts_json(entry.relay->counts())},
+            {"started", entry.started}};
 }
 
 json SessionTable::sessions_json() const {

@@ -1,6 +1,7 @@
 // SessionTable: every session of the agent, from take-over to its end, on the loop's thread.
 //
-// Says what happened in the audit log (session_start, session_joined, session_end, session_blind) and what is going on to the CLI.
+// Says what happened in the audit log (session_start, session_joined, session_end, session_blind) and what is going on to the
+// CLI.
 #pragma once
 #include <deque>
 #include <memory>
@@ -106,7 +107,7 @@ class SessionTable {
         std::string ended_because = "ended";
         bool input_is_socket = false, output_is_socket = false;
         bool handing_back = false;
-        WatchedSession watched{};          // as it was when this agent got it
+        WatchedSession watched{};  // as it was when this agent got it
         std::unique_ptr<KeptSession> kept;
         Fail fail = Fail::closed;
         const char* wants_back = nullptr;  // no watcher yet: to be handed back, for this reason

@@ -20,7 +20,8 @@ constexpr std::chrono::milliseconds kReleasePatience{2000};
 std::shared_ptr<const Policy> stand_in_for_bad(const std::string& name, const PolicyStore& policies) {
     for (const PolicyProblem& problem : policies.problems())
         if (policy_name_of(problem.file) == name)
-            return Policy::deny_everything(name, "(bad policy)", "The policy of this server cannot be read; nothing is allowed until it is mended.",
+            return Policy::deny_everything(name, "(bad policy)",
+                                           "The policy of this server cannot be read; nothing is allowed until it is mended.",
                                            Mode::enforce);
     return nullptr;
 }
@@ -38,8 +39,7 @@ void SessionTable::use_watcher(Watcher* watcher) {
 
 void SessionTable::suspend_all(std::function<void()> done) {
     for (auto& [id, entry] : entries_) entry.relay->suspend();
-    wait_until_suspended(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count(),
-                         std::move(done));
+    wait_until_suspended(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count(), std::move(done));
 }
 
 // What has been given to the watcher to be handed back is on its way out of the table.
@@ -48,9 +48,7 @@ void SessionTable::wait_until_suspended(int64_t until_ns, std::function<void()> 
                          return each.second.relay->idle() && !each.second.relay->is_handed_over();
                      });
     if (all || monotonic_ns() > until_ns) return done();
-    ring_.after(200us, [this, until_ns, done = std::move(done)]() mutable {
-        wait_until_suspended(until_ns, std::move(done));
-    });
+    ring_.after(200us, [this, until_ns, done = std::move(done)]() mutable { wait_until_suspended(until_ns, std::move(done)); });
 }
 
 std::vector<SessionState> SessionTable::leave_unkept(const std::vector<WatchedSession>& watched) {
@@ -129,13 +127,11 @@ void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicySto
         const std::vector<int64_t> times = entry.relay->gate().held_read_ns();
         for (size_t i = 0; i < times.size(); ++i) waiting.push_back({times[i], &entry.relay->gate(), i});
     }
-    std::sort(waiting.begin(), waiting.end(),
-              [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
+    std::sort(waiting.begin(), waiting.end(), [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
     for (const Place& each : waiting) each.gate->wait_again(each.held);
 }
 
-void SessionTable::resume(LeftSession left, const PolicyStore& policies,
-                          const std::shared_ptr<const Policy>& unnamed) {
+void SessionTable::resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
     SessionState& session = left.state;
     Entry entry;
     entry.id = session.id;
@@ -172,8 +168,7 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies,
     if (!placed.kept) keep(placed);
     placed.relay->start();
     const auto found = entries_.find(id);
-    if (found != entries_.end() && !is_named)
-        hand_back(found->second, 10s, "released: no policy names it any more");
+    if (found != entries_.end() && !is_named) hand_back(found->second, 10s, "released: no policy names it any more");
 }
 
 void SessionTable::release_all(std::function<void()> done) {
@@ -205,9 +200,7 @@ void SessionTable::hand_back_now(HandBackJob job) {
     });
 }
 
-void SessionTable::lose(const std::string& reason) {
-    audit_.event("session_lost", nullptr, {{"reason", json_text(reason)}});
-}
+void SessionTable::lose(const std::string& reason) { audit_.event("session_lost", nullptr, {{"reason", json_text(reason)}}); }
 
 std::vector<ResumedServer> SessionTable::resumed() const {
     std::vector<ResumedServer> list;

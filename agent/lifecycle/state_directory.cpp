@@ -21,12 +21,14 @@ Result<bool> check_one(const std::string& path, Sticky sticky) {
         return Error::system("stat", path, errno);
     }
     if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-        return Error::refused(path, "belongs to user " + std::to_string(status.st_uid) + ", who could change what the agent keeps; chown root it");
+        return Error::refused(
+            path, "belongs to user " + std::to_string(status.st_uid) + ", who could change what the agent keeps; chown root it");
     }
     const bool is_safe = sticky == Sticky::may_be_written && S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX);
     // A link has no mode of its own.
     if (!is_safe && !S_ISLNK(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH))) {
-        return Error::refused(path, "can be written by others than its owner, who could change what the agent keeps; chmod go-w it");
+        return Error::refused(path,
+                              "can be written by others than its owner, who could change what the agent keeps; chmod go-w it");
     }
     return true;
 }

@@ -46,8 +46,9 @@ std::shared_ptr<const UnixListener> UnixServers::look_at(pid_t pid, const BoundU
     if (!match.policy) return nullptr;
     UnixListener found{socket.path, socket.file_inode, {}, std::move(*server), match, adopted};
     if (!socket.can_be_governed()) {
-        help_.report_blind(pid, found, socket.packets ? "it listens on a SOCK_SEQPACKET socket: packets are not judged"
-                                                      : "it listens on an abstract address: its connections cannot be told");
+        help_.report_blind(pid, found,
+                           socket.packets ? "it listens on a SOCK_SEQPACKET socket: packets are not judged"
+                                          : "it listens on an abstract address: its connections cannot be told");
         return nullptr;
     }
     for (const BoundUnixSocket& each : bound_unix_sockets(pid))

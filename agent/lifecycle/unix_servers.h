@@ -86,8 +86,8 @@ class UnixServers {
     ChannelPrograms& channels_;
     Help help_;
     Events events_;
-    std::unordered_map<uint64_t, std::shared_ptr<const UnixListener>> listeners_;     // by file
-    std::unordered_map<cg_channel_key, std::string, ChannelKeyHash> earlier_;         // with the last bytes that passed
+    std::unordered_map<uint64_t, std::shared_ptr<const UnixListener>> listeners_;  // by file
+    std::unordered_map<cg_channel_key, std::string, ChannelKeyHash> earlier_;      // with the last bytes that passed
     std::unordered_map<cg_channel_key, std::shared_ptr<const UnixListener>, ChannelKeyHash> inherited_;
     size_t prune_at_ = kPruneAtLeast;
     int64_t next_prune_ns_ = 0;

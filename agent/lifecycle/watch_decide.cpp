@@ -109,7 +109,8 @@ void Watcher::State::turn_once() {
         if (auto next = next_work()) {
             switch (next->event.kind) {
                 case CG_EVENT_READ: on_read(std::move(*next)); break;
-                case CG_EVENT_EXPIRED: case CG_EVENT_UNSEEN: on_unjudged(next->event); break;
+                case CG_EVENT_EXPIRED:
+                case CG_EVENT_UNSEEN: on_unjudged(next->event); break;
                 case CG_EVENT_EXIT: on_exiting(next->event); break;
                 case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next->event); break;
                 case CG_EVENT_UNBOUND:  // its listen() was heard before, and is decided on now that it has a port

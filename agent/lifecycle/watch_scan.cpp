@@ -19,18 +19,29 @@ bool waits_for(pid_t pid, const cg_channel_key& channel) {
         return std::any_of(held->channels.begin(), held->channels.end(), [&](auto& each) { return uint64_t(each.number) == fd; });
     };
     auto is_epoll = [&](uint64_t fd) {
-        return std::any_of(held->registrations.begin(), held->registrations.end(), [&](auto& each) { return uint64_t(each.epoll) == fd; });
+        return std::any_of(held->registrations.begin(), held->registrations.end(),
+                           [&](auto& each) { return uint64_t(each.epoll) == fd; });
     };
     for (pid_t tid : threads_of(pid)) {
         BlockedSyscall blocked = blocked_syscall(pid, tid);
         switch (blocked.number) {
-            case SYS_read: case SYS_readv: case SYS_preadv2: case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg:
+            case SYS_read:
+            case SYS_readv:
+            case SYS_preadv2:
+            case SYS_recvfrom:
+            case SYS_recvmsg:
+            case SYS_recvmmsg:
                 if (is_channel(blocked.arguments[0])) return true;
                 break;
-            case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2:
+            case SYS_epoll_wait:
+            case SYS_epoll_pwait:
+            case SYS_epoll_pwait2:
                 if (is_epoll(blocked.arguments[0])) return true;
                 break;
-            case SYS_poll: case SYS_ppoll: case SYS_select: case SYS_pselect6:
+            case SYS_poll:
+            case SYS_ppoll:
+            case SYS_select:
+            case SYS_pselect6:
                 if (!held->channels.empty()) return true;
                 break;
             default: break;
@@ -88,10 +99,8 @@ void Watcher::State::scan() {
             take(plan, {}, std::move(each.server), each.match);
             continue;
         }
-        cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0,
-                        each.channels.output};
-        if (programs->watch(input, mark))
-            candidates[input] = Candidate{std::move(each.server), each.match, each.channels.output};
+        cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0, each.channels.output};
+        if (programs->watch(input, mark)) candidates[input] = Candidate{std::move(each.server), each.match, each.channels.output};
     }
 }
 

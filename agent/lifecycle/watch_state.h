@@ -59,7 +59,7 @@ struct Watcher::State {
     // whatever else is going on: it then waits in its stop, at no cost, until its turn comes.
     struct Work {
         cg_event event;
-        StoppedThread thread;      // of a read, or of a listen(2) that has waited long
+        StoppedThread thread;          // of a read, or of a listen(2) that has waited long
         std::optional<Error> refused;  // why it could not be stopped
     };
     // One half of the processors each; see Watcher::run().
@@ -78,8 +78,8 @@ struct Watcher::State {
     static constexpr int kHalves = 2;
     Half halves[kHalves];
     static thread_local int own_half;  // of the calling thread
-    std::mutex turn;     // held by the thread that works; guards everything below that has no lock of its own
-    std::mutex hearing;  // held by the thread that takes events in: `caught`, `wanted`, and the order of events
+    std::mutex turn;                   // held by the thread that works; guards everything below that has no lock of its own
+    std::mutex hearing;                // held by the thread that takes events in: `caught`, `wanted`, and the order of events
     std::atomic<bool> stopping{false};
     std::atomic<bool> taking{true};
     std::mutex mutex;
@@ -114,10 +114,10 @@ struct Watcher::State {
     void run_jobs();
 
     std::unique_lock<std::mutex> hear();  // locks `hearing`
-    void listen();  // takes the kernel's events in
+    void listen();                        // takes the kernel's events in
     void on_event(const cg_event& event);
     void stop_overdue();
-    void watch();   // what each thread does until the stop
+    void watch();  // what each thread does until the stop
     void wait(std::chrono::nanoseconds limit, int commands_fd = -1);
     void nudge(int half);
     void leave_to_other_half(const cg_event& event);
@@ -126,7 +126,7 @@ struct Watcher::State {
     std::optional<Work> next_work();
     std::vector<ReadPiece> take_back_waiting(pid_t pid, const cg_channel_key& channel);
     void take_back_wanted();
-    void turn_once();  // listens, then works on everything that waits
+    void turn_once();                                    // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);
     void on_read(Work work);
@@ -145,9 +145,7 @@ struct Watcher::State {
     bool names_address() const;
     // Some part of the policy's match is about the program, not only about who runs it: then the server is taken over
     // when the program starts. Otherwise its bytes must show first that it is an MCP server at all.
-    static bool names_a_program(const Policy& policy) {
-        return policy.match().is_certain() || !policy.match().command.empty();
-    }
+    static bool names_a_program(const Policy& policy) { return policy.match().is_certain() || !policy.match().command.empty(); }
     // What stands between a candidate and its session.
     struct Plan {
         pid_t pid = 0;
@@ -160,8 +158,7 @@ struct Watcher::State {
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
     bool join(Session& session, pid_t pid, TakenEnds& ends);
-    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread,
-                                    decltype(TakeoverRequest::begins) begins);
+    Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins);
     std::shared_ptr<Vault::Entry> keep_begun(BegunTakeover begun, const TakenEnds& ends);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);

@@ -37,7 +37,8 @@ Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread&
                                                 decltype(TakeoverRequest::begins) begins) {
     if (!thread.tracee) {
         // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
-        if (Tracee::is_ours(plan.pid)) return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
+        if (Tracee::is_ours(plan.pid))
+            return Error{ErrorKind::gone, 0, "process " + std::to_string(plan.pid), "is stopped already"};
         auto tracee = Tracee::interrupt(plan.pid, help.while_waiting);
         if (!tracee) return explain_refusal(plan.pid, tracee.error());
         thread.tracee = std::move(*tracee);
@@ -71,8 +72,8 @@ bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
         Fd input = fetch(session.new_input, O_RDONLY), output = fetch(session.new_output, O_WRONLY);
         if (!input || !output) continue;
         // What the session has is in use: the original, whose mode `pid` has, is the agent's own by now.
-        HandBack change{ends.new_input, ends.new_output, input.get(), output.get(), ends.from_server.get(),
-                        HandBack::Mode::kept, -1};
+        HandBack change{ends.new_input,         ends.new_output,      input.get(), output.get(),
+                        ends.from_server.get(), HandBack::Mode::kept, -1};
         if (!callgate::hand_back(pid, change, help.while_waiting)) return false;
         session.pids.push_back(pid);
         govern(session.id, pid);
@@ -115,8 +116,8 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         if (ends.error().kind == ErrorKind::gone) return;
         ++failed;
         bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
-        std::string reason = ran_out ? "the hold ran out: its first bytes were read before they could be judged"
-                                     : ends.error().text();
+        std::string reason =
+            ran_out ? "the hold ran out: its first bytes were read before they could be judged" : ends.error().text();
         report_blind(plan.pid, server, match, reason);
         thread = {};
         if (!ran_out || match.policy->on_blind() == OnBlind::kill) return programs->forget(plan.input);
@@ -140,8 +141,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         events.superseded(superseded);
     }
     PeerIdentity client = plan.client ? *plan.client : client_of(plan.pid, plan.input);
-    Session session{id,     {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output,
-                    server, match};
+    Session session{id, {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
     // The original stays watched: a thread that was reading it during the swap is caught there.
     cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
     (void)programs->watch(plan.input, mark);
@@ -165,8 +165,13 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
 
 EarlierConnections::Events Watcher::State::events_of_earlier_connections() {
     return {events.earlier_connection, [this](const cg_event& event, StoppedThread thread, const GovernedListener& listener) {
-                Plan plan{static_cast<pid_t>(event.tgid), event.channel, event.channel, Opening::Start::fresh,
-                          static_cast<int64_t>(event.hold.since_ns), {}, {}};
+                Plan plan{static_cast<pid_t>(event.tgid),
+                          event.channel,
+                          event.channel,
+                          Opening::Start::fresh,
+                          static_cast<int64_t>(event.hold.since_ns),
+                          {},
+                          {}};
                 take(plan, std::move(thread), listener.server, {listener.policy, {}});
             }};
 }
@@ -174,8 +179,13 @@ EarlierConnections::Events Watcher::State::events_of_earlier_connections() {
 UnixServers::Help Watcher::State::help_for_unix_servers() {
     return {[this](ServerIdentity& server) { return find_policy(server); }, help,
             [this](const cg_event& event, StoppedThread thread, const UnixListener& listener, const cg_peer& peer) {
-                Plan plan{static_cast<pid_t>(event.tgid), event.channel, event.channel, Opening::Start::fresh,
-                          static_cast<int64_t>(event.hold.since_ns), {}, {}};
+                Plan plan{static_cast<pid_t>(event.tgid),
+                          event.channel,
+                          event.channel,
+                          Opening::Start::fresh,
+                          static_cast<int64_t>(event.hold.since_ns),
+                          {},
+                          {}};
                 if (auto client = identify_peer(static_cast<pid_t>(peer.tgid))) plan.client = std::move(*client);
                 take(plan, std::move(thread), listener.server, listener.match);
             },
@@ -190,8 +200,7 @@ void Watcher::State::report_blind(pid_t pid, ServerIdentity server, const Policy
     BlindServer blind{new_id(), std::move(server), {}, match.policy, std::move(reason), false, {}};
     if (auto peer = identify_peer(parent_of(pid))) blind.client = std::move(*peer);
     if (match.policy->on_blind() == OnBlind::kill) {
-        if (auto pidfd = open_pidfd(pid))
-            blind.killed = syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) == 0;
+        if (auto pidfd = open_pidfd(pid)) blind.killed = syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) == 0;
     }
     events.blind(std::move(blind));
 }

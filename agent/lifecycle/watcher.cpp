@@ -59,7 +59,9 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         (void)state.programs->watch(replacement, mark);
     };
     state.help.swap_ends = [&state](const cg_channel_key& replacement) { state.programs->forget(replacement); };
-    state.help.take_back_waiting = [&state](pid_t pid, const cg_channel_key& channel) { return state.take_back_waiting(pid, channel); };
+    state.help.take_back_waiting = [&state](pid_t pid, const cg_channel_key& channel) {
+        return state.take_back_waiting(pid, channel);
+    };
     return watcher;
 }
 
@@ -171,7 +173,8 @@ std::vector<ReadPiece> Watcher::State::take_back_waiting(pid_t pid, const cg_cha
         take_back_wanted();
         auto lock = hear();
         const std::deque<Work>& others = halves[1 - own_half].work;
-        const bool awaited = wanted.under_way || std::any_of(others.begin(), others.end(), [&](auto& each) { return wanted.is_of(each); });
+        const bool awaited =
+            wanted.under_way || std::any_of(others.begin(), others.end(), [&](auto& each) { return wanted.is_of(each); });
         if (!awaited || monotonic_ns() > deadline) {
             wanted.pid = 0;
             return std::move(wanted.pieces);
@@ -185,7 +188,8 @@ void Watcher::State::take_back_wanted() {
     for (;;) {
         auto lock = hear();
         std::deque<Work>& mine = halves[own_half].work;
-        auto found = wanted.pid ? std::find_if(mine.begin(), mine.end(), [&](auto& each) { return wanted.is_of(each); }) : mine.end();
+        auto found =
+            wanted.pid ? std::find_if(mine.begin(), mine.end(), [&](auto& each) { return wanted.is_of(each); }) : mine.end();
         if (found == mine.end()) return;
         Work work = std::move(*found);
         mine.erase(found);

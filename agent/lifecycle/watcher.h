@@ -35,9 +35,8 @@ struct TakenServer {
     TakenEnds ends;
     Opening::Start start = Opening::Start::fresh;
     bool certain = true;
-    std::string remark;  // what the session record should say besides: "the first read was not judged: …"
-    std::shared_ptr<Vault::Entry>
-        begun;  // to be let go once the session is kept itself; null where nobody keeps anything
+    std::string remark;                   // what the session record should say besides: "the first read was not judged: …"
+    std::shared_ptr<Vault::Entry> begun;  // to be let go once the session is kept itself; null where nobody keeps anything
 };
 
 struct BlindServer {

@@ -81,20 +81,13 @@ class PathFinder {
 
 std::string_view phrase(AmountProblem problem) {
     switch (problem) {
-        case AmountProblem::none:
-            return "";
-        case AmountProblem::unclear:
-            return "is not the only one of nearly that name";
-        case AmountProblem::missing:
-            return "is missing";
-        case AmountProblem::not_a_number:
-            return "is not a number";
-        case AmountProblem::negative:
-            return "is negative";
-        case AmountProblem::too_precise:
-            return "has more than six digits after the decimal point";
-        case AmountProblem::too_large:
-            return "is larger than any sum";
+        case AmountProblem::none: return "";
+        case AmountProblem::unclear: return "is not the only one of nearly that name";
+        case AmountProblem::missing: return "is missing";
+        case AmountProblem::not_a_number: return "is not a number";
+        case AmountProblem::negative: return "is negative";
+        case AmountProblem::too_precise: return "has more than six digits after the decimal point";
+        case AmountProblem::too_large: return "is larger than any sum";
     }
     return "";
 }

@@ -49,9 +49,8 @@ void load_ignored_meta(const ObjectReader& approvals, std::vector<std::string>& 
 
 bool asks_for_approval(const ToolEntry& entry) {
     if (entry.approval) return true;
-    return entry.rules &&
-           std::any_of(entry.rules->rules.begin(), entry.rules->rules.end(),
-                       [](const ConditionRule& rule) { return rule.kind == RuleKind::require_approval; });
+    return entry.rules && std::any_of(entry.rules->rules.begin(), entry.rules->rules.end(),
+                                      [](const ConditionRule& rule) { return rule.kind == RuleKind::require_approval; });
 }
 
 }  // namespace
@@ -71,8 +70,7 @@ void load_approvals(const ObjectReader& policy, ApprovalRules& rules) {
     const ObjectReader reader(*webhook, channels.path_of("webhook"), known::kWebhook, policy.problems());
     if (!reader.require("url")) return;
     rules.webhook_url = reader.text("url").value_or("");
-    if (std::string problem = webhook_url_problem(rules.webhook_url); !problem.empty())
-        reader.problem("url", std::move(problem));
+    if (std::string problem = webhook_url_problem(rules.webhook_url); !problem.empty()) reader.problem("url", std::move(problem));
 }
 
 void load_approval_terms(const ObjectReader& reader, ToolEntry& entry) {
@@ -81,8 +79,7 @@ void load_approval_terms(const ObjectReader& reader, ToolEntry& entry) {
     if (asks_for_approval(entry)) return;
     for (std::string_view key : {"approval_timeout", "hold_ms"}) {
         if (reader.has(key))
-            reader.problem(
-                key, "means something only beside \"require_approval\" or \"action\": \"require_approval\"");
+            reader.problem(key, "means something only beside \"require_approval\" or \"action\": \"require_approval\"");
     }
 }
 

@@ -8,9 +8,7 @@
 namespace callgate {
 namespace {
 
-SeenValue text_value(std::string_view text) {
-    return {text.empty() ? ValueKind::absent : ValueKind::string, text};
-}
+SeenValue text_value(std::string_view text) { return {text.empty() ? ValueKind::absent : ValueKind::string, text}; }
 
 SeenValue number_value(uid_t uid, std::string& digits) {
     char buffer[16];
@@ -57,33 +55,24 @@ std::string_view ToolAnnotations::of(std::string_view tool) const {
 
 SeenValue fact_of(CallerFact fact, const Caller& caller, std::string& digits, std::string_view label) {
     switch (fact) {
-        case CallerFact::none:
-            return {};
-        case CallerFact::grant_key:
-            return text_value(caller.grant);
-        case CallerFact::grant_name:
-            return caller.named_grant == nullptr ? SeenValue{} : text_value(caller.named_grant->name);
-        case CallerFact::grant_label:
-            return caller.named_grant == nullptr ? SeenValue{} : caller.named_grant->label(label);
+        case CallerFact::none: return {};
+        case CallerFact::grant_key: return text_value(caller.grant);
+        case CallerFact::grant_name: return caller.named_grant == nullptr ? SeenValue{} : text_value(caller.named_grant->name);
+        case CallerFact::grant_label: return caller.named_grant == nullptr ? SeenValue{} : caller.named_grant->label(label);
         case CallerFact::peer_uid:
         case CallerFact::peer_user:
         case CallerFact::peer_exe:
         case CallerFact::peer_cgroup:
-        case CallerFact::peer_container:
-            return peer_fact(fact, caller.peer, digits);
-        case CallerFact::server_name:
-            return text_value(caller.server);
+        case CallerFact::peer_container: return peer_fact(fact, caller.peer, digits);
+        case CallerFact::server_name: return text_value(caller.server);
         case CallerFact::server_package:
         case CallerFact::server_version:
         case CallerFact::server_exe:
         case CallerFact::server_command:
         case CallerFact::server_uid:
-        case CallerFact::server_user:
-            return server_fact(fact, caller.server_identity, digits);
-        case CallerFact::client_name:
-            return text_value(caller.client_name);
-        case CallerFact::client_version:
-            return text_value(caller.client_version);
+        case CallerFact::server_user: return server_fact(fact, caller.server_identity, digits);
+        case CallerFact::client_name: return text_value(caller.client_name);
+        case CallerFact::client_version: return text_value(caller.client_version);
     }
     return {};
 }

@@ -41,10 +41,10 @@ struct Caller {
     std::string_view session;  // session id
     std::string_view server;   // key of the server: its policy's name
     const ServerIdentity* server_identity = nullptr;
-    const PeerIdentity* peer = nullptr;  // of no process of this host: pid 0
+    const PeerIdentity* peer = nullptr;                      // of no process of this host: pid 0
     std::string_view client_name = {}, client_version = {};  // clientInfo, as the client says
     const ToolAnnotations* annotations = nullptr;
-    ApprovalDesk* approvals = nullptr;  // null: what needs approval is denied
+    ApprovalDesk* approvals = nullptr;   // null: what needs approval is denied
     const SessionPins* pins = nullptr;   // what its session was shown of pinned tools
     const Grant* named_grant = nullptr;  // of grants.json; null: the default one
     GrantRefusal refusal = GrantRefusal::none;

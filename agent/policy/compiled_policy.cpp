@@ -33,9 +33,7 @@ const T* find_in(const ByName<T>& table, std::string_view name) {
 
 }  // namespace
 
-std::string_view ToolEntry::pattern() const {
-    return std::string_view(key).substr(kGlobPrefix.size());
-}
+std::string_view ToolEntry::pattern() const { return std::string_view(key).substr(kGlobPrefix.size()); }
 
 std::string ToolEntry::subject() const {
     if (method.empty()) return key.empty() ? "This tool" : "Tool " + in_quotes(key);

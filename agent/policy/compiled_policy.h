@@ -30,9 +30,9 @@ struct ToolEntry {
     bool hidden = false;  // by its exact name
     bool listed = false;  // under "tools"; an entry that is only hidden is not
     std::optional<FixedDenial> denial;
-    std::optional<FixedDenial> approval;  // by a human, whatever the call says
-    int64_t approval_timeout_s = 0;       // 0: the policy's
-    int64_t approval_hold_ms = 0;         // so long a call waits for the decision; 0: it is answered at once
+    std::optional<FixedDenial> approval;   // by a human, whatever the call says
+    int64_t approval_timeout_s = 0;        // 0: the policy's
+    int64_t approval_hold_ms = 0;          // so long a call waits for the decision; 0: it is answered at once
     std::unique_ptr<const RuleSet> rules;  // null where no condition looks at the call
     std::vector<Limit> limits;
     std::optional<FixedDenial> pin;  // when its definition has changed; nothing where it says nothing of pins, or no
@@ -92,8 +92,8 @@ struct CompiledPolicy {
     ByName<std::string> aliases;  // to names of tools
     ToolEntry all_tools;          // rules of every call of a tool, beside those of its own entry; its key is ""
     ByName<MethodEntry> methods;
-    std::vector<MethodEntry> method_families;    // "tasks/*", longest first
-    ByName<std::vector<PathStep>> carriers;      // methods that carry calls: the path of a call's name in params
+    std::vector<MethodEntry> method_families;  // "tasks/*", longest first
+    ByName<std::vector<PathStep>> carriers;    // methods that carry calls: the path of a call's name in params
     // Where set it goes before everything else: every tool and every request but the handshake's is denied.
     std::optional<FixedDenial> blanket;
 
@@ -103,7 +103,9 @@ struct CompiledPolicy {
     bool is_hidden(std::string_view tool, const ToolEntry* exact) const;
     bool is_hidden(std::string_view tool) const { return is_hidden(tool, tools.find_exact(tool)); }
     // `entry`: the one that governs the tool, or null.
-    bool pins(const ToolEntry* entry) const { return entry && (entry->pin || entry->is_never_pinned) ? entry->pin.has_value() : pins_all; }
+    bool pins(const ToolEntry* entry) const {
+        return entry && (entry->pin || entry->is_never_pinned) ? entry->pin.has_value() : pins_all;
+    }
     // Null where the policy says nothing of it.
     const MethodEntry* find_method(std::string_view method) const;
     const std::vector<PathStep>* find_carrier(std::string_view method) const;

@@ -20,23 +20,17 @@ int compare_numbers(const SeenValue& seen, const Constant& constant) {
 // What a comparison says of a value that is less (-1) than, equal (0) to or greater (1) than the constant.
 bool is_met_where(Operator op, int order) {
     switch (op) {
-        case Operator::lt:
-            return order < 0;
-        case Operator::lte:
-            return order <= 0;
-        case Operator::gt:
-            return order > 0;
-        case Operator::gte:
-            return order >= 0;
+        case Operator::lt: return order < 0;
+        case Operator::lte: return order <= 0;
+        case Operator::gt: return order > 0;
+        case Operator::gte: return order >= 0;
         case Operator::neq:
-        case Operator::not_in:
-            return order != 0;
+        case Operator::not_in: return order != 0;
         case Operator::eq:
         case Operator::in:
         case Operator::contains:
         case Operator::regex:
-        case Operator::exists:
-            break;
+        case Operator::exists: break;
     }
     return order == 0;
 }
@@ -47,8 +41,7 @@ bool equals(const SeenValue& seen, const Constant& constant) {
 }
 
 bool is_any_of(const SeenValue& seen, const std::vector<Constant>& constants) {
-    return std::any_of(constants.begin(), constants.end(),
-                       [&](const Constant& constant) { return equals(seen, constant); });
+    return std::any_of(constants.begin(), constants.end(), [&](const Constant& constant) { return equals(seen, constant); });
 }
 
 // The integer that a number is, where it has few digits: "1.50e1" is 15.
@@ -87,27 +80,21 @@ Constant number_constant(std::string token) {
 bool Condition::is_met_by(const SeenValue& value) const {
     const bool is_number = value.kind == ValueKind::number;
     switch (op) {
-        case Operator::eq:
-            return equals(value, values[0]);
-        case Operator::neq:
-            return !equals(value, values[0]);
-        case Operator::in:
-            return is_any_of(value, values);
-        case Operator::not_in:
-            return !is_any_of(value, values);
+        case Operator::eq: return equals(value, values[0]);
+        case Operator::neq: return !equals(value, values[0]);
+        case Operator::in: return is_any_of(value, values);
+        case Operator::not_in: return !is_any_of(value, values);
         case Operator::lt:
         case Operator::lte:
         case Operator::gt:
-        case Operator::gte:
-            return is_number && is_met_where(op, compare_numbers(value, values[0]));
+        case Operator::gte: return is_number && is_met_where(op, compare_numbers(value, values[0]));
         case Operator::regex:
             return value.kind == ValueKind::string &&
                    pattern->Match(value.text, 0, value.text.size(), re2::RE2::UNANCHORED, nullptr, 0);
         case Operator::contains:
             return value.kind == ValueKind::string && values[0].kind == ValueKind::string &&
                    value.text.find(values[0].text) != value.text.npos;
-        case Operator::exists:
-            return true;
+        case Operator::exists: return true;
     }
     return false;
 }

@@ -24,18 +24,17 @@ class RE2;
 namespace callgate {
 
 enum class Operator : uint8_t { eq, neq, in, not_in, lt, lte, gt, gte, regex, contains, exists };
-inline constexpr std::array<std::pair<std::string_view, Operator>, 11> kOperators = {
-    {{"eq", Operator::eq},
-     {"neq", Operator::neq},
-     {"in", Operator::in},
-     {"not_in", Operator::not_in},
-     {"lt", Operator::lt},
-     {"lte", Operator::lte},
-     {"gt", Operator::gt},
-     {"gte", Operator::gte},
-     {"regex", Operator::regex},
-     {"contains", Operator::contains},
-     {"exists", Operator::exists}}};
+inline constexpr std::array<std::pair<std::string_view, Operator>, 11> kOperators = {{{"eq", Operator::eq},
+                                                                                      {"neq", Operator::neq},
+                                                                                      {"in", Operator::in},
+                                                                                      {"not_in", Operator::not_in},
+                                                                                      {"lt", Operator::lt},
+                                                                                      {"lte", Operator::lte},
+                                                                                      {"gt", Operator::gt},
+                                                                                      {"gte", Operator::gte},
+                                                                                      {"regex", Operator::regex},
+                                                                                      {"contains", Operator::contains},
+                                                                                      {"exists", Operator::exists}}};
 
 std::string_view name(Operator op);  // as in a policy file
 
@@ -52,7 +51,7 @@ Constant number_constant(std::string token);
 // A value that was found. A view.
 struct SeenValue {
     ValueKind kind = ValueKind::absent;
-    std::string_view text;  // of a string decoded; else the token; nothing of an object or array
+    std::string_view text;                         // of a string decoded; else the token; nothing of an object or array
     std::optional<double> rounded = std::nullopt;  // of a number with a fraction or an exponent
 };
 

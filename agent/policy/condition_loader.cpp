@@ -12,24 +12,17 @@ using Kind = JsonValue::Kind;
 constexpr size_t kConditionPathBytesMax = 1024;
 
 constexpr std::array<std::pair<std::string_view, RuleKind>, 3> kRuleKinds = {
-    {{"deny_if", RuleKind::deny_if},
-     {"require", RuleKind::require},
-     {"require_approval", RuleKind::require_approval}}};
+    {{"deny_if", RuleKind::deny_if}, {"require", RuleKind::require}, {"require_approval", RuleKind::require_approval}}};
 
 std::optional<Constant> constant_of(const JsonValue& value) {
     switch (value.kind) {
-        case Kind::string:
-            return string_constant(value.string);
+        case Kind::string: return string_constant(value.string);
         case Kind::integer:
-        case Kind::number:
-            return number_constant(value.string);
-        case Kind::boolean:
-            return Constant{ValueKind::boolean, value.boolean ? "true" : "false", std::nullopt};
-        case Kind::null:
-            return Constant{ValueKind::null, "null", std::nullopt};
+        case Kind::number: return number_constant(value.string);
+        case Kind::boolean: return Constant{ValueKind::boolean, value.boolean ? "true" : "false", std::nullopt};
+        case Kind::null: return Constant{ValueKind::null, "null", std::nullopt};
         case Kind::array:
-        case Kind::object:
-            break;
+        case Kind::object: break;
     }
     return std::nullopt;
 }
@@ -44,22 +37,14 @@ class ValueLoader {
         switch (condition_.op) {
             case Operator::eq:
             case Operator::neq:
-            case Operator::contains:
-                load_scalar(value_, reader_.path_of("value"));
-                break;
+            case Operator::contains: load_scalar(value_, reader_.path_of("value")); break;
             case Operator::in:
-            case Operator::not_in:
-                load_list();
-                break;
+            case Operator::not_in: load_list(); break;
             case Operator::lt:
             case Operator::lte:
             case Operator::gt:
-            case Operator::gte:
-                load_number();
-                break;
-            case Operator::regex:
-                load_regex();
-                break;
+            case Operator::gte: load_number(); break;
+            case Operator::regex: load_regex(); break;
             case Operator::exists:
                 if (reader_.member("value", Kind::boolean)) condition_.expected = value_.boolean;
                 break;
@@ -98,7 +83,8 @@ class ValueLoader {
         const std::optional<std::string> text = reader_.text("value");
         if (!text) return;
         if (budget_.regexes == 0) {
-            return reader_.problem("value", "more than " + std::to_string(kPolicyRegexesMax) + " regular expressions in one file");
+            return reader_.problem("value",
+                                   "more than " + std::to_string(kPolicyRegexesMax) + " regular expressions in one file");
         }
         --budget_.regexes;
         re2::RE2::Options options;

@@ -83,24 +83,23 @@ Result<std::unique_ptr<CounterFile>> CounterFile::open(const std::string& path, 
             return Error::refused(path, "can be written by others than its owner; see what it counts, and chmod 0600 it");
         }
         if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EWOULDBLOCK) return Error::refused(path, "in use by another agent; each needs a state_directory of its own");
+            if (errno == EWOULDBLOCK)
+                return Error::refused(path, "in use by another agent; each needs a state_directory of its own");
             return Error::system("flock", path, errno);
         }
         std::unique_ptr<CounterFile> made(new CounterFile(path, std::move(file)));
         switch (made->read_head()) {
             case Head::newer:
-                return Error::refused(path, "written by a newer version of callgate; start that, or move the file away to count anew");
+                return Error::refused(path,
+                                      "written by a newer version of callgate; start that, or move the file away to count anew");
             case Head::damaged: {
                 const std::string aside = path + ".damaged";
                 if (rename(path.c_str(), aside.c_str()) != 0) return Error::system("rename", path, errno);
                 remark = path + ": damaged, every counter begins anew; moved to " + aside;
                 continue;
             }
-            case Head::empty:
-                TRY_VOID(made->write_header());
-                break;
-            case Head::good:
-                break;
+            case Head::empty: TRY_VOID(made->write_header()); break;
+            case Head::good: break;
         }
         TRY_VOID(made->map());
         made->start_syncing();
@@ -191,8 +190,8 @@ bool CounterFile::save(uint32_t number, std::string_view key, const CounterImage
         return false;
     }
     Cell& to = cell(number);
-    const bool is_same = to.checksum != 0 && to.window_s == image.window_s && to.kind == image.kind &&
-                         to.scale == image.scale && std::string_view(to.key, to.key_bytes) == key;
+    const bool is_same = to.checksum != 0 && to.window_s == image.window_s && to.kind == image.kind && to.scale == image.scale &&
+                         std::string_view(to.key, to.key_bytes) == key;
     if (!is_same) {
         to.checksum = 0;
         to.window_s = image.window_s;

@@ -25,14 +25,10 @@ std::vector<std::string> parts_of(std::string_view key) {
 
 std::string scope_name(const std::string& server, char letter) {
     switch (letter) {
-        case 'g':
-            return "grant";
-        case 's':
-            return "session";
-        case 't':
-            return "tool";
-        default:
-            return server.empty() ? "host" : "server";
+        case 'g': return "grant";
+        case 's': return "session";
+        case 't': return "tool";
+        default: return server.empty() ? "host" : "server";
     }
 }
 
@@ -43,7 +39,10 @@ json quantity(int64_t amount, int32_t scale) {
 }
 
 json row_json(const CounterTable::Row& row) {
-    json shown = {{"name", counter_name(row.key)}, {"kind", name(row.kind)}, {"count", quantity(row.count, row.scale)}, {"max", quantity(row.max, row.scale)}};
+    json shown = {{"name", counter_name(row.key)},
+                  {"kind", name(row.kind)},
+                  {"count", quantity(row.count, row.scale)},
+                  {"max", quantity(row.max, row.scale)}};
     if (row.kind != CounterKind::in_flight) {
         shown["window_s"] = row.window_s;
         shown["window_start"] = row.window_start_s;

@@ -17,24 +17,16 @@ int64_t floor_div(int64_t value, int64_t divisor) {
     return value % divisor < 0 ? quotient - 1 : quotient;
 }
 
-uint64_t handle_of(uint32_t cell, uint32_t generation) {
-    return uint64_t{generation} << 32 | cell;
-}
+uint64_t handle_of(uint32_t cell, uint32_t generation) { return uint64_t{generation} << 32 | cell; }
 
-int64_t wait_ms(int64_t until_ns, int64_t now_ns) {
-    return std::max<int64_t>((until_ns - now_ns + 999'999) / 1'000'000, 1);
-}
+int64_t wait_ms(int64_t until_ns, int64_t now_ns) { return std::max<int64_t>((until_ns - now_ns + 999'999) / 1'000'000, 1); }
 
 bool is_returned(const CounterUse& use, CallEnd end) {
     switch (end) {
-        case CallEnd::done:
-            return false;
-        case CallEnd::tool_error:
-            return !use.keeps_failed;
-        case CallEnd::error:
-            return true;
-        case CallEnd::unanswered:
-            return use.returns_unanswered;
+        case CallEnd::done: return false;
+        case CallEnd::tool_error: return !use.keeps_failed;
+        case CallEnd::error: return true;
+        case CallEnd::unanswered: return use.returns_unanswered;
     }
     return false;
 }
@@ -43,12 +35,9 @@ bool is_returned(const CounterUse& use, CallEnd end) {
 
 std::string_view name(CounterKind kind) {
     switch (kind) {
-        case CounterKind::calendar:
-            return "calendar";
-        case CounterKind::sliding:
-            return "sliding";
-        case CounterKind::in_flight:
-            return "in_flight";
+        case CounterKind::calendar: return "calendar";
+        case CounterKind::sliding: return "sliding";
+        case CounterKind::in_flight: return "in_flight";
     }
     return "";
 }
@@ -119,8 +108,8 @@ int64_t CounterTable::Cell::room_at_ns(int64_t amount) const {
     return end_ns();
 }
 
-Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_t now_ns,
-                                  std::vector<CounterUse>& charged, std::string_view turn) {
+Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_t now_ns, std::vector<CounterUse>& charged,
+                                  std::string_view turn) {
     charged.clear();
     for (size_t i = 0; i < demands.size(); ++i) {
         const CounterDemand& demand = demands[i];
@@ -132,8 +121,8 @@ Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_
             const int64_t until_ns = std::max(no_expiry_before_ns_, now_ns + kNanosecondsPerSecond);
             return {.granted = false, .exceeded = i, .retry_after_ms = wait_ms(until_ns, now_ns), .table_full = true};
         }
-        const bool is_other = cell->kind != demand.kind ||
-                              (demand.kind != CounterKind::in_flight && cell->window_s != demand.window_s);
+        const bool is_other =
+            cell->kind != demand.kind || (demand.kind != CounterKind::in_flight && cell->window_s != demand.window_s);
         if (is_other) cell->start(demand);
         cell->advance(now_ns);
         if (cell->kind != CounterKind::in_flight) no_expiry_before_ns_ = std::min(no_expiry_before_ns_, cell->end_ns());
@@ -175,9 +164,7 @@ const CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) const {
     return cell.key && cell.generation == static_cast<uint32_t>(use.key >> 32) ? &cell : nullptr;
 }
 
-CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) {
-    return const_cast<Cell*>(std::as_const(*this).cell_of(use));
-}
+CounterTable::Cell* CounterTable::cell_of(const CounterUse& use) { return const_cast<Cell*>(std::as_const(*this).cell_of(use)); }
 
 // The cell that has more room now, or null.
 CounterTable::Cell* CounterTable::give_back(const CounterUse& use) {

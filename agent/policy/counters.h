@@ -35,23 +35,23 @@ enum class CounterKind : uint8_t { calendar, sliding, in_flight };
 std::string_view name(CounterKind kind);  // "calendar", "sliding", "in_flight"
 
 struct CounterDemand {
-    std::string_view key;         // the full key, built by the policy
-    std::string_view counter;     // its name, for the record
-    int64_t window_s = 60;        // of no meaning in flight
+    std::string_view key;      // the full key, built by the policy
+    std::string_view counter;  // its name, for the record
+    int64_t window_s = 60;     // of no meaning in flight
     int64_t max = 0;
     int64_t amount = 1;
     CounterKind kind = CounterKind::calendar;
-    bool keeps_failed = false;    // a result that has isError gives nothing back
+    bool keeps_failed = false;        // a result that has isError gives nothing back
     bool returns_unanswered = false;  // a call that is cancelled, or never answered, gives it back
-    bool may_wait = false;        // … for room; then not before those who wait in this counter's line already
-    int32_t scale = 1;            // what one unit of the record is, in units of amount and max
+    bool may_wait = false;            // … for room; then not before those who wait in this counter's line already
+    int32_t scale = 1;                // what one unit of the record is, in units of amount and max
 };
 
 struct Reservation {
     bool granted = true;
-    size_t exceeded = 0;          // index of the first demand that did not fit
-    int64_t retry_after_ms = 0;   // until there is room if nothing is given back; 0: when a call in flight is over
-    bool never_fits = false;      // not even in an empty window
+    size_t exceeded = 0;         // index of the first demand that did not fit
+    int64_t retry_after_ms = 0;  // until there is room if nothing is given back; 0: when a call in flight is over
+    bool never_fits = false;     // not even in an empty window
     bool table_full = false;
 };
 
@@ -137,12 +137,12 @@ class CounterTable {
     struct Cell {
         const std::string* key = nullptr;  // owned by index_, whose nodes do not move; null while the cell is free
         int64_t window_s = 0, max = 0;
-        int64_t newest = 0;        // slice that is charged now, in slices since the epoch
-        int64_t count = 0;         // of all slices together
+        int64_t newest = 0;  // slice that is charged now, in slices since the epoch
+        int64_t count = 0;   // of all slices together
         // The slices as an image has them; of a calendar window that is `count`.
         std::span<const int64_t> image() const;
         std::unique_ptr<int64_t[]> slices;  // of a sliding one: kSlidingSlices + 1, slice n at n modulo that
-        uint32_t generation = 0;   // a late roll_back() must not reach whatever uses the cell now
+        uint32_t generation = 0;            // a late roll_back() must not reach whatever uses the cell now
         int32_t scale = 1;
         CounterKind kind = CounterKind::calendar;
 
@@ -172,7 +172,7 @@ class CounterTable {
     std::vector<Cell> cells_;
     std::unordered_map<std::string, uint32_t, KeyHash, std::equal_to<>> index_;
     std::vector<uint32_t> free_;
-    uint32_t cursor_ = 0;                  // where drop_expired_step() goes on
+    uint32_t cursor_ = 0;  // where drop_expired_step() goes on
     // A full table is not searched again before this, unless the clock goes back behind the last search.
     int64_t no_expiry_before_ns_ = 0, searched_ns_ = 0;
     uint64_t refusals_full_ = 0;

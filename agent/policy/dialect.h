@@ -13,7 +13,6 @@ namespace callgate {
 
 // Nothing where the text cannot be read. `problems` knows from then on how the native places are written in
 // the file.
-std::optional<JsonValue> read_policy_tree(std::string_view text, std::string_view file,
-                                          ProblemList& problems);
+std::optional<JsonValue> read_policy_tree(std::string_view text, std::string_view file, ProblemList& problems);
 
 }  // namespace callgate

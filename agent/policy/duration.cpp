@@ -6,8 +6,7 @@
 namespace callgate {
 
 std::optional<int64_t> parse_duration_s(std::string_view text) {
-    constexpr std::array<std::pair<char, int64_t>, 4> kUnits = {
-        {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
+    constexpr std::array<std::pair<char, int64_t>, 4> kUnits = {{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
     // A number of seconds has no more digits in a lifetime.
     constexpr size_t kDigitsMax = 9;
     if (text.empty()) return std::nullopt;

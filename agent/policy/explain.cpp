@@ -88,7 +88,8 @@ class Explainer {
 
     void method(bool from_server) {
         if (policy_.is_nearly_known(message_.method))
-            return say("methods", in_quotes(message_.method) + " is nearly another one, which the policy decides about: denied", true);
+            return say("methods", in_quotes(message_.method) + " is nearly another one, which the policy decides about: denied",
+                       true);
         const MethodEntry* entry = policy_.find_method(message_.method);
         const std::string at = entry ? join_pointer("/methods", entry->own.key) : std::string("methods");
         if (entry) {
@@ -110,7 +111,8 @@ class Explainer {
             if (!call.has_clear_name) return say(at + "/names", "servers may find another name than others: denied", true);
             named = entry.names.find_governing(call.name, entry.names.find_exact(call.name));
             if (named == nullptr) {
-                say(at + "/names", in_quotes(call.name) + (policy_.default_allow ? " is not listed: allowed" : " is not listed: denied"),
+                say(at + "/names",
+                    in_quotes(call.name) + (policy_.default_allow ? " is not listed: allowed" : " is not listed: denied"),
                     !policy_.default_allow);
             } else {
                 rules_of(*named, join_pointer(at + "/names", named->key), call);
@@ -125,7 +127,8 @@ class Explainer {
             tool(call, "call " + std::to_string(++number) + ", " + in_quotes(call.name) + ": ");
             return !decided();
         });
-        if (!readable && !decided()) say(join_pointer("/call_methods", message_.method), "the calls cannot be read: denied", true);
+        if (!readable && !decided())
+            say(join_pointer("/call_methods", message_.method), "the calls cannot be read: denied", true);
     }
 
     void rules_of(const ToolEntry& entry, const std::string& at, const Call& call) {
@@ -140,8 +143,10 @@ class Explainer {
     void remember_approval(const ToolEntry& entry) {
         if (!approval_.empty()) return;
         const int64_t timeout_s = entry.approval_timeout_s > 0 ? entry.approval_timeout_s : policy_.approvals.timeout_s;
-        if (entry.approval_hold_ms > 0) approval_ = "the call waits " + std::to_string(entry.approval_hold_ms) + " ms for the decision; ";
-        approval_ += "without one it is answered with -32003 and an id to approve, which is good for " + std::to_string(timeout_s) + " s";
+        if (entry.approval_hold_ms > 0)
+            approval_ = "the call waits " + std::to_string(entry.approval_hold_ms) + " ms for the decision; ";
+        approval_ +=
+            "without one it is answered with -32003 and an id to approve, which is good for " + std::to_string(timeout_s) + " s";
     }
     void ask_for_approval(const std::string& prefix) {
         const std::string how = std::exchange(approval_, {});
@@ -157,11 +162,16 @@ class Explainer {
         for (const ConditionRule& rule : rules.rules) {
             const bool denies = !rules.denial_of(rule, met).empty();
             const bool asks = denies && rule.kind == RuleKind::require_approval;
-            ExplainedStep step{rule.place, !denies ? "does not deny" : asks ? "a human must approve" : "denies", {}, denies && !asks};
+            ExplainedStep step{rule.place,
+                               !denies ? "does not deny"
+                               : asks  ? "a human must approve"
+                                       : "denies",
+                               {},
+                               denies && !asks};
             for (uint32_t i = rule.first; i < rule.first + rule.count; ++i) {
                 const Condition& condition = rules.conditions[i];
-                step.conditions.push_back({condition.path, std::string(name(condition.op)), value_text(condition),
-                                           rules.holds(i, met), there[i] != 0});
+                step.conditions.push_back(
+                    {condition.path, std::string(name(condition.op)), value_text(condition), rules.holds(i, met), there[i] != 0});
             }
             steps_.push_back(std::move(step));
             if (asks) return remember_approval(entry);

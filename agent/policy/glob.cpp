@@ -101,8 +101,7 @@ std::string glob_problem(std::string_view pattern) {
     if (pattern.empty()) return "an empty pattern matches nothing";
     while (!pattern.empty()) {
         if (pattern[0] == '\\') {
-            if (pattern.size() == 1)
-                return "the pattern ends in a backslash; write \\\\ for the character itself";
+            if (pattern.size() == 1) return "the pattern ends in a backslash; write \\\\ for the character itself";
             pattern.remove_prefix(2);
         } else if (pattern[0] == '[') {
             const size_t length = bracket_length(pattern);

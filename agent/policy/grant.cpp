@@ -69,7 +69,7 @@ bool matches(const GrantMatch& match, const GrantTable::Asker& asker, std::optio
 }  // namespace
 
 int GrantMatch::specificity() const {
-    const bool given[] = {client.given(), group.given(),     user.given(), !parents.empty(),    cgroup.given(),
+    const bool given[] = {client.given(), group.given(),     user.given(), !parents.empty(),   cgroup.given(),
                           unit.given(),   container.given(), exe.given(),  !exe_sha256.empty()};
     int number = 0, weight = 0, bit = 1;
     for (const bool each : given) {

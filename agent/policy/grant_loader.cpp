@@ -1,8 +1,9 @@
 // Loading grants.json: every mistake with its place, nothing thrown.
+#include "policy/grant_loader.h"
+
 #include <algorithm>
 
 #include "base/limits.h"
-#include "policy/grant_loader.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 #include "policy/revision.h"
@@ -93,7 +94,8 @@ GrantMatch read_match(const JsonValue& value, const std::string& path, ProblemLi
 
 std::optional<GrantLabel> read_label(const JsonKey& key, const JsonValue& value, const std::string& path, ProblemList& problems) {
     std::string problem = name_problem(key.name, "");
-    if (key.name == "key" || key.name == "name") problem = in_quotes(key.name) + " is what the grant is called; choose another name";
+    if (key.name == "key" || key.name == "name")
+        problem = in_quotes(key.name) + " is what the grant is called; choose another name";
     GrantLabel label{key.name, ValueKind::string, value.string};
     switch (value.kind) {
         case Kind::string:
@@ -103,17 +105,14 @@ std::optional<GrantLabel> read_label(const JsonKey& key, const JsonValue& value,
             label.text = std::to_string(value.integer);
             label.kind = ValueKind::number;
             break;
-        case Kind::number:
-            label.kind = ValueKind::number;
-            break;
+        case Kind::number: label.kind = ValueKind::number; break;
         case Kind::boolean:
             label.text = value.boolean ? "true" : "false";
             label.kind = ValueKind::boolean;
             break;
         case Kind::null:
         case Kind::array:
-        case Kind::object:
-            problem = "expected a string, a number or a boolean, found " + std::string(name(value.kind));
+        case Kind::object: problem = "expected a string, a number or a boolean, found " + std::string(name(value.kind));
     }
     if (problem.empty()) return label;
     problems.add(value.offset, path, std::move(problem));
@@ -128,7 +127,8 @@ Grant read_grant(const JsonKey& key, const JsonValue& value, const std::string& 
     reader.text("description");
     reader.text(kCommentKey);
     reader.require("match");
-    if (const JsonValue* match = reader.member("match", Kind::object)) grant.match = read_match(*match, reader.path_of("match"), problems);
+    if (const JsonValue* match = reader.member("match", Kind::object))
+        grant.match = read_match(*match, reader.path_of("match"), problems);
     if (const JsonValue* labels = reader.member("labels", Kind::object)) {
         grant.labels = load_labels(*labels, reader.path_of("labels"), problems);
     }
@@ -165,7 +165,8 @@ class GrantLoader {
         const ObjectReader reader(root, "", known::kGrants, problems);
         reader.require("version");
         const std::optional<std::string> version = reader.text("version");
-        if (version && *version != "1") reader.problem("version", "version " + in_quotes(*version) + " is not supported; expected \"1\"");
+        if (version && *version != "1")
+            reader.problem("version", "version " + in_quotes(*version) + " is not supported; expected \"1\"");
         for (const std::string_view text : {std::string_view("description"), std::string_view("$schema"), kCommentKey}) {
             reader.member(text, Kind::string);
         }
@@ -174,7 +175,8 @@ class GrantLoader {
         const JsonValue* grants = reader.member("grants", Kind::object);
         if (grants == nullptr) return;
         if (grants->items.size() > kGrantsMax) {
-            return reader.problem("grants", "more than " + std::to_string(kGrantsMax) + ", each of which is asked about each caller");
+            return reader.problem("grants",
+                                  "more than " + std::to_string(kGrantsMax) + ", each of which is asked about each caller");
         }
         for (size_t i = 0; i < grants->items.size(); ++i) add(grants->keys[i], grants->items[i], reader, table, problems);
     }
@@ -182,20 +184,23 @@ class GrantLoader {
     static void set_revision(GrantTable& table, std::string_view text) { table.revision_ = revision_of(text); }
 
   private:
-    static void add(const JsonKey& key, const JsonValue& value, const ObjectReader& reader, GrantTable& table, ProblemList& problems) {
+    static void add(const JsonKey& key, const JsonValue& value, const ObjectReader& reader, GrantTable& table,
+                    ProblemList& problems) {
         const std::string path = join_pointer(reader.path_of("grants"), key.name);
         if (key.name == kCommentKey && value.kind == Kind::string) return;
         if (!expect(Kind::object, value, path, problems)) return;
         Grant grant = read_grant(key, value, path, problems);
         for (const Grant& other : table.grants_) {
             const bool is_same = other.match == grant.match && !(grant.match == GrantMatch());
-            if (is_same) problems.add(key.offset, path, "matches whom " + in_quotes(other.name) + " matches; nobody could have either");
+            if (is_same)
+                problems.add(key.offset, path, "matches whom " + in_quotes(other.name) + " matches; nobody could have either");
         }
         table.grants_.push_back(std::move(grant));
     }
 };
 
-std::shared_ptr<const GrantTable> GrantTable::load(std::string_view text, std::string_view file, std::vector<PolicyProblem>& problems) {
+std::shared_ptr<const GrantTable> GrantTable::load(std::string_view text, std::string_view file,
+                                                   std::vector<PolicyProblem>& problems) {
     ProblemList found;
     auto table = std::make_shared<GrantTable>();
     if (const std::optional<JsonValue> root = parse_json(text, found)) GrantLoader::load(*root, *table, found);

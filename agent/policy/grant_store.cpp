@@ -24,7 +24,8 @@ GrantStore GrantStore::load(const std::string& directory, const GrantStore* befo
         store.problems.push_back({path, 0, 0, "", file.problem});
     }
     if (!table) {
-        store.problems.back().message += before ? " (its last good version stays in force)" : " (every caller has the default grant)";
+        store.problems.back().message +=
+            before ? " (its last good version stays in force)" : " (every caller has the default grant)";
     }
     if (!table && before) table = before->table;
     if (table && before && table->revision() == before->table->revision()) table = before->table;

@@ -31,18 +31,17 @@ bool InterceptCounters::is_about_counter(const JsonValue& condition) {
 }
 
 InterceptCounters::Counter* InterceptCounters::find(const std::string& name) {
-    const auto found = std::find_if(counters_.begin(), counters_.end(),
-                                    [&](const Counter& counter) { return counter.name.string == name; });
+    const auto found =
+        std::find_if(counters_.begin(), counters_.end(), [&](const Counter& counter) { return counter.name.string == name; });
     return found == counters_.end() ? nullptr : &*found;
 }
 
 void InterceptCounters::add(Counter counter, const std::string& name_path) {
     if (const Counter* other = find(counter.name.string)) {
-        return problems_.add(counter.name.offset, name_path,
-                             "counts in " + in_quotes(counter.name.string) + " as " + other->path +
-                                 " does; a tool has a counter once, so " +
-                                 (counter.state ? "give this one another name"
-                                                : "choose another window or leave one of the two out"));
+        return problems_.add(
+            counter.name.offset, name_path,
+            "counts in " + in_quotes(counter.name.string) + " as " + other->path + " does; a tool has a counter once, so " +
+                (counter.state ? "give this one another name" : "choose another window or leave one of the two out"));
     }
     counters_.push_back(std::move(counter));
 }
@@ -71,28 +70,23 @@ void InterceptCounters::rate_limit(const InterceptRule& rule, const JsonValue& v
     if (std::find(kRateWindows.begin(), kRateWindows.end(), window) == kRateWindows.end()) {
         const Word near = nearest(window, kRateWindows);
         return problems_.add(value.offset, path,
-                             "expected " + one_of(kRateWindows) + " after the \"/\", found " +
-                                 in_quotes(window) +
+                             "expected " + one_of(kRateWindows) + " after the \"/\", found " + in_quotes(window) +
                                  (near.empty() ? "" : "; did you mean " + in_quotes(near) + "?"));
     }
-    add({rule, path, &value, made_text(value, "_rate_" + window), made_text(value, window), nullptr, count},
-        path);
+    add({rule, path, &value, made_text(value, "_rate_" + window), made_text(value, window), nullptr, count}, path);
 }
 
-void InterceptCounters::condition(const InterceptRule& rule, const JsonValue& condition,
-                                  const std::string& path) {
+void InterceptCounters::condition(const InterceptRule& rule, const JsonValue& condition, const std::string& path) {
     static constexpr std::array<Word, 3> kKeys = {"path", "op", "value"};
     static const KnownKeys kCondition{"condition", kKeys, {}};
     const ObjectReader reader(condition, path, kCondition, problems_);
     const std::string written = text_of(condition, "path");
     const std::string own = std::string(kStateRoot) + place_.scope + '.';
     if (!written.starts_with(own)) {
-        return reader.problem(
-            "path", "is no counter of this tool, which are called " + own +
-                        "NAME; a limit is on what it counts itself, so nothing else can be compared here");
+        return reader.problem("path", "is no counter of this tool, which are called " + own +
+                                          "NAME; a limit is on what it counts itself, so nothing else can be compared here");
     }
-    Maximum maximum{written.substr(own.size()), &condition,  path, std::nullopt,
-                    condition.find("value"),    rule.on_deny};
+    Maximum maximum{written.substr(own.size()), &condition, path, std::nullopt, condition.find("value"), rule.on_deny};
     const std::string op = text_of(condition, "op");
     if (!reader.require("op") || !reader.require("value")) {
     } else if (op != "lte" && op != "lt") {
@@ -112,8 +106,7 @@ void InterceptCounters::check_maxima() {
         const Word near = nearest(maximum.counter, names);
         problems_.add(maximum.place->find("path")->offset, maximum.path + "/path",
                       "no rule of this tool counts " + in_quotes(maximum.counter) +
-                          (near.empty() ? "; add state: {counter: " + printable(maximum.counter) +
-                                              ", window: day} to one of them"
+                          (near.empty() ? "; add state: {counter: " + printable(maximum.counter) + ", window: day} to one of them"
                                         : "; did you mean " + in_quotes(near) + "?"));
     }
 }
@@ -122,8 +115,7 @@ const InterceptCounters::Maximum* InterceptCounters::smallest_of(const Counter& 
     const Maximum* smallest = nullptr;
     for (const Maximum& maximum : maxima_) {
         if (maximum.counter != counter.name.string) continue;
-        const bool is_less =
-            smallest && smallest->value && maximum.value && *maximum.value < *smallest->value;
+        const bool is_less = smallest && smallest->value && maximum.value && *maximum.value < *smallest->value;
         if (!smallest || is_less) smallest = &maximum;
     }
     return smallest;
@@ -132,15 +124,14 @@ const InterceptCounters::Maximum* InterceptCounters::smallest_of(const Counter& 
 void InterceptCounters::add_limit(const Counter& counter, JsonValue& limits) {
     const Maximum* maximum = smallest_of(counter);
     if (!maximum && !counter.rate_max) {
-        return problems_.add(counter.place->offset, counter.path,
-                             "counts, but nothing says how much it may be; add a condition such as {path: " +
-                                 std::string(kStateRoot) + printable(place_.scope) + "." +
-                                 printable(counter.name.string) + ", op: lte, value: 100}");
+        return problems_.add(
+            counter.place->offset, counter.path,
+            "counts, but nothing says how much it may be; add a condition such as {path: " + std::string(kStateRoot) +
+                printable(place_.scope) + "." + printable(counter.name.string) + ", op: lte, value: 100}");
     }
     if (maximum && !maximum->value) return;  // reported
     const std::string native = join_pointer(place_.native + "/limits", limits.items.size());
-    problems_.moved(native, counter.path,
-                    counter.state ? ProblemList::Inside::kept : ProblemList::Inside::dropped);
+    problems_.moved(native, counter.path, counter.state ? ProblemList::Inside::kept : ProblemList::Inside::dropped);
     problems_.moved(native + "/on_deny", counter.rule.path + "/on_deny");
     JsonValue limit = made_at(*counter.place, Kind::object);
     put(limit, kCommentKey, made_text(*counter.place, counter.rule.name));
@@ -148,8 +139,7 @@ void InterceptCounters::add_limit(const Counter& counter, JsonValue& limits) {
     if (counter.window.kind != Kind::null) put(limit, "window", counter.window);
     if (maximum) problems_.moved(native + "/max", maximum->path + "/value");
     put(limit, "max",
-        made_integer(maximum ? *maximum->value_place : *counter.place,
-                     maximum ? *maximum->value : *counter.rate_max));
+        made_integer(maximum ? *maximum->value_place : *counter.place, maximum ? *maximum->value : *counter.rate_max));
     const auto of_state = [&](Word key) { return counter.state ? counter.state->find(key) : nullptr; };
     const JsonValue* increment = of_state("increment");
     const JsonValue* from = of_state("increment_from");

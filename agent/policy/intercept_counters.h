@@ -24,8 +24,7 @@ struct InterceptRule {
 
 class InterceptCounters {
   public:
-    InterceptCounters(const InterceptPlace& place, ProblemList& problems)
-        : place_(place), problems_(problems) {}
+    InterceptCounters(const InterceptPlace& place, ProblemList& problems) : place_(place), problems_(problems) {}
 
     static bool is_about_counter(const JsonValue& condition);
     void state(const InterceptRule& rule, const JsonValue& state);

@@ -51,9 +51,8 @@ JsonValue native_from_intercept(const JsonValue& root, ProblemList& problems) {
         if (key.name == "tools") {
             move_tools(root.items[i], native, problems);
         } else if (key.name == "all_tools") {
-            problems.add(
-                key.offset, kAllTools,
-                "what holds for every tool is written under tools, as \"*\", where tools have rules");
+            problems.add(key.offset, kAllTools,
+                         "what holds for every tool is written under tools, as \"*\", where tools have rules");
         } else {
             native.keys.push_back(key);
             native.items.push_back(root.items[i]);

@@ -16,13 +16,10 @@ using Word = std::string_view;
 
 enum class RuleAction : uint8_t { evaluate, deny, require_approval };
 constexpr std::array<std::pair<Word, RuleAction>, 3> kActions = {
-    {{"evaluate", RuleAction::evaluate},
-     {"deny", RuleAction::deny},
-     {"require_approval", RuleAction::require_approval}}};
+    {{"evaluate", RuleAction::evaluate}, {"deny", RuleAction::deny}, {"require_approval", RuleAction::require_approval}}};
 
 constexpr std::array<Word, 2> kToolKeys = {"rules", kCommentKey};
-constexpr std::array<Word, 7> kRuleKeys = {"name",  "action",     "conditions",      "on_deny",
-                                           "state", "rate_limit", "approval_timeout"};
+constexpr std::array<Word, 7> kRuleKeys = {"name", "action", "conditions", "on_deny", "state", "rate_limit", "approval_timeout"};
 const KnownKeys kTool{"tool", kToolKeys, {}}, kRule{"rule", kRuleKeys, {}};
 
 class ToolTranslator {
@@ -33,8 +30,7 @@ class ToolTranslator {
     JsonValue translate() {
         JsonValue native = made_at(tool_, Kind::object);
         const ObjectReader reader(tool_, place_.path, kTool, problems_);
-        if (const JsonValue* comment = reader.member(kCommentKey, Kind::string))
-            put(native, kCommentKey, *comment);
+        if (const JsonValue* comment = reader.member(kCommentKey, Kind::string)) put(native, kCommentKey, *comment);
         if (const JsonValue* rules = reader.member("rules", Kind::array)) {
             each_object(*rules, reader.path_of("rules"), problems_,
                         [&](const JsonValue& item, const std::string& path) { rule(item, path); });
@@ -50,9 +46,7 @@ class ToolTranslator {
 
   private:
     static Word key_of(RuleAction action) {
-        return action == RuleAction::evaluate ? "require"
-               : action == RuleAction::deny   ? "deny_if"
-                                              : "require_approval";
+        return action == RuleAction::evaluate ? "require" : action == RuleAction::deny ? "deny_if" : "require_approval";
     }
 
     void rule(const JsonValue& value, const std::string& path) {
@@ -82,12 +76,10 @@ class ToolTranslator {
         if (!asks_nothing_else) add(rule, action, std::move(kept), from);
     }
 
-    void about_counter(const InterceptRule& rule, RuleAction action, const JsonValue& condition,
-                       const std::string& path) {
+    void about_counter(const InterceptRule& rule, RuleAction action, const JsonValue& condition, const std::string& path) {
         if (action == RuleAction::evaluate) return counters_.condition(rule, condition, path);
-        problems_.add(
-            condition.offset, path,
-            "a counter can only be compared by a rule that evaluates: as the maximum of what it counts");
+        problems_.add(condition.offset, path,
+                      "a counter can only be compared by a rule that evaluates: as the maximum of what it counts");
     }
 
     // What may not stand together.
@@ -95,19 +87,17 @@ class ToolTranslator {
         if (reader.has("rate_limit")) {
             for (Word key : {"conditions", "state"}) {
                 if (reader.has(key))
-                    reader.problem("rate_limit",
-                                   "not together with " + in_quotes(key) + "; make it a rule of its own");
+                    reader.problem("rate_limit", "not together with " + in_quotes(key) + "; make it a rule of its own");
             }
             if (action != RuleAction::evaluate) {
-                reader.problem("rate_limit", "not together with action: " +
-                                                 std::string(kActions[static_cast<size_t>(action)].first) +
-                                                 "; make it a rule of its own");
+                reader.problem("rate_limit",
+                               "not together with action: " + std::string(kActions[static_cast<size_t>(action)].first) +
+                                   "; make it a rule of its own");
             }
         } else if (action == RuleAction::evaluate && !reader.has("conditions")) {
             reader.problem("", "key \"conditions\" is missing; a rule that evaluates has at least one");
         } else if (action == RuleAction::evaluate && conditions && conditions->items.empty()) {
-            reader.problem("conditions",
-                           "is empty; a rule that evaluates has at least one condition, which must be true");
+            reader.problem("conditions", "is empty; a rule that evaluates has at least one condition, which must be true");
         }
         if (action == RuleAction::deny && conditions && !conditions->items.empty()) {
             reader.problem("conditions",
@@ -127,26 +117,21 @@ class ToolTranslator {
         const JsonValue* value = reader.member("approval_timeout", Kind::string);
         if (!value) return;
         if (approval_timeout_ && approval_timeout_->string != value->string) {
-            return reader.problem("approval_timeout",
-                                  "another rule of this tool says " + in_quotes(approval_timeout_->string) +
-                                      "; a tool has one, for one approval is for all of its rules");
+            return reader.problem("approval_timeout", "another rule of this tool says " + in_quotes(approval_timeout_->string) +
+                                                          "; a tool has one, for one approval is for all of its rules");
         }
         if (!approval_timeout_)
-            problems_.moved(join_pointer(place_.native, "approval_timeout"),
-                            reader.path_of("approval_timeout"));
+            problems_.moved(join_pointer(place_.native, "approval_timeout"), reader.path_of("approval_timeout"));
         approval_timeout_ = value;
     }
 
-    void add(const InterceptRule& rule, RuleAction action, std::vector<JsonValue> conditions,
-             const std::vector<size_t>& from) {
+    void add(const InterceptRule& rule, RuleAction action, std::vector<JsonValue> conditions, const std::vector<size_t>& from) {
         JsonValue& list = lists_[static_cast<size_t>(action)].second;
-        const std::string native =
-            join_pointer(join_pointer(place_.native, key_of(action)), list.items.size());
+        const std::string native = join_pointer(join_pointer(place_.native, key_of(action)), list.items.size());
         problems_.moved(native, rule.path);
         for (size_t i = 0; i < from.size(); ++i) {
             if (from[i] == i) continue;
-            problems_.moved(join_pointer(native + "/conditions", i),
-                            join_pointer(rule.path + "/conditions", from[i]));
+            problems_.moved(join_pointer(native + "/conditions", i), join_pointer(rule.path + "/conditions", from[i]));
         }
         JsonValue made = made_at(*rule.value, Kind::object);
         put(made, kCommentKey, made_text(*rule.value, rule.name));
@@ -164,10 +149,9 @@ class ToolTranslator {
     ProblemList& problems_;
     InterceptCounters counters_;
     const JsonValue* approval_timeout_ = nullptr;
-    std::array<std::pair<Word, JsonValue>, 3> lists_ = {
-        {{key_of(RuleAction::evaluate), empty_list()},
-         {key_of(RuleAction::deny), empty_list()},
-         {key_of(RuleAction::require_approval), empty_list()}}};
+    std::array<std::pair<Word, JsonValue>, 3> lists_ = {{{key_of(RuleAction::evaluate), empty_list()},
+                                                         {key_of(RuleAction::deny), empty_list()},
+                                                         {key_of(RuleAction::require_approval), empty_list()}}};
 };
 
 }  // namespace

@@ -32,9 +32,7 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
         if (value > static_cast<number_unsigned_t>(INT64_MAX)) return scalar(JsonValue::Kind::number, {});
         return number_integer(static_cast<number_integer_t>(value));
     }
-    bool number_float(number_float_t, const string_t&) override {
-        return scalar(JsonValue::Kind::number, {});
-    }
+    bool number_float(number_float_t, const string_t&) override { return scalar(JsonValue::Kind::number, {}); }
     bool string(string_t& value) override {
         JsonValue made;
         made.string = std::move(value);
@@ -51,8 +49,7 @@ class JsonReader : public nlohmann::json_sax<nlohmann::json> {
         tree_.key(std::move(value), offset);
         return true;
     }
-    bool parse_error(std::size_t position, const std::string& last_token,
-                     const nlohmann::json::exception& error) override {
+    bool parse_error(std::size_t position, const std::string& last_token, const nlohmann::json::exception& error) override {
         // "[json.exception.parse_error.101] parse error at line 3, column 5: syntax error while ..."
         std::string_view what = error.what();
         if (auto end = what.find("] "); end != what.npos) what.remove_prefix(end + 2);
@@ -127,20 +124,13 @@ const JsonValue* JsonValue::find(std::string_view key) const {
 
 std::string_view name(JsonValue::Kind kind) {
     switch (kind) {
-        case JsonValue::Kind::null:
-            return "null";
-        case JsonValue::Kind::boolean:
-            return "a boolean";
-        case JsonValue::Kind::integer:
-            return "an integer";
-        case JsonValue::Kind::number:
-            return "a number that is no 64-bit integer";
-        case JsonValue::Kind::string:
-            return "a string";
-        case JsonValue::Kind::array:
-            return "an array";
-        case JsonValue::Kind::object:
-            return "an object";
+        case JsonValue::Kind::null: return "null";
+        case JsonValue::Kind::boolean: return "a boolean";
+        case JsonValue::Kind::integer: return "an integer";
+        case JsonValue::Kind::number: return "a number that is no 64-bit integer";
+        case JsonValue::Kind::string: return "a string";
+        case JsonValue::Kind::array: return "an array";
+        case JsonValue::Kind::object: return "an object";
     }
     return "";
 }

@@ -31,8 +31,8 @@ struct JsonValue {
     bool boolean = false;
     int64_t integer = 0;  // of Kind::integer; a number with a fraction or beyond 64 bits is Kind::number
     size_t offset = 0;
-    size_t end = 0;  // behind its last byte
-    std::string string;  // the text of a string; of a number as it is written
+    size_t end = 0;                // behind its last byte
+    std::string string;            // the text of a string; of a number as it is written
     std::vector<JsonValue> items;  // of an array, or the values of an object
     std::vector<JsonKey> keys;     // of an object, as many as items
 

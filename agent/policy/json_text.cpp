@@ -53,8 +53,7 @@ bool is_container(const JsonValue& value) {
 // `column`: of the value's first byte.
 void write(std::string& out, const JsonValue& value, size_t indent, size_t column) {
     const size_t begin = out.size();
-    LineWriter line(out,
-                    is_container(value) && column < kColumns ? kColumns - column : std::string::npos / 2);
+    LineWriter line(out, is_container(value) && column < kColumns ? kColumns - column : std::string::npos / 2);
     line.write(value);
     // The policy itself is always broken into lines.
     const bool is_root = indent == 0 && is_container(value);

@@ -20,15 +20,13 @@ bool is_redefined(const CompiledPolicy& policy, const ToolEntry* entry, std::str
 
 }  // namespace
 
-Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns,
-                           CounterTable& counters) const {
+Verdict Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters) const {
     Verdict verdict;
     judge_tool(call, caller, now_ns, counters, verdict);
     return verdict;
 }
 
-void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
-                        Verdict& verdict) const {
+void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters, Verdict& verdict) const {
     judge_call(call, {*compiled_, caller, now_ns}, counters, verdict);
 }
 

@@ -13,11 +13,10 @@ constexpr size_t kQuotedNameBytesMax = 64;
 thread_local std::array<char, 160> reason_buffer;
 
 bool is_plain(std::string_view name) {
-    return !name.empty() && name.size() <= kQuotedNameBytesMax &&
-           std::all_of(name.begin(), name.end(), [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '_' || c == '-' || c == '.' || c == '/';
-           });
+    return !name.empty() && name.size() <= kQuotedNameBytesMax && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' ||
+               c == '/';
+    });
 }
 
 }  // namespace
@@ -43,13 +42,11 @@ bool has_arguments(std::string_view method) { return method == "tools/call" || m
 
 bool caller_is_refused(const Caller& caller, Verdict& verdict) {
     switch (caller.refusal) {
-        case GrantRefusal::none:
-            return false;
-        case GrantRefusal::no_grant:
-            verdict.deny(kCodeDenied, "(no grant)", "Nothing is granted to this client.");
-            return true;
+        case GrantRefusal::none: return false;
+        case GrantRefusal::no_grant: verdict.deny(kCodeDenied, "(no grant)", "Nothing is granted to this client."); return true;
         case GrantRefusal::tie:
-            verdict.deny(kCodeDenied, "(grant tie)", "Several grants name this client equally well; nothing is allowed until one does.");
+            verdict.deny(kCodeDenied, "(grant tie)",
+                         "Several grants name this client equally well; nothing is allowed until one does.");
             return true;
     }
     return false;

@@ -13,10 +13,12 @@ inline constexpr std::string_view kRuleDefaultDeny = "(default deny)";
 inline constexpr std::string_view kRuleUnclear = "(unclear arguments)";
 inline constexpr std::string_view kUnclear =
     "An argument has nearly the name, or nearly the value, that the policy looks for; servers may take it for that.";
-inline constexpr std::string_view kUnclearName = "What is asked for is named twice, or nearly where it should be; servers may differ in what they take.";
+inline constexpr std::string_view kUnclearName =
+    "What is asked for is named twice, or nearly where it should be; servers may differ in what they take.";
 
 inline constexpr std::string_view kRuleUnclearMethod = "(unclear method)";
-inline constexpr std::string_view kIsNearlyAnother = " is nearly another one, which the policy decides about; servers may take it for that.";
+inline constexpr std::string_view kIsNearlyAnother =
+    " is nearly another one, which the policy decides about; servers may take it for that.";
 
 inline constexpr std::string_view kNotAllowed = " is not allowed by the policy.";
 inline constexpr std::string_view kNotAllowedForThis = " is not allowed for this name by the policy.";

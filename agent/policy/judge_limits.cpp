@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/limits.h"
-
 #include "jsonrpc/answer.h"
 #include "policy/amount.h"
 
@@ -25,15 +24,11 @@ thread_local Scratch scratch;
 
 std::pair<char, std::string_view> scope_value(Scope scope, const LimitedCall& call) {
     switch (scope) {
-        case Scope::grant:
-            return {'g', call.caller.grant};
-        case Scope::session:
-            return {'s', call.caller.session};
-        case Scope::tool:
-            return {'t', call.entry};
+        case Scope::grant: return {'g', call.caller.grant};
+        case Scope::session: return {'s', call.caller.session};
+        case Scope::tool: return {'t', call.entry};
         case Scope::server:
-        case Scope::host:
-            return {'*', {}};
+        case Scope::host: return {'*', {}};
     }
     return {'*', {}};
 }
@@ -102,8 +97,8 @@ bool add_demand(const Limit& limit, const LimitedCall& call, Verdict& verdict) {
 
 }  // namespace
 
-void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const LimitedCall& call,
-                  int64_t now_ns, CounterTable& counters, Verdict& verdict) {
+void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const LimitedCall& call, int64_t now_ns,
+                  CounterTable& counters, Verdict& verdict) {
     size_t length = 0;
     for (const Limit& limit : own) length += key_length(limit, call);
     for (const Limit& limit : all) length += key_length(limit, call);
@@ -119,8 +114,7 @@ void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, 
     const Reservation reservation = counters.reserve(scratch.demands, now_ns, verdict.charged, call.caller.turn);
     if (reservation.granted) return;
     if (reservation.table_full) {
-        verdict.deny(kCodeOverLimit, kRuleTableFull,
-                     "The agent counts too many callers at once to admit another.");
+        verdict.deny(kCodeOverLimit, kRuleTableFull, "The agent counts too many callers at once to admit another.");
         verdict.retry_after_ms = reservation.retry_after_ms;
         return;
     }

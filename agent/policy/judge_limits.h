@@ -17,7 +17,7 @@ struct LimitedCall {
 
 // Charges every limit of the call, or none and says in `verdict` which one was in the way. `own`: of the
 // tool; `all`: of all tools together.
-void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const LimitedCall& call,
-                  int64_t now_ns, CounterTable& counters, Verdict& verdict);
+void judge_limits(const std::vector<Limit>& own, const std::vector<Limit>& all, const LimitedCall& call, int64_t now_ns,
+                  CounterTable& counters, Verdict& verdict);
 
 }  // namespace callgate

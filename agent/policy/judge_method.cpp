@@ -38,8 +38,7 @@ FoundText name_of(const Message& message) {
 
 bool is_harmless(std::string_view method) {
     constexpr std::array<std::string_view, 4> kHandshake = {"initialize", "ping", "server/discover", "tools/list"};
-    return method.starts_with("notifications/") ||
-           std::find(kHandshake.begin(), kHandshake.end(), method) != kHandshake.end();
+    return method.starts_with("notifications/") || std::find(kHandshake.begin(), kHandshake.end(), method) != kHandshake.end();
 }
 
 void deny_unclear_method(std::string_view method, Verdict& verdict) {
@@ -78,8 +77,8 @@ Call call_of(const Message& message) {
 }
 
 // All of them are allowed and charged, or none is. Where several need approval, the first that has none is asked for.
-void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
-                                 int64_t now_ns, CounterTable& counters, Verdict& verdict) const {
+void Policy::judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller, int64_t now_ns,
+                                 CounterTable& counters, Verdict& verdict) const {
     Verdict& call_verdict = scratch.call;
     const bool readable = read_calls(message.params, path, [&](const Call& call) {
         const Call carried{call.name, call.arguments, message.params};

@@ -7,10 +7,9 @@
 namespace callgate {
 
 struct KnownKeys {
-    std::string_view object;                 // name of its definition in the JSON Schema
-    std::span<const std::string_view> keys;  // accepted
-    std::span<const std::string_view>
-        later;  // part of the language, refused with "not supported by this version"
+    std::string_view object;                  // name of its definition in the JSON Schema
+    std::span<const std::string_view> keys;   // accepted
+    std::span<const std::string_view> later;  // part of the language, refused with "not supported by this version"
 };
 
 namespace known {
@@ -18,7 +17,7 @@ extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kCon
     kNotify, kWebhook;
 extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit;
 extern const KnownKeys kGrants, kGrant, kGrantMatch;
-}
+}  // namespace known
 std::span<const KnownKeys* const> all_known_keys();    // of a policy
 std::span<const KnownKeys* const> grant_known_keys();  // of grants.json
 

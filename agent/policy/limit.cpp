@@ -52,7 +52,8 @@ void describe(Limit& limit, std::string_view tool) {
     limit.reason = "Limit of " + what_phrase(limit) + window_phrase(limit) + " for " +
                    (tool.empty() ? "all tools" : in_quotes(tool)) + " reached (" + counter + ").";
     if (limit.sums()) {
-        limit.amount_reason = "Argument " + in_quotes(printable(limit.increment_from)) + ", which a limit sums (" + counter + "), ";
+        limit.amount_reason =
+            "Argument " + in_quotes(printable(limit.increment_from)) + ", which a limit sums (" + counter + "), ";
     }
     limit.key_suffix = key_of(limit, tool);
 }

@@ -37,13 +37,13 @@ struct Limit {
     std::string counter;
     CounterKind kind = CounterKind::calendar;
     int64_t window_s = 60;
-    int64_t max = 0;        // calls, or whole units of what is summed
-    int64_t increment = 1;  // what one call counts
+    int64_t max = 0;                       // calls, or whole units of what is summed
+    int64_t increment = 1;                 // what one call counts
     std::string increment_from;            // "args.amount": what one call counts is this argument; empty: `increment`
     std::vector<std::string> amount_path;  // the same as names of members
-    bool count_failed = false;     // a result that has isError counts
-    bool count_unanswered = true;  // so does a call that is cancelled, or that nobody ever answers
-    int64_t max_delay_ms = 0;  // how long a call may wait for room; 0: it is denied at once
+    bool count_failed = false;             // a result that has isError counts
+    bool count_unanswered = true;          // so does a call that is cancelled, or that nobody ever answers
+    int64_t max_delay_ms = 0;              // how long a call may wait for room; 0: it is denied at once
     Scope scope = Scope::grant;
     std::string rule;
     std::string reason;

@@ -23,8 +23,7 @@ constexpr std::array<std::pair<std::string_view, OnExceed>, 2> kOnExceed = {
     {{"deny", OnExceed::deny}, {"delay", OnExceed::delay}}};
 
 bool has_counter(const std::vector<Limit>& limits, std::string_view counter) {
-    return std::any_of(limits.begin(), limits.end(),
-                       [&](const Limit& limit) { return limit.counter == counter; });
+    return std::any_of(limits.begin(), limits.end(), [&](const Limit& limit) { return limit.counter == counter; });
 }
 
 bool boolean(const ObjectReader& reader, std::string_view key, bool where_absent = false) {
@@ -58,10 +57,10 @@ void load_window(const ObjectReader& reader, Limit& limit) {
 void load_in_flight(const ObjectReader& reader, Limit& limit) {
     limit.kind = CounterKind::in_flight;
     limit.max = reader.integer("max_in_flight", 0, static_cast<int64_t>(kPendingMax)).value_or(0);
-    for (std::string_view key :
-         {"window", "max", "sliding", "increment", "increment_from", "count_failed", "count_unanswered"}) {
+    for (std::string_view key : {"window", "max", "sliding", "increment", "increment_from", "count_failed", "count_unanswered"}) {
         if (reader.has(key)) {
-            reader.problem(key, "not together with \"max_in_flight\", which counts the calls of this moment; make it a limit of its own");
+            reader.problem(
+                key, "not together with \"max_in_flight\", which counts the calls of this moment; make it a limit of its own");
         }
     }
 }
@@ -77,8 +76,8 @@ void load_on_exceed(const ObjectReader& reader, Limit& limit) {
     }
 }
 
-void load_limit(const JsonValue& value, const std::string& path, const std::string& limits_path,
-                std::string_view tool, std::vector<Limit>& limits, ProblemList& problems) {
+void load_limit(const JsonValue& value, const std::string& path, const std::string& limits_path, std::string_view tool,
+                std::vector<Limit>& limits, ProblemList& problems) {
     const ObjectReader reader(value, path, known::kLimit, problems);
     reader.require("counter");
     Limit limit;
@@ -98,8 +97,8 @@ void load_limit(const JsonValue& value, const std::string& path, const std::stri
 
 }  // namespace
 
-void load_limits(const JsonValue& array, const std::string& path, std::string_view tool,
-                 std::vector<Limit>& limits, ProblemList& problems) {
+void load_limits(const JsonValue& array, const std::string& path, std::string_view tool, std::vector<Limit>& limits,
+                 ProblemList& problems) {
     each_object(array, path, problems, [&](const JsonValue& item, const std::string& item_path) {
         load_limit(item, item_path, path, tool, limits, problems);
     });
@@ -112,8 +111,7 @@ void load_rate_limit(const ObjectReader& tool, std::string_view name, std::vecto
     reader.require("max");
     reader.require("window");
     if (has_counter(limits, kRateLimitCounter)) {
-        tool.problem("rate_limit",
-                     "counter \"rate_limit\" is already used by a member of \"limits\"; rename that");
+        tool.problem("rate_limit", "counter \"rate_limit\" is already used by a member of \"limits\"; rename that");
     }
     Limit limit;
     limit.counter = kRateLimitCounter;

@@ -12,9 +12,7 @@ namespace {
 
 constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-bool is_mapped(const std::array<uint8_t, 16>& address) {
-    return std::equal(kMapped.begin(), kMapped.end(), address.begin());
-}
+bool is_mapped(const std::array<uint8_t, 16>& address) { return std::equal(kMapped.begin(), kMapped.end(), address.begin()); }
 
 std::optional<uint16_t> parse_port(std::string_view text) {
     uint16_t port = 0;

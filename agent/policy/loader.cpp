@@ -28,16 +28,11 @@ constexpr size_t kUnitBytesMax = 512;
 constexpr std::array<std::pair<std::string_view, bool>, 2> kDefaults = {{{"allow", true}, {"deny", false}}};
 constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes = {
     {{"enforce", Mode::enforce}, {"shadow", Mode::shadow}, {"observe", Mode::observe}}};
-constexpr std::array<std::pair<std::string_view, OnBlind>, 2> kOnBlind = {
-    {{"allow", OnBlind::allow}, {"kill", OnBlind::kill}}};
-constexpr std::array<std::pair<std::string_view, Fail>, 2> kFail = {
-    {{"open", Fail::open}, {"closed", Fail::closed}}};
-constexpr std::array<std::pair<std::string_view, DenyAs>, 2> kDenyAs = {
-    {{"result", DenyAs::result}, {"error", DenyAs::error}}};
+constexpr std::array<std::pair<std::string_view, OnBlind>, 2> kOnBlind = {{{"allow", OnBlind::allow}, {"kill", OnBlind::kill}}};
+constexpr std::array<std::pair<std::string_view, Fail>, 2> kFail = {{{"open", Fail::open}, {"closed", Fail::closed}}};
+constexpr std::array<std::pair<std::string_view, DenyAs>, 2> kDenyAs = {{{"result", DenyAs::result}, {"error", DenyAs::error}}};
 
-bool is_pattern(std::string_view name) {
-    return name.starts_with(kGlobPrefix);
-}
+bool is_pattern(std::string_view name) { return name.starts_with(kGlobPrefix); }
 
 // Reports a name that can name no tool, or that its author surely meant to be a pattern.
 bool check_tool_name(std::string_view name, size_t offset, const std::string& path, ProblemList& problems,
@@ -48,11 +43,9 @@ bool check_tool_name(std::string_view name, size_t offset, const std::string& pa
     } else if (name.empty()) {
         message = in_method ? "the name is empty" : "the name of a tool is empty";
     } else if (name == "*" && !in_method) {
-        message =
-            "\"*\" names no tool; write \"all_tools\" for rules of every call, \"glob:*\" for any tool";
+        message = "\"*\" names no tool; write \"all_tools\" for rules of every call, \"glob:*\" for any tool";
     } else if (name.find_first_of(in_method ? "*" : "*?") != name.npos) {  // a URI may have a query
-        message = in_quotes(name) + " would be an exact name; write " +
-                  in_quotes("glob:" + std::string(name)) + " for a pattern";
+        message = in_quotes(name) + " would be an exact name; write " + in_quotes("glob:" + std::string(name)) + " for a pattern";
     }
     if (name.size() > kNameBytesMax) message = "longer than " + std::to_string(kNameBytesMax) + " bytes";
     if (has_control_character(name)) message = "the name contains a control character";
@@ -65,15 +58,15 @@ void load_version(const ObjectReader& reader) {
     if (!reader.require("version")) return;
     const std::optional<std::string> version = reader.text("version");
     if (version && *version != "1") {
-        reader.problem("version", "version " + in_quotes(*version) +
-                                      " is not supported by this version; expected \"1\"");
+        reader.problem("version", "version " + in_quotes(*version) + " is not supported by this version; expected \"1\"");
     }
 }
 
 void check_listener(const ObjectReader& reader, const ServerMatch& match) {
     if (!match.listen.empty() && !ListenAddress::parse(match.listen)) {
-        reader.problem("listen", "expected ADDRESS:PORT with a numeric address, such as \"127.0.0.1:3000\", "
-                                 "\"[::1]:3000\" or, for every address, \":3000\"");
+        reader.problem("listen",
+                       "expected ADDRESS:PORT with a numeric address, such as \"127.0.0.1:3000\", "
+                       "\"[::1]:3000\" or, for every address, \":3000\"");
     }
     if (match.path.empty()) return;
     if (match.path.front() != '/' || match.path.find_first_of("?#%\\") != match.path.npos) {
@@ -105,16 +98,15 @@ void load_server(const JsonValue& value, const std::string& path, ServerMatch& m
         reader.problem("command", std::move(problem));
     }
     if (match.exe_sha256.empty()) return;
-    const bool is_hash = match.exe_sha256.size() == 64 &&
-                         match.exe_sha256.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    const bool is_hash =
+        match.exe_sha256.size() == 64 && match.exe_sha256.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
     if (!is_hash) reader.problem("exe_sha256", "expected 64 hex digits");
     for (char& c : match.exe_sha256) {
         if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
     }
 }
 
-void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& policy,
-               ProblemList& problems) {
+void load_hide(const JsonValue& array, const std::string& path, CompiledPolicy& policy, ProblemList& problems) {
     for (size_t i = 0; i < array.items.size(); ++i) {
         const JsonValue& item = array.items[i];
         const std::string item_path = join_pointer(path, i);
@@ -198,8 +190,7 @@ void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& p
     policy.on_blind = reader.choice("on_blind", kOnBlind).value_or(OnBlind::allow);
     policy.fail = reader.choice("fail", kFail).value_or(Fail::closed);
     policy.deny_as = reader.choice("deny_as", kDenyAs).value_or(DenyAs::result);
-    for (std::string_view text :
-         {std::string_view("description"), std::string_view("$schema"), kCommentKey}) {
+    for (std::string_view text : {std::string_view("description"), std::string_view("$schema"), kCommentKey}) {
         reader.member(text, Kind::string);
     }
     if (const JsonValue* server = reader.member("server", Kind::object)) {

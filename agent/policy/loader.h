@@ -11,8 +11,8 @@ namespace callgate {
 void load_document(const JsonValue& root, CompiledPolicy& policy, ProblemList& problems);
 
 // One member of "tools", or "all_tools"; `path` is its JSON Pointer. entry.key and entry.method are set by the caller.
-void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget,
-               ProblemList& problems, const KnownKeys& keys = known::kTool);
+void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget, ProblemList& problems,
+               const KnownKeys& keys = known::kTool);
 // The members of "tools", or of the "names" of a method (`method` "" for tools).
 void load_entries(const JsonValue& object, const std::string& path, std::string_view method, EntryTable& table,
                   LoadBudget& budget, ProblemList& problems);

@@ -12,7 +12,9 @@ NamePattern NamePattern::of(std::string_view written) {
     return {std::string(written), is_pattern};
 }
 
-bool NamePattern::matches(std::string_view name) const { return !name.empty() && (is_pattern ? glob_match(text, name) : name == text); }
+bool NamePattern::matches(std::string_view name) const {
+    return !name.empty() && (is_pattern ? glob_match(text, name) : name == text);
+}
 
 std::string NamePattern::problem() const {
     if (is_pattern) return text.empty() ? "the pattern is empty" : glob_problem(text);

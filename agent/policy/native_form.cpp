@@ -14,16 +14,13 @@ using Kind = JsonValue::Kind;
 using Word = std::string_view;
 
 // What is not named here comes after it, in the order of the file.
-constexpr std::array<Word, 17> kPolicyOrder = {"$schema",          "version",   "description", kCommentKey,
-                                               "server",           "mode",      "on_blind",    "fail",
-                                               "deny_as",          "approval_timeout", "approvals", "default",
-                                               "hide",             "aliases",   "all_tools",   "tools",
-                                               "methods"};
+constexpr std::array<Word, 17> kPolicyOrder = {
+    "$schema",          "version",   "description", kCommentKey, "server",  "mode",      "on_blind", "fail",   "deny_as",
+    "approval_timeout", "approvals", "default",     "hide",      "aliases", "all_tools", "tools",    "methods"};
 constexpr std::array<Word, 5> kEntryOrder = {kCommentKey, "deny_if", "require", "require_approval", "limits"};
 constexpr std::array<Word, 3> kRuleOrder = {kCommentKey, "conditions", "on_deny"};
 constexpr std::array<Word, 3> kConditionOrder = {"path", "op", "value"};
-constexpr std::array<Word, 6> kLimitOrder = {kCommentKey, "counter",       "window",
-                                             "max",       "max_in_flight", "scope"};
+constexpr std::array<Word, 6> kLimitOrder = {kCommentKey, "counter", "window", "max", "max_in_flight", "scope"};
 
 void order(JsonValue& object, std::span<const Word> words) {
     JsonValue made = made_at(object, object.kind);
@@ -48,9 +45,7 @@ void order(JsonValue& object, std::span<const Word> words) {
     object = std::move(made);
 }
 
-JsonValue* find(JsonValue& object, Word key) {
-    return const_cast<JsonValue*>(std::as_const(object).find(key));
-}
+JsonValue* find(JsonValue& object, Word key) { return const_cast<JsonValue*>(std::as_const(object).find(key)); }
 
 std::optional<JsonValue> take(JsonValue& object, Word key) {
     for (size_t i = 0; i < object.keys.size(); ++i) {
@@ -101,8 +96,7 @@ void normalize_entry(JsonValue& entry) {
     for (Word key : {"deny_if", "require", "require_approval"}) {
         JsonValue* rules = find(entry, key);
         for (size_t i = 0; rules && i < rules->items.size(); ++i) {
-            for (JsonValue& condition : find(rules->items[i], "conditions")->items)
-                order(condition, kConditionOrder);
+            for (JsonValue& condition : find(rules->items[i], "conditions")->items) order(condition, kConditionOrder);
             order(rules->items[i], kRuleOrder);
         }
     }

@@ -30,12 +30,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 // Bytes of the UTF-8 sequence that `text` begins with, 0 where it is broken.
 size_t sequence_length(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[0]);
-    const size_t length = lead < 0x80   ? 1
-                          : lead < 0xc2 ? 0
-                          : lead < 0xe0 ? 2
-                          : lead < 0xf0 ? 3
-                          : lead < 0xf5 ? 4
-                                        : 0;
+    const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
     if (length > text.size()) return 0;
     for (size_t i = 1; i < length; ++i) {
         if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
@@ -48,8 +43,7 @@ bool is_deceptive(std::string_view sequence) {
     const auto at = [&](size_t i) { return static_cast<unsigned char>(sequence[i]); };
     if (sequence.size() == 2) return at(0) == 0xc2 && at(1) < 0xa0;
     if (sequence.size() != 3 || at(0) != 0xe2) return false;
-    return (at(1) == 0x80 && at(2) >= 0xa8 && at(2) <= 0xae) ||
-           (at(1) == 0x81 && at(2) >= 0xa6 && at(2) <= 0xa9);
+    return (at(1) == 0x80 && at(2) >= 0xa8 && at(2) <= 0xae) || (at(1) == 0x81 && at(2) >= 0xa6 && at(2) <= 0xa9);
 }
 
 void append_escaped(std::string& out, unsigned char byte) {
@@ -93,9 +87,7 @@ std::string printable(std::string_view text, size_t bytes_max) {
     return out;
 }
 
-std::string in_quotes(std::string_view text, size_t bytes_max) {
-    return '"' + printable(text, bytes_max) + '"';
-}
+std::string in_quotes(std::string_view text, size_t bytes_max) { return '"' + printable(text, bytes_max) + '"'; }
 
 std::string one_of(std::span<const std::string_view> words) {
     std::string out;

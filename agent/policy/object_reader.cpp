@@ -23,26 +23,22 @@ bool contains(std::span<const std::string_view> words, std::string_view word) {
 }  // namespace
 
 bool has_control_character(std::string_view text) {
-    return std::any_of(text.begin(), text.end(),
-                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 bool expect(JsonValue::Kind kind, const JsonValue& value, std::string_view path, ProblemList& problems) {
     if (value.kind == kind) return true;
-    problems.add(value.offset, path,
-                 "expected " + std::string(name(kind)) + ", found " + std::string(name(value.kind)));
+    problems.add(value.offset, path, "expected " + std::string(name(kind)) + ", found " + std::string(name(value.kind)));
     return false;
 }
 
-ObjectReader::ObjectReader(const JsonValue& object, std::string path, const KnownKeys& keys,
-                           ProblemList& problems)
+ObjectReader::ObjectReader(const JsonValue& object, std::string path, const KnownKeys& keys, ProblemList& problems)
     : object_(object), path_(std::move(path)), problems_(problems) {
     for (const JsonKey& key : object.keys) {
         if (contains(keys.keys, key.name)) continue;
         problems.add(key.offset, path_of(key.name),
-                     contains(keys.later, key.name)
-                         ? in_quotes(key.name) + " is not supported by this version"
-                         : unknown_key(key.name, keys));
+                     contains(keys.later, key.name) ? in_quotes(key.name) + " is not supported by this version"
+                                                    : unknown_key(key.name, keys));
     }
 }
 
@@ -87,8 +83,8 @@ std::optional<int64_t> ObjectReader::integer(std::string_view key, int64_t min, 
     const JsonValue* value = member(key, JsonValue::Kind::integer);
     if (!value) return std::nullopt;
     if (value->integer >= min && value->integer <= max) return value->integer;
-    problem(key, "expected an integer from " + std::to_string(min) + " to " + std::to_string(max) +
-                     ", found " + std::to_string(value->integer));
+    problem(key, "expected an integer from " + std::to_string(min) + " to " + std::to_string(max) + ", found " +
+                     std::to_string(value->integer));
     return std::nullopt;
 }
 
@@ -99,8 +95,7 @@ std::optional<size_t> ObjectReader::choose(std::string_view key, std::span<const
     const auto found = std::find(words.begin(), words.end(), value->string);
     if (found != words.end()) return static_cast<size_t>(found - words.begin());
     if (contains(later, value->string)) {
-        problem(key,
-                in_quotes(value->string) + " is not supported by this version; expected " + one_of(words));
+        problem(key, in_quotes(value->string) + " is not supported by this version; expected " + one_of(words));
         return std::nullopt;
     }
     std::string message = "expected " + one_of(words) + ", found " + in_quotes(value->string);

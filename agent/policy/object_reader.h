@@ -51,8 +51,7 @@ class ObjectReader {
     std::optional<int64_t> integer(std::string_view key, int64_t min, int64_t max) const;
     // One of the given words; `later` are words that a later version will know.
     template <typename T, size_t N>
-    std::optional<T> choice(std::string_view key,
-                            const std::array<std::pair<std::string_view, T>, N>& choices,
+    std::optional<T> choice(std::string_view key, const std::array<std::pair<std::string_view, T>, N>& choices,
                             std::span<const std::string_view> later = {}) const {
         std::array<std::string_view, N> words;
         for (size_t i = 0; i < N; ++i) words[i] = choices[i].first;

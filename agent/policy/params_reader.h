@@ -24,11 +24,10 @@ struct FoundText {
 // The text at `path`, decoded into `scratch`.
 FoundText text_at(std::string_view params, std::span<const std::string_view> path, std::string& scratch);
 
-// Calls each(call) for every call; the call is valid until `each` returns, and where it returns false no more is read. `name`: the
-// path of a call's name; its arguments are the member "arguments" beside that.
-// False where anything at the path is not as it must be for every reader: no call at all, a call without a name that is a
-// text, arguments that are no object, a name in another spelling that some reader may accept, more than
-// kBatchMessagesMax calls.
+// Calls each(call) for every call; the call is valid until `each` returns, and where it returns false no more is read. `name`:
+// the path of a call's name; its arguments are the member "arguments" beside that. False where anything at the path is not as it
+// must be for every reader: no call at all, a call without a name that is a text, arguments that are no object, a name in another
+// spelling that some reader may accept, more than kBatchMessagesMax calls.
 bool read_calls(std::string_view params, const std::vector<PathStep>& name, const std::function<bool(const Call&)>& each);
 
 }  // namespace callgate

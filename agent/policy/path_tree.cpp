@@ -185,7 +185,8 @@ PathTree::Found PathTree::find(const Node& node, std::string_view name, bool is_
 }
 
 bool PathTree::is_nearly_one(const Node& node, std::string_view name) {
-    return std::any_of(node.names.begin(), node.names.end(), [&](const Child& child) { return is_lenient_match(name, {child.name}); });
+    return std::any_of(node.names.begin(), node.names.end(),
+                       [&](const Child& child) { return is_lenient_match(name, {child.name}); });
 }
 
 // At most half full, so that a search ends soon.

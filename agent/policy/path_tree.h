@@ -44,12 +44,12 @@ class PathTree {
         bool is_nearly_one = false;  // where it is none
     };
     struct Node {
-        std::vector<Child> names;       // few are compared one by one, many are found by table
-        std::vector<Slot> table;        // by hash; its size is a power of two
-        bool has_plain_names = true;    // of ASCII, without a NUL
+        std::vector<Child> names;                           // few are compared one by one, many are found by table
+        std::vector<Slot> table;                            // by hash; its size is a power of two
+        bool has_plain_names = true;                        // of ASCII, without a NUL
         std::vector<std::pair<int64_t, uint32_t>> indices;  // of array elements
-        uint32_t any = kNone;           // elements and members
-        uint32_t element = kNone;       // elements only
+        uint32_t any = kNone;                               // elements and members
+        uint32_t element = kNone;                           // elements only
         std::vector<Test> tests;
     };
     static uint32_t hash(std::string_view name);  // whatever the case of its letters

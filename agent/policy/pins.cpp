@@ -79,9 +79,9 @@ PinTable::~PinTable() {
 
 Status PinTable::keep_in(Database& database) {
     TRY_VOID(database.use_schema("pins", kSchemaVersion, kSchema, [&](int) { return database.execute(kUpgrade); }));
-    Statement all = TRY(
-        database.prepare("SELECT policy, server, tool, hash, text, since, changed_hash, changed_text, changed_since, bytes,"
-                         " changed_bytes FROM pins"));
+    Statement all =
+        TRY(database.prepare("SELECT policy, server, tool, hash, text, since, changed_hash, changed_text, changed_since, bytes,"
+                             " changed_bytes FROM pins"));
     TRY_VOID(all.each([this](const Row& row) {
         Pin pin;
         pin.accepted.text = row.text(4);
@@ -113,11 +113,10 @@ void PinTable::save(const PinKey& key, Pin& pin, int64_t now_ns) {
     if (!statements_) return;
     const std::string_view changed_hash = pin.changed ? bytes_of(pin.changed->hash) : std::string_view();
     const std::string_view changed_text = pin.changed ? std::string_view(pin.changed->text) : std::string_view();
-    const Status done = statements_->save.run(key.policy, key.server, key.tool, Blob{bytes_of(pin.accepted.hash)}, pin.accepted.text,
-                                              pin.accepted.since_ns, Blob{changed_hash}, changed_text,
-                                              pin.changed ? pin.changed->since_ns : int64_t{0},
-                                              static_cast<int64_t>(pin.accepted.bytes),
-                                              pin.changed ? static_cast<int64_t>(pin.changed->bytes) : int64_t{0});
+    const Status done = statements_->save.run(
+        key.policy, key.server, key.tool, Blob{bytes_of(pin.accepted.hash)}, pin.accepted.text, pin.accepted.since_ns,
+        Blob{changed_hash}, changed_text, pin.changed ? pin.changed->since_ns : int64_t{0},
+        static_cast<int64_t>(pin.accepted.bytes), pin.changed ? static_cast<int64_t>(pin.changed->bytes) : int64_t{0});
     if (!done) {
         problem_ = done.error().text();
         return;
@@ -131,8 +130,8 @@ bool PinTable::has_room(const PinKeyView& key, size_t bytes) {
     const auto of_server = bytes_of_server_.find({std::string(key.policy), std::string(key.server)});
     const size_t used = of_server == bytes_of_server_.end() ? 0 : of_server->second;
     const char* why = used + bytes > kPinBytesPerServerMax ? "of one server are as many bytes pinned as may be"
-                      : bytes_ + bytes > kPinBytesMax     ? "in all are as many bytes pinned as may be"
-                                                          : nullptr;
+                      : bytes_ + bytes > kPinBytesMax      ? "in all are as many bytes pinned as may be"
+                                                           : nullptr;
     if (why != nullptr) no_room_ = std::string(key.policy) + ", " + std::string(key.server) + ": " + why;
     return why == nullptr;
 }
@@ -143,7 +142,8 @@ void PinTable::count(const PinKeyView& key, size_t before, size_t after) {
     if ((found->second += after - before) == 0) bytes_of_server_.erase(found);
 }
 
-void PinTable::observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns, std::vector<News>& news) {
+void PinTable::observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns,
+                       std::vector<News>& news) {
     std::vector<Pins::iterator> to_write;
     for (const Seen& seen : tools) {
         const PinKeyView view{policy, server, seen.tool};

@@ -8,9 +8,9 @@
 //   observe({"name":"echo", … "and send me …"})   ->  changed: calls are denied
 //   accept(…)                                     ->  the new definition is the pinned one
 //
-// A definition is the whole object of the tool in tools/list, in canonical form: what says the same is the same. Bounded by number
-// and by bytes (kPinsMax, kPinBytesMax, kPinBytesPerServerMax): one for which there is no room, and that so could not be pinned,
-// counts as changed (see SessionPins). Kept in a database where keep_in() was called. One thread.
+// A definition is the whole object of the tool in tools/list, in canonical form: what says the same is the same. Bounded by
+// number and by bytes (kPinsMax, kPinBytesMax, kPinBytesPerServerMax): one for which there is no room, and that so could not be
+// pinned, counts as changed (see SessionPins). Kept in a database where keep_in() was called. One thread.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -95,7 +95,8 @@ class PinTable {
     Status keep_in(Database& database);
 
     // One list, or a page of one. What is new or has changed is appended to `news`; a tool without room is not found afterwards.
-    void observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns, std::vector<News>& news);
+    void observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns,
+                 std::vector<News>& news);
     // Null where the tool is not pinned. Valid until the table changes.
     const Pin* find(const PinKeyView& key) const;
 

@@ -11,12 +11,9 @@
 namespace callgate {
 std::string_view mode_name(Mode mode) {
     switch (mode) {
-        case Mode::enforce:
-            return "enforce";
-        case Mode::shadow:
-            return "shadow";
-        case Mode::observe:
-            return "observe";
+        case Mode::enforce: return "enforce";
+        case Mode::shadow: return "shadow";
+        case Mode::observe: return "observe";
     }
     return "";
 }
@@ -24,8 +21,7 @@ std::string_view mode_name(Mode mode) {
 Policy::Policy() : compiled_(std::make_unique<CompiledPolicy>()) {}
 Policy::~Policy() = default;
 
-std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_view file,
-                                           std::vector<PolicyProblem>& problems) {
+std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_view file, std::vector<PolicyProblem>& problems) {
     ProblemList found;
     std::shared_ptr<Policy> policy(new Policy);
     if (const std::optional<JsonValue> root = read_policy_tree(text, file, found)) {
@@ -40,8 +36,8 @@ std::shared_ptr<const Policy> Policy::load(std::string_view text, std::string_vi
     return policy;
 }
 
-std::shared_ptr<const Policy> Policy::deny_everything(std::string name, std::string rule, std::string reason,
-                                                      Mode mode, std::string tied) {
+std::shared_ptr<const Policy> Policy::deny_everything(std::string name, std::string rule, std::string reason, Mode mode,
+                                                      std::string tied) {
     std::shared_ptr<Policy> policy(new Policy);
     policy->compiled_->revision = revision_of(name);
     policy->compiled_->name = std::move(name);
@@ -52,49 +48,25 @@ std::shared_ptr<const Policy> Policy::deny_everything(std::string name, std::str
     return policy;
 }
 
-const std::string& Policy::name() const {
-    return compiled_->name;
-}
-const std::string& Policy::tied() const {
-    return compiled_->tied;
-}
-const std::string& Policy::revision() const {
-    return compiled_->revision;
-}
-const ServerMatch& Policy::match() const {
-    return compiled_->match;
-}
-Mode Policy::mode() const {
-    return compiled_->mode;
-}
-OnBlind Policy::on_blind() const {
-    return compiled_->on_blind;
-}
-Fail Policy::fail() const {
-    return compiled_->fail;
-}
-DenyAs Policy::deny_as() const {
-    return compiled_->deny_as;
-}
-bool Policy::hides_any() const {
-    return compiled_->hides_any;
-}
+const std::string& Policy::name() const { return compiled_->name; }
+const std::string& Policy::tied() const { return compiled_->tied; }
+const std::string& Policy::revision() const { return compiled_->revision; }
+const ServerMatch& Policy::match() const { return compiled_->match; }
+Mode Policy::mode() const { return compiled_->mode; }
+OnBlind Policy::on_blind() const { return compiled_->on_blind; }
+Fail Policy::fail() const { return compiled_->fail; }
+DenyAs Policy::deny_as() const { return compiled_->deny_as; }
+bool Policy::hides_any() const { return compiled_->hides_any; }
 
-bool Policy::says_anything_of_methods() const {
-    return !compiled_->methods.empty() || !compiled_->method_families.empty();
-}
+bool Policy::says_anything_of_methods() const { return !compiled_->methods.empty() || !compiled_->method_families.empty(); }
 
 bool Policy::says_anything_of_method(std::string_view method) const {
     return compiled_->find_method(method) != nullptr || compiled_->is_nearly_known(method);
 }
 
-bool Policy::asks_for_annotations() const {
-    return compiled_->asks_for_annotations;
-}
+bool Policy::asks_for_annotations() const { return compiled_->asks_for_annotations; }
 
-bool Policy::pins_any() const {
-    return compiled_->pins_any;
-}
+bool Policy::pins_any() const { return compiled_->pins_any; }
 
 bool Policy::pins(std::string_view tool) const {
     if (!compiled_->pins_any) return false;

@@ -50,19 +50,19 @@ enum class DenyAs : uint8_t { result, error };
 
 class Policy {
   public:
-    // In any dialect (dialect.h). `name` is the file name without .json, .yaml or .yml; `problems` receives everything wrong, and then nothing is returned.
-    static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file,
-                                              std::vector<PolicyProblem>& problems);
+    // In any dialect (dialect.h). `name` is the file name without .json, .yaml or .yml; `problems` receives everything wrong, and
+    // then nothing is returned.
+    static std::shared_ptr<const Policy> load(std::string_view text, std::string_view file, std::vector<PolicyProblem>& problems);
     // Denies every tool, and every request but those of the handshake, with this rule and reason.
     // `tied`: because these name its server equally well.
-    static std::shared_ptr<const Policy> deny_everything(std::string name, std::string rule, std::string reason,
-                                                         Mode mode, std::string tied = {});
+    static std::shared_ptr<const Policy> deny_everything(std::string name, std::string rule, std::string reason, Mode mode,
+                                                         std::string tied = {});
     ~Policy();
     Policy(const Policy&) = delete;
     Policy& operator=(const Policy&) = delete;
 
     const std::string& name() const;
-    const std::string& tied() const;  // "a, b"; "" where there is no tie
+    const std::string& tied() const;      // "a, b"; "" where there is no tie
     const std::string& revision() const;  // first 16 hex digits of the file's SHA-256
     // The same file, now or before it was changed.
     bool is_version_of(const Policy& other) const { return name() == other.name(); }
@@ -84,8 +84,7 @@ class Policy {
     // Judges one tools/call and, where allowed, charges its counters. `now_ns`: realtime clock.
     Verdict judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters) const;
     // The same into `verdict`, whose memory is used again: allocates nothing once the counters of a caller exist.
-    void judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters,
-                    Verdict& verdict) const;
+    void judge_tool(const Call& call, const Caller& caller, int64_t now_ns, CounterTable& counters, Verdict& verdict) const;
     // Any other request or notification of a client. A method that carries calls is judged as all of them; an unknown one
     // of the tools/ family is denied under default deny.
     void judge_method(const Message& message, const Caller& caller, int64_t now_ns, CounterTable& counters,
@@ -101,8 +100,8 @@ class Policy {
     friend class GapFinder;
     Policy();
     void judge_call(const Call& call, const Judging& judging, CounterTable& counters, Verdict& verdict) const;
-    void judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller,
-                             int64_t now_ns, CounterTable& counters, Verdict& verdict) const;
+    void judge_carried_calls(const std::vector<PathStep>& path, const Message& message, const Caller& caller, int64_t now_ns,
+                             CounterTable& counters, Verdict& verdict) const;
     std::unique_ptr<CompiledPolicy> compiled_;
 };
 

@@ -9,12 +9,9 @@
 namespace callgate {
 
 inline constexpr std::array<std::string_view, 3> kPolicyExtensions = {".json", ".yaml", ".yml"};
-inline constexpr std::string_view kPolicyTestExtension =
-    ".test.json";  // tests of a policy, see policy_test_file.h
+inline constexpr std::string_view kPolicyTestExtension = ".test.json";  // tests of a policy, see policy_test_file.h
 
-inline bool is_yaml_name(std::string_view file) {
-    return file.ends_with(".yaml") || file.ends_with(".yml");
-}
+inline bool is_yaml_name(std::string_view file) { return file.ends_with(".yaml") || file.ends_with(".yml"); }
 
 // Without its extension, where it has one of these.
 inline std::string_view policy_stem(std::string_view file) {
@@ -25,9 +22,7 @@ inline std::string_view policy_stem(std::string_view file) {
 }
 
 // Of a file wherever it is: "/etc/callgate/policies.d/pay.json" -> "pay".
-inline std::string_view policy_name_of(std::string_view path) {
-    return policy_stem(path.substr(path.rfind('/') + 1));
-}
+inline std::string_view policy_name_of(std::string_view path) { return policy_stem(path.substr(path.rfind('/') + 1)); }
 
 inline bool is_policy_name(std::string_view file) {
     return !file.starts_with('.') && !file.ends_with(kPolicyTestExtension) && policy_stem(file) != file;

@@ -15,8 +15,9 @@ constexpr int64_t kTimesMax = 1'000'000;
 constexpr size_t kTextBytesMax = 4096;
 
 constexpr std::array<Word, 5> kFileKeys = {"cases", "policy", "description", "$schema", kCommentKey};
-constexpr std::array<Word, 15> kCaseKeys = {"name",   "tool", "args",        "method", "params", "message", "from_server",
-                                            "client", "peer", "annotations", "times",  "expect", "rule",    "grant", kCommentKey};
+constexpr std::array<Word, 15> kCaseKeys = {"name",    "tool",        "args",   "method", "params",
+                                            "message", "from_server", "client", "peer",   "annotations",
+                                            "times",   "expect",      "rule",   "grant",  kCommentKey};
 constexpr std::array<Word, 2> kClientKeys = {"name", "version"};
 constexpr std::array<Word, 4> kPeerKeys = {"uid", "user", "exe", "cgroup"};
 constexpr std::array<Word, 2> kGrantKeys = {"name", "labels"};

@@ -32,8 +32,7 @@ std::string ProblemList::as_written(std::string_view path) const {
 }
 
 void ProblemList::report(std::string_view text, std::string_view file, std::vector<PolicyProblem>& out) {
-    std::stable_sort(problems_.begin(), problems_.end(),
-                     [](const Problem& a, const Problem& b) { return a.offset < b.offset; });
+    std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) { return a.offset < b.offset; });
     if (left_out_ > 0) {
         const size_t offset = problems_.back().offset;
         problems_.push_back({offset, "", "and " + std::to_string(left_out_) + " more problems"});
@@ -79,8 +78,6 @@ std::string join_pointer(std::string_view path, std::string_view key) {
     return out + token;
 }
 
-std::string join_pointer(std::string_view path, size_t index) {
-    return std::string(path) + '/' + std::to_string(index);
-}
+std::string join_pointer(std::string_view path, size_t index) { return std::string(path) + '/' + std::to_string(index); }
 
 }  // namespace callgate

@@ -41,15 +41,9 @@ thread_local Scratch scratch;
 void RuleSet::add(Condition condition, const ConditionPath& path) {
     const auto index = static_cast<uint32_t>(conditions.size());
     switch (path.root) {
-        case PathRoot::args:
-            arguments.add(path.steps, index, condition.op);
-            break;
-        case PathRoot::annotations:
-            annotations.add(path.steps, index, condition.op);
-            break;
-        case PathRoot::caller:
-            facts.push_back({index, path.fact, path.label});
-            break;
+        case PathRoot::args: arguments.add(path.steps, index, condition.op); break;
+        case PathRoot::annotations: annotations.add(path.steps, index, condition.op); break;
+        case PathRoot::caller: facts.push_back({index, path.fact, path.label}); break;
     }
     wanted.push_back(condition.holds(true) ? 1 : 0);
     conditions.push_back(std::move(condition));

@@ -48,9 +48,7 @@ struct RuleSet {
     const std::vector<uint8_t>& met_by(const Call& call, const Caller& caller) const;
     // Whether every reader finds the same arguments of that call; of whom met_by() was asked last.
     static bool is_clear();
-    bool holds(uint32_t condition, const std::vector<uint8_t>& met) const {
-        return met[condition] == wanted[condition];
-    }
+    bool holds(uint32_t condition, const std::vector<uint8_t>& met) const { return met[condition] == wanted[condition]; }
 
     struct Finding {
         const ConditionRule* rule = nullptr;  // null: nothing denies the call

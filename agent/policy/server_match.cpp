@@ -20,9 +20,7 @@ int ServerMatch::specificity() const {
 
 bool ServerMatch::empty() const { return specificity() == 0; }
 
-bool ServerMatch::is_certain() const {
-    return !package.empty() || !exe_sha256.empty();
-}
+bool ServerMatch::is_certain() const { return !package.empty() || !exe_sha256.empty(); }
 
 namespace {
 

@@ -55,8 +55,7 @@ bool matches_without_files(const ServerMatch& match, const ServerIdentity& serve
     if (!match.package.empty() && match.package != server.package.name) return false;
     if (!match.command.empty() && !glob_match(match.command, server.command)) return false;
     if (!match.unit.empty() && !NamePattern::of(match.unit).matches(unit_of(server.process.cgroup))) return false;
-    return match.user.empty() || match.user == server.process.user ||
-           match.user == std::to_string(server.process.uid);
+    return match.user.empty() || match.user == server.process.user || match.user == std::to_string(server.process.uid);
 }
 
 namespace {
@@ -68,8 +67,7 @@ bool matches_image(const ServerMatch& match, ServerIdentity& server) {
     return image_matches(match.image, *server.image);
 }
 
-bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for,
-             const std::function<void()>& while_hashing) {
+bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for, const std::function<void()>& while_hashing) {
     if (!matches_without_files(match, server) || !matches_image(match, server)) return false;
     if (match.exe_sha256.empty()) return true;
     if (server.exe_sha256.empty() && !hash_asked_for) {
@@ -91,9 +89,9 @@ std::shared_ptr<const Policy> PolicyStore::deny_for_tie(const std::vector<std::s
         names += policy->name();
         mode = std::min(mode, policy->mode());
     }
-    return Policy::deny_everything(
-        "(policy tie)", "(policy tie)",
-        "Several policies name this server equally well; nothing is allowed until one does.", mode, names);
+    return Policy::deny_everything("(policy tie)", "(policy tie)",
+                                   "Several policies name this server equally well; nothing is allowed until one does.", mode,
+                                   names);
 }
 
 namespace {
@@ -128,7 +126,9 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory, const Policy
         const std::string path = directory + (directory.ends_with('/') ? "" : "/") + name;
         const std::string_view stem = policy_stem(name);
         if (const auto [first, is_new] = by_stem.emplace(stem, name); !is_new) {
-            store.problems_.push_back({path, 0, 0, "", "has the same name as " + std::string(first->second) + ", which is the one that is read; remove one of the two"});
+            store.problems_.push_back({path, 0, 0, "",
+                                       "has the same name as " + std::string(first->second) +
+                                           ", which is the one that is read; remove one of the two"});
             continue;
         }
         const auto was = before_by_name.find(stem);
@@ -139,8 +139,9 @@ Result<PolicyStore> PolicyStore::load(const std::string& directory, const Policy
         if (!policy) continue;
         // They are in force all the same: find() makes it a tie of the servers that there are.
         if (const auto [first, is_new] = by_match.emplace(policy->match(), name); !is_new) {
-            store.problems_.push_back({path, 0, 0, "/server", "names the same servers as " + std::string(first->second) +
-                                                                  ", a tie: they are denied everything until one of the two is removed or says more"});
+            store.problems_.push_back({path, 0, 0, "/server",
+                                       "names the same servers as " + std::string(first->second) +
+                                           ", a tie: they are denied everything until one of the two is removed or says more"});
         }
         store.policies_.push_back(std::move(policy));
     }

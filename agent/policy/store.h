@@ -18,9 +18,10 @@ bool matches_without_files(const ServerMatch& match, const ServerIdentity& serve
 
 class PolicyStore {
   public:
-    // Reads DIR/*.json, *.yaml and *.yml in name order, but no *.test.json, and of one name only the first. A file that is the same as in `before` is the same object; of one that
-    // is bad now, the policy of `before` stays in force. Refuses (as a problem) files that group or others can write, that are
-    // not regular, or that are larger than kPolicyFileBytesMax. A directory that cannot be read is an error.
+    // Reads DIR/*.json, *.yaml and *.yml in name order, but no *.test.json, and of one name only the first. A file that is the
+    // same as in `before` is the same object; of one that is bad now, the policy of `before` stays in force. Refuses (as a
+    // problem) files that group or others can write, that are not regular, or that are larger than kPolicyFileBytesMax. A
+    // directory that cannot be read is an error.
     static Result<PolicyStore> load(const std::string& directory, const PolicyStore* before = nullptr);
 
     struct Match {
@@ -32,8 +33,7 @@ class PolicyStore {
     // exe_sha256 is asked for (and computed) only if some policy names one.
     Match find(ServerIdentity& server, const std::function<void()>& while_hashing = {}) const;
     // Denies everything, under the strictest of their modes; `names` receives whose they are.
-    static std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied,
-                                                      std::string& names);
+    static std::shared_ptr<const Policy> deny_for_tie(const std::vector<std::shared_ptr<const Policy>>& tied, std::string& names);
     const std::vector<std::shared_ptr<const Policy>>& policies() const { return policies_; }
     const std::vector<PolicyProblem>& problems() const { return problems_; }
     // Same policies, same problems.

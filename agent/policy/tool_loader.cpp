@@ -38,8 +38,8 @@ void load_pin(const ObjectReader& reader, ToolEntry& entry, LoadBudget& budget) 
 
 }  // namespace
 
-void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget,
-               ProblemList& problems, const KnownKeys& keys) {
+void load_tool(const JsonValue& value, const std::string& path, ToolEntry& entry, LoadBudget& budget, ProblemList& problems,
+               const KnownKeys& keys) {
     if (!expect(Kind::object, value, path, problems)) return;
     const ObjectReader reader(value, path, keys, problems);
     reader.member(kCommentKey, Kind::string);

@@ -21,16 +21,11 @@ std::string message_text(const TrialCall& call) {
 
 std::string_view name(TrialOutcome outcome) {
     switch (outcome) {
-        case TrialOutcome::allow:
-            return "allow";
-        case TrialOutcome::deny:
-            return "deny";
-        case TrialOutcome::limit:
-            return "limit";
-        case TrialOutcome::approval:
-            return "approval";
-        case TrialOutcome::refuse:
-            return "refuse";
+        case TrialOutcome::allow: return "allow";
+        case TrialOutcome::deny: return "deny";
+        case TrialOutcome::limit: return "limit";
+        case TrialOutcome::approval: return "approval";
+        case TrialOutcome::refuse: return "refuse";
     }
     return "";
 }

@@ -14,19 +14,19 @@
 namespace callgate {
 
 struct TrialCall {
-    std::string message;                // JSON: the whole message; else it is made of the following
+    std::string message;  // JSON: the whole message; else it is made of the following
     std::string method = "tools/call";
-    std::string name;                   // params.name
-    std::string arguments;              // JSON: params.arguments; "" where there are none
-    std::string params;                 // JSON: instead of name and arguments
+    std::string name;       // params.name
+    std::string arguments;  // JSON: params.arguments; "" where there are none
+    std::string params;     // JSON: instead of name and arguments
     bool from_server = false;
-    std::string grant;                  // its key; "" where `named_grant` says it
-    std::optional<Grant> named_grant;   // of grants.json
+    std::string grant;                 // its key; "" where `named_grant` says it
+    std::optional<Grant> named_grant;  // of grants.json
     std::string client_name, client_version;
     std::string session = "trial";
-    PeerIdentity peer;                  // pid 0: nothing is known of it
+    PeerIdentity peer;  // pid 0: nothing is known of it
     ServerIdentity server;
-    std::string annotations;            // JSON: what the server says of the tool
+    std::string annotations;  // JSON: what the server says of the tool
 };
 
 enum class TrialOutcome : uint8_t { allow, deny, limit, approval, refuse };

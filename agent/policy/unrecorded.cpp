@@ -28,10 +28,7 @@ struct Progress {
 class GapFinder {
   public:
     GapFinder(const Policy& policy, const Trial& trial, const RecordedFacts& facts)
-        : policy_(*policy.compiled_),
-          message_(trial.message()),
-          caller_(trial.caller(policy)),
-          facts_(facts) {}
+        : policy_(*policy.compiled_), message_(trial.message()), caller_(trial.caller(policy)), facts_(facts) {}
 
     std::string_view find(bool from_server) {
         if (policy_.blanket && !from_server) return {};
@@ -114,8 +111,7 @@ class GapFinder {
         const std::optional<ConditionPath> path = parse_condition_path(condition.path, problem);
         if (!path) return kArguments;  // cannot be: the loader has read it
         switch (path->root) {
-            case PathRoot::annotations:
-                return kAnnotations;
+            case PathRoot::annotations: return kAnnotations;
             case PathRoot::caller:
                 if (path->fact == CallerFact::client_name || path->fact == CallerFact::client_version) {
                     return facts_.has_client ? std::string_view() : kClient;
@@ -123,10 +119,8 @@ class GapFinder {
                 if (path->fact == CallerFact::grant_name || path->fact == CallerFact::grant_label) {
                     return knows_grant() ? std::string_view() : kGrant;
                 }
-                return path->fact == CallerFact::server_user && !facts_.has_server_user ? kServerUser
-                                                                                        : std::string_view();
-            case PathRoot::args:
-                break;
+                return path->fact == CallerFact::server_user && !facts_.has_server_user ? kServerUser : std::string_view();
+            case PathRoot::args: break;
         }
         if (facts_.has_values) return {};
         const PathStep& first = path->steps.front();
@@ -155,8 +149,7 @@ class GapFinder {
     const RecordedFacts& facts_;
 };
 
-std::string_view missing_facts(const Policy& policy, const Trial& trial, const RecordedFacts& facts,
-                               bool from_server) {
+std::string_view missing_facts(const Policy& policy, const Trial& trial, const RecordedFacts& facts, bool from_server) {
     return GapFinder(policy, trial, facts).find(from_server);
 }
 

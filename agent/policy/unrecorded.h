@@ -28,7 +28,6 @@ struct RecordedFacts {
 
 // What is missing: "arguments", "annotations", "clientInfo", "grant", …; "" where nothing is. Of a trial whose message
 // is not refused. The message has null in the place of values that are not known.
-std::string_view missing_facts(const Policy& policy, const Trial& trial, const RecordedFacts& facts,
-                               bool from_server);
+std::string_view missing_facts(const Policy& policy, const Trial& trial, const RecordedFacts& facts, bool from_server);
 
 }  // namespace callgate

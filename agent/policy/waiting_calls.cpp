@@ -81,7 +81,8 @@ void WaitingCalls::run_line(const std::string& key, int64_t now_ns) {
     const WaitingCall* last = nullptr;
     for (auto found = lines_.find(key); found != lines_.end(); found = lines_.find(key)) {
         const Line& line = found->second;
-        const auto over = std::find_if(line.begin(), line.end(), [&](const WaitingCall* call) { return call->deadline_ns_ <= now_ns; });
+        const auto over =
+            std::find_if(line.begin(), line.end(), [&](const WaitingCall* call) { return call->deadline_ns_ <= now_ns; });
         if (over == line.end()) return;
         WaitingCall* call = *over;
         if (call == last) return leave(*call);

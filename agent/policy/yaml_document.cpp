@@ -50,20 +50,17 @@ bool has_plain_lines(std::string_view text, ProblemList& problems) {
         if (at + 1 == text.size() || text[at + 1] != '\n') found = at;
     }
     if (found == text.npos) return true;
-    problems.add(found, "",
-                 "a line ends with LF or CR LF; this character ends one only to some readers of YAML");
+    problems.add(found, "", "a line ends with LF or CR LF; this character ends one only to some readers of YAML");
     return false;
 }
 
 class YamlReader {
   public:
-    YamlReader(std::string_view text, ProblemList& problems)
-        : text_(text), problems_(problems), tree_(problems), offset_(text) {
+    YamlReader(std::string_view text, ProblemList& problems) : text_(text), problems_(problems), tree_(problems), offset_(text) {
         is_ready_ = yaml_parser_initialize(&parser_) != 0;
         if (!is_ready_) return;
         yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
-                                     text.size());
+        yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
     }
     ~YamlReader() {
         if (is_ready_) yaml_parser_delete(&parser_);
@@ -117,12 +114,9 @@ class YamlReader {
             case YAML_NO_EVENT:
             case YAML_STREAM_START_EVENT:
             case YAML_STREAM_END_EVENT:
-            case YAML_DOCUMENT_END_EVENT:
-                return true;
-            case YAML_DOCUMENT_START_EVENT:
-                return document(event);
-            case YAML_ALIAS_EVENT:
-                return wrong(event, "aliases (*name) are refused; write the value itself");
+            case YAML_DOCUMENT_END_EVENT: return true;
+            case YAML_DOCUMENT_START_EVENT: return document(event);
+            case YAML_ALIAS_EVENT: return wrong(event, "aliases (*name) are refused; write the value itself");
             case YAML_SCALAR_EVENT:
                 check_properties(event, event.data.scalar.anchor, event.data.scalar.tag);
                 return tree_.wants_key() ? key(event) : scalar(event);
@@ -133,9 +127,7 @@ class YamlReader {
                 check_properties(event, event.data.mapping_start.anchor, event.data.mapping_start.tag);
                 return open(event, Kind::object);
             case YAML_SEQUENCE_END_EVENT:
-            case YAML_MAPPING_END_EVENT:
-                tree_.close(offset_.of(event.end_mark.index));
-                return true;
+            case YAML_MAPPING_END_EVENT: tree_.close(offset_.of(event.end_mark.index)); return true;
         }
         return false;
     }
@@ -157,17 +149,13 @@ class YamlReader {
         const size_t at = start(event);
         const bool has_tag = tag || (event.start_mark.index < event.end_mark.index && text_[at] == '!');
         if (anchor) wrong(event, "anchors (&name) are refused; write the value where it is used");
-        if (has_tag)
-            wrong(event,
-                  "tags (!name) are refused; a value in quotes is a text, any other is what it looks like");
+        if (has_tag) wrong(event, "tags (!name) are refused; a value in quotes is a text, any other is what it looks like");
     }
 
     static std::string_view text_of(const yaml_event_t& event) {
         return {reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length};
     }
-    static bool is_plain(const yaml_event_t& event) {
-        return event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    }
+    static bool is_plain(const yaml_event_t& event) { return event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE; }
 
     bool key(const yaml_event_t& event) {
         const std::string_view text = text_of(event);

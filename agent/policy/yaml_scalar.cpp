@@ -20,8 +20,7 @@ constexpr std::array<Word, 5> kNull = {"", "~", "null", "Null", "NULL"};
 constexpr std::array<Word, 3> kTrue = {"true", "True", "TRUE"};
 constexpr std::array<Word, 3> kFalse = {"false", "False", "FALSE"};
 // Booleans of YAML 1.1, strings of 1.2. No reader takes its "y" and "n" for booleans.
-constexpr std::array<Word, 12> kOldBooleans = {"yes", "Yes", "YES", "no",  "No",  "NO",
-                                               "on",  "On",  "ON",  "off", "Off", "OFF"};
+constexpr std::array<Word, 12> kOldBooleans = {"yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"};
 
 template <size_t N>
 bool is_one_of(Word text, const std::array<Word, N>& words) {
@@ -35,14 +34,13 @@ const re2::RE2& json_number() {
 
 // Whatever some version of YAML takes for a number or a time, and JSON does not.
 const re2::RE2& other_number() {
-    static const re2::RE2 pattern(
-        R"([-+]?[0-9][0-9_]*)"  // 010, +1, 1_000
-        R"(|[-+]?0[xX][0-9a-fA-F_]+|[-+]?0[bB][01_]+|[-+]?0[oO][0-7_]+)"
-        R"(|[-+]?([0-9][0-9_]*)?\.[0-9_]*([eE][-+]?[0-9]+)?)"  // .5, 5., 1_0.0
-        R"(|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+)"                 // 01e3
-        R"(|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"     // 1:30, to the base of 60
-        R"(|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
-        R"(|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?)");  // a day, a moment
+    static const re2::RE2 pattern(R"([-+]?[0-9][0-9_]*)"  // 010, +1, 1_000
+                                  R"(|[-+]?0[xX][0-9a-fA-F_]+|[-+]?0[bB][01_]+|[-+]?0[oO][0-7_]+)"
+                                  R"(|[-+]?([0-9][0-9_]*)?\.[0-9_]*([eE][-+]?[0-9]+)?)"  // .5, 5., 1_0.0
+                                  R"(|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+)"                 // 01e3
+                                  R"(|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"     // 1:30, to the base of 60
+                                  R"(|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
+                                  R"(|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?)");  // a day, a moment
     return pattern;
 }
 
@@ -69,11 +67,9 @@ JsonValue plain_yaml_scalar(std::string_view text, std::string& problem) {
     }
     value.kind = Kind::string;
     if (is_one_of(text, kOldBooleans)) {
-        problem = in_quotes(text) +
-                  " is a boolean to some readers of YAML; write true or false, or the word in quotes";
+        problem = in_quotes(text) + " is a boolean to some readers of YAML; write true or false, or the word in quotes";
     } else if (re2::RE2::FullMatch(text, other_number())) {
-        problem = in_quotes(text) +
-                  " is not the same to all readers of YAML; write a number as JSON does, or a text in quotes";
+        problem = in_quotes(text) + " is not the same to all readers of YAML; write a number as JSON does, or a text in quotes";
     } else if (text == "<<" || text == "=") {
         problem = in_quotes(text) + " has a meaning of its own in some versions of YAML; write it in quotes";
     }

@@ -86,8 +86,7 @@ void AuditFiles::advance(Source& source) {
 std::optional<AuditRecord> AuditFiles::next() {
     Source* first = nullptr;
     for (const auto& source : sources_) {
-        if (source->record && (first == nullptr || source->record->time_ns < first->record->time_ns))
-            first = source.get();
+        if (source->record && (first == nullptr || source->record->time_ns < first->record->time_ns)) first = source.get();
     }
     if (first == nullptr) return std::nullopt;
     std::optional<AuditRecord> record = std::move(first->record);

@@ -30,8 +30,7 @@ class ValueFinder {
         if (--depth_ == 1 && begin_ != nullptr && end_ == nullptr) end_ = end;
     }
     std::string_view found() const {
-        return end_ != nullptr ? std::string_view(begin_, static_cast<size_t>(end_ - begin_))
-                               : std::string_view();
+        return end_ != nullptr ? std::string_view(begin_, static_cast<size_t>(end_ - begin_)) : std::string_view();
     }
 
   private:
@@ -59,9 +58,7 @@ class Reader {
         const JsonValue* value = object_.kind == Kind::object ? object_.find(key) : nullptr;
         return value && value->kind == Kind::integer ? std::optional<int64_t>(value->integer) : std::nullopt;
     }
-    bool has(std::string_view key) const {
-        return object_.kind == Kind::object && object_.find(key) != nullptr;
-    }
+    bool has(std::string_view key) const { return object_.kind == Kind::object && object_.find(key) != nullptr; }
     Reader inside(std::string_view key) const {
         static const JsonValue kNone;
         const JsonValue* value = object_.kind == Kind::object ? object_.find(key) : nullptr;
@@ -87,8 +84,7 @@ std::optional<int64_t> parse_time(const std::string& text) {
     int64_t nanoseconds = 0;
     if (*rest == '.') {
         int digits = 0;
-        for (++rest; *rest >= '0' && *rest <= '9' && digits < 9; ++rest, ++digits)
-            nanoseconds = nanoseconds * 10 + (*rest - '0');
+        for (++rest; *rest >= '0' && *rest <= '9' && digits < 9; ++rest, ++digits) nanoseconds = nanoseconds * 10 + (*rest - '0');
         for (; digits < 9; ++digits) nanoseconds *= 10;
     }
     if (std::string_view(rest) != "Z") return std::nullopt;
@@ -113,8 +109,7 @@ void read_parties(const Reader& record, AuditRecord& out) {
     call.server.command = server.text("command");
     call.server.package.name = server.text("package");
     call.server.package.version = server.text("package_version");
-    if (const std::string listen = server.text("listen"); !listen.empty())
-        call.server.listens.push_back(listen);
+    if (const std::string listen = server.text("listen"); !listen.empty()) call.server.listens.push_back(listen);
     if (server.has("image")) call.server.image = server.text("image");
     out.facts.has_server_user = server.has("user");
     out.says_client = record.has("client_name") || record.has("client_version");
@@ -147,8 +142,7 @@ void read_values(const Reader& record, std::string_view values, AuditRecord& out
         facts.has_name = facts.has_uri || record.has("name");
         std::string params = "{";
         if (facts.has_uri) append_json_string(params += "\"uri\":", record.text("uri"));
-        if (record.has("name"))
-            append_json_string(params += facts.has_uri ? ",\"name\":" : "\"name\":", call.name);
+        if (record.has("name")) append_json_string(params += facts.has_uri ? ",\"name\":" : "\"name\":", call.name);
         call.params = params + "}";
         return;
     }
@@ -158,8 +152,7 @@ void read_values(const Reader& record, std::string_view values, AuditRecord& out
     if (facts.has_values) return;
     facts.keys = record.texts("argument_keys");
     facts.has_keys = !record.has("argument_keys_total");
-    for (const std::string& key : facts.keys)
-        facts.has_keys = facts.has_keys && key.size() < kRecordedKeyBytesMax;
+    for (const std::string& key : facts.keys) facts.has_keys = facts.has_keys && key.size() < kRecordedKeyBytesMax;
     call.arguments = placeholders(facts.keys);
 }
 
@@ -167,15 +160,12 @@ void read_decision(const Reader& record, AuditRecord& out) {
     const std::string decision = record.text("decision"), kind = record.text("kind");
     out.rule = record.text("rule");
     // Of what is no message no policy was asked, whether it was stopped or not.
-    out.is_refused =
-        decision == "refuse" || kind == "invalid" || (decision == "would_deny" && out.rule.empty());
+    out.is_refused = decision == "refuse" || kind == "invalid" || (decision == "would_deny" && out.rule.empty());
     out.is_decided_by_human = record.has("approval");
     out.is_asked = !out.is_refused && (kind == "request" || kind == "notification");
     if (decision != "deny" && decision != "would_deny") return;
     const int64_t code = record.integer("code").value_or(0);
-    out.was = code == kCodeOverLimit  ? TrialOutcome::limit
-              : code == kCodeApproval ? TrialOutcome::approval
-                                      : TrialOutcome::deny;
+    out.was = code == kCodeOverLimit ? TrialOutcome::limit : code == kCodeApproval ? TrialOutcome::approval : TrialOutcome::deny;
 }
 
 }  // namespace

@@ -61,9 +61,8 @@ bool Replay::governs(const AuditRecord& record) const {
 // What came in one read shares its time; over HTTP that is one body.
 bool Replay::belongs_to_array(const AuditRecord& record) const {
     const AuditRecord& first = array_.front();
-    return record.type == "message" && record.is_asked && record.transport == "http" &&
-           !record.call.from_server && !first.call.from_server && record.time_ns == first.time_ns &&
-           record.session == first.session;
+    return record.type == "message" && record.is_asked && record.transport == "http" && !record.call.from_server &&
+           !first.call.from_server && record.time_ns == first.time_ns && record.session == first.session;
 }
 
 void Replay::remember_client(AuditRecord& record) {
@@ -97,8 +96,7 @@ void Replay::judge_array() {
             judged.now = TrialOutcome::deny;
             judged.rule = kRuleBatch;
             judged.missing = {};
-        } else if (all.size() > 1 && unknown != all.end() && judged.missing.empty() &&
-                   judged.now == TrialOutcome::allow) {
+        } else if (all.size() > 1 && unknown != all.end() && judged.missing.empty() && judged.now == TrialOutcome::allow) {
             judged.missing = unknown->missing;  // it may stop this one, too
         }
         count(judged);
@@ -128,9 +126,7 @@ void Replay::wait_for_room(const Trial& trial, int64_t now_ns, Verdict& verdict)
     constexpr int kTriesMax = 16;  // each of its counters may make it wait once more
     const int64_t until_ns = now_ns + verdict.max_delay_ms * kNanosecondsPerMillisecond;
     int64_t at_ns = now_ns;
-    for (int i = 0; i < kTriesMax && verdict.action == Action::deny && verdict.max_delay_ms > 0 &&
-                    verdict.retry_after_ms;
-         ++i) {
+    for (int i = 0; i < kTriesMax && verdict.action == Action::deny && verdict.max_delay_ms > 0 && verdict.retry_after_ms; ++i) {
         at_ns += std::max<int64_t>(*verdict.retry_after_ms, 1) * kNanosecondsPerMillisecond;
         if (at_ns > until_ns) return;
         trial.judge(*policy_, at_ns, counters_, verdict);
@@ -163,8 +159,8 @@ void Replay::count(const Judged& judged) {
                                                 : judged.rule,
                           record.id,
                           record.time};
-    const auto [row, is_new] = rows_.try_emplace(
-        {difference.subject, difference.was, difference.now, difference.rule}, report_.table.size());
+    const auto [row, is_new] =
+        rows_.try_emplace({difference.subject, difference.was, difference.now, difference.rule}, report_.table.size());
     if (is_new) {
         report_.table.push_back(difference);
     } else {

@@ -28,9 +28,8 @@ namespace callgate {
 struct Difference {
     std::string subject;  // the tool, else the method and what it names
     TrialOutcome was = TrialOutcome::allow;
-    std::string now;  // "allow", "deny", "limit", "approval", "unknown"
-    std::string
-        rule;  // by which it is denied now, or was denied before; of the unknown: what was not recorded
+    std::string now;       // "allow", "deny", "limit", "approval", "unknown"
+    std::string rule;      // by which it is denied now, or was denied before; of the unknown: what was not recorded
     std::string id, time;  // of the first
     size_t count = 1;
 };
@@ -39,8 +38,8 @@ struct ReplayReport {
     size_t judged = 0, different = 0, unknown = 0;
     size_t other_servers = 0, refused = 0, unreadable = 0;  // not judged
     int64_t lost = 0;                                       // records that the log itself says are missing
-    std::vector<Difference> table;  // those that are alike together; in the order of the first of each
-    std::vector<Difference> each;   // all of them, where that was asked for
+    std::vector<Difference> table;                          // those that are alike together; in the order of the first of each
+    std::vector<Difference> each;                           // all of them, where that was asked for
 };
 
 struct ReplayScope {
@@ -50,8 +49,7 @@ struct ReplayScope {
 
 class Replay {
   public:
-    Replay(std::shared_ptr<const Policy> policy, ReplayScope scope)
-        : policy_(std::move(policy)), scope_(scope) {}
+    Replay(std::shared_ptr<const Policy> policy, ReplayScope scope) : policy_(std::move(policy)), scope_(scope) {}
 
     // In the order of their time.
     void take(AuditRecord record);
@@ -88,12 +86,10 @@ class Replay {
     std::shared_ptr<const Policy> policy_;
     ReplayScope scope_;
     CounterTable counters_;
-    std::vector<AuditRecord> array_;  // messages that came together
-    std::unordered_map<std::string, Client>
-        clients_;  // of sessions whose beginning, or client, has been seen
+    std::vector<AuditRecord> array_;                     // messages that came together
+    std::unordered_map<std::string, Client> clients_;    // of sessions whose beginning, or client, has been seen
     std::unordered_map<std::string, Charge> in_flight_;  // by id of the request's record
-    std::map<std::tuple<std::string, TrialOutcome, std::string, std::string>, size_t>
-        rows_;  // index in table
+    std::map<std::tuple<std::string, TrialOutcome, std::string, std::string>, size_t> rows_;  // index in table
     ReplayReport report_;
 };
 

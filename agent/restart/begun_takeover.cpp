@@ -13,9 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-json channel_json(const cg_channel_key& key) {
-    return {key.inode, key.device};
-}
+json channel_json(const cg_channel_key& key) { return {key.inode, key.device}; }
 
 cg_channel_key channel_from(const json& value) {
     cg_channel_key key{};
@@ -28,8 +26,7 @@ cg_channel_key channel_from(const json& value) {
 std::vector<int> still_there(const BegunTakeover& begun) {
     const TakenEnds& ends = begun.ends;
     const cg_channel_key ours[] = {channel_of(getpid(), ends.to_server.get()).channel,
-                                   channel_of(getpid(), ends.from_server.get()).channel, ends.new_input,
-                                   ends.new_output};
+                                   channel_of(getpid(), ends.from_server.get()).channel, ends.new_input, ends.new_output};
     std::vector<int> there;
     for (const int number : begun.made) {
         const cg_channel_key channel = channel_of(begun.pid, number).channel;
@@ -115,8 +112,7 @@ Result<Settled> settle(const BegunTakeover& begun) {
         return Settled::taken_over;
     }
     const TakenEnds& ends = begun.ends;
-    HandBack back{ends.new_input, ends.new_output, ends.from_client.get(), ends.to_client.get(),
-                  ends.from_server.get()};
+    HandBack back{ends.new_input, ends.new_output, ends.from_client.get(), ends.to_client.get(), ends.from_server.get()};
     back.made = there;
     TRY_VOID(hand_back(begun.pid, back, {}));
     return Settled::undone;

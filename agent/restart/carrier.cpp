@@ -61,8 +61,7 @@ Status Carrier::keep_memory(const Fd& memory) const {
 
 Status Carrier::keep(const Fd& parcel) const {
     if (kind_ == Kind::none)
-        return Error::refused("store of descriptors",
-                              "nobody keeps one: start the agent with \"callgate keep\"");
+        return Error::refused("store of descriptors", "nobody keeps one: start the agent with \"callgate keep\"");
     TRY_VOID(store(kStoreName, parcel));
     return wait_until_read();
 }

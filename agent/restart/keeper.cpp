@@ -30,13 +30,9 @@ constexpr int kTrustedStarts = 2;
 // An agent that says nothing for so long hangs. It says something four times as often, from its start on.
 constexpr int64_t kWatchdog = 20 * kSecond;
 
-bool is_permanent(int code) {
-    return code == 2 || code == 77 || code == 78;
-}
+bool is_permanent(int code) { return code == 2 || code == 77 || code == 78; }
 
-void complain(const std::string& text) {
-    fprintf(stderr, "callgate keep: %s\n", text.c_str());
-}
+void complain(const std::string& text) { fprintf(stderr, "callgate keep: %s\n", text.c_str()); }
 
 class Keeper {
   public:
@@ -66,8 +62,7 @@ class Keeper {
 
   private:
     int milliseconds_to_wait() const {
-        if (child_)
-            return static_cast<int>(std::max<int64_t>(alive_until_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
+        if (child_) return static_cast<int>(std::max<int64_t>(alive_until_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
         return static_cast<int>(std::max<int64_t>(start_at_ns_ - monotonic_ns(), 0) / 1'000'000 + 1);
     }
 
@@ -148,8 +143,7 @@ class Keeper {
         if (code == 0 || is_permanent(code) || stopping_) return code;
         // One that was at work is followed at once: sessions wait.
         in_vain_ = was_ready ? 0 : in_vain_ + 1;
-        const int64_t pause =
-            in_vain_ == 0 ? 0 : std::min(kPauseFirst << std::min(in_vain_ - 1, 7), kPauseLast);
+        const int64_t pause = in_vain_ == 0 ? 0 : std::min(kPauseFirst << std::min(in_vain_ - 1, 7), kPauseLast);
         complain("the agent ended with " + std::to_string(code) + "; another starts " +
                  (pause == 0 ? "now" : "in " + std::to_string(pause / 1'000'000) + " ms"));
         if (in_vain_ >= kStartsMax && has_left) {
@@ -167,7 +161,7 @@ class Keeper {
     const std::vector<std::string>& arguments_;
     pid_t child_ = 0;
     bool stopping_ = false;
-    int in_vain_ = 0;  // agents in a row that were not ready
+    int in_vain_ = 0;                               // agents in a row that were not ready
     int64_t start_at_ns_ = 0, alive_until_ns_ = 0;  // monotonic
 };
 

@@ -56,8 +56,7 @@ Result<KeeperStore> KeeperStore::create() {
     memcpy(address.sun_path, name, strlen(name));
     address.sun_path[0] = '\0';
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(name));
-    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length))
-        return Error::system("bind", name, errno);
+    if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length)) return Error::system("bind", name, errno);
     const int on = 1;
     if (setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)))
         return Error::system("setsockopt SO_PASSCRED", name, errno);
@@ -65,8 +64,7 @@ Result<KeeperStore> KeeperStore::create() {
 }
 
 bool KeeperStore::has(std::string_view name) const {
-    return std::any_of(entries_.begin(), entries_.end(),
-                       [&](const Entry& entry) { return entry.name == name; });
+    return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.name == name; });
 }
 
 void KeeperStore::receive(pid_t sender) {

@@ -12,8 +12,7 @@ namespace {
 
 Result<Bundle> bundle_of(const Ledger& ledger, const std::array<int, 4>& ends) {
     Bundle bundle{kKeptLabel, {}};
-    const int fixed[] = {ledger.memory().get(), ledger.pipe(Ledger::kToServer).get(),
-                         ledger.pipe(Ledger::kToClient).get()};
+    const int fixed[] = {ledger.memory().get(), ledger.pipe(Ledger::kToServer).get(), ledger.pipe(Ledger::kToClient).get()};
     const auto add = [&](int fd) {
         bundle.fds.push_back(Fd::adopt(fcntl(fd, F_DUPFD_CLOEXEC, 0)));
         return bundle.fds.back().valid();
@@ -29,8 +28,7 @@ Result<Bundle> bundle_of(const Ledger& ledger, const std::array<int, 4>& ends) {
 
 }  // namespace
 
-Result<std::unique_ptr<KeptSession>> KeptSession::keep(Vault& vault, RelaySession& relay,
-                                                       const SessionState& facts) {
+Result<std::unique_ptr<KeptSession>> KeptSession::keep(Vault& vault, RelaySession& relay, const SessionState& facts) {
     std::unique_ptr<Ledger> ledger = TRY(Ledger::create());
     TRY_VOID(ledger->write_facts(encode_state(to_json(facts))));
     const Bundle bundle = TRY(bundle_of(*ledger, relay.open_ends()));
@@ -48,8 +46,7 @@ Result<std::unique_ptr<KeptSession>> KeptSession::take(Vault::Found& found, Sess
     const std::string_view label = bundle.label;
     if (!label.starts_with(kKeptLabel) || bundle.fds.size() < kFixed)
         return Error::invalid("session of an earlier agent", "came without its descriptors");
-    auto ledger =
-        TRY(Ledger::open(std::move(bundle.fds[0]), {std::move(bundle.fds[1]), std::move(bundle.fds[2])}));
+    auto ledger = TRY(Ledger::open(std::move(bundle.fds[0]), {std::move(bundle.fds[1]), std::move(bundle.fds[2])}));
     const nlohmann::json facts = TRY(decode_state(ledger->facts()));
     state = TRY(session_from(facts));
     const std::string_view present = label.substr(sizeof(kKeptLabel) - 1);

@@ -14,8 +14,7 @@ namespace callgate {
 class KeptSession {
   public:
     // Before the relay starts. An error leaves it as it was: without a ledger.
-    static Result<std::unique_ptr<KeptSession>> keep(Vault& vault, RelaySession& relay,
-                                                     const SessionState& facts);
+    static Result<std::unique_ptr<KeptSession>> keep(Vault& vault, RelaySession& relay, const SessionState& facts);
     // What `found` is, with its ledger in `state.relay`. An error: it cannot be gone on with, and `found`
     // still has it.
     static Result<std::unique_ptr<KeptSession>> take(Vault::Found& found, SessionState& state);

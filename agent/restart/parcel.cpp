@@ -19,8 +19,7 @@ constexpr size_t kMessageBytes = 2048;
 }  // namespace
 
 Status send_bundle(const Fd& socket, const Bundle& bundle) {
-    if (bundle.label.empty() || bundle.label.size() > Bundle::kLabelBytesMax ||
-        bundle.fds.size() > Bundle::kBundleDescriptorsMax)
+    if (bundle.label.empty() || bundle.label.size() > Bundle::kLabelBytesMax || bundle.fds.size() > Bundle::kBundleDescriptorsMax)
         return Error::invalid("parcel", "a bundle has no label, or more than fits");
     alignas(cmsghdr) Control control{};
     iovec label{const_cast<char*>(bundle.label.data()), bundle.label.size()};
@@ -39,15 +38,13 @@ Status send_bundle(const Fd& socket, const Bundle& bundle) {
             memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(fd));
         }
     }
-    if (sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return Error::system("sendmsg", "parcel", errno);
+    if (sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return Error::system("sendmsg", "parcel", errno);
     return {};
 }
 
 Result<Fd> pack(const std::vector<Bundle>& bundles) {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-        return Error::system("socketpair", "parcel", errno);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) return Error::system("socketpair", "parcel", errno);
     Fd reading = Fd::adopt(ends[0]), writing = Fd::adopt(ends[1]);
     const int bytes = static_cast<int>(std::min<size_t>((bundles.size() + 1) * kMessageBytes, INT32_MAX / 2));
     if (setsockopt(writing.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))

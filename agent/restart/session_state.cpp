@@ -13,9 +13,7 @@ namespace {
 using nlohmann::json;
 
 // Bytes of a stream: not text, whatever they look like.
-json raw(const std::string& bytes) {
-    return json::binary({bytes.begin(), bytes.end()});
-}
+json raw(const std::string& bytes) { return json::binary({bytes.begin(), bytes.end()}); }
 
 std::string raw_of(const json& object, const char* key) {
     const auto found = object.find(key);
@@ -29,9 +27,7 @@ void take(const json& object, const char* key, T& value) {
     if (const auto found = object.find(key); found != object.end()) value = found->get<T>();
 }
 
-json channel_json(const cg_channel_key& key) {
-    return {key.inode, key.device};
-}
+json channel_json(const cg_channel_key& key) { return {key.inode, key.device}; }
 
 void take_channel(const json& object, const char* key, cg_channel_key& channel) {
     const auto found = object.find(key);
@@ -66,10 +62,7 @@ json server_json(const ServerIdentity& server) {
     return {{"process", process_json(server.process)},
             {"command", server.command},
             {"package",
-             {{"ecosystem", package.ecosystem},
-              {"name", package.name},
-              {"version", package.version},
-              {"root", package.root}}},
+             {{"ecosystem", package.ecosystem}, {"name", package.name}, {"version", package.version}, {"root", package.root}}},
             {"exe_sha256", server.exe_sha256},
             {"listens", server.listens}};
 }
@@ -88,8 +81,7 @@ void take_server(const json& object, ServerIdentity& server) {
 
 json client_json(const PeerIdentity& client) {
     json parents = json::array();
-    for (const Ancestor& each : client.parents)
-        parents.push_back({{"pid", each.pid}, {"comm", each.comm}, {"exe", each.exe}});
+    for (const Ancestor& each : client.parents) parents.push_back({{"pid", each.pid}, {"comm", each.comm}, {"exe", each.exe}});
     return {{"process", process_json(client.process)}, {"parents", parents}};
 }
 
@@ -166,8 +158,7 @@ void take_pending(const json& gate, std::vector<PendingState>& pending) {
 json gate_json(const GateState& gate) {
     json held = json::array();
     for (const HeldState& each : gate.held)
-        held.push_back(
-            {{"line", raw(each.line)}, {"read_ns", each.read_ns}, {"deadline_ns", each.deadline_ns}});
+        held.push_back({{"line", raw(each.line)}, {"read_ns", each.read_ns}, {"deadline_ns", each.deadline_ns}});
     const OpeningState& opening = gate.opening;
     return {{"counts", counts_state(gate.counts)},
             {"opening",
@@ -228,9 +219,7 @@ void take_gate(const json& object, GateState& gate) {
 constexpr const char* kEndNames[] = {"from_client", "to_server", "from_server", "to_client"};
 
 // In the order of kEndNames.
-std::array<Fd*, 4> ends_of(TakenEnds& ends) {
-    return {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client};
-}
+std::array<Fd*, 4> ends_of(TakenEnds& ends) { return {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client}; }
 
 }  // namespace
 
@@ -373,14 +362,11 @@ Result<SessionState> session_of(Bundle bundle) {
     size_t next = 1;
     const std::array<Fd*, 4> ends = ends_of(session.relay.ends);
     for (size_t i = 0; i < ends.size(); ++i) {
-        if (!present.is_array() || std::find(present.begin(), present.end(), kEndNames[i]) == present.end())
-            continue;
-        if (next >= bundle.fds.size())
-            return Error::invalid("state of a session", "came without all of its descriptors");
+        if (!present.is_array() || std::find(present.begin(), present.end(), kEndNames[i]) == present.end()) continue;
+        if (next >= bundle.fds.size()) return Error::invalid("state of a session", "came without all of its descriptors");
         *ends[i] = std::move(bundle.fds[next++]);
     }
-    if (next != bundle.fds.size())
-        return Error::invalid("state of a session", "came with more descriptors than it names");
+    if (next != bundle.fds.size()) return Error::invalid("state of a session", "came with more descriptors than it names");
     return session;
 }
 

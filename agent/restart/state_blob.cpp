@@ -33,9 +33,7 @@ uint64_t checksum(std::string_view bytes) {
     return sum;
 }
 
-Error damaged(const std::string& how) {
-    return Error::invalid("state of an earlier agent", how);
-}
+Error damaged(const std::string& how) { return Error::invalid("state of an earlier agent", how); }
 
 }  // namespace
 
@@ -55,9 +53,8 @@ Result<json> decode_state(std::string_view blob) {
     const uint64_t format = number_at(blob, 8, 4);
     if (format > kStateFormat)
         return Error::refused("state of an earlier agent",
-                              "has format " + std::to_string(format) +
-                                  ", and this callgate reads formats up to " + std::to_string(kStateFormat) +
-                                  ": it was left by a newer one; start that one");
+                              "has format " + std::to_string(format) + ", and this callgate reads formats up to " +
+                                  std::to_string(kStateFormat) + ": it was left by a newer one; start that one");
     if (format == 0) return damaged("has no format");
     const std::string_view payload = blob.substr(kHeaderBytes);
     if (number_at(blob, 16, 8) != payload.size()) return damaged("was cut off");
@@ -94,8 +91,7 @@ Result<json> read_state(const Fd& memory) {
     std::string blob(static_cast<size_t>(status.st_size), '\0');
     size_t done = 0;
     while (done < blob.size()) {
-        const ssize_t got =
-            ::pread(memory.get(), blob.data() + done, blob.size() - done, static_cast<off_t>(done));
+        const ssize_t got = ::pread(memory.get(), blob.data() + done, blob.size() - done, static_cast<off_t>(done));
         if (got <= 0) return Error::system("pread", "memfd", got < 0 ? errno : EIO);
         done += static_cast<size_t>(got);
     }

@@ -36,16 +36,14 @@ Result<Manager> open_manager() {
     if (sd_bus_set_address(bus, "unix:path=/run/systemd/private") >= 0 && sd_bus_start(bus) >= 0)
         return Manager{std::move(direct), nullptr};
     bus = nullptr;
-    if (int error = sd_bus_open_system(&bus); error < 0)
-        return Error::system("sd_bus_open_system", "", -error);
+    if (int error = sd_bus_open_system(&bus); error < 0) return Error::system("sd_bus_open_system", "", -error);
     return Manager{Bus(bus), kManager};
 }
 
-Result<Message> property(const Manager& manager, const std::string& path, const char* interface,
-                         const char* name, const char* type) {
+Result<Message> property(const Manager& manager, const std::string& path, const char* interface, const char* name,
+                         const char* type) {
     sd_bus_message* reply = nullptr;
-    const int error = sd_bus_get_property(manager.bus.get(), manager.name, path.c_str(), interface, name,
-                                          nullptr, &reply, type);
+    const int error = sd_bus_get_property(manager.bus.get(), manager.name, path.c_str(), interface, name, nullptr, &reply, type);
     if (error < 0) return Error::system("systemd", std::string(interface) + "." + name, -error);
     return Message(reply);
 }
@@ -56,18 +54,16 @@ Result<SystemdJob> systemd_job_of_this_process() {
     const Manager manager = TRY(open_manager());
     (void)sd_bus_set_method_call_timeout(manager.bus.get(), kPatienceMicroseconds);
     sd_bus_message* reply = nullptr;
-    int error = sd_bus_call_method(manager.bus.get(), manager.name, "/org/freedesktop/systemd1",
-                                   "org.freedesktop.systemd1.Manager", "GetUnitByPID", nullptr, &reply, "u",
-                                   static_cast<uint32_t>(getpid()));
+    int error =
+        sd_bus_call_method(manager.bus.get(), manager.name, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                           "GetUnitByPID", nullptr, &reply, "u", static_cast<uint32_t>(getpid()));
     if (error < 0) return Error::system("systemd", "GetUnitByPID", -error);
     const Message unit(reply);
     const char* path = nullptr;
-    if ((error = sd_bus_message_read(reply, "o", &path)) < 0)
-        return Error::system("systemd", "GetUnitByPID", -error);
+    if ((error = sd_bus_message_read(reply, "o", &path)) < 0) return Error::system("systemd", "GetUnitByPID", -error);
 
     SystemdJob job;
-    const Message store =
-        TRY(property(manager, path, "org.freedesktop.systemd1.Service", "FileDescriptorStoreMax", "u"));
+    const Message store = TRY(property(manager, path, "org.freedesktop.systemd1.Service", "FileDescriptorStoreMax", "u"));
     uint32_t store_max = 0;
     if ((error = sd_bus_message_read(store.get(), "u", &store_max)) < 0)
         return Error::system("systemd", "FileDescriptorStoreMax", -error);
@@ -81,8 +77,7 @@ Result<SystemdJob> systemd_job_of_this_process() {
     if (number == 0) return job;
     const Message type = TRY(property(manager, job_path, "org.freedesktop.systemd1.Job", "JobType", "s"));
     const char* text = nullptr;
-    if ((error = sd_bus_message_read(type.get(), "s", &text)) < 0)
-        return Error::system("systemd", "JobType", -error);
+    if ((error = sd_bus_message_read(type.get(), "s", &text)) < 0) return Error::system("systemd", "JobType", -error);
     job.is_restart = text == std::string_view("restart");
     return job;
 }

@@ -12,9 +12,7 @@ namespace {
 // Parcels that are over are taken out when there are so many, and more of them than of the others.
 constexpr size_t kGoneMost = 64;
 
-Fd copy_of(const Fd& fd) {
-    return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-}
+Fd copy_of(const Fd& fd) { return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
 
 struct Ends {
     Fd reading, writing;
@@ -22,8 +20,7 @@ struct Ends {
 
 Result<Ends> make_ends(int bytes) {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-        return Error::system("socketpair", "vault", errno);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) return Error::system("socketpair", "vault", errno);
     Ends made{Fd::adopt(ends[0]), Fd::adopt(ends[1])};
     if (setsockopt(made.writing.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
         (void)setsockopt(made.writing.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
@@ -44,8 +41,7 @@ Result<Bundle> last_bundle(const Fd& parcel) {
     Result<Bundle> last = receive_bundle(parcel, Take::copy);
     size_t before = 0;
     if (last) {
-        for (Result<Bundle> next = receive_bundle(parcel, Take::copy); next;
-             ++before, next = receive_bundle(parcel, Take::copy))
+        for (Result<Bundle> next = receive_bundle(parcel, Take::copy); next; ++before, next = receive_bundle(parcel, Take::copy))
             last = std::move(next);
     }
     (void)setsockopt(parcel.get(), SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off));
@@ -71,8 +67,7 @@ void Vault::Entry::remove() {
     ++*gone_;
 }
 
-Vault::Vault(Fd reading, Fd writing)
-    : reading_(std::move(reading)), writing_(std::move(writing)), generation_(random_label()) {}
+Vault::Vault(Fd reading, Fd writing) : reading_(std::move(reading)), writing_(std::move(writing)), generation_(random_label()) {}
 
 Result<std::unique_ptr<Vault>> Vault::create() {
     Ends ends = TRY(make_ends(INT_MAX / 2));
@@ -88,8 +83,7 @@ Result<std::unique_ptr<Vault>> Vault::adopt(Fd reading, Fd writing, std::vector<
         if (parcel->fds.size() != 2) {
             found.push_back({});
         } else {
-            std::shared_ptr<Entry> entry(
-                new Entry(vault->gone_, std::move(parcel->fds[0]), std::move(parcel->fds[1])));
+            std::shared_ptr<Entry> entry(new Entry(vault->gone_, std::move(parcel->fds[0]), std::move(parcel->fds[1])));
             Result<Bundle> bundle = last_bundle(entry->reading_);
             if (bundle) {
                 TRY_VOID(vault->put(entry));

@@ -23,7 +23,7 @@ namespace callgate {
 struct Container {
     std::string runtime;  // "docker", "containerd", "cri-o", "podman"; "" where nothing was found
     std::string name;
-    std::string image;    // in full, see full_image_name()
+    std::string image;  // in full, see full_image_name()
 };
 
 // `fs`: the host's root. `id`: 64 hex digits.

@@ -57,9 +57,7 @@ std::string pointed_text(const ElfFile& elf, std::string_view info, size_t at) {
     return elf.loaded(words[0], std::min<uint64_t>(words[1], kBuildInfoBytesMax));
 }
 
-std::string without_marks(std::string text) {
-    return text.size() > kGoMarkBytes ? text.substr(kGoMarkBytes) : std::string();
-}
+std::string without_marks(std::string text) { return text.size() > kGoMarkBytes ? text.substr(kGoMarkBytes) : std::string(); }
 
 std::string go_text_of(const ElfFile& elf) {
     const std::string info = elf.section(".go.buildinfo", kBuildInfoBytesMax);

@@ -72,8 +72,7 @@ Result<ProcessFacts> read_facts(const ProcessDir& dir, pid_t pid) {
     ProcessFacts facts;
     const ProcessStat stat = TRY(dir.stat());
     if (stat.state == 'Z' || stat.state == 'X') {
-        return Error{ErrorKind::gone, 0, "read /proc/" + std::to_string(pid) + "/stat",
-                     "the process has ended"};
+        return Error{ErrorKind::gone, 0, "read /proc/" + std::to_string(pid) + "/stat", "the process has ended"};
     }
     facts.pid = pid;
     facts.parent_pid = stat.parent_pid;
@@ -128,16 +127,14 @@ Result<ServerIdentity> identify_server(pid_t pid) {
     std::vector<std::string> argv = server.process.argv;
     // "python -m x" found through PATH: only the kernel's record of the exec says in which virtual
     // environment.
-    if (!argv.empty() && argv[0].find('/') == std::string::npos &&
-        runtime_of(server.process.exe) == Runtime::python) {
+    if (!argv.empty() && argv[0].find('/') == std::string::npos && runtime_of(server.process.exe) == Runtime::python) {
         std::string pathname = dir.exec_pathname();
         if (!pathname.empty()) argv[0] = std::move(pathname);
     }
     std::string prefix = dir.link("root");
     if (prefix == "/") prefix.clear();
     auto inside = [&prefix](const std::string& path) {
-        const bool is_below =
-            path.starts_with(prefix) && path.size() > prefix.size() && path[prefix.size()] == '/';
+        const bool is_below = path.starts_with(prefix) && path.size() > prefix.size() && path[prefix.size()] == '/';
         return is_below ? path.substr(prefix.size()) : path;
     };
     server.package = resolve_package(root, inside(server.process.exe), argv, inside(server.process.cwd));

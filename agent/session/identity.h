@@ -34,8 +34,8 @@ struct ProcessFacts {
     uid_t uid = 0;
     gid_t gid = 0;
     std::vector<gid_t> groups;  // the effective one and the supplementary ones
-    std::string user;  // from the password database, or the number
-    std::string exe;   // readlink /proc/PID/exe
+    std::string user;           // from the password database, or the number
+    std::string exe;            // readlink /proc/PID/exe
     std::string cwd;
     std::string cgroup;  // cgroup v2 path ("0::" line of /proc/PID/cgroup)
     std::vector<std::string> argv;
@@ -46,7 +46,7 @@ struct ServerIdentity {
     ProcessFacts process;
     std::string command;  // argv joined with one space: what "command" globs match
     Package package;
-    std::string exe_sha256;  // lower-case hex; filled only by exe_sha256_of()
+    std::string exe_sha256;            // lower-case hex; filled only by exe_sha256_of()
     std::optional<std::string> image;  // of its container, in full; filled where a policy asks for it
     // Where it listens, "127.0.0.1:3000"; filled by who saw it listen. Empty for a server on stdio.
     std::vector<std::string> listens;

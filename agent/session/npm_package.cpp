@@ -75,8 +75,12 @@ Package package_of_directory(const RootFs& fs, std::string directory, std::span<
 
 }  // namespace
 
-Package npm_package_of_directory(const RootFs& fs, std::string directory) { return package_of_directory(fs, std::move(directory), kNpm); }
+Package npm_package_of_directory(const RootFs& fs, std::string directory) {
+    return package_of_directory(fs, std::move(directory), kNpm);
+}
 
-Package deno_package_of_directory(const RootFs& fs, std::string directory) { return package_of_directory(fs, std::move(directory), kDeno); }
+Package deno_package_of_directory(const RootFs& fs, std::string directory) {
+    return package_of_directory(fs, std::move(directory), kDeno);
+}
 
 }  // namespace callgate

@@ -15,8 +15,7 @@ namespace {
 std::string script_path(const RootFs& fs, const Program& program, const std::string& cwd) {
     const std::string path = absolute_path(program.value, cwd);
     if (program.runtime == Runtime::python) {
-        const std::string as_given =
-            program.value.starts_with('/') ? program.value : cwd + "/" + program.value;
+        const std::string as_given = program.value.starts_with('/') ? program.value : cwd + "/" + program.value;
         if (std::optional<std::string> resolved = fs.resolve(as_given)) return *resolved;
     }
     if (std::optional<std::string> resolved = fs.resolve(path)) return *resolved;
@@ -51,16 +50,11 @@ Package resolve_package(const std::string& root, const std::string& exe, const s
     if (!fs.ok()) return {};
     const Program program = find_program(exe, argv);
     switch (program.kind) {
-        case Program::Kind::none:
-            return program.runtime == Runtime::none ? native_package(*fs, exe) : Package{};
-        case Program::Kind::npm:
-            return Package{"npm", program.value, program.version, {}};
-        case Program::Kind::jsr:
-            return Package{"jsr", program.value, program.version, {}};
-        case Program::Kind::module:
-            return python_package_of_module(*fs, exe, argv[0], program.value, cwd);
-        case Program::Kind::script:
-            break;
+        case Program::Kind::none: return program.runtime == Runtime::none ? native_package(*fs, exe) : Package{};
+        case Program::Kind::npm: return Package{"npm", program.value, program.version, {}};
+        case Program::Kind::jsr: return Package{"jsr", program.value, program.version, {}};
+        case Program::Kind::module: return python_package_of_module(*fs, exe, argv[0], program.value, cwd);
+        case Program::Kind::script: break;
     }
     const std::string script = script_path(*fs, program, cwd);
     if (program.runtime == Runtime::python) return python_package_of_script(*fs, exe, script);

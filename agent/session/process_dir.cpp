@@ -64,9 +64,7 @@ Result<ProcessStat> ProcessDir::stat() const {
     return parse_stat(text);
 }
 
-std::string ProcessDir::root_link() const {
-    return "/proc/" + std::to_string(pid_) + "/root";
-}
+std::string ProcessDir::root_link() const { return "/proc/" + std::to_string(pid_) + "/root"; }
 
 std::string ProcessDir::memory(uint64_t address, size_t bytes_max) const {
     Fd fd = Fd::adopt(::openat(fd_.get(), "mem", O_RDONLY | O_CLOEXEC));
@@ -92,9 +90,8 @@ std::string ProcessDir::exec_pathname() const {
         iovec local = {text, sizeof(text)};
         // The string lies at the very top of the stack; what is behind it may be unmapped.
         const size_t to_page_end = PATH_MAX - entry.a_un.a_val % PATH_MAX;
-        iovec remote[2] = {
-            {reinterpret_cast<void*>(entry.a_un.a_val), to_page_end},
-            {reinterpret_cast<void*>(entry.a_un.a_val + to_page_end), sizeof(text) - to_page_end}};
+        iovec remote[2] = {{reinterpret_cast<void*>(entry.a_un.a_val), to_page_end},
+                           {reinterpret_cast<void*>(entry.a_un.a_val + to_page_end), sizeof(text) - to_page_end}};
         ssize_t got = ::process_vm_readv(pid_, &local, 1, remote, remote[1].iov_len > 0 ? 2 : 1, 0);
         if (got <= 0) return {};
         return std::string(text, strnlen(text, static_cast<size_t>(got)));
@@ -104,8 +101,7 @@ std::string ProcessDir::exec_pathname() const {
 
 // "4711 (name with ) and spaces) S 1 …": the name ends at the last parenthesis.
 Result<ProcessStat> parse_stat(const std::string& text) {
-    const Error malformed =
-        Error::invalid("/proc/PID/stat", "not of the known form: \"" + text.substr(0, 80) + "\"");
+    const Error malformed = Error::invalid("/proc/PID/stat", "not of the known form: \"" + text.substr(0, 80) + "\"");
     const size_t open = text.find('(');
     const size_t close = text.rfind(')');
     if (open == std::string::npos || close == std::string::npos || close + 2 >= text.size()) return malformed;
@@ -123,8 +119,7 @@ Result<ProcessStat> parse_stat(const std::string& text) {
         const std::string_view word = rest.substr(0, space);
         uint64_t number = 0;
         if (field == kParent || field == kStart || field >= kArgumentsBegin) {
-            if (std::from_chars(word.data(), word.data() + word.size(), number).ec != std::errc())
-                return malformed;
+            if (std::from_chars(word.data(), word.data() + word.size(), number).ec != std::errc()) return malformed;
             if (field == kParent) stat.parent_pid = static_cast<pid_t>(number);
             if (field == kStart) stat.start_time = number;
             if (field == kArgumentsBegin) arguments_begin = number;

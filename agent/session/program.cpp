@@ -58,9 +58,7 @@ size_t skip_options(Arguments arguments, std::span<const std::string_view> value
         if (option == "--") return at + 1;
         if (option.size() < 2 || option[0] != '-') return at;
         if (underscore_is_dash && option.starts_with("--")) {
-            std::replace(option.begin(),
-                         option.begin() + static_cast<long>(std::min(option.find('='), option.size())), '_',
-                         '-');
+            std::replace(option.begin(), option.begin() + static_cast<long>(std::min(option.find('='), option.size())), '_', '-');
         }
         at += contains(valued, option) ? 2 : 1;
     }
@@ -100,9 +98,7 @@ void read_node(Program& program, Arguments arguments) {
     size_t script = skip_options(arguments, kNodeValued, true);
     for (size_t i = 0; i < std::min(script, arguments.size()); ++i) {
         std::string_view option = arguments[i];
-        if (contains(kNodeNoScript, option) || option.starts_with("--eval=") ||
-            option.starts_with("--print="))
-            return;
+        if (contains(kNodeNoScript, option) || option.starts_with("--eval=") || option.starts_with("--print=")) return;
     }
     if (script < arguments.size()) set_script(program, arguments[script]);
 }
@@ -156,9 +152,7 @@ void read_python(Program& program, Arguments arguments) {
             if (!is_joined) ++at;
             continue;
         }
-        program.value = is_joined                   ? option.substr(letter + 1)
-                        : at + 1 < arguments.size() ? arguments[at + 1]
-                                                    : "";
+        program.value = is_joined ? option.substr(letter + 1) : at + 1 < arguments.size() ? arguments[at + 1] : "";
         if (!program.value.empty()) program.kind = Program::Kind::module;
         return;
     }
@@ -176,8 +170,7 @@ Runtime runtime_of(std::string_view exe) {
     if (exe == "deno") return Runtime::deno;
     for (std::string_view python : {"python", "pypy"}) {
         if (!exe.starts_with(python)) continue;
-        if (exe.find_first_not_of("0123456789.dtm", python.size()) == std::string_view::npos)
-            return Runtime::python;
+        if (exe.find_first_not_of("0123456789.dtm", python.size()) == std::string_view::npos) return Runtime::python;
     }
     return Runtime::none;
 }
@@ -188,20 +181,11 @@ Program find_program(std::string_view exe, const std::vector<std::string>& argv)
     if (argv.empty()) return program;
     Arguments arguments = Arguments(argv).subspan(1);
     switch (program.runtime) {
-        case Runtime::none:
-            break;
-        case Runtime::node:
-            read_node(program, arguments);
-            break;
-        case Runtime::bun:
-            read_bun(program, argv[0], arguments);
-            break;
-        case Runtime::deno:
-            read_deno(program, arguments);
-            break;
-        case Runtime::python:
-            read_python(program, arguments);
-            break;
+        case Runtime::none: break;
+        case Runtime::node: read_node(program, arguments); break;
+        case Runtime::bun: read_bun(program, argv[0], arguments); break;
+        case Runtime::deno: read_deno(program, arguments); break;
+        case Runtime::python: read_python(program, arguments); break;
     }
     return program;
 }

@@ -62,16 +62,14 @@ std::vector<Dist> dists_of(const RootFs& fs, const std::string& site, const std:
         std::string_view project = std::string_view(name).substr(0, name.find('-'));
         dists.push_back(Dist{site + "/" + name, is_egg, normalised(project) == wanted});
     }
-    std::sort(dists.begin(), dists.end(), [](const Dist& a, const Dist& b) {
-        return a.is_likely != b.is_likely ? a.is_likely : a.path < b.path;
-    });
+    std::sort(dists.begin(), dists.end(),
+              [](const Dist& a, const Dist& b) { return a.is_likely != b.is_likely ? a.is_likely : a.path < b.path; });
     return dists;
 }
 
 Package describe(const RootFs& fs, const Dist& dist) {
     Package package;
-    const std::string text =
-        fs.read(dist.path + (dist.is_egg ? "/PKG-INFO" : "/METADATA"), kMetadataBytesMax).value_or("");
+    const std::string text = fs.read(dist.path + (dist.is_egg ? "/PKG-INFO" : "/METADATA"), kMetadataBytesMax).value_or("");
     package.name = metadata_field(text, "Name");
     if (package.name.empty()) return package;
     package.ecosystem = "python";
@@ -81,8 +79,7 @@ Package describe(const RootFs& fs, const Dist& dist) {
 }
 
 // Asks `search` unless the answer for this state of the site directory is known.
-Package remembered(const RootFs& fs, const std::string& site, const std::string& what,
-                   const std::function<Package()>& search) {
+Package remembered(const RootFs& fs, const std::string& site, const std::string& what, const std::function<Package()>& search) {
     std::optional<RootFs::Found> found = fs.find(site);
     if (!found || !S_ISDIR(found->status.st_mode)) return {};
     const std::string key = FileStamp::of(found->status).key(what + "\n" + site);
@@ -165,8 +162,7 @@ int record_rank(const std::string& record, const std::string& module) {
         if (!line.starts_with(first)) continue;
         if (line.starts_with(path)) {
             std::string_view tail = line.substr(path.size());
-            if (tail.starts_with(".py") || tail.starts_with("/__init__.py") ||
-                tail.starts_with("/__main__.py")) {
+            if (tail.starts_with(".py") || tail.starts_with("/__init__.py") || tail.starts_with("/__main__.py")) {
                 return 2;
             }
         }

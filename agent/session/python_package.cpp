@@ -26,8 +26,7 @@ Package nearest_pyproject(const RootFs& fs, std::string directory) {
 
 void add_if_directory(const RootFs& fs, const std::string& path, std::vector<std::string>& sites) {
     const auto found = fs.find(path);
-    if (found && S_ISDIR(found->status.st_mode) &&
-        std::find(sites.begin(), sites.end(), path) == sites.end()) {
+    if (found && S_ISDIR(found->status.st_mode) && std::find(sites.begin(), sites.end(), path) == sites.end()) {
         sites.push_back(path);
     }
 }
@@ -111,12 +110,11 @@ Package python_package_of_script(const RootFs& fs, const std::string& exe, const
     return nearest_pyproject(fs, directory);
 }
 
-Package python_package_of_module(const RootFs& fs, const std::string& exe, const std::string& argv0,
-                                 const std::string& module, const std::string& cwd) {
+Package python_package_of_module(const RootFs& fs, const std::string& exe, const std::string& argv0, const std::string& module,
+                                 const std::string& cwd) {
     // Python looks into the working directory first.
     std::string first = absolute_path(module.substr(0, module.find('.')), cwd);
-    const bool is_local =
-        fs.find(first + ".py") || fs.find(first + "/__init__.py") || fs.find(first + "/__main__.py");
+    const bool is_local = fs.find(first + ".py") || fs.find(first + "/__init__.py") || fs.find(first + "/__main__.py");
     if (is_local) {
         Package package = nearest_pyproject(fs, cwd);
         if (!package.name.empty()) return package;

@@ -18,7 +18,7 @@ namespace callgate {
 // `script`: absolute, without symlinks.
 Package python_package_of_script(const RootFs& fs, const std::string& exe, const std::string& script);
 // `argv0`: how the interpreter was called; in a virtual environment it lies there while `exe` does not.
-Package python_package_of_module(const RootFs& fs, const std::string& exe, const std::string& argv0,
-                                 const std::string& module, const std::string& cwd);
+Package python_package_of_module(const RootFs& fs, const std::string& exe, const std::string& argv0, const std::string& module,
+                                 const std::string& cwd);
 
 }  // namespace callgate

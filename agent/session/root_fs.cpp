@@ -47,8 +47,7 @@ std::optional<RootFs::Found> RootFs::find(const std::string& path) const {
     how.flags = O_PATH | O_CLOEXEC;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
     for (int attempt = 0; attempt < kOpenAttemptsMax; ++attempt) {
-        Fd fd =
-            Fd::adopt(static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof(how))));
+        Fd fd = Fd::adopt(static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof(how))));
         if (!fd && errno == EAGAIN) continue;
         Found found;
         if (!fd || ::fstat(fd.get(), &found.status) != 0) return std::nullopt;
@@ -92,8 +91,7 @@ std::optional<std::string> RootFs::read(const std::string& path, size_t bytes_ma
 }
 
 std::optional<std::string> RootFs::read(const Found& found, size_t bytes_max) {
-    if (!S_ISREG(found.status.st_mode) || static_cast<size_t>(found.status.st_size) > bytes_max)
-        return std::nullopt;
+    if (!S_ISREG(found.status.st_mode) || static_cast<size_t>(found.status.st_size) > bytes_max) return std::nullopt;
     Fd fd = reopen(found.fd.get(), O_RDONLY);
     if (!fd) return std::nullopt;
     std::string text(static_cast<size_t>(found.status.st_size), '\0');

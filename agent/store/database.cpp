@@ -21,9 +21,7 @@ constexpr int kBusyMilliseconds = 500;
 Status make_file(const std::string& path) {
     const Fd file = Fd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) {
-        if (errno == ELOOP)
-            return Error::refused(path,
-                                  "is a symbolic link; put the file itself there, or move the link away");
+        if (errno == ELOOP) return Error::refused(path, "is a symbolic link; put the file itself there, or move the link away");
         return Error::system("open", path, errno);
     }
     struct stat status;
@@ -59,8 +57,7 @@ Status Database::prepare_file() {
                 "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON"));
     const int version = TRY(user_version());
     if (version > kFileVersion) {
-        return Error::refused(
-            path_, "written by a newer version of callgate; start that, or move the file away to begin anew");
+        return Error::refused(path_, "written by a newer version of callgate; start that, or move the file away to begin anew");
     }
     // Also takes the lock, and finds out whether the file can be written.
     TRY_VOID(write([this]() -> Status {
@@ -82,22 +79,18 @@ Result<int> Database::user_version() {
     return version;
 }
 
-Database::~Database() {
-    sqlite3_close(connection_);
-}
+Database::~Database() { sqlite3_close(connection_); }
 
-Status Database::use_schema(std::string_view owner, int version, const char* sql,
-                            const std::function<Status(int)>& upgrade) {
+Status Database::use_schema(std::string_view owner, int version, const char* sql, const std::function<Status(int)>& upgrade) {
     return write([&]() -> Status {
         int found = 0;
         Statement ask = TRY(prepare("SELECT version FROM owners WHERE name = ?1"));
         TRY_VOID(ask.each([&](const Row& row) { found = static_cast<int>(row.integer(0)); }, owner));
         if (found == version) return {};
         if (found > version) {
-            return Error::refused(
-                path_,
-                "its " + std::string(owner) +
-                    " are of a newer version of callgate; start that, or move the file away to begin anew");
+            return Error::refused(path_,
+                                  "its " + std::string(owner) +
+                                      " are of a newer version of callgate; start that, or move the file away to begin anew");
         }
         if (found == 0) {
             TRY_VOID(execute(sql));
@@ -115,8 +108,8 @@ Status Database::use_schema(std::string_view owner, int version, const char* sql
 
 Result<Statement> Database::prepare(std::string_view sql) {
     sqlite3_stmt* statement = nullptr;
-    const int code = sqlite3_prepare_v3(connection_, sql.data(), static_cast<int>(sql.size()),
-                                        SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    const int code =
+        sqlite3_prepare_v3(connection_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     if (code != SQLITE_OK) return database_error(path_, connection_, code);
     return Statement(connection_, statement, path_);
 }

@@ -12,37 +12,28 @@ Error database_error(const std::string& path, sqlite3* connection, int code) {
         case SQLITE_NOTADB:
         case SQLITE_CORRUPT:
             return Error::refused(
-                path, "is damaged (" + said +
-                          "); restore it from a backup, or move it away: approvals and pins begin anew then");
+                path, "is damaged (" + said + "); restore it from a backup, or move it away: approvals and pins begin anew then");
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
-            return Error::refused(path,
-                                  "in use by another process; each agent needs a state_directory of its own");
-        case SQLITE_FULL:
-            return Error::refused(path, "cannot be written: no space left on the disk; make room");
+            return Error::refused(path, "in use by another process; each agent needs a state_directory of its own");
+        case SQLITE_FULL: return Error::refused(path, "cannot be written: no space left on the disk; make room");
         case SQLITE_READONLY:
         case SQLITE_PERM:
         case SQLITE_CANTOPEN:
         case SQLITE_IOERR:
-            return Error::refused(path, "cannot be opened or written (" + said +
-                                            "); check its owner, its mode and the file system");
-        default:
-            return Error::refused(path, said);
+            return Error::refused(path,
+                                  "cannot be opened or written (" + said + "); check its owner, its mode and the file system");
+        default: return Error::refused(path, said);
     }
 }
 
-int64_t Row::integer(int column) const {
-    return sqlite3_column_int64(statement_, column);
-}
+int64_t Row::integer(int column) const { return sqlite3_column_int64(statement_, column); }
 
-std::string_view Row::text(int column) const {
-    return blob(column);
-}
+std::string_view Row::text(int column) const { return blob(column); }
 
 std::string_view Row::blob(int column) const {
     const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
-    return bytes ? std::string_view(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)))
-                 : std::string_view();
+    return bytes ? std::string_view(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column))) : std::string_view();
 }
 
 Statement::Statement(Statement&& other) noexcept
@@ -62,9 +53,7 @@ Statement& Statement::operator=(Statement&& other) noexcept {
     return *this;
 }
 
-Statement::~Statement() {
-    sqlite3_finalize(statement_);
-}
+Statement::~Statement() { sqlite3_finalize(statement_); }
 
 Status Statement::bind(int position, int64_t value) {
     const int code = sqlite3_bind_int64(statement_, position, value);
@@ -75,8 +64,7 @@ Status Statement::bind(int position, int64_t value) {
 // What is bound lives until finish() has run the statement. An empty view is an empty text and not NULL.
 Status Statement::bind(int position, std::string_view text) {
     const char* bytes = text.empty() ? "" : text.data();
-    const int code =
-        sqlite3_bind_text64(statement_, position, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    const int code = sqlite3_bind_text64(statement_, position, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8);
     if (code != SQLITE_OK) return database_error(path_, connection_, code);
     return {};
 }

@@ -52,10 +52,10 @@ inline constexpr uint8_t kCallCode[] = {
 struct Registers {
     user_regs_struct raw{};
 
-    static constexpr long kRestartSys = -512;      // ERESTARTSYS
-    static constexpr long kRestartNoIntr = -513;   // ERESTARTNOINTR
-    static constexpr long kRestartNoHand = -514;   // ERESTARTNOHAND
-    static constexpr long kRestartBlock = -516;    // ERESTART_RESTARTBLOCK
+    static constexpr long kRestartSys = -512;       // ERESTARTSYS
+    static constexpr long kRestartNoIntr = -513;    // ERESTARTNOINTR
+    static constexpr long kRestartNoHand = -514;    // ERESTARTNOHAND
+    static constexpr long kRestartBlock = -516;     // ERESTART_RESTARTBLOCK
     static constexpr uint64_t kRedZoneBytes = 128;  // below the stack pointer, psABI 3.2.2
     static constexpr unsigned kSyscallBytes = 2;    // length of the `syscall` instruction
 
@@ -95,7 +95,7 @@ struct Registers {
     }
 
     CallFrame frame(uint64_t signal_mask) const {
-        return {signal_mask, raw.r15, raw.r14, raw.r13, raw.r12, raw.r11, raw.r10, raw.r9,  raw.r8,
+        return {signal_mask, raw.r15, raw.r14, raw.r13, raw.r12, raw.r11, raw.r10, raw.r9,     raw.r8,
                 raw.rbp,     raw.rdi, raw.rsi, raw.rdx, raw.rcx, raw.rbx, raw.rax, raw.eflags, raw.rip};
     }
 
@@ -119,9 +119,7 @@ struct Registers {
             default: return;
         }
     }
-    bool needs_settling() const {
-        return system_call() >= 0 && result() == -4 && reports_stop_as_eintr(system_call());
-    }
+    bool needs_settling() const { return system_call() >= 0 && result() == -4 && reports_stop_as_eintr(system_call()); }
 
     // Calls that return EINTR after a stop even where no handler ran (signal(7), last section).
     static bool reports_stop_as_eintr(long number) {
@@ -139,8 +137,7 @@ struct Registers {
             case SYS_recvmmsg:
             case SYS_sendto:
             case SYS_sendmsg:
-            case SYS_read:
-                return true;
+            case SYS_read: return true;
             default: return false;
         }
     }

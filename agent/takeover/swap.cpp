@@ -20,8 +20,7 @@ Status replace_descriptors(Tracee& tracee, int source, const std::vector<Process
                 TRY(tracee.call("epoll_ctl(DEL)", SYS_epoll_ctl,
                                 {uint64_t(each.epoll), EPOLL_CTL_DEL, uint64_t(each.target), 0}));
         TRY(tracee.call("dup3", SYS_dup3,
-                        {uint64_t(source), uint64_t(descriptor.number),
-                         uint64_t(descriptor.status_flags & O_CLOEXEC)}));
+                        {uint64_t(source), uint64_t(descriptor.number), uint64_t(descriptor.status_flags & O_CLOEXEC)}));
         for (const EpollRegistration& each : registrations) {
             if (each.target != descriptor.number) continue;
             epoll_event event{};
@@ -81,9 +80,8 @@ Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2
 
 }  // namespace
 
-Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd,
-                                     const std::vector<ProcessDescriptor>& descriptors, ChannelUse use,
-                                     size_t nth) {
+Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
+                                     ChannelUse use, size_t nth) {
     const ProcessDescriptor& model = descriptors.front();
     Replacement made;
     made.original = TRY(fetch_descriptor(pidfd, model.number));
@@ -93,8 +91,7 @@ Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd,
     if (model.kind == ChannelKind::pipe) {
         TRY(tracee.call("pipe2", SYS_pipe2, {place, uint64_t(O_CLOEXEC) | nonblock}));
     } else {
-        TRY(tracee.call("socketpair", SYS_socketpair,
-                        {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC) | nonblock, 0, place}));
+        TRY(tracee.call("socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC) | nonblock, 0, place}));
     }
     TRY_VOID(tracee.read(place, made.numbers.data(), sizeof(made.numbers)));
     const bool server_has_second = use == ChannelUse::server_writes;
@@ -114,8 +111,7 @@ Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd,
     return made;
 }
 
-Status put_in_place(Tracee& tracee, const Replacement& replacement,
-                    const std::vector<ProcessDescriptor>& descriptors,
+Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
                     const std::vector<EpollRegistration>& registrations) {
     return replace_descriptors(tracee, replacement.server_end, descriptors, registrations);
 }
@@ -123,20 +119,17 @@ Status put_in_place(Tracee& tracee, const Replacement& replacement,
 Status close_all(Tracee& tracee, std::vector<int> numbers) {
     std::sort(numbers.begin(), numbers.end());
     uint64_t first = numbers.front(), last = numbers.back();
-    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0}))
-        return {};
+    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0})) return {};
     Status closed;
     for (int number : numbers)
-        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed)
-            closed = one.error();
+        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed) closed = one.error();
     return closed;
 }
 
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
                  const std::vector<EpollRegistration>& registrations, int original) {
     int pair[2];
-    TRY(tracee.call("socketpair", SYS_socketpair,
-                    {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC), 0, tracee.scratch()}));
+    TRY(tracee.call("socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC), 0, tracee.scratch()}));
     TRY_VOID(tracee.read(tracee.scratch(), pair, sizeof(pair)));
     auto received = pass_descriptor(tracee, pidfd, pair, original);
     Status replaced = received ? replace_descriptors(tracee, *received, descriptors, registrations) : received.error();

@@ -18,8 +18,8 @@ namespace callgate {
 enum class ChannelUse { server_reads, server_writes, both };
 
 struct Replacement {
-    Fd original;    // the server's old end, as the server had it
-    Fd agent_end;   // the other end of what the server is to have
+    Fd original;   // the server's old end, as the server had it
+    Fd agent_end;  // the other end of what the server is to have
     cg_channel_key channel{};
     int server_end = -1;           // the server's number of what it is to have
     std::array<int, 2> numbers{};  // the server's, of both ends
@@ -27,12 +27,10 @@ struct Replacement {
 
 // The process makes it, and has both ends; their numbers are at the `nth` place for two at its scratch(), for
 // Tracee::close_if_killed(). `descriptors`: all those of one channel, at least one.
-Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd,
-                                     const std::vector<ProcessDescriptor>& descriptors, ChannelUse use,
-                                     size_t nth);
+Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
+                                     ChannelUse use, size_t nth);
 // On each of these descriptors; `registrations`: of those. Closes nothing else.
-Status put_in_place(Tracee& tracee, const Replacement& replacement,
-                    const std::vector<ProcessDescriptor>& descriptors,
+Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
                     const std::vector<EpollRegistration>& registrations);
 // `numbers` is not empty. The smallest is closed first, and by one call with all others where no other lies
 // between them: each call in the process takes four switches of context.

@@ -52,7 +52,8 @@ Result<std::vector<iovec>> pieces_of(const cg_hold& hold) {
         }
     };
     switch (hold.syscall) {
-        case SYS_readv: case SYS_preadv2: add(TRY(read_array<iovec>(hold, buffer, hold.length, "iovec")), hold.result); break;
+        case SYS_readv:
+        case SYS_preadv2: add(TRY(read_array<iovec>(hold, buffer, hold.length, "iovec")), hold.result); break;
         case SYS_recvmsg: {
             auto header = TRY(read_array<msghdr>(hold, buffer, 1, "msghdr"));
             add(TRY(read_array<iovec>(hold, header[0].msg_iov, header[0].msg_iovlen, "iovec")), hold.result);
@@ -76,11 +77,23 @@ bool may_be_on(const BlockedSyscall& blocked, const Descriptors& swapped) {
     };
     switch (blocked.number) {
         case -1: return true;
-        case SYS_read: case SYS_readv: case SYS_preadv2: case SYS_recvfrom: case SYS_recvmsg: case SYS_recvmmsg:
-        case SYS_write: case SYS_writev: case SYS_pwritev2: case SYS_sendto: case SYS_sendmsg: case SYS_splice:
-        case SYS_tee:
-            return concerns(blocked.arguments[0]);
-        case SYS_poll: case SYS_ppoll: case SYS_select: case SYS_pselect6: return true;
+        case SYS_read:
+        case SYS_readv:
+        case SYS_preadv2:
+        case SYS_recvfrom:
+        case SYS_recvmsg:
+        case SYS_recvmmsg:
+        case SYS_write:
+        case SYS_writev:
+        case SYS_pwritev2:
+        case SYS_sendto:
+        case SYS_sendmsg:
+        case SYS_splice:
+        case SYS_tee: return concerns(blocked.arguments[0]);
+        case SYS_poll:
+        case SYS_ppoll:
+        case SYS_select:
+        case SYS_pselect6: return true;
         default: return false;
     }
 }
@@ -105,14 +118,13 @@ Result<Surroundings> stop_and_look_around(const TakeoverRequest& request, Stoppe
     return look_around(request.pid, request.input, request.output);
 }
 
-Status prepare_calls(const ProcessStatus& status, Tracee& tracee) {
-    return tracee.prepare_calls(status.value("Seccomp") != 0);
-}
+Status prepare_calls(const ProcessStatus& status, Tracee& tracee) { return tracee.prepare_calls(status.value("Seccomp") != 0); }
 
 }  // namespace
 
 std::string joined(std::vector<ReadPiece> pieces) {
-    std::stable_sort(pieces.begin(), pieces.end(), [](const ReadPiece& a, const ReadPiece& b) { return a.since_ns < b.since_ns; });
+    std::stable_sort(pieces.begin(), pieces.end(),
+                     [](const ReadPiece& a, const ReadPiece& b) { return a.since_ns < b.since_ns; });
     std::string all;
     for (const ReadPiece& piece : pieces) all += piece.bytes;
     return all;
@@ -151,7 +163,8 @@ Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max) {
         bytes.resize(before + length);
         iovec local{bytes.data() + before, length};
         ssize_t got = process_vm_readv(hold.tid, &local, 1, &remote[first], count, 0);
-        if (got != static_cast<ssize_t>(length)) return Error::system("process_vm_readv", "of the bytes read", got < 0 ? errno : EFAULT);
+        if (got != static_cast<ssize_t>(length))
+            return Error::system("process_vm_readv", "of the bytes read", got < 0 ? errno : EFAULT);
     }
     return bytes;
 }
@@ -290,8 +303,7 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     TRY_VOID(prepare_calls(status, tracee));
     const bool one_socket = request.input == request.output;
     tracee.close_if_killed(one_socket ? 2 : 4);
-    Replacement input = TRY(
-        make_replacement(tracee, pidfd, inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads, 0));
+    Replacement input = TRY(make_replacement(tracee, pidfd, inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads, 0));
     std::vector<int> made(input.numbers.begin(), input.numbers.end());
     Replacement output;
     if (!one_socket) {

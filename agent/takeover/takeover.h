@@ -49,14 +49,14 @@ struct TakeoverHelp {
 // Where the two ends of each direction are after a take-over.
 struct TakenEnds {
     ChannelKind input_kind = ChannelKind::none, output_kind = ChannelKind::none;
-    bool one_socket = false;  // descriptors 0 and 1 are the same socket
-    Fd from_client;  // read: what the client writes
-    Fd to_server;    // write
-    Fd from_server;  // read
-    Fd to_client;    // write
+    bool one_socket = false;                   // descriptors 0 and 1 are the same socket
+    Fd from_client;                            // read: what the client writes
+    Fd to_server;                              // write
+    Fd from_server;                            // read
+    Fd to_client;                              // write
     cg_channel_key input{}, output{};          // the originals
     cg_channel_key new_input{}, new_output{};  // what the server holds now
-    std::string unread;  // bytes that a held read had returned; the server will read again
+    std::string unread;                        // bytes that a held read had returned; the server will read again
 };
 
 struct TakeoverRequest {

@@ -101,9 +101,7 @@ uint64_t vdso_size() {
 const CallCode& unused_place() {
     static const CallCode found = [] {
         CallCode bytes{};
-        memcpy(bytes.data(),
-               reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso_size() - kCallCodePlace),
-               bytes.size());
+        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso_size() - kCallCodePlace), bytes.size());
         return bytes;
     }();
     return found;
@@ -116,8 +114,7 @@ Result<std::unique_ptr<Tracee>> Tracee::interrupt(pid_t tid, const WhileWaiting&
     if (ptrace(PTRACE_SEIZE, tid, nullptr, 0L)) return Error::system("PTRACE_SEIZE", thread_name(tid), errno);
     tracee->seized_ = true;
     our_tracees().add(tid);
-    if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr))
-        return Error::system("PTRACE_INTERRUPT", thread_name(tid), errno);
+    if (ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr)) return Error::system("PTRACE_INTERRUPT", thread_name(tid), errno);
     return tracee;
 }
 
@@ -202,8 +199,7 @@ bool Tracee::detach(std::chrono::milliseconds patience) {
 Status Tracee::prepare_calls(bool suspend_seccomp) {
     const long options = PTRACE_O_TRACESYSGOOD | (suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0);
     if (ptrace(PTRACE_SETOPTIONS, tid_, nullptr, options))
-        return Error::system("PTRACE_SETOPTIONS",
-                             thread_name(tid_) + (suspend_seccomp ? " has a seccomp filter" : ""), errno);
+        return Error::system("PTRACE_SETOPTIONS", thread_name(tid_) + (suspend_seccomp ? " has a seccomp filter" : ""), errno);
     TRY_VOID(put_code());
     // From here on the thread does not pass through the kernel's restart code any more: settle what it was
     // in.
@@ -235,8 +231,7 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
 // The kernel gives the process a copy of its own of the page that is written to.
 Status Tracee::put_code() {
     const uint64_t base = vdso_base(tid_);
-    if (!base || !vdso_size())
-        return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
+    if (!base || !vdso_size()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
     code_ = base + vdso_size() - kCallCodePlace;
     CallCode there{}, wanted{};
     memcpy(wanted.data(), kCallCode, sizeof(kCallCode));
@@ -247,8 +242,7 @@ Status Tracee::put_code() {
     for (size_t at = 0; at < wanted.size(); at += sizeof(long)) {
         long word = 0;
         memcpy(&word, wanted.data() + at, sizeof(word));
-        if (ptrace(PTRACE_POKETEXT, tid_, code_ + at, word))
-            return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
+        if (ptrace(PTRACE_POKETEXT, tid_, code_ + at, word)) return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
     }
     return {};
 }
@@ -277,8 +271,7 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
             stopped_ = true;
             return status;
         }
-        if (std::chrono::steady_clock::now() > deadline)
-            return Error::refused(thread_name(tid_), "did not stop in time");
+        if (std::chrono::steady_clock::now() > deadline) return Error::refused(thread_name(tid_), "did not stop in time");
     }
 }
 
@@ -337,7 +330,8 @@ Status Tracee::read(uint64_t address, void* into, size_t bytes) const {
 Status Tracee::write(uint64_t address, const void* from, size_t bytes) const {
     iovec local{const_cast<void*>(from), bytes}, remote{reinterpret_cast<void*>(address), bytes};
     ssize_t put = process_vm_writev(tid_, &local, 1, &remote, 1, 0);
-    if (put != static_cast<ssize_t>(bytes)) return Error::system("process_vm_writev", thread_name(tid_), put < 0 ? errno : EFAULT);
+    if (put != static_cast<ssize_t>(bytes))
+        return Error::system("process_vm_writev", thread_name(tid_), put < 0 ? errno : EFAULT);
     return {};
 }
 

@@ -93,7 +93,7 @@ class Tracee {
     Registers saved_;
     Registers at_stop_;
     uint64_t code_ = 0, frame_ = 0, scratch_ = 0;  // addresses in the tracee
-    std::vector<uint8_t> borrowed_;  // what was there from scratch_ on, up to the end of the frame
+    std::vector<uint8_t> borrowed_;                // what was there from scratch_ on, up to the end of the frame
     CallFrame before_{};
     uint64_t signal_mask_ = 0;
     bool mask_changed_ = false;

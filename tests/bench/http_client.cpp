@@ -37,8 +37,8 @@ struct Options {
 struct Connection {
     int fd = -1;
     int64_t sent_at = 0;
-    size_t written = 0;              // of the request
-    std::string head;                // of the response, until it is whole
+    size_t written = 0;  // of the request
+    std::string head;    // of the response, until it is whole
     size_t body_left = 0;
     bool in_body = false;
 };
@@ -81,9 +81,10 @@ std::string request_of(const Options& options) {
     if (options.kind == "get") return "GET /health" + host + "\r\n";
     if (options.kind == "download") return "GET /bytes/" + std::to_string(options.bytes) + host + "\r\n";
     const bool call = options.kind == "call";
-    const std::string body = call ? R"({"jsonrpc":"2.0","id":1234,"method":"tools/call","params":{"name":"echo","arguments":{"text":")" +
-                                        std::string(100, 'x') + R"("}}})"
-                                  : std::string(options.bytes, 'u');
+    const std::string body =
+        call ? R"({"jsonrpc":"2.0","id":1234,"method":"tools/call","params":{"name":"echo","arguments":{"text":")" +
+                   std::string(100, 'x') + R"("}}})"
+             : std::string(options.bytes, 'u');
     const std::string fields = call ? "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
                                       "MCP-Protocol-Version: 2025-11-25\r\n"
                                     : "Content-Type: application/octet-stream\r\n";
@@ -220,7 +221,8 @@ Contender contender_of(std::string_view word, const Options& options) {
     for (const char c : word) c == ',' ? parts.emplace_back() : parts.back() += std::string(1, c);
     Contender contender;
     contender.name = parts[0];
-    if (parts.size() > 2) contender.port = static_cast<uint16_t>(atoi(parts[1].c_str())), contender.server = atoi(parts[2].c_str());
+    if (parts.size() > 2)
+        contender.port = static_cast<uint16_t>(atoi(parts[1].c_str())), contender.server = atoi(parts[2].c_str());
     for (size_t i = 3; i < parts.size(); ++i) contender.proxies.push_back(atoi(parts[i].c_str()));
     contender.connections.resize(static_cast<size_t>(options.connections));
     return contender;
@@ -230,10 +232,11 @@ void print(std::vector<Contender>& contenders) {
     printf("{");
     for (Contender& each : contenders) {
         const double requests = static_cast<double>(each.microseconds.size());
-        printf("%s\"%s\": {\"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"proxy_cpu_us\": %.2f, \"server_cpu_us\": %.2f}",
-               &each == contenders.data() ? "" : ", ", each.name.c_str(), percentile(each.rates, 0.5),
-               percentile(each.microseconds, 0.5), percentile(each.microseconds, 0.99), each.proxy_ns / 1000 / requests,
-               each.server_ns / 1000 / requests);
+        printf(
+            "%s\"%s\": {\"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"proxy_cpu_us\": %.2f, \"server_cpu_us\": %.2f}",
+            &each == contenders.data() ? "" : ", ", each.name.c_str(), percentile(each.rates, 0.5),
+            percentile(each.microseconds, 0.5), percentile(each.microseconds, 0.99), each.proxy_ns / 1000 / requests,
+            each.server_ns / 1000 / requests);
     }
     printf("}\n");
 }
@@ -246,21 +249,30 @@ int main(int count, char** arguments) {
     for (int i = 1; i < count; ++i) {
         const std::string_view word = arguments[i];
         const char* next = i + 1 < count ? arguments[i + 1] : "";
-        if (word == "--rounds") options.rounds = atoi(next), ++i;
-        else if (word == "--milliseconds") options.milliseconds = atoi(next), ++i;
-        else if (word == "--connections") options.connections = atoi(next), ++i;
-        else if (word == "--fresh") options.fresh = true;
-        else if (options.kind.empty()) options.kind = word;
-        else if (options.bytes == 0 && (options.kind == "download" || options.kind == "upload")) options.bytes = strtoul(arguments[i], nullptr, 10);
-        else names.push_back(word);
+        if (word == "--rounds")
+            options.rounds = atoi(next), ++i;
+        else if (word == "--milliseconds")
+            options.milliseconds = atoi(next), ++i;
+        else if (word == "--connections")
+            options.connections = atoi(next), ++i;
+        else if (word == "--fresh")
+            options.fresh = true;
+        else if (options.kind.empty())
+            options.kind = word;
+        else if (options.bytes == 0 && (options.kind == "download" || options.kind == "upload"))
+            options.bytes = strtoul(arguments[i], nullptr, 10);
+        else
+            names.push_back(word);
     }
     std::vector<Contender> contenders;
     for (const std::string_view name : names) contenders.push_back(contender_of(name, options));
     const bool known = options.kind == "call" || options.kind == "get" || options.bytes > 0;
     if (!known || contenders.empty() || options.connections < 1 || options.rounds < 1 ||
         std::any_of(contenders.begin(), contenders.end(), [](const Contender& each) { return each.port == 0; })) {
-        fprintf(stderr, "usage: http_client [--rounds N] [--milliseconds N] [--connections N] [--fresh] call|get|download BYTES|upload BYTES "
-                        "NAME,PORT,SERVER-PID[,PROXY-PID…]…\n");
+        fprintf(
+            stderr,
+            "usage: http_client [--rounds N] [--milliseconds N] [--connections N] [--fresh] call|get|download BYTES|upload BYTES "
+            "NAME,PORT,SERVER-PID[,PROXY-PID…]…\n");
         return 2;
     }
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -12,9 +12,8 @@ namespace callgate {
 namespace {
 
 std::string tools_call_220() {
-    std::string line =
-        R"({"jsonrpc":"2.0","id":48213,"method":"tools/call","params":{"name":"read_text_file","arguments":)"
-        R"({"path":"/srv/data/projects/alpha/notes.txt","head":40},"_meta":{"progressToken":48213,"trace":"")";
+    std::string line = R"({"jsonrpc":"2.0","id":48213,"method":"tools/call","params":{"name":"read_text_file","arguments":)"
+                       R"({"path":"/srv/data/projects/alpha/notes.txt","head":40},"_meta":{"progressToken":48213,"trace":"")";
     const std::string tail = "\"}}}\n";
     line.insert(line.size() - 1, std::string(220 - line.size() - tail.size() + 1, 'x'));
     line.pop_back();
@@ -24,8 +23,7 @@ std::string tools_call_220() {
 }
 
 std::string long_string_frame(size_t bytes, std::string_view unit) {
-    std::string line =
-        R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write","arguments":{"text":")";
+    std::string line = R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write","arguments":{"text":")";
     while (line.size() < bytes) line += unit;
     return line + "\"}}}\n";
 }
@@ -38,18 +36,10 @@ void parse(benchmark::State& state, const std::string& line) {
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
 }
 
-void parse_tools_call_220(benchmark::State& state) {
-    parse(state, tools_call_220());
-}
-void parse_1MiB_ascii_string(benchmark::State& state) {
-    parse(state, long_string_frame(1 << 20, "abcdefgh"));
-}
-void parse_1MiB_cjk_string(benchmark::State& state) {
-    parse(state, long_string_frame(1 << 20, "\u6f22\u5b57"));
-}
-void parse_1MiB_escapes(benchmark::State& state) {
-    parse(state, long_string_frame(1 << 20, R"(line of text\n)"));
-}
+void parse_tools_call_220(benchmark::State& state) { parse(state, tools_call_220()); }
+void parse_1MiB_ascii_string(benchmark::State& state) { parse(state, long_string_frame(1 << 20, "abcdefgh")); }
+void parse_1MiB_cjk_string(benchmark::State& state) { parse(state, long_string_frame(1 << 20, "\u6f22\u5b57")); }
+void parse_1MiB_escapes(benchmark::State& state) { parse(state, long_string_frame(1 << 20, R"(line of text\n)")); }
 
 void parse_65536_keys(benchmark::State& state) {
     std::string line = R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"arguments":{"k0":0)";
@@ -96,8 +86,7 @@ void frame_64MiB_in_64KiB_chunks(benchmark::State& state) {
     LineFramer framer(kFrameBytesMax);
     NullHandler handler;
     for (auto _ : state) {
-        for (size_t fed = chunk.size(); fed < kFrameBytesMax; fed += chunk.size())
-            framer.feed(chunk, handler);
+        for (size_t fed = chunk.size(); fed < kFrameBytesMax; fed += chunk.size()) framer.feed(chunk, handler);
         framer.feed("\n", handler);
     }
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kFrameBytesMax));

@@ -36,7 +36,8 @@ void judge(benchmark::State& state, const std::string& kind, bool kept) {
         counters.keep_in(*file);
     }
     Caller caller{"uid:1000 exe:/usr/bin/node", "01JABCDEFGHJKMNPQRSTVWXYZ0", "session-forge"};
-    const std::string_view arguments = R"({"to":"somebody@example.org","amount":0.5,"text":"forty bytes of text, to be skipped"})";
+    const std::string_view arguments =
+        R"({"to":"somebody@example.org","amount":0.5,"text":"forty bytes of text, to be skipped"})";
     Verdict verdict;
     const int64_t now_ns = realtime_ns();
     for (auto _ : state) {

@@ -38,12 +38,14 @@ std::string condition(const std::string& path, const std::string& op, const std:
 std::string tool_with_rules(int rules) {
     std::string out = R"("x":{"deny_if":[)";
     for (int i = 0; i < rules; ++i) {
-        out += (i ? "," : "") + (R"({"conditions":[)" + condition("args.argument_" + std::to_string(i), "gt", std::to_string(1000 + i)) + "]}");
+        out += (i ? "," : "") +
+               (R"({"conditions":[)" + condition("args.argument_" + std::to_string(i), "gt", std::to_string(1000 + i)) + "]}");
     }
     return out + "]}";
 }
 
-constexpr char kArguments[] = R"({"argument_0":17,"argument_7":"text","argument_21":{"argument_3":5000},"path":"/srv/data/notes.txt","head":40})";
+constexpr char kArguments[] =
+    R"({"argument_0":17,"argument_7":"text","argument_21":{"argument_3":5000},"path":"/srv/data/notes.txt","head":40})";
 
 void judge(benchmark::State& state, const std::string& tools, std::string_view tool, std::string_view arguments) {
     const auto policy = load(tools);
@@ -57,7 +59,8 @@ void judge(benchmark::State& state, const std::string& tools, std::string_view t
         policy->judge_tool({tool, arguments}, caller, 0, counters, verdict);
         benchmark::DoNotOptimize(verdict);
     }
-    state.counters["allocations"] = benchmark::Counter(static_cast<double>(allocations - before), benchmark::Counter::kAvgIterations);
+    state.counters["allocations"] =
+        benchmark::Counter(static_cast<double>(allocations - before), benchmark::Counter::kAvgIterations);
 }
 
 void judge_one_rule(benchmark::State& state) { judge(state, tool_with_rules(1), "x", kArguments); }
@@ -72,7 +75,8 @@ void judge_among_1000_tools(benchmark::State& state) {
 
 void judge_10_conditions_with_a_regex(benchmark::State& state) {
     std::string conditions = condition("args.path", "regex", R"("^/srv/[a-z/]+\\.txt$")");
-    for (int i = 0; i < 9; ++i) conditions += "," + condition("args.head", i % 2 ? "gte" : "lt", std::to_string(i % 2 ? i : 1000 + i));
+    for (int i = 0; i < 9; ++i)
+        conditions += "," + condition("args.head", i % 2 ? "gte" : "lt", std::to_string(i % 2 ? i : 1000 + i));
     judge(state, R"("x":{"require":[{"conditions":[)" + conditions + "]}]}", "x", kArguments);
 }
 
@@ -85,7 +89,8 @@ void load_30000_tools(benchmark::State& state) {
     std::string tools;
     for (int i = 0; i < 3000; ++i) {
         const std::string name = "tool_" + std::to_string(i);
-        tools += (i ? ",\"" : "\"") + name + R"(":{"limits":[{"counter":")" + name + R"(_rate","window":"minute","max":30,"scope":"grant"}]})";
+        tools += (i ? ",\"" : "\"") + name + R"(":{"limits":[{"counter":")" + name +
+                 R"(_rate","window":"minute","max":30,"scope":"grant"}]})";
     }
     size_t bytes = 0;
     for (auto _ : state) {

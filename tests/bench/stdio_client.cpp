@@ -198,7 +198,8 @@ int main(int count, char** arguments) {
     } else if (mode == "frames" && numbers.size() == 1 && contenders.size() == 1) {
         frames(contenders[0], numbers[0]);
     } else {
-        fprintf(stderr, "usage: stdio_client latency ROUNDS CALLS|frames SECONDS|reads COUNT|large COUNT BYTES -- CMD… [-- CMD…]\n");
+        fprintf(stderr,
+                "usage: stdio_client latency ROUNDS CALLS|frames SECONDS|reads COUNT|large COUNT BYTES -- CMD… [-- CMD…]\n");
         return 2;
     }
     for (Contender& each : contenders) finish(each);

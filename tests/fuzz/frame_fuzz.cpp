@@ -50,10 +50,8 @@ Run run(std::string_view stream, size_t limit, size_t chunk_bytes, bool stops) {
             framer.resume(recorder);
         }
     }
-    const bool in_oversize_line =
-        !recorder.events.empty() && recorder.events.back().rfind("oversize", 0) == 0;
-    hold(in_oversize_line || recorder.seen + framer.rest().size() == stream.size(), "frame",
-         "a byte was lost");
+    const bool in_oversize_line = !recorder.events.empty() && recorder.events.back().rfind("oversize", 0) == 0;
+    hold(in_oversize_line || recorder.seen + framer.rest().size() == stream.size(), "frame", "a byte was lost");
     hold(framer.rest().size() <= limit, "frame", "more than the limit is buffered");
     return {recorder.events, std::string(framer.rest())};
 }

@@ -24,8 +24,7 @@ constexpr const char* kTarget = "http_request";
 constexpr size_t kUnsplit = size_t{1} << 30;
 
 void agree_with_beast(const TracedRequest& request, std::string_view raw_with_trailers) {
-    const std::string raw =
-        request.framing == "chunked" ? without_trailers(raw_with_trailers) : std::string(raw_with_trailers);
+    const std::string raw = request.framing == "chunked" ? without_trailers(raw_with_trailers) : std::string(raw_with_trailers);
     beast::http::request_parser<beast::http::string_body> parser;
     const BeastReading reading = read_with_beast(parser, raw);
     hold(!reading.error, kTarget, "the second reader refuses it");
@@ -46,14 +45,17 @@ std::string lower_case(std::string_view text) {
 
 // The fields that must arrive: said once more, in another way than emit.cpp does.
 FieldList end_to_end(const callgate::RequestHead& head) {
-    std::set<std::string> dropped{"connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade",
-                                  "expect", "keep-alive", "proxy-connection", "http2-settings", "accept-encoding"};
+    std::set<std::string> dropped{
+        "connection",       "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive",
+        "proxy-connection", "http2-settings", "accept-encoding"};
     for (const callgate::Field& field : head.fields.all()) {
         if (lower_case(field.name) != "connection") continue;
         std::string word;
         for (const char byte : lower_case(field.value) + ",") {
-            if (byte == ',') dropped.insert(std::exchange(word, {}));
-            else if (byte != ' ' && byte != '\t') word.push_back(byte);
+            if (byte == ',')
+                dropped.insert(std::exchange(word, {}));
+            else if (byte != ' ' && byte != '\t')
+                word.push_back(byte);
         }
     }
     FieldList list;
@@ -78,8 +80,8 @@ void write_canonically(const TracedRequest& request, std::string_view raw) {
     hold(again.method == head.method && again.path == head.path && again.query == head.query, kTarget, "request line");
     hold(again.minor_version == head.minor_version && again.host == head.host, kTarget, "version or host");
     hold(again.keep_alive == head.keep_alive && !again.expect_continue && !again.wants_upgrade, kTarget, "connection");
-    hold(again.framing.kind == (request.framing == "none" ? callgate::BodyFraming::Kind::none
-                                                          : callgate::BodyFraming::Kind::length) &&
+    hold(again.framing.kind ==
+                 (request.framing == "none" ? callgate::BodyFraming::Kind::none : callgate::BodyFraming::Kind::length) &&
              again.framing.length == request.body.size(),
          kTarget, "framing");
     hold(again.fields.find(callgate::KnownField::accept_encoding).is("identity"), kTarget, "accept-encoding");

@@ -44,8 +44,10 @@ class ResponseStream {
 
     void feed(std::string_view chunk) {
         while (!chunk.empty() && !stopped_) {
-            if (in_body_) feed_body(chunk);
-            else feed_head(chunk);
+            if (in_body_)
+                feed_body(chunk);
+            else
+                feed_head(chunk);
         }
     }
     Trace finish() {
@@ -87,8 +89,10 @@ class ResponseStream {
         complete();
     }
     void end_of_stream() {
-        if (body_.finish()) complete();
-        else stop(body_.problem());
+        if (body_.finish())
+            complete();
+        else
+            stop(body_.problem());
     }
     void complete() {
         position_ += body_.raw_bytes();
@@ -113,8 +117,7 @@ class ResponseStream {
 
 Trace trace_responses(std::string_view method, std::string_view stream, size_t chunk_bytes) {
     ResponseStream responses(method);
-    for (size_t at = 0; at < stream.size(); at += chunk_bytes)
-        responses.feed(std::string(stream.substr(at, chunk_bytes)));
+    for (size_t at = 0; at < stream.size(); at += chunk_bytes) responses.feed(std::string(stream.substr(at, chunk_bytes)));
     return responses.finish();
 }
 
@@ -147,12 +150,11 @@ void write_again(std::string_view method, const TracedResponse& response, std::s
     const std::string text(raw.substr(0, raw.find("\r\n\r\n") + 4));
     ResponseHead head, again;
     hold(head.parse(text, method).ok(), kTarget, "an accepted head is accepted");
-    if (head.is_interim() || head.framing.kind == BodyFraming::Kind::none ||
-        head.framing.kind == BodyFraming::Kind::tunnel)
+    if (head.is_interim() || head.framing.kind == BodyFraming::Kind::none || head.framing.kind == BodyFraming::Kind::tunnel)
         return;
-    for (const BodyFraming& framing : {BodyFraming{BodyFraming::Kind::length, response.body.size()},
-                                       BodyFraming{BodyFraming::Kind::chunked, 0},
-                                       BodyFraming{BodyFraming::Kind::until_close, 0}}) {
+    for (const BodyFraming& framing :
+         {BodyFraming{BodyFraming::Kind::length, response.body.size()}, BodyFraming{BodyFraming::Kind::chunked, 0},
+          BodyFraming{BodyFraming::Kind::until_close, 0}}) {
         std::string out;
         callgate::append_response_head(out, head, {.framing = framing, .keep_alive = head.keep_alive});
 #ifdef CANARY

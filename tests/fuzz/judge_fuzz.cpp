@@ -22,12 +22,30 @@ struct Asked {
 };
 
 const std::vector<Asked>& all_asked() {
-    static const std::vector<Asked> kAll = {
-        {{"a"}, "eq", 1},          {{"a"}, "neq", 1},        {{"a"}, "eq", "x"},       {{"a"}, "eq", nullptr},   {{"a"}, "neq", "x"},
-        {{"a"}, "gt", 10},         {{"a"}, "lte", 10},       {{"a"}, "gte", 2.5},      {{"a"}, "lt", 2.5},       {{"a"}, "in", {1, "x", true}},
-        {{"a"}, "not_in", {1, "x"}}, {{"a"}, "contains", "x"}, {{"a"}, "contains", 1},   {{"a"}, "exists", true},  {{"a"}, "exists", false},
-        {{"l", "*"}, "eq", 1},     {{"l", "*"}, "neq", "x"}, {{"l", "0"}, "eq", 1},    {{"l", "1", "n"}, "gt", 10}, {{"l", "*", "n"}, "exists", true},
-        {{"*"}, "eq", "x"},        {{"*", "*"}, "contains", "x"}, {{"o", "p", "q"}, "eq", true}, {{"o", "*", "q"}, "neq", true}};
+    static const std::vector<Asked> kAll = {{{"a"}, "eq", 1},
+                                            {{"a"}, "neq", 1},
+                                            {{"a"}, "eq", "x"},
+                                            {{"a"}, "eq", nullptr},
+                                            {{"a"}, "neq", "x"},
+                                            {{"a"}, "gt", 10},
+                                            {{"a"}, "lte", 10},
+                                            {{"a"}, "gte", 2.5},
+                                            {{"a"}, "lt", 2.5},
+                                            {{"a"}, "in", {1, "x", true}},
+                                            {{"a"}, "not_in", {1, "x"}},
+                                            {{"a"}, "contains", "x"},
+                                            {{"a"}, "contains", 1},
+                                            {{"a"}, "exists", true},
+                                            {{"a"}, "exists", false},
+                                            {{"l", "*"}, "eq", 1},
+                                            {{"l", "*"}, "neq", "x"},
+                                            {{"l", "0"}, "eq", 1},
+                                            {{"l", "1", "n"}, "gt", 10},
+                                            {{"l", "*", "n"}, "exists", true},
+                                            {{"*"}, "eq", "x"},
+                                            {{"*", "*"}, "contains", "x"},
+                                            {{"o", "p", "q"}, "eq", true},
+                                            {{"o", "*", "q"}, "neq", true}};
     return kAll;
 }
 
@@ -86,7 +104,8 @@ void values_at(const Json& value, const Steps& steps, size_t at, std::vector<con
 #ifdef CANARY
         if (value.is_object()) return;
 #endif
-        if (value.is_structured()) for (const Json& each : value) values_at(each, steps, at + 1, found);
+        if (value.is_structured())
+            for (const Json& each : value) values_at(each, steps, at + 1, found);
     } else if (value.is_object() && value.contains(step)) {
         values_at(value[step], steps, at + 1, found);
     } else if (value.is_array() && (step == "0" || step == "1") && value.size() > static_cast<size_t>(step[0] - '0')) {
@@ -109,7 +128,8 @@ bool expected(const Asked& asked, const Json& arguments) {
 
 // Some number may be another one than the policy's that a double cannot tell from it.
 bool has_close_number(const Asked& asked, const Json& value) {
-    if (value.is_structured()) return std::any_of(value.begin(), value.end(), [&](const Json& each) { return has_close_number(asked, each); });
+    if (value.is_structured())
+        return std::any_of(value.begin(), value.end(), [&](const Json& each) { return has_close_number(asked, each); });
     const Json values = asked.value.is_array() ? asked.value : Json::array({asked.value});
     return value.is_number_float() && is_one_of(value, values);
 }
@@ -131,7 +151,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const auto verdict = policy->judge_tool({tool, message.arguments}, {"g", "s", "v"}, 0, counters);
         // Another reader would find another value: denied, which only a name in another case can bring about, or a number.
         if (verdict.rule == "(unclear arguments)") {
-            const bool may_be_named = message.arguments != lower_case(message.arguments) || message.arguments.find('\\') != std::string::npos;
+            const bool may_be_named =
+                message.arguments != lower_case(message.arguments) || message.arguments.find('\\') != std::string::npos;
             hold(may_be_named || has_close_number(all_asked()[i], arguments), "judge", "unclear without a reason");
             continue;
         }

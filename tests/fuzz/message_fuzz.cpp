@@ -17,13 +17,10 @@ using callgate::MessageKind;
 using callgate::Refusal;
 using Json = nlohmann::json;
 
-void same(bool agree, const char* what) {
-    hold(agree, "message", what);
-}
+void same(bool agree, const char* what) { hold(agree, "message", what); }
 
 bool lies_in(std::string_view part, std::string_view line) {
-    return part.empty() ||
-           (part.data() >= line.data() && part.data() + part.size() <= line.data() + line.size());
+    return part.empty() || (part.data() >= line.data() && part.data() + part.size() <= line.data() + line.size());
 }
 
 std::string text_at(const Json& value, const char* pointer) {
@@ -31,9 +28,7 @@ std::string text_at(const Json& value, const char* pointer) {
     return value.contains(at) && value[at].is_string() ? value[at].get<std::string>() : std::string();
 }
 
-Json at_or_null(const Json& value, const char* key) {
-    return value.contains(key) ? value[key] : Json();
-}
+Json at_or_null(const Json& value, const char* key) { return value.contains(key) ? value[key] : Json(); }
 
 void check_accepted(const Message& m, std::string_view line) {
     const Json value = Json::parse(line, nullptr, false);
@@ -56,8 +51,7 @@ void check_accepted(const Message& m, std::string_view line) {
     const Json arguments = params.is_object() ? at_or_null(params, "arguments") : Json();
     same((m.arguments.empty() ? Json() : Json::parse(m.arguments)) == arguments, "arguments");
     same(m.argument_keys_total == arguments.size(), "number of arguments");
-    for (const std::string_view key : m.argument_keys)
-        same(arguments.contains(std::string(key)), "argument key");
+    for (const std::string_view key : m.argument_keys) same(arguments.contains(std::string(key)), "argument key");
 }
 
 void check_id(const Message& m, std::string_view line) {
@@ -72,8 +66,8 @@ void check_id(const Message& m, std::string_view line) {
 
 // Refused as not JSON at all: nothing else may read it.
 bool is_syntax(Refusal refusal) {
-    return refusal == Refusal::not_json || refusal == Refusal::trailing_bytes ||
-           refusal == Refusal::incomplete || refusal == Refusal::empty;
+    return refusal == Refusal::not_json || refusal == Refusal::trailing_bytes || refusal == Refusal::incomplete ||
+           refusal == Refusal::empty;
 }
 
 }  // namespace
@@ -84,8 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Message& m = parser.parse(line);
     same((m.kind == MessageKind::invalid) == (m.refusal != Refusal::none), "kind and refusal");
     same(m.refusal_offset <= size, "offset behind the end");
-    for (const std::string_view part : {m.id_token, m.params, m.arguments, m.result})
-        same(lies_in(part, line), "raw view");
+    for (const std::string_view part : {m.id_token, m.params, m.arguments, m.result}) same(lies_in(part, line), "raw view");
     if (m.refusal == Refusal::none) check_accepted(m, line);
     check_id(m, line);
     // nlohmann::json ends at a NUL.
@@ -95,8 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (m.refusal == Refusal::none && line.find('\n') >= size - std::min<size_t>(size, 1)) {
         const callgate::Protocol one = callgate::classify(m);
         const callgate::Protocol stream = callgate::classify_bytes(line, stream_parser);
-        same(one != callgate::Protocol::mcp || stream == callgate::Protocol::mcp,
-             "classified otherwise in a stream");
+        same(one != callgate::Protocol::mcp || stream == callgate::Protocol::mcp, "classified otherwise in a stream");
     } else {
         (void)callgate::classify_bytes(line, stream_parser);
     }

@@ -7,8 +7,7 @@
 #include "policy/policy.h"
 #include "property.h"
 
-inline void check_problems(std::string_view text, const std::vector<callgate::PolicyProblem>& problems,
-                           const char* target) {
+inline void check_problems(std::string_view text, const std::vector<callgate::PolicyProblem>& problems, const char* target) {
     size_t lines = 1;
     for (char c : text) lines += c == '\n';
     int last = 0;

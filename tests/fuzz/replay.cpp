@@ -74,26 +74,18 @@ class Mutator {
     void step(std::string& text) {
         const size_t at = below(text.size() + 1);
         switch (below(6)) {
-            case 0:
-                text.insert(at, kPieces[below(kPieces.size())]);
-                break;
+            case 0: text.insert(at, kPieces[below(kPieces.size())]); break;
             case 1:
                 if (at < text.size()) text[at] = static_cast<char>(random_());
                 break;
-            case 2:
-                text.erase(at, 1 + below(8));
-                break;
-            case 3:
-                text.insert(at, text.substr(below(text.size() + 1), 1 + below(40)));
-                break;
+            case 2: text.erase(at, 1 + below(8)); break;
+            case 3: text.insert(at, text.substr(below(text.size() + 1), 1 + below(40))); break;
             case 4: {
                 const std::string& other = seeds_[below(seeds_.size())];
                 text = text.substr(0, at) + other.substr(below(other.size() + 1));
                 break;
             }
-            default:
-                text.insert(at, std::string(1 + below(80), ' '));
-                break;
+            default: text.insert(at, std::string(1 + below(80), ' ')); break;
         }
     }
 
@@ -105,9 +97,8 @@ class Mutator {
 std::string current_input;
 
 void print_input(int) {
-    std::fprintf(
-        stderr, "input (%zu bytes):\n%s\n", current_input.size(),
-        nlohmann::json(current_input).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
+    std::fprintf(stderr, "input (%zu bytes):\n%s\n", current_input.size(),
+                 nlohmann::json(current_input).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 void run(const std::string& input) {

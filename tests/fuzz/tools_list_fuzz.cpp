@@ -94,8 +94,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 #ifdef CANARY
     if (found.hidden.size() == 2) out.replace(out.find("tools"), 5, "Tools");
 #endif
-    hold(parser.parse(out).kind == callgate::MessageKind::response, "tools_list",
-         "the result is not accepted");
+    hold(parser.parse(out).kind == callgate::MessageKind::response, "tools_list", "the result is not accepted");
     hold(Json::parse(out, nullptr, false) == message, "tools_list", "the result differs");
     return 0;
 }

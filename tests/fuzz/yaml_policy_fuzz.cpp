@@ -16,9 +16,7 @@ using callgate::Policy;
 using callgate::PolicyProblem;
 using callgate::Verdict;
 
-void same(bool agree, const char* what) {
-    hold(agree, "yaml_policy", what);
-}
+void same(bool agree, const char* what) { hold(agree, "yaml_policy", what); }
 
 std::string converted(std::string_view text, std::string_view file) {
     callgate::ProblemList none;
@@ -29,8 +27,8 @@ std::string converted(std::string_view text, std::string_view file) {
 
 void check_calls(const Policy& policy, const Policy& native) {
     callgate::CounterTable counters, of_native;
-    constexpr std::array<std::string_view, 3> kArguments = {R"({"a":1,"l":["a",{"x":2.5}],"text":"ab"})",
-                                                            "{}", R"({"a":"1","amount":70000})"};
+    constexpr std::array<std::string_view, 3> kArguments = {R"({"a":1,"l":["a",{"x":2.5}],"text":"ab"})", "{}",
+                                                            R"({"a":"1","amount":70000})"};
     for (std::string_view tool : {"a", "b", "a", "create_charge", "h", "other", "a"}) {
         for (std::string_view arguments : kArguments) {
             const Verdict one = policy.judge_tool({tool, arguments}, {"g", "s", "v"}, 0, counters);
@@ -50,8 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto policy = Policy::load(text, "f.yaml", problems);
     same((policy != nullptr) == problems.empty(), "loaded with problems, or not without");
     check_problems(text, problems, "yaml_policy");
-    same((Policy::load(text, "f.yaml", again) != nullptr) == (policy != nullptr) &&
-             again.size() == problems.size(),
+    same((Policy::load(text, "f.yaml", again) != nullptr) == (policy != nullptr) && again.size() == problems.size(),
          "loading again says something else");
     if (policy == nullptr) return 0;
     std::string native = converted(text, "f.yaml");

@@ -9,8 +9,7 @@
 
 int main(int, char** words) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    if (!filter || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) ||
-        seccomp_load(filter)) {
+    if (!filter || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) || seccomp_load(filter)) {
         fprintf(stderr, "without_io_uring: no filter\n");
         return 1;
     }

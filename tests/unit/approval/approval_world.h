@@ -35,7 +35,8 @@ struct ApprovalLife {
 };
 
 struct ApprovalCall {
-    std::string tool = "wire_money", arguments = "{}", grant = "uid:1 exe:/bin/c", revision = "r1", policy = "bank", method = "tools/call";
+    std::string tool = "wire_money", arguments = "{}", grant = "uid:1 exe:/bin/c", revision = "r1", policy = "bank",
+                method = "tools/call";
     bool is_carried = false;
     // "": as of a message that is nothing but this call.
     std::string params;

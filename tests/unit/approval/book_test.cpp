@@ -30,7 +30,9 @@ class ApprovalBookTest : public ::testing::Test {
         auto done = life->book.decide(id, decision, alice(), reason, now_ns);
         return done ? std::string(state_name(**done)) : done.error().text();
     }
-    std::string approved(const std::string& id, int64_t now_ns = kStart) { return decided(id, ApprovalState::approved, "", now_ns); }
+    std::string approved(const std::string& id, int64_t now_ns = kStart) {
+        return decided(id, ApprovalState::approved, "", now_ns);
+    }
 
     TempTree tree;
     std::string path = tree.path("/state.db");
@@ -63,8 +65,12 @@ TEST_F(ApprovalBookTest, AnotherSpellingIsTheSameCallAndAnotherCallIsNot) {
     sent(call);
     approved(call.id);
     for (const auto& [member, value] : std::vector<std::pair<std::string ApprovalCall::*, std::string>>{
-             {&ApprovalCall::arguments, R"({"to":"bob","amount":6})"}, {&ApprovalCall::tool, "wire_monei"}, {&ApprovalCall::grant, "uid:2 exe:/bin/c"},
-             {&ApprovalCall::revision, "r2"}, {&ApprovalCall::policy, "bank2"}, {&ApprovalCall::method, "tools/batch"}}) {
+             {&ApprovalCall::arguments, R"({"to":"bob","amount":6})"},
+             {&ApprovalCall::tool, "wire_monei"},
+             {&ApprovalCall::grant, "uid:2 exe:/bin/c"},
+             {&ApprovalCall::revision, "r2"},
+             {&ApprovalCall::policy, "bank2"},
+             {&ApprovalCall::method, "tools/batch"}}) {
         ApprovalCall other = call;
         other.*member = value;
         EXPECT_EQ(sent(other), "-32003") << value;
@@ -104,9 +110,11 @@ TEST_F(ApprovalBookTest, AnOlderTableIsBegunAnew) {
     {
         auto database = Database::open(path);
         ASSERT_TRUE(database) << database.error().text();
-        ASSERT_TRUE((*database)->execute("DROP TABLE approvals; CREATE TABLE approvals (id TEXT PRIMARY KEY, state INTEGER);"
-                                         "INSERT INTO approvals VALUES ('0123456789', 1);"
-                                         "UPDATE owners SET version = 1 WHERE name = 'approvals'").ok());
+        ASSERT_TRUE((*database)
+                        ->execute("DROP TABLE approvals; CREATE TABLE approvals (id TEXT PRIMARY KEY, state INTEGER);"
+                                  "INSERT INTO approvals VALUES ('0123456789', 1);"
+                                  "UPDATE owners SET version = 1 WHERE name = 'approvals'")
+                        .ok());
     }
     life = std::make_unique<ApprovalLife>(path);
     EXPECT_TRUE(life->book.records().empty());
@@ -143,7 +151,9 @@ TEST_F(ApprovalBookTest, ExpiryEndsARequestAndAnApproval) {
     EXPECT_THAT(approved(first, kStart + 30 * kMinute), HasSubstr("there is none, or it has expired"));
     EXPECT_EQ(approved(second, kStart + 31 * kMinute), "approved");
     EXPECT_EQ(sent(call, kStart + 60 * kMinute), "-32003");
-    EXPECT_EQ(life->take_events(), "requested wire_money\nexpired wire_money\nrequested wire_money\napproved wire_money\nexpired wire_money\nrequested wire_money\n");
+    EXPECT_EQ(
+        life->take_events(),
+        "requested wire_money\nexpired wire_money\nrequested wire_money\napproved wire_money\nexpired wire_money\nrequested wire_money\n");
 }
 
 TEST_F(ApprovalBookTest, SweepingTellsWhatExpiredAndAsksToBeWokenForTheRest) {
@@ -181,8 +191,10 @@ TEST_F(ApprovalBookTest, AChangedPolicyEndsWhatWasAskedForUnderIt) {
     };
     life->book.end_outdated([](std::string_view, std::string_view revision) { return revision == "r1"; });
     EXPECT_TRUE(causes.empty());
-    life->book.end_outdated([](std::string_view policy, std::string_view revision) { return policy != "bank" || revision == "r2"; });
-    EXPECT_THAT(causes, ::testing::UnorderedElementsAre("expired wire_money: the policy has changed", "expired approved: the policy has changed"));
+    life->book.end_outdated(
+        [](std::string_view policy, std::string_view revision) { return policy != "bank" || revision == "r2"; });
+    EXPECT_THAT(causes, ::testing::UnorderedElementsAre("expired wire_money: the policy has changed",
+                                                        "expired approved: the policy has changed"));
     EXPECT_EQ(life->book.find(pending), nullptr);
     EXPECT_NE(life->book.find(elsewhere.id), nullptr);
     EXPECT_EQ(life->book.pending(), 1u);
@@ -460,9 +472,7 @@ TEST_F(ApprovalBookTest, UsesNeverExceedApprovals) {
     for (int step = 0; step < 1500; ++step) {
         call.tool = "t" + std::to_string(random() % 4);
         switch (random() % 8) {
-            case 0:
-                now += static_cast<int64_t>(random() % 600) * kSecond;
-                break;
+            case 0: now += static_cast<int64_t>(random() % 600) * kSecond; break;
             case 1:
                 if (random() % 8 == 0) restart(now);
                 break;

@@ -67,20 +67,22 @@ TEST(Fingerprint, EveryMemberOfTheParamsCounts) {
     const CallFingerprint plain = message_print(R"({"name":"t","arguments":{"a":1}})");
     EXPECT_EQ(plain.other_params, "");
     std::set<Print> seen = {plain.hash};
-    for (const char* params : {R"({"name":"t","arguments":{"a":1},"task":{"ttl":60}})", R"({"name":"t","arguments":{"a":1},"task":{"ttl":61}})",
-                               R"({"name":"t","arguments":{"a":1},"_meta":{"tenant":"a"}})", R"({"name":"t","arguments":{"a":1},"_meta":{"tenant":"b"}})",
-                               R"({"name":"t","arguments":{"a":1},"_meta":{}})", R"({"name":"t","arguments":{"a":1},"dryRun":false})",
-                               R"({"name":"t","arguments":{"a":1},"inputResponses":{}})"}) {
+    for (const char* params :
+         {R"({"name":"t","arguments":{"a":1},"task":{"ttl":60}})", R"({"name":"t","arguments":{"a":1},"task":{"ttl":61}})",
+          R"({"name":"t","arguments":{"a":1},"_meta":{"tenant":"a"}})",
+          R"({"name":"t","arguments":{"a":1},"_meta":{"tenant":"b"}})", R"({"name":"t","arguments":{"a":1},"_meta":{}})",
+          R"({"name":"t","arguments":{"a":1},"dryRun":false})", R"({"name":"t","arguments":{"a":1},"inputResponses":{}})"}) {
         EXPECT_TRUE(seen.insert(message_print(params).hash).second) << params;
     }
-    EXPECT_EQ(message_print(R"({"task":{"ttl":60},"arguments":{"a":1},"_meta":{"b":1,"progressToken":2},"name":"t"})").other_params,
-              R"({"_meta":{"b":1},"task":{"ttl":6e1}})");
+    EXPECT_EQ(
+        message_print(R"({"task":{"ttl":60},"arguments":{"a":1},"_meta":{"b":1,"progressToken":2},"name":"t"})").other_params,
+        R"({"_meta":{"b":1},"task":{"ttl":6e1}})");
 }
 
 TEST(Fingerprint, WhatOnlyNamesTheOneCallDoesNotCount) {
     const Print plain = message_print(R"({"name":"t","arguments":{"a":1}})").hash;
-    for (const char* meta : {R"("progressToken":1)", R"("progressToken":"x")", R"("traceparent":"00-a")", R"("claudecode/toolUseId":"toolu_1","progressToken":3)",
-                             R"("progress\u0054oken":1)"}) {
+    for (const char* meta : {R"("progressToken":1)", R"("progressToken":"x")", R"("traceparent":"00-a")",
+                             R"("claudecode/toolUseId":"toolu_1","progressToken":3)", R"("progress\u0054oken":1)"}) {
         const std::string params = R"({"name":"t","arguments":{"a":1},"_meta":{)" + std::string(meta) + "}}";
         EXPECT_EQ(message_print(params).hash, plain) << meta;
     }
@@ -103,10 +105,13 @@ TEST(Fingerprint, AMethodWithoutArgumentsIsItsParams) {
 }
 
 TEST(Fingerprint, ACarriedCallIsApprovedInItsMessage) {
-    const auto of = [](const char* params, const char* method = "tools/batch") { return message_print(params, {}, {}, method, true); };
+    const auto of = [](const char* params, const char* method = "tools/batch") {
+        return message_print(params, {}, {}, method, true);
+    };
     const CallFingerprint first = of(R"({"calls":[{"name":"t","arguments":{"a":1}}],"target":"test"})");
     EXPECT_EQ(first.other_params, R"({"calls":[{"arguments":{"a":1},"name":"t"}],"target":"test"})");
-    EXPECT_EQ(of(R"({"target":"test","calls":[{"name":"t","arguments":{"a":1.0}}],"_meta":{"progressToken":1}})").hash, first.hash);
+    EXPECT_EQ(of(R"({"target":"test","calls":[{"name":"t","arguments":{"a":1.0}}],"_meta":{"progressToken":1}})").hash,
+              first.hash);
     EXPECT_NE(of(R"({"calls":[{"name":"t","arguments":{"a":1}}],"target":"production"})").hash, first.hash);
     EXPECT_NE(of(R"({"calls":[{"name":"t","arguments":{"a":1},"as":"root"}],"target":"test"})").hash, first.hash);
     EXPECT_NE(of(R"({"calls":[{"name":"t","arguments":{"a":1}}],"target":"test"})", "tools/many").hash, first.hash);
@@ -123,10 +128,14 @@ TEST(Fingerprint, IsForOneServerWhateverItsProcess) {
     again.process.cgroup = "/user.slice/user-1000.slice/session-4.scope";
     EXPECT_TRUE(seen.contains(message_print(params, again).hash));
     const std::vector<std::function<void(ServerIdentity&)>> changes = {
-        [](ServerIdentity& s) { s.package.name = "other"; },     [](ServerIdentity& s) { s.package.version = "1.3.0"; },
-        [](ServerIdentity& s) { s.package.ecosystem = "python"; }, [](ServerIdentity& s) { s.process.exe = "/usr/bin/bun"; },
-        [](ServerIdentity& s) { s.command = "node notes.js /srv/b"; }, [](ServerIdentity& s) { s.process.cwd = "/srv/b"; },
-        [](ServerIdentity& s) { s.process.uid = 1001; },         [](ServerIdentity& s) { s.listens = {"127.0.0.1:3001"}; },
+        [](ServerIdentity& s) { s.package.name = "other"; },
+        [](ServerIdentity& s) { s.package.version = "1.3.0"; },
+        [](ServerIdentity& s) { s.package.ecosystem = "python"; },
+        [](ServerIdentity& s) { s.process.exe = "/usr/bin/bun"; },
+        [](ServerIdentity& s) { s.command = "node notes.js /srv/b"; },
+        [](ServerIdentity& s) { s.process.cwd = "/srv/b"; },
+        [](ServerIdentity& s) { s.process.uid = 1001; },
+        [](ServerIdentity& s) { s.listens = {"127.0.0.1:3001"}; },
         [](ServerIdentity& s) { s.listens = {}; }};
     for (const auto& change : changes) {
         ServerIdentity other = notes();
@@ -157,7 +166,9 @@ TEST(Fingerprint, PermutedKeysAreTheSameAndAChangedValueIsNot) {
         std::vector<std::string> members;
         const size_t number = 1 + random() % 6;
         for (size_t i = 0; i < number; ++i)
-            members.push_back(json("k" + std::to_string(i)).dump() + ":" + (random() % 2 ? std::to_string(static_cast<int64_t>(random()) - 5) : json(std::to_string(random())).dump()));
+            members.push_back(
+                json("k" + std::to_string(i)).dump() + ":" +
+                (random() % 2 ? std::to_string(static_cast<int64_t>(random()) - 5) : json(std::to_string(random())).dump()));
         const auto text = [&] {
             std::string out = "{";
             for (const std::string& member : members) out += (out.size() > 1 ? ", " : "") + member;

@@ -49,7 +49,8 @@ class Receiver {
             if (end != request.npos && length != request.npos) whole = end + 4 + std::stoul(request.substr(length + 16));
         }
         const int status = statuses_[std::min(answered_++, statuses_.size() - 1)];
-        const std::string answer = "HTTP/1.1 " + std::to_string(status) + " x\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        const std::string answer = "HTTP/1.1 " + std::to_string(status) +
+                                   " x\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         (void)!write(client.get(), answer.data(), answer.size());
         return request;
     }
@@ -114,7 +115,8 @@ TEST(WebhookTest, IsTriedAgainUnderTheSameName) {
 TEST(WebhookTest, IsGivenUpAndTold) {
     Receiver receiver({503});
     std::promise<Webhook::Failure> failed;
-    auto webhook = std::move(Webhook::start(options([&](const Webhook::Failure& failure) { failed.set_value(failure); }))).value();
+    auto webhook =
+        std::move(Webhook::start(options([&](const Webhook::Failure& failure) { failed.set_value(failure); }))).value();
     webhook->post(receiver.url(), "e", "{}");
     for (int i = 0; i < Webhook::kAttemptsMax; ++i) EXPECT_NE(receiver.take(), "");
     const Webhook::Failure failure = failed.get_future().get();

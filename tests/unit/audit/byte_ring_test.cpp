@@ -17,7 +17,8 @@ class Memory {
     operator std::span<std::byte>() {
         void* start = bytes_.data();
         size_t space = bytes_.size();
-        return {static_cast<std::byte*>(std::align(kAlignment, bytes_.size() - kAlignment, start, space)), bytes_.size() - kAlignment};
+        return {static_cast<std::byte*>(std::align(kAlignment, bytes_.size() - kAlignment, start, space)),
+                bytes_.size() - kAlignment};
     }
 
   private:

@@ -116,8 +116,7 @@ TEST_F(LogTest, AnAllowedCall) {
     EXPECT_EQ(line["decision"], "allow");
     EXPECT_EQ(line["argument_keys"], (Json{"text", "n"}));
     EXPECT_EQ(line["arguments_hash"].get<std::string>().size(), 32u);
-    EXPECT_EQ(line["counters"],
-              Json::parse(R"([{"name":"echo_rate","count":3,"max":30,"window_start":1762157700}])"));
+    EXPECT_EQ(line["counters"], Json::parse(R"([{"name":"echo_rate","count":3,"max":30,"window_start":1762157700}])"));
     EXPECT_EQ(line["bytes"], 90);
     EXPECT_EQ(line["server"]["package"], "session-forge");
     EXPECT_EQ(line["peer"]["parents"], (Json{"bash(8)", "systemd(1)"}));
@@ -151,7 +150,8 @@ TEST_F(LogTest, ValuesOfArgumentsWhereTheyAreAskedFor) {
     std::vector<std::string> raw;
     for (std::string line; std::getline(file, line);) raw.push_back(line);
     ASSERT_EQ(raw.size(), 6u);
-    EXPECT_NE(raw[0].find(R"("arguments":{"n": 9007199254740993,  "x":1.10e3, "t":"a\u007f\u202e\"\u001b"})"), std::string::npos) << raw[0];
+    EXPECT_NE(raw[0].find(R"("arguments":{"n": 9007199254740993,  "x":1.10e3, "t":"a\u007f\u202e\"\u001b"})"), std::string::npos)
+        << raw[0];
     EXPECT_NE(raw[0].find(R"("arguments_hash":")"), std::string::npos);
     EXPECT_EQ(raw[1].find("\"arguments\""), std::string::npos);
     EXPECT_NE(raw[2].find("\"arguments\":" + longest), std::string::npos);

@@ -17,7 +17,10 @@ Result<int> quarter(int value) {
     return TRY(half(first));
 }
 Status check(int value, bool& reached) {
-    TRY_VOID([&]() -> Status { TRY(half(value)); return {}; }());
+    TRY_VOID([&]() -> Status {
+        TRY(half(value));
+        return {};
+    }());
     reached = true;
     return {};
 }
@@ -41,7 +44,10 @@ TEST(Result, TryUnwrapsOrReturns) {
 
 TEST(Result, MovesWhatCannotBeCopied) {
     auto make = []() -> Result<std::unique_ptr<int>> { return std::make_unique<int>(5); };
-    auto use = [&]() -> Result<int> { auto owned = TRY(make()); return *owned; };
+    auto use = [&]() -> Result<int> {
+        auto owned = TRY(make());
+        return *owned;
+    };
     EXPECT_EQ(use().value(), 5);
 }
 

@@ -43,8 +43,7 @@ class ControlTest : public ::testing::Test {
         return fd;
     }
     static std::string exchange(const Fd& fd, const std::string& bytes) {
-        EXPECT_EQ(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
-                  static_cast<ssize_t>(bytes.size()));
+        EXPECT_EQ(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
         std::string text(4096, '\0');
         text.resize(static_cast<size_t>(std::max<ssize_t>(::recv(fd.get(), text.data(), text.size(), 0), 0)));
         return text;
@@ -75,12 +74,10 @@ TEST_F(ControlTest, WhoAsksIsWhatTheKernelSays) {
 }
 
 TEST_F(ControlTest, SaysWhatIsWrong) {
-    EXPECT_EQ(ask({{"verb", "nonsense"}}).error().what,
-              "unknown verb \"nonsense\" (known: status, big, broken, bytes)");
+    EXPECT_EQ(ask({{"verb", "nonsense"}}).error().what, "unknown verb \"nonsense\" (known: status, big, broken, bytes)");
     EXPECT_EQ(ask({{"verb", "broken"}}).error().kind, ErrorKind::refused);
     for (const std::string line : {"", "[", "[]", "{}", "{\"verb\":1}", "\xff", "{\"verb\":\"status\"} x"}) {
-        EXPECT_NE(answer_control_line(line, {"status"}, answer).find("a request is one JSON object"),
-                  std::string::npos);
+        EXPECT_NE(answer_control_line(line, {"status"}, answer).find("a request is one JSON object"), std::string::npos);
     }
     EXPECT_TRUE(ask({{"verb", "status"}}).ok());
 }
@@ -144,8 +141,7 @@ TEST_F(ControlTest, HostileClientsDoNotBlockOthers) {
 TEST_F(ControlTest, TooLongARequestIsCutOff) {
     Fd fd = connect();
     const std::string flood(2 * kControlRequestBytesMax, 'x');
-    std::thread sender(
-        [&] { [[maybe_unused]] ssize_t sent = ::send(fd.get(), flood.data(), flood.size(), MSG_NOSIGNAL); });
+    std::thread sender([&] { [[maybe_unused]] ssize_t sent = ::send(fd.get(), flood.data(), flood.size(), MSG_NOSIGNAL); });
     std::string text(4096, '\0');
     const ssize_t got = ::recv(fd.get(), text.data(), text.size(), 0);
     sender.join();

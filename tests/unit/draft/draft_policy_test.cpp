@@ -101,12 +101,10 @@ TEST(DraftPolicy, AliasesShareRulesAndTheWorstNameDecides) {
     const auto policy = loaded(draft);
     ASSERT_TRUE(policy);
     const nlohmann::json text = nlohmann::json::parse(draft.text);
-    EXPECT_EQ(text["aliases"],
-              nlohmann::json({{"begin_x", "start_x"}, {"open_x", "start_x"}, {"delete_y", "get_y"}}));
+    EXPECT_EQ(text["aliases"], nlohmann::json({{"begin_x", "start_x"}, {"open_x", "start_x"}, {"delete_y", "get_y"}}));
     EXPECT_EQ(draft.aliases, 3u);
     EXPECT_EQ(text["hide"], nlohmann::json({"get_y", "delete_y"}));
-    EXPECT_EQ(text["tools"]["get_y"]["$comment"],
-              "destructive: as \"delete_y\": \"delete\" removes for good");
+    EXPECT_EQ(text["tools"]["get_y"]["$comment"], "destructive: as \"delete_y\": \"delete\" removes for good");
     for (const char* name : {"self", "a", "b", "lost"}) EXPECT_TRUE(text["tools"].contains(name)) << name;
 }
 
@@ -118,13 +116,9 @@ TEST(DraftPolicy, IsTheSameInWhateverOrderToolsAreListed) {
 }
 
 TEST(DraftPolicy, NamesThatNoPolicyCanHold) {
-    const Draft draft = draft_policy(list_of({{"get_x", ""},
-                                              {"read_*", ""},
-                                              {"*", "Deletes."},
-                                              {"a\nb", ""},
-                                              {"glob:x", ""},
-                                              {"caf\xc3\xa9 \"q\" \\", ""}}),
-                                     {});
+    const Draft draft = draft_policy(
+        list_of({{"get_x", ""}, {"read_*", ""}, {"*", "Deletes."}, {"a\nb", ""}, {"glob:x", ""}, {"caf\xc3\xa9 \"q\" \\", ""}}),
+        {});
     ASSERT_TRUE(loaded(draft));
     EXPECT_EQ(draft.unusable, (std::vector<std::string>{"glob:x", "read_*", "a\nb", "*"}));
     EXPECT_TRUE(nlohmann::json::parse(draft.text)["tools"].contains("caf\xc3\xa9 \"q\" \\"));

@@ -13,9 +13,7 @@ ListedTool tool(std::string name, std::string description = "", std::vector<std:
     return made;
 }
 
-std::string_view risk_of(const ListedTool& listed) {
-    return name(classify(listed).risk);
-}
+std::string_view risk_of(const ListedTool& listed) { return name(classify(listed).risk); }
 
 // Tools as well-known servers list them.
 TEST(RiskClass, PublishedTools) {
@@ -24,28 +22,16 @@ TEST(RiskClass, PublishedTools) {
         std::vector<std::string> parameters;
     };
     const Published published[] = {
-        {"read_text_file",
-         "Read the complete contents of a file from the file system as text.",
-         "read",
-         {"path"}},
+        {"read_text_file", "Read the complete contents of a file from the file system as text.", "read", {"path"}},
         {"write_file",
          "Create a new file or completely overwrite an existing file with new content.",
          "write",
          {"path", "content"}},
         {"edit_file", "Make line-based edits to a text file.", "write", {"path", "edits", "dryRun"}},
-        {"list_directory",
-         "Get a detailed listing of all files and directories in a specified path.",
-         "read",
-         {"path"}},
-        {"directory_tree",
-         "Get a recursive tree view of files and directories as a JSON structure.",
-         "read",
-         {"path"}},
+        {"list_directory", "Get a detailed listing of all files and directories in a specified path.", "read", {"path"}},
+        {"directory_tree", "Get a recursive tree view of files and directories as a JSON structure.", "read", {"path"}},
         {"move_file", "Move or rename files and directories.", "write", {"source", "destination"}},
-        {"search_files",
-         "Recursively search for files and directories matching a pattern.",
-         "read",
-         {"path", "pattern"}},
+        {"search_files", "Recursively search for files and directories matching a pattern.", "read", {"path", "pattern"}},
         {"create_entities", "Create multiple new entities in the knowledge graph", "write", {"entities"}},
         {"delete_entities",
          "Delete multiple entities and their associated relations from the knowledge graph",
@@ -87,10 +73,7 @@ TEST(RiskClass, PublishedTools) {
         {"trash_email", "", "destructive", {}},
         {"get_current_time", "Get current time in a specific timezone", "read", {}},
         {"resolve-library-id", "Resolves a package name to a library id", "read", {}},
-        {"sequentialthinking",
-         "A detailed tool for dynamic and reflective problem-solving through thoughts.",
-         "write",
-         {}},
+        {"sequentialthinking", "A detailed tool for dynamic and reflective problem-solving through thoughts.", "write", {}},
     };
     for (const Published& each : published) {
         const RiskFinding finding = classify(tool(each.name, each.description, each.parameters));
@@ -101,10 +84,8 @@ TEST(RiskClass, PublishedTools) {
 
 TEST(RiskClass, ReasonsNameTheWord) {
     EXPECT_EQ(classify(tool("data_delete")).reason, "\"delete\" removes for good");
-    EXPECT_EQ(classify(tool("frobnicate", "Deletes a thing.")).reason,
-              "description: \"deletes\" removes for good");
-    EXPECT_EQ(classify(tool("get_report", "", {"emit_nudges"})).reason,
-              "parameter \"emit_nudges\" makes it send something");
+    EXPECT_EQ(classify(tool("frobnicate", "Deletes a thing.")).reason, "description: \"deletes\" removes for good");
+    EXPECT_EQ(classify(tool("get_report", "", {"emit_nudges"})).reason, "parameter \"emit_nudges\" makes it send something");
     EXPECT_EQ(classify(tool("frobnicate")).reason, kNothingSaid);
 }
 
@@ -128,9 +109,10 @@ TEST(RiskClass, MoneyNeedsMoreThanATopic) {
 }
 
 TEST(RiskClass, ReadingASecretIsNoRead) {
-    EXPECT_EQ(risk_of(tool("get-env", "Returns all environment variables, helpful for debugging MCP server configuration")), "secret");
-    for (const char* name : {"printEnv", "get_environment_variables", "list_secrets", "read_password", "get_api_key", "showApiKeys", "cookies_get",
-                             "get_ssh_key", "vault_read", "exportCredentials"}) {
+    EXPECT_EQ(risk_of(tool("get-env", "Returns all environment variables, helpful for debugging MCP server configuration")),
+              "secret");
+    for (const char* name : {"printEnv", "get_environment_variables", "list_secrets", "read_password", "get_api_key",
+                             "showApiKeys", "cookies_get", "get_ssh_key", "vault_read", "exportCredentials"}) {
         EXPECT_EQ(risk_of(tool(name)), "secret") << name;
     }
     EXPECT_EQ(risk_of(tool("debug_info", "Returns all environment variables")), "secret");
@@ -150,8 +132,7 @@ TEST(RiskClass, DescriptionsMakeWorseAndNeverMilder) {
     EXPECT_EQ(risk_of(tool("get_note", "Reads a note. Does not permanently mark it.")), "read") << "denied";
     EXPECT_EQ(risk_of(tool("get_note", "Reads a note. Non-destructive.")), "read") << "denied";
     EXPECT_EQ(risk_of(tool("get_note", "Reads a note without deleting it.")), "read");
-    EXPECT_EQ(risk_of(tool("get_note", "Get a note. Use delete_note to delete it.")), "read")
-        << "another tool's";
+    EXPECT_EQ(risk_of(tool("get_note", "Get a note. Use delete_note to delete it.")), "read") << "another tool's";
     EXPECT_EQ(risk_of(tool("think_hard", "Use this tool to run arbitrary code.")), "execute");
 }
 

@@ -37,8 +37,7 @@ TEST(RiskWords, FormsOfVerbs) {
     bool third = false;
     ASSERT_NE(find_verb_form("deletes", third), nullptr);
     EXPECT_TRUE(third);
-    for (const char* form : {"searches", "copies", "lists"})
-        EXPECT_NE(find_verb_form(form, third), nullptr) << form;
+    for (const char* form : {"searches", "copies", "lists"}) EXPECT_NE(find_verb_form(form, third), nullptr) << form;
     ASSERT_NE(find_verb_form("deleting", third), nullptr);
     EXPECT_FALSE(third);
     EXPECT_NE(find_verb_form("reading", third), nullptr);

@@ -56,16 +56,14 @@ TEST(SeedServers, DraftsAgreeWithTheShippedPolicies) {
             const RiskFinding finding = classify(tool);
             const std::string drafted(name(finding.risk)), wanted = shipped.at(tool.name);
             const bool is_closed = wanted == "destructive" || wanted == "financial";
-            EXPECT_FALSE(is_closed && drafted == "read")
-                << seed.policy << ": " << tool.name << ": " << finding.reason;
+            EXPECT_FALSE(is_closed && drafted == "read") << seed.policy << ": " << tool.name << ": " << finding.reason;
             ++table[{wanted, drafted}];
             ++tools;
             agreeing += drafted == wanted;
         }
     }
     std::string shown = "\nshipped      -> drafted\n";
-    for (const auto& [pair, count] : table)
-        shown += pair.first + " -> " + pair.second + ": " + std::to_string(count) + "\n";
+    for (const auto& [pair, count] : table) shown += pair.first + " -> " + pair.second + ": " + std::to_string(count) + "\n";
     EXPECT_EQ(tools, 234);
     EXPECT_GE(agreeing * 100, tools * 90) << agreeing << " of " << tools << shown;
     // What is shipped as not to be called without a human is, but for close_session of Delx, which only its
@@ -87,8 +85,7 @@ TEST(SeedServers, AliasesAreDraftedAsTheirTools) {
     const Draft draft = draft_policy(tools, {});
     std::vector<PolicyProblem> problems;
     EXPECT_TRUE(Policy::load(draft.text, "delx", problems));
-    EXPECT_EQ((nlohmann::json::parse(draft.text)["aliases"].get<std::map<std::string, std::string>>()),
-              aliases);
+    EXPECT_EQ((nlohmann::json::parse(draft.text)["aliases"].get<std::map<std::string, std::string>>()), aliases);
 }
 
 }  // namespace

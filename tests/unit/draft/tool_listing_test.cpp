@@ -24,8 +24,7 @@ TEST(ToolListing, EveryFormOfARecordedList) {
                     "\"tools\":[{\"name\":\"b\"}]}}\n"),
               "a b ");
     EXPECT_EQ(names("{\n \"tools\": [\n {\"name\":\"a\"}\n]\n}\n[{\"name\":\"b\"}]"), "a b ");
-    EXPECT_EQ(names(R"([{"name":"a","description":"1"},{"name":"a","description":"2"}])"), "a ")
-        << "the first counts";
+    EXPECT_EQ(names(R"([{"name":"a","description":"1"},{"name":"a","description":"2"}])"), "a ") << "the first counts";
 }
 
 TEST(ToolListing, OtherMessagesOfASessionAreLeftOut) {
@@ -42,21 +41,19 @@ TEST(ToolListing, WhatIsNoList) {
     EXPECT_NE(names("[{\"name\":\"a\"}] x").find("value 2 is no JSON"), std::string::npos);
     EXPECT_NE(names("{\"a\":1}").find("no list of tools"), std::string::npos);
     EXPECT_NE(names("7").find("no list of tools"), std::string::npos);
-    EXPECT_NE(names(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"No such method"}})")
-                  .find("No such method"),
+    EXPECT_NE(names(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"No such method"}})").find("No such method"),
               std::string::npos);
 }
 
 TEST(ToolListing, WhatIsSaidOfATool) {
     ToolListing listing;
-    ASSERT_TRUE(
-        listing
-            .add_text(
-                R"([{"name":"a","description":"Does it.","annotations":{"readOnlyHint":true,"destructiveHint":"yes"},
+    ASSERT_TRUE(listing
+                    .add_text(
+                        R"([{"name":"a","description":"Does it.","annotations":{"readOnlyHint":true,"destructiveHint":"yes"},
       "inputSchema":{"properties":{"action":{"enum":["x","y",3]},"kind":{"oneOf":[{"const":"p"},{"const":"q"}]},"free":{"type":"string"}}}},
       {"name":7}, "text", {"description":"no name"}, {"name":""}])",
-                "file")
-            .ok());
+                        "file")
+                    .ok());
     EXPECT_EQ(listing.left_out(), 4u);
     ASSERT_EQ(listing.tools().size(), 1u);
     const ListedTool& tool = listing.tools()[0];
@@ -71,8 +68,7 @@ TEST(ToolListing, WhatIsSaidOfATool) {
 
 TEST(ToolListing, PagesOfALiveServer) {
     ToolListing listing;
-    Result<std::string> cursor =
-        listing.add_answer(R"({"result":{"tools":[{"name":"a"}],"nextCursor":"c2"}})", "server");
+    Result<std::string> cursor = listing.add_answer(R"({"result":{"tools":[{"name":"a"}],"nextCursor":"c2"}})", "server");
     ASSERT_TRUE(cursor.ok());
     EXPECT_EQ(*cursor, "c2");
     cursor = listing.add_answer(R"({"result":{"tools":[]}})", "server");
@@ -84,8 +80,7 @@ TEST(ToolListing, PagesOfALiveServer) {
 
 TEST(ToolListing, ThereIsABound) {
     std::string text = "[";
-    for (size_t i = 0; i <= kDraftToolsMax; ++i)
-        text += (i > 0 ? ",{\"name\":\"t" : "{\"name\":\"t") + std::to_string(i) + "\"}";
+    for (size_t i = 0; i <= kDraftToolsMax; ++i) text += (i > 0 ? ",{\"name\":\"t" : "{\"name\":\"t") + std::to_string(i) + "\"}";
     EXPECT_NE(names(text + "]").find("more than"), std::string::npos);
 }
 

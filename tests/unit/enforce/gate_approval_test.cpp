@@ -15,7 +15,8 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-constexpr char kPolicy[] = R"({"version":"1","default":"deny","hide":["hidden"],"call_methods":{"tools/batch":"params.calls[*].name"},
+constexpr char kPolicy[] =
+    R"({"version":"1","default":"deny","hide":["hidden"],"call_methods":{"tools/batch":"params.calls[*].name"},
     "tools":{"ok":{},"ask":{"action":"require_approval"},"hidden":{"action":"require_approval"},
     "never":{"action":"require_approval","deny_if":[{"conditions":[]}]},
     "slow":{"action":"require_approval","hold_ms":60000},
@@ -95,7 +96,8 @@ TEST_F(StdioApprovals, IsAnsweredWithWhatAHumanMustRunAndThenLetThroughOnce) {
     EXPECT_EQ(error["code"], -32003);
     EXPECT_EQ(error["data"]["approval_id"], id);
     EXPECT_EQ(error["data"]["approve"], "callgate approvals approve " + id);
-    EXPECT_THAT(std::string(error["message"]), HasSubstr("[APPROVAL NEEDED] Tool \"ask\" needs the approval of a human. Approval " + id));
+    EXPECT_THAT(std::string(error["message"]),
+                HasSubstr("[APPROVAL NEEDED] Tool \"ask\" needs the approval of a human. Approval " + id));
     approve(id);
     EXPECT_EQ(sent(call_line("2", "ask")), call_line("2", "ask"));
     EXPECT_EQ(sent(call_line("3", "ask")), "");
@@ -109,7 +111,8 @@ TEST_F(StdioApprovals, ADenialIsTold) {
     decide(only_pending(), ApprovalState::denied, "no \"money\"");
     EXPECT_EQ(sent(call_line("2", "ask")), "");
     const json result = answer()["result"];
-    EXPECT_THAT(std::string(result["content"][0]["text"]), HasSubstr("[POLICY DENIED] Tool \"ask\" needs the approval of a human. A human has denied it"));
+    EXPECT_THAT(std::string(result["content"][0]["text"]),
+                HasSubstr("[POLICY DENIED] Tool \"ask\" needs the approval of a human. A human has denied it"));
     EXPECT_THAT(std::string(result["content"][0]["text"]), HasSubstr("no \"money\""));
     EXPECT_FALSE(result["_meta"]["io.callgate/decision"].contains("approve"));
 }
@@ -117,10 +120,16 @@ TEST_F(StdioApprovals, ADenialIsTold) {
 TEST_F(StdioApprovals, WhatIsDeniedAnywayIsNotAskedFor) {
     begin();
     for (const char* tool : {"hidden", "never", "unlisted"}) EXPECT_EQ(sent(call_line("1", tool)), "");
-    EXPECT_EQ(sent(R"({"jsonrpc":"2.0","id":2,"method":"prompts/get","params":{"name":"denied"}})" "\n"), "");
-    EXPECT_EQ(sent(R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"ask"}})" "\n"), "");  // a notification
+    EXPECT_EQ(sent(R"({"jsonrpc":"2.0","id":2,"method":"prompts/get","params":{"name":"denied"}})"
+                   "\n"),
+              "");
+    EXPECT_EQ(sent(R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"ask"}})"
+                   "\n"),
+              "");  // a notification
     EXPECT_EQ(book.pending(), 0u);
-    EXPECT_EQ(sent(R"({"jsonrpc":"2.0","id":3,"method":"prompts/get","params":{"name":"p"}})" "\n"), "");
+    EXPECT_EQ(sent(R"({"jsonrpc":"2.0","id":3,"method":"prompts/get","params":{"name":"p"}})"
+                   "\n"),
+              "");
     EXPECT_EQ(book.pending(), 1u);
 }
 
@@ -179,7 +188,8 @@ TEST_F(StdioApprovals, ADenialEndsTheWaiting) {
 TEST_F(StdioApprovals, ACancelledCallDoesNotUseIt) {
     begin();
     sent(call_line("1", "slow"));
-    sent(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})" "\n");
+    sent(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})"
+         "\n");
     EXPECT_EQ(gate->counts().held, 0u);
     approve(only_pending());
     EXPECT_EQ(run(), "");
@@ -213,7 +223,8 @@ TEST_F(StdioApprovals, CarriedCallsNeedOneEach) {
 TEST_F(StdioApprovals, WhatElseAMessageSaysIsApprovedWithIt) {
     begin();
     const auto call = [](const std::string& id, const std::string& more) {
-        return R"({"jsonrpc":"2.0","id":)" + id + R"(,"method":"tools/call","params":{"name":"ask","arguments":{"a":1})" + more + "}}\n";
+        return R"({"jsonrpc":"2.0","id":)" + id + R"(,"method":"tools/call","params":{"name":"ask","arguments":{"a":1})" + more +
+               "}}\n";
     };
     EXPECT_EQ(sent(call("1", R"(,"_meta":{"progressToken":1,"tenant":"test"})")), "");
     EXPECT_EQ(book.records().front()->other_params, R"({"_meta":{"tenant":"test"}})");
@@ -239,7 +250,8 @@ TEST_F(StdioApprovals, WhatCannotBeRecordedIsNotLetThrough) {
 
 TEST_F(StdioApprovals, AServersRequestIsLetThroughWhenItIsApproved) {
     begin();
-    const std::string request = R"({"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{"maxTokens":1}})" "\n";
+    const std::string request = R"({"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{"maxTokens":1}})"
+                                "\n";
     gate->server_bytes(request);
     EXPECT_EQ(taken(to_client), "");
     EXPECT_THAT(taken(to_server), HasSubstr(only_pending()));
@@ -267,7 +279,8 @@ class HttpApprovals : public Approvals {
     HttpApprovals() : http(kPolicy), wire(http) {
         HttpGateOptions options{http.policy, local_facts()};
         options.approvals = &book;
-        wire.gate = std::make_unique<HttpGate>(std::move(options), *http.sessions, world.counters, *world.log, wire.to_server, wire.to_client);
+        wire.gate = std::make_unique<HttpGate>(std::move(options), *http.sessions, world.counters, *world.log, wire.to_server,
+                                               wire.to_client);
     }
     static std::string one(const std::string& id, const std::string& tool) {
         std::string line = call_line(id, tool);
@@ -276,8 +289,9 @@ class HttpApprovals : public Approvals {
     }
     std::string posted(const std::string& body) {
         const size_t before = wire.to_server.size();
-        wire.play(client("POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: " +
-                         std::to_string(body.size()) + "\r\n\r\n" + body));
+        wire.play(client(
+            "POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: " +
+            std::to_string(body.size()) + "\r\n\r\n" + body));
         return wire.to_server.substr(before);
     }
     void answered() { wire.play(server("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")); }

@@ -44,8 +44,8 @@ class GateWorld {
 };
 
 inline std::string call_line(std::string_view id, std::string_view tool) {
-    return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"method":"tools/call","params":{"name":")" +
-           std::string(tool) + "\"}}\n";
+    return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"method":"tools/call","params":{"name":")" + std::string(tool) +
+           "\"}}\n";
 }
 inline std::string result_line(std::string_view id, std::string_view result = "{}") {
     return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"result":)" + std::string(result) + "}\n";

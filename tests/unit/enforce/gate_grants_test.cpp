@@ -13,7 +13,8 @@ constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{
     "once":{"limits":[{"counter":"c","window":"day","max":1}]},
     "ci":{"require":[{"conditions":[{"path":"grant.name","op":"eq","value":"ci"}]}]},
     "cheap":{"require":[{"conditions":[{"path":"grant.tier","op":"lte","value":2}]}]}}})";
-constexpr char kGrants[] = R"("ci":{"match":{"user":"ci"},"labels":{"tier":2}},"cursor":{"match":{"user":"ci","client":"cursor"}})";
+constexpr char kGrants[] =
+    R"("ci":{"match":{"user":"ci"},"labels":{"tier":2}},"cursor":{"match":{"user":"ci","client":"cursor"}})";
 
 std::string initialize(std::string_view client) {
     return R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":")" +
@@ -105,8 +106,10 @@ TEST_F(GateGrants, WhoHasNoneIsDeniedWhereTheFileSaysSo) {
     EXPECT_TRUE(passes(initialize("x")));  // the handshake
     EXPECT_FALSE(may_call("ok"));
     EXPECT_THAT(answer(), HasSubstr(R"_("rule":"(no grant)")_"));
-    EXPECT_FALSE(passes(R"({"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"a:b"}})" "\n"));
-    EXPECT_TRUE(passes(R"({"jsonrpc":"2.0","id":6,"method":"tools/list"})" "\n"));
+    EXPECT_FALSE(passes(R"({"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"a:b"}})"
+                        "\n"));
+    EXPECT_TRUE(passes(R"({"jsonrpc":"2.0","id":6,"method":"tools/list"})"
+                       "\n"));
     in_force_.table = table(R"("ci":{"match":{"user":"ci"}})", R"(,"default":"deny")");
     EXPECT_TRUE(may_call("ok"));
 }

@@ -7,7 +7,8 @@
 namespace callgate {
 namespace {
 
-constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{},"one":{"limits":[{"counter":"c","max_in_flight":1}]},
+constexpr char kPolicy[] =
+    R"({"version":"1","default":"deny","tools":{"ok":{},"one":{"limits":[{"counter":"c","max_in_flight":1}]},
     "kept":{"limits":[{"counter":"k","window":"day","max":1,"count_failed":true}]},
     "pay":{"limits":[{"counter":"p","window":"day","max":10,"increment_from":"args.n"}]}}})";
 
@@ -33,7 +34,8 @@ class InFlight : public ::testing::Test {
 
 TEST_F(InFlight, AnAnswerOfAnyKindEndsIt) {
     for (const std::string& answer : {result_line("1"), result_line("1", R"({"isError":true})"),
-                                      std::string(R"({"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}})" "\n")}) {
+                                      std::string(R"({"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}})"
+                                                  "\n")}) {
         ASSERT_TRUE(passes("1", "one"));
         EXPECT_FALSE(passes("2", "one"));
         server(answer);
@@ -43,7 +45,8 @@ TEST_F(InFlight, AnAnswerOfAnyKindEndsIt) {
 
 TEST_F(InFlight, CancellingDoesNotEndIt) {
     ASSERT_TRUE(passes("1", "one"));
-    EXPECT_TRUE(passes(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})" "\n"));
+    EXPECT_TRUE(passes(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})"
+                       "\n"));
     EXPECT_FALSE(passes("2", "one"));
 }
 
@@ -79,7 +82,8 @@ TEST_F(InFlight, TheArgumentOfTheCallIsSummed) {
     EXPECT_FALSE(passes(pay("2", R"({"n":0.6})")));
     EXPECT_TRUE(passes(pay("3", R"({"n":0.5})")));
     EXPECT_FALSE(passes(call_line("4", "pay")));
-    server(R"({"jsonrpc":"2.0","id":3,"error":{"code":1,"message":"x"}})" "\n");
+    server(R"({"jsonrpc":"2.0","id":3,"error":{"code":1,"message":"x"}})"
+           "\n");
     EXPECT_TRUE(passes(pay("5", R"({"n":0.5})")));
     gate_.reset();
     EXPECT_NE(world_.audit_text().find(R"("counters":[{"name":"p","count":9.5,"max":10,"window_start":)"), std::string::npos);

@@ -65,7 +65,8 @@ TEST_F(GatePins, AListThatOnlyOtherReadersReadMayHaveChangedEverything) {
     const std::string bodies[] = {
         R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x","description":"a","description":"evil"}]}})",
         R"([{"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x"}]}}])",
-        "\xef\xbb\xbf" R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[]}})",
+        "\xef\xbb\xbf"
+        R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[]}})",
         R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x","description":"\ud800"}]}})",
         R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x","n":NaN}]}})",
         R"({"jsonrpc":"2.0","id":ID,"result":{"tools":[{"name":"x"},7]}})",
@@ -98,12 +99,13 @@ TEST_F(GatePins, AListThatOnlyOtherReadersReadMayHaveChangedEverything) {
 
 TEST_F(GatePins, WhatIsNoAnswerToAListChangesNothing) {
     list("a");
-    gate_->server_bytes("{\"level\":\"info\",\"level\":\"x\"}\n");                                // nobody waits for a list
+    gate_->server_bytes("{\"level\":\"info\",\"level\":\"x\"}\n");  // nobody waits for a list
     gate_->client_bytes(call_line("77", "y"));
     gate_->client_bytes(list_request(78) + "\n");
-    gate_->server_bytes("{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{\"a\":\"\\ud800\"}}\n");      // the answer to the call
-    gate_->server_bytes("{ level: 'info' }\n{\n");                                                // no JSON
-    gate_->server_bytes(R"({"jsonrpc":"2.0","id":78,"error":{"code":-1,"message":"later"}})" "\n");  // no list
+    gate_->server_bytes("{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{\"a\":\"\\ud800\"}}\n");  // the answer to the call
+    gate_->server_bytes("{ level: 'info' }\n{\n");                                            // no JSON
+    gate_->server_bytes(R"({"jsonrpc":"2.0","id":78,"error":{"code":-1,"message":"later"}})"
+                        "\n");  // no list
     EXPECT_TRUE(may_call("x"));
 }
 
@@ -115,7 +117,8 @@ class GatePinsAll : public GatePins {
 TEST_F(GatePinsAll, ButForThoseThatSayNo) {
     list("a");
     gate_->client_bytes(list_request(50) + "\n");
-    gate_->server_bytes(R"({"jsonrpc":"2.0","id":50,"result":{"tools":[{"name":"x"},{"name":"y","a":1}]}})" "\n");
+    gate_->server_bytes(R"({"jsonrpc":"2.0","id":50,"result":{"tools":[{"name":"x"},{"name":"y","a":1}]}})"
+                        "\n");
     EXPECT_FALSE(may_call("x"));
     EXPECT_THAT(said(), HasSubstr(R"("rule":"/pin")"));
     EXPECT_TRUE(may_call("y"));

@@ -27,8 +27,8 @@ class GateSave : public ::testing::Test {
     };
     std::unique_ptr<Side> side(Opening::Start start = Opening::Start::decided) {
         auto made = std::make_unique<Side>();
-        made->gate = std::make_unique<Gate>(world_.options(kPolicy, start), world_.counters, *world_.log,
-                                            made->to_server, made->to_client);
+        made->gate = std::make_unique<Gate>(world_.options(kPolicy, start), world_.counters, *world_.log, made->to_server,
+                                            made->to_client);
         return made;
     }
     // As another agent does it: the first is gone before the second goes on.
@@ -45,8 +45,7 @@ class GateSave : public ::testing::Test {
 };
 
 TEST_F(GateSave, ALineMayBeCutAnywhere) {
-    const std::string line = call_line("1", "ok"), denied = call_line("2", "no"),
-                      answer = result_line("1", R"({"x":1})");
+    const std::string line = call_line("1", "ok"), denied = call_line("2", "no"), answer = result_line("1", R"({"x":1})");
     for (size_t at = 0; at < line.size(); ++at) {
         auto now = side();
         now->gate->client_bytes(line.substr(0, at));
@@ -66,8 +65,7 @@ TEST_F(GateSave, ALineMayBeCutAnywhere) {
 }
 
 TEST_F(GateSave, TheOpeningGoesOnToo) {
-    const std::string first =
-        "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":1}}\n";
+    const std::string first = "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":1}}\n";
     for (const Opening::Start start : {Opening::Start::fresh, Opening::Start::midway}) {
         for (size_t at = 0; at < first.size(); at += 7) {
             auto now = side(start);
@@ -118,8 +116,7 @@ TEST_F(GateSave, WhatWaitsIsJudgedAnew) {
     now->gate->server_bytes(result_line("1"));
     world_.counters.waiting().run(monotonic_ns());
     EXPECT_EQ(now->server(), call_line("2", "one"));
-    now->gate->client_bytes(
-        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":3}}\n");
+    now->gate->client_bytes("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":3}}\n");
     EXPECT_EQ(now->gate->counts().held, 0u);
     EXPECT_TRUE(now->gate->counts().conserved());
 }
@@ -129,8 +126,7 @@ TEST_F(GateSave, WhoTheClientSaidItIsAndWhatTheServerSaidOfItsToolsIsRemembered)
     now->gate->client_bytes(
         R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"evil","version":"1"}}})"
         "\n");
-    now->gate->server_bytes(
-        result_line("0", R"({"tools":[{"name":"ok","annotations":{"readOnlyHint":true}}]})"));
+    now->gate->server_bytes(result_line("0", R"({"tools":[{"name":"ok","annotations":{"readOnlyHint":true}}]})"));
     const GateState before = now->gate->save();
     now = passed_on(std::move(now));
     const GateState after = now->gate->save();

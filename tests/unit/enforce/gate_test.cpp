@@ -58,7 +58,8 @@ class GateTest : public ::testing::Test {
 TEST_F(GateTest, ForwardsByteForByte) {
     use();
     const std::string odd = " {\"jsonrpc\" : \"2.0\",\t\"id\":1e0,\"x\":1 }\r\n";
-    const std::string line = "{ \"id\" : \"\\u0061\" , \"method\":\"tools/call\", \"jsonrpc\":\"2.0\",\"params\":{\"name\":\"o\\u006b\"} }\r\n";
+    const std::string line =
+        "{ \"id\" : \"\\u0061\" , \"method\":\"tools/call\", \"jsonrpc\":\"2.0\",\"params\":{\"name\":\"o\\u006b\"} }\r\n";
     EXPECT_EQ(client(line), line);
     EXPECT_EQ(client(line.substr(0, 9)), "");
     EXPECT_EQ(client(line.substr(9)), line);
@@ -80,7 +81,9 @@ TEST_F(GateTest, DenialHasTheClientsIdBytes) {
     }
     EXPECT_EQ(gate_->counts().denied, 4u);
     EXPECT_THAT(answer(call_line("1", "unknown")), HasSubstr("(default deny)"));
-    EXPECT_THAT(answer(R"({"jsonrpc":"2.0","id":5,"method":"tools/new"})" "\n"), HasSubstr(R"("code":-31403)"));
+    EXPECT_THAT(answer(R"({"jsonrpc":"2.0","id":5,"method":"tools/new"})"
+                       "\n"),
+                HasSubstr(R"("code":-31403)"));
 }
 
 TEST_F(GateTest, DeniedAsErrorWherePolicySaysSo) {
@@ -92,7 +95,8 @@ TEST_F(GateTest, ModernSessionsGetAResultType) {
     use();
     EXPECT_THAT(answer(call_line("1", "bad")), Not(HasSubstr("resultType")));
     const std::string modern =
-        R"({"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"bad","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}})" "\n";
+        R"({"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"bad","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}})"
+        "\n";
     EXPECT_THAT(answer(modern), HasSubstr(R"("resultType":"complete")"));
 }
 
@@ -125,9 +129,12 @@ TEST_F(GateTest, RefusalsAndTheirAnswers) {
     use();
     to_client_.clear();
     EXPECT_THAT(answer("{broken\n"), "");
-    EXPECT_THAT(answer(R"({"jsonrpc":"2.0","id":9,"method":"ping","Method":"tools/call"})" "\n"),
+    EXPECT_THAT(answer(R"({"jsonrpc":"2.0","id":9,"method":"ping","Method":"tools/call"})"
+                       "\n"),
                 HasSubstr(R"("id":9,"error":{"code":-32600)"));
-    EXPECT_EQ(answer(R"({"jsonrpc":"2.0","id":9,"id":10,"method":"ping"})" "\n"), "");
+    EXPECT_EQ(answer(R"({"jsonrpc":"2.0","id":9,"id":10,"method":"ping"})"
+                     "\n"),
+              "");
     EXPECT_EQ(answer("[" + call_line("1", "ok").substr(0, 60) + "]\n"), "");
     EXPECT_EQ(text(to_server_), "");
     EXPECT_EQ(gate_->counts().refused, 4u);
@@ -135,7 +142,8 @@ TEST_F(GateTest, RefusalsAndTheirAnswers) {
 
 TEST_F(GateTest, DeniedNotificationsGetNoAnswer) {
     use();
-    const std::string line = R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"bad"}})" "\n";
+    const std::string line = R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"bad"}})"
+                             "\n";
     EXPECT_EQ(answer(line), "");
     EXPECT_EQ(text(to_server_), "");
     EXPECT_EQ(gate_->counts().denied, 1u);
@@ -143,14 +151,16 @@ TEST_F(GateTest, DeniedNotificationsGetNoAnswer) {
 
 TEST_F(GateTest, HiddenToolsAreCutFromTheList) {
     use();
-    client(R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})" "\n");
+    client(R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})"
+           "\n");
     EXPECT_EQ(server(result_line("1", R"({"tools":[{"name":"ok"}, {"name":"secret"}]})")),
               result_line("1", R"({"tools":[{"name":"ok"}]})"));
     EXPECT_EQ(gate_->counts().lists_filtered, 1u);
     // asked before the take-over
     EXPECT_THAT(server(result_line("77", R"({"tools":[{"name":"secret"}]})")), Not(HasSubstr("secret")));
     // in pieces
-    client(R"({"jsonrpc":"2.0","id":2,"method":"tools/list"})" "\n");
+    client(R"({"jsonrpc":"2.0","id":2,"method":"tools/list"})"
+           "\n");
     const std::string line = result_line("2", R"({"tools":[{"name":"secret"},{"name":"ok"}]})");
     EXPECT_EQ(server(line.substr(0, 50)), "");
     EXPECT_THAT(server(line.substr(50)), Not(HasSubstr("secret")));
@@ -161,7 +171,8 @@ TEST_F(GateTest, FailedCallsDoNotCount) {
     use();
     ASSERT_TRUE(may_call_once("1"));
     EXPECT_FALSE(may_call_once("2"));
-    server(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"x"}})" "\n");
+    server(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"x"}})"
+           "\n");
     ASSERT_TRUE(may_call_once("3"));
     server(result_line("3", R"({"content":[],"isError":true})"));
     ASSERT_TRUE(may_call_once("4"));
@@ -172,7 +183,8 @@ TEST_F(GateTest, FailedCallsDoNotCount) {
 TEST_F(GateTest, ACallerCannotTakeACallBack) {
     use();
     ASSERT_TRUE(may_call_once("1"));
-    client(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})" "\n");
+    client(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})"
+           "\n");
     EXPECT_FALSE(may_call_once("2"));
     EXPECT_EQ(gate_->pending_requests(), 1u);
     server(result_line("1"));
@@ -182,8 +194,10 @@ TEST_F(GateTest, ACallerCannotTakeACallBack) {
 TEST_F(GateTest, AnErrorGivesNothingBackWhereItMayMeanAnotherCall) {
     use();
     ASSERT_TRUE(may_call_once("1"));
-    client(R"({"jsonrpc":"2.0","id":1,"method":"no/such"})" "\n");  // the same id, to fail on purpose
-    server(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"x"}})" "\n");
+    client(R"({"jsonrpc":"2.0","id":1,"method":"no/such"})"
+           "\n");  // the same id, to fail on purpose
+    server(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"x"}})"
+           "\n");
     EXPECT_FALSE(may_call_once("2"));
     server(result_line("1"));
     EXPECT_FALSE(may_call_once("3"));
@@ -244,7 +258,8 @@ TEST_F(GateTest, UnterminatedLastLineIsJudged) {
 
 TEST_F(GateTest, UnterminatedCallAfterAClaimIsJudged) {
     use(kPolicy, Opening::Start::fresh);
-    const std::string claim = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})" "\n";
+    const std::string claim = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})"
+                              "\n";
     std::string denied = call_line("2", "bad");
     denied.pop_back();
     EXPECT_EQ(client(claim + denied), claim);
@@ -270,10 +285,12 @@ TEST_F(GateTest, LateAnswerToAnUnknownIdPasses) {
 
 TEST_F(GateTest, ForeignStreamPassesAndAsksForRelease) {
     use(kPolicy, Opening::Start::fresh);
-    const std::string acp = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})" "\n";
+    const std::string acp = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})"
+                            "\n";
     EXPECT_EQ(client(acp), acp);
     EXPECT_FALSE(gate_->wants_release());
-    const std::string confirmed = R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})" "\n";
+    const std::string confirmed = R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})"
+                                  "\n";
     EXPECT_EQ(server(confirmed.substr(0, 20)), confirmed.substr(0, 20));
     EXPECT_EQ(server(confirmed.substr(20)), confirmed.substr(20));
     EXPECT_TRUE(gate_->wants_release());
@@ -319,8 +336,9 @@ TEST_F(GateTest, ConditionsAskForWhatTheServerSaidOfItsTools) {
     server(result_line("9", R"({"tools":[{"name":"a","annotations":{"title":"A","readOnlyHint":true}},
         {"name":"b","x":{"annotations":{"readOnlyHint":true}}},{"name":"c","annotations":{"readOnlyHint":false}}]})"));
     EXPECT_EQ(client(call_line("1", "a")), "");  // the list was two lines, which is no message
-    server(result_line("9", R"({"tools":[{"name":"a","annotations":{"title":"A","readOnlyHint":true}},)"
-                            R"({"name":"b","x":{"annotations":{"readOnlyHint":true}}},{"name":"c","annotations":{"readOnlyHint":false}}]})"));
+    server(result_line(
+        "9", R"({"tools":[{"name":"a","annotations":{"title":"A","readOnlyHint":true}},)"
+             R"({"name":"b","x":{"annotations":{"readOnlyHint":true}}},{"name":"c","annotations":{"readOnlyHint":false}}]})"));
     EXPECT_NE(client(call_line("1", "a")), "");
     EXPECT_EQ(client(call_line("2", "b")), "");
     EXPECT_EQ(client(call_line("3", "c")), "");
@@ -339,19 +357,24 @@ TEST_F(GateTest, WhatAHumanMustApproveIsAnsweredWithAnError) {
 constexpr char kNoSampling[] = R"({"version":"1","default":"allow","methods":{
     "sampling/createMessage":{"action":"deny","reason":"No sampling."},"notifications/message":{"action":"deny"},
     "resources/read":{"names":{"file:///no":{"action":"deny"}}}}})";
-constexpr char kSampling[] = R"({"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"messages":[]}})" "\n";
+constexpr char kSampling[] = R"({"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"messages":[]}})"
+                             "\n";
 
 TEST_F(GateTest, WhatAServerMayNotAskIsAnsweredToTheServer) {
     use(kNoSampling);
     EXPECT_EQ(client("{\"half"), "");
     to_server_.clear();
     EXPECT_EQ(server(kSampling), "");
-    EXPECT_THAT(text(to_server_), StartsWith(R"({"jsonrpc":"2.0","id":"s1","error":{"code":-31403,"message":"[POLICY DENIED] No sampling.")"));
+    EXPECT_THAT(text(to_server_),
+                StartsWith(R"({"jsonrpc":"2.0","id":"s1","error":{"code":-31403,"message":"[POLICY DENIED] No sampling.")"));
     EXPECT_THAT(text(to_server_), HasSubstr(R"("rule":"/methods/sampling~1createMessage/action")"));
     to_server_.clear();
-    EXPECT_EQ(server(R"({"jsonrpc":"2.0","method":"notifications/message","params":{}})" "\n"), "");
+    EXPECT_EQ(server(R"({"jsonrpc":"2.0","method":"notifications/message","params":{}})"
+                     "\n"),
+              "");
     EXPECT_EQ(text(to_server_), "");
-    const std::string roots = R"({"jsonrpc":"2.0","id":2,"method":"roots/list"})" "\n";
+    const std::string roots = R"({"jsonrpc":"2.0","id":2,"method":"roots/list"})"
+                              "\n";
     EXPECT_EQ(server(roots), roots);
     EXPECT_EQ(gate_->counts().server_in, 3u);
     EXPECT_EQ(gate_->counts().server_denied, 2u);
@@ -361,7 +384,9 @@ TEST_F(GateTest, WhatAServerMayNotAskIsAnsweredToTheServer) {
     EXPECT_EQ(server(kSampling), "");
     EXPECT_EQ(text(to_server_), "");  // its input has ended
     const std::string audit = world_.audit_text();
-    EXPECT_THAT(audit, HasSubstr(R"("direction":"s2c","kind":"request","method":"sampling/createMessage","rpc_id":"s1","decision":"deny")"));
+    EXPECT_THAT(
+        audit,
+        HasSubstr(R"("direction":"s2c","kind":"request","method":"sampling/createMessage","rpc_id":"s1","decision":"deny")"));
 }
 
 TEST_F(GateTest, ShadowLetsAServerAsk) {
@@ -375,7 +400,8 @@ TEST_F(GateTest, ShadowLetsAServerAsk) {
 
 TEST_F(GateTest, OtherMethodsAreDeniedWithAnError) {
     use(kNoSampling);
-    const std::string line = answer(R"({"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"file:///no"}})" "\n");
+    const std::string line = answer(R"({"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"file:///no"}})"
+                                    "\n");
     EXPECT_THAT(line, StartsWith(R"({"jsonrpc":"2.0","id":7,"error":{"code":-31403,)"));
     EXPECT_THAT(line, HasSubstr("/methods/resources~1read/names/file:~1~1~1no/action"));
 }
@@ -387,8 +413,7 @@ TEST_F(GateTest, ChunksDoNotMatter) {
         use();
         to_server_.clear();
         to_client_.clear();
-        for (size_t at = 0; at < stream.size(); at += chunk)
-            gate_->client_bytes(std::string_view(stream).substr(at, chunk));
+        for (size_t at = 0; at < stream.size(); at += chunk) gate_->client_bytes(std::string_view(stream).substr(at, chunk));
         if (whole.empty()) whole = text(to_server_) + text(to_client_);
         EXPECT_EQ(text(to_server_) + text(to_client_), whole);
         EXPECT_TRUE(gate_->counts().conserved());

@@ -91,7 +91,8 @@ TEST_F(Unanswered, OfTwoCallsWithOneIdNeitherIsGivenBack) {
 
 TEST_F(Unanswered, WhatMayHaveBeenTheAnswerIsOne) {
     call("1", "given");
-    server(R"({"jsonrpc":"2.0","id":1,"id":1,"result":{}})" "\n");
+    server(R"({"jsonrpc":"2.0","id":1,"id":1,"result":{}})"
+           "\n");
     cancel("1");
     gate_.session_ended();
     EXPECT_EQ(count(), 1);

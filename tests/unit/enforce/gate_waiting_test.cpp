@@ -157,7 +157,9 @@ TEST_F(GateWaiting, HandBackAnswersThem) {
 
 TEST_F(GateWaiting, NotificationsDoNotWait) {
     client(call_line("1", "one"));
-    EXPECT_EQ(client(R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"one"}})" "\n"), "");
+    EXPECT_EQ(client(R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"one"}})"
+                     "\n"),
+              "");
     EXPECT_EQ(waiting(), 0u);
     EXPECT_EQ(gate_->counts().denied, 1u);
 }

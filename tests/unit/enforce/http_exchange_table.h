@@ -13,7 +13,7 @@ struct Case {
     std::vector<Step> steps;
     std::string to_server = {}, to_client = {};
     uint64_t forwarded = 0, denied = 0, refused = 0;
-    std::vector<std::string> audit = {};   // of messages: HttpWorld::audit()
+    std::vector<std::string> audit = {};  // of messages: HttpWorld::audit()
     bool closes = false;
     std::string policy = kHttpPolicy;
     std::vector<std::string> events = {};  // of the connection: not those of sessions
@@ -42,8 +42,8 @@ inline const std::string kUnfiltered1 = R"({"jsonrpc":"2.0","id":1,"result":{"to
 inline const std::string kFiltered1 = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"ok"}]}})";
 // What the audit log says of them.
 inline const std::string kOkIn = "c2s request tools/call ok allow", kOkDone = "s2c response tools/call ok pass ok",
-                         kBadIn = "c2s request tools/call bad deny /tools/bad/action",
-                         kListIn = "c2s request tools/list allow", kListDone = "s2c response tools/list pass ok";
+                         kBadIn = "c2s request tools/call bad deny /tools/bad/action", kListIn = "c2s request tools/list allow",
+                         kListDone = "s2c response tools/list pass ok";
 
 inline std::string answer(std::string_view body, std::string_view more = "", std::string_view status = "200 OK") {
     return response(body, more, status);

@@ -77,7 +77,8 @@ inline Step server_failed() { return {Step::Kind::server_failed, {}}; }
 
 class HttpWorld {
   public:
-    explicit HttpWorld(std::string_view text = kHttpPolicy) : sessions(std::make_unique<HttpSessions>(*world_.log, grants, pins)) {
+    explicit HttpWorld(std::string_view text = kHttpPolicy)
+        : sessions(std::make_unique<HttpSessions>(*world_.log, grants, pins)) {
         std::vector<PolicyProblem> problems;
         policy = Policy::load(text, "p.json", problems);
         for (const PolicyProblem& problem : problems) ADD_FAILURE() << problem.text();
@@ -153,9 +154,8 @@ class HttpWire {
 };
 
 inline void expect_conserved(const FrameCounts& counts) {
-    EXPECT_TRUE(counts.conserved()) << counts.in << " = " << counts.forwarded << " + " << counts.denied << " + "
-                                    << counts.refused << " + " << counts.held << "; " << counts.server_in << " = "
-                                    << counts.server_forwarded;
+    EXPECT_TRUE(counts.conserved()) << counts.in << " = " << counts.forwarded << " + " << counts.denied << " + " << counts.refused
+                                    << " + " << counts.held << "; " << counts.server_in << " = " << counts.server_forwarded;
 }
 
 }  // namespace callgate

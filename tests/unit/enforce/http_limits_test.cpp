@@ -26,11 +26,17 @@ class HttpLimits : public ::testing::Test {
 
 TEST_F(HttpLimits, ResultStaysCharged) { EXPECT_FALSE(is_given_back({server(kDone1)})); }
 TEST_F(HttpLimits, ErrorIsGivenBack) { EXPECT_TRUE(is_given_back({server(answer(error_json("1")))})); }
-TEST_F(HttpLimits, ToolErrorIsGivenBack) { EXPECT_TRUE(is_given_back({server(answer(result_json("1", R"({"isError":true})")))})); }
-TEST_F(HttpLimits, ErrorInEventsIsGivenBack) { EXPECT_TRUE(is_given_back({server(kEventsHead + chunk(sse(error_json("1"))) + kLastChunk)})); }
+TEST_F(HttpLimits, ToolErrorIsGivenBack) {
+    EXPECT_TRUE(is_given_back({server(answer(result_json("1", R"({"isError":true})")))}));
+}
+TEST_F(HttpLimits, ErrorInEventsIsGivenBack) {
+    EXPECT_TRUE(is_given_back({server(kEventsHead + chunk(sse(error_json("1"))) + kLastChunk)}));
+}
 TEST_F(HttpLimits, ErrorForAnotherIdStaysCharged) { EXPECT_FALSE(is_given_back({server(answer(error_json("2")))})); }
 TEST_F(HttpLimits, RefusedInHttpIsGivenBack) { EXPECT_TRUE(is_given_back({server(answer("", "", "406 Not Acceptable"))})); }
-TEST_F(HttpLimits, RedirectIsGivenBack) { EXPECT_TRUE(is_given_back({server(answer("", "Location: /x\r\n", "307 Temporary Redirect"))})); }
+TEST_F(HttpLimits, RedirectIsGivenBack) {
+    EXPECT_TRUE(is_given_back({server(answer("", "Location: /x\r\n", "307 Temporary Redirect"))}));
+}
 // It may have been done all the same.
 TEST_F(HttpLimits, FailedInHttpStaysCharged) { EXPECT_FALSE(is_given_back({server(answer("", "", "504 Gateway Timeout"))})); }
 TEST_F(HttpLimits, NoAnswerStaysCharged) { EXPECT_FALSE(is_given_back({server_end()})); }
@@ -43,7 +49,8 @@ TEST_F(HttpLimits, ArrayRefusedInHttpStaysCharged) {
 }
 // Two calls with one id: which one failed is not known.
 TEST_F(HttpLimits, SharedIdStaysCharged) {
-    EXPECT_FALSE(is_given_back({server(answer("[" + error_json("1") + "," + result_json("1") + "]"))}, "[" + kOk1 + "," + kOnce + "]"));
+    EXPECT_FALSE(
+        is_given_back({server(answer("[" + error_json("1") + "," + result_json("1") + "]"))}, "[" + kOk1 + "," + kOnce + "]"));
 }
 TEST_F(HttpLimits, CancelledStaysCharged) {
     HttpWire wire(world_);

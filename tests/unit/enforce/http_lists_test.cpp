@@ -9,8 +9,12 @@ const char* const kHidesNothing = R"({"version":"1","default":"allow"})";
 
 // The one request of these rows, and what the server's answer becomes.
 Case row(const char* name, std::string from_server, std::string to_client) {
-    return {.name = name, .steps = {client(post(kList1)), server(std::move(from_server))}, .to_server = canonical(kList1),
-            .to_client = std::move(to_client), .forwarded = 1, .audit = {kListIn, kListDone}};
+    return {.name = name,
+            .steps = {client(post(kList1)), server(std::move(from_server))},
+            .to_server = canonical(kList1),
+            .to_client = std::move(to_client),
+            .forwarded = 1,
+            .audit = {kListIn, kListDone}};
 }
 Case closing(Case made) {
     made.closes = true;
@@ -34,11 +38,14 @@ Case with_limit(Case made, size_t bytes) {
 }
 
 std::vector<Case> in_json() {
-    const std::string pretty = "\n{\r\n \"jsonrpc\": \"2.0\",\n\t\"id\": 1 ,\"result\": {\"nextCursor\":\"\\u0041\", \"tools\": [ {\"name\": \"a\\/b\"} ,\n"
-                               "{\"inputSchema\":{\"type\":\"object\"},\"name\":\"s\\u0065cret\"},{\"name\":\"ok\" } ], \"ttlMs\":1, \"cacheScope\":\"public\"}}\r\n\r\n";
-    const std::string pretty_out = "\n{\r\n \"jsonrpc\": \"2.0\",\n\t\"id\": 1 ,\"result\": {\"nextCursor\":\"\\u0041\", \"tools\": [ {\"name\": \"a\\/b\"}"
-                                   ",{\"name\":\"ok\" } ], \"ttlMs\":1, \"cacheScope\":\"private\"}}\r\n\r\n";
-    const std::string gzipped = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b";
+    const std::string pretty =
+        "\n{\r\n \"jsonrpc\": \"2.0\",\n\t\"id\": 1 ,\"result\": {\"nextCursor\":\"\\u0041\", \"tools\": [ {\"name\": \"a\\/b\"} ,\n"
+        "{\"inputSchema\":{\"type\":\"object\"},\"name\":\"s\\u0065cret\"},{\"name\":\"ok\" } ], \"ttlMs\":1, \"cacheScope\":\"public\"}}\r\n\r\n";
+    const std::string pretty_out =
+        "\n{\r\n \"jsonrpc\": \"2.0\",\n\t\"id\": 1 ,\"result\": {\"nextCursor\":\"\\u0041\", \"tools\": [ {\"name\": \"a\\/b\"}"
+        ",{\"name\":\"ok\" } ], \"ttlMs\":1, \"cacheScope\":\"private\"}}\r\n\r\n";
+    const std::string gzipped =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b";
     const std::string only_hidden = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[ {"name":"secret"} ]}})";
     const std::string only_hidden_out = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[  ]}})";
     return {
@@ -46,8 +53,10 @@ std::vector<Case> in_json() {
         row("NothingHidden", response(kFiltered1, "ETag: \"x\"\r\n"), response(kFiltered1, "ETag: \"x\"\r\n")),
         row("OnlyHidden", response(only_hidden), response(only_hidden_out)),
         row("Pretty", response(pretty), response(pretty_out)),
-        row("Chunked", kJsonChunked + chunk(kUnfiltered1.substr(0, 50)) + chunk(kUnfiltered1.substr(50)) + kLastChunk, response(kFiltered1)),
-        row("ChunkedAsItCame", kJsonChunked + "5;x=1\r\n" + kFiltered1.substr(0, 5) + "\r\n" + chunk(kFiltered1.substr(5)) + "0\r\nX: 1\r\n\r\n",
+        row("Chunked", kJsonChunked + chunk(kUnfiltered1.substr(0, 50)) + chunk(kUnfiltered1.substr(50)) + kLastChunk,
+            response(kFiltered1)),
+        row("ChunkedAsItCame",
+            kJsonChunked + "5;x=1\r\n" + kFiltered1.substr(0, 5) + "\r\n" + chunk(kFiltered1.substr(5)) + "0\r\nX: 1\r\n\r\n",
             kJsonChunked + "5;x=1\r\n" + kFiltered1.substr(0, 5) + "\r\n" + chunk(kFiltered1.substr(5)) + "0\r\nX: 1\r\n\r\n"),
         ended(row("UntilClose", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + kUnfiltered1,
                   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(kFiltered1.size()) +
@@ -55,22 +64,37 @@ std::vector<Case> in_json() {
         closing(row("ServerCloses", response(kUnfiltered1, "Connection: close\r\n"),
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(kFiltered1.size()) +
                         "\r\nConnection: close\r\n\r\n" + kFiltered1)),
-        row("UnderAnotherType", response(kUnfiltered1, "", "200 OK", "text/plain"), response(kFiltered1, "", "200 OK", "text/plain")),
-        row("WithoutAType", "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kUnfiltered1.size()) + "\r\n\r\n" + kUnfiltered1,
+        row("UnderAnotherType", response(kUnfiltered1, "", "200 OK", "text/plain"),
+            response(kFiltered1, "", "200 OK", "text/plain")),
+        row("WithoutAType",
+            "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kUnfiltered1.size()) + "\r\n\r\n" + kUnfiltered1,
             "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kFiltered1.size()) + "\r\n\r\n" + kFiltered1),
         // The id is not the request's: it may answer one from before we were there.
-        {.name = "OfAnotherRequest", .steps = {client(post(kList1)), server(response(R"({"jsonrpc":"2.0","id":9,"result":{"tools":[{"name":"secret"}]}})"))},
-         .to_server = canonical(kList1), .to_client = response(R"({"jsonrpc":"2.0","id":9,"result":{"tools":[]}})"), .forwarded = 1,
+        {.name = "OfAnotherRequest",
+         .steps = {client(post(kList1)), server(response(R"({"jsonrpc":"2.0","id":9,"result":{"tools":[{"name":"secret"}]}})"))},
+         .to_server = canonical(kList1),
+         .to_client = response(R"({"jsonrpc":"2.0","id":9,"result":{"tools":[]}})"),
+         .forwarded = 1,
          .audit = {kListIn, "s2c response pass ok"}},
         row("InAnArray", response("[ " + kUnfiltered1 + " ,{}]"), response("[ " + kFiltered1 + " ,{}]")),
         closing(unmatched(row("Compressed", gzipped, bad_gateway("it is compressed")))),
         with_policy(unmatched(row("CompressedWithoutNeed", gzipped, gzipped)), kHidesNothing),
-        closing(with_limit(unmatched(row("TooLong", response(kUnfiltered1 + std::string(1000, ' ')), bad_gateway("it is longer than a message may be"))), 500)),
-        with_limit(with_policy(unmatched(row("TooLongWithoutNeed", response(kUnfiltered1 + std::string(1000, ' ')), response(kUnfiltered1 + std::string(1000, ' ')))), kHidesNothing), 500),
+        closing(with_limit(unmatched(row("TooLong", response(kUnfiltered1 + std::string(1000, ' ')),
+                                         bad_gateway("it is longer than a message may be"))),
+                           500)),
+        with_limit(with_policy(unmatched(row("TooLongWithoutNeed", response(kUnfiltered1 + std::string(1000, ' ')),
+                                             response(kUnfiltered1 + std::string(1000, ' ')))),
+                               kHidesNothing),
+                   500),
         // What is hidden is only hidden in lists.
-        {.name = "ResultOfACall", .steps = {client(post(kOk1)), server(response(kUnfiltered1))}, .to_server = canonical(kOk1),
-         .to_client = response(kUnfiltered1), .forwarded = 1, .audit = {kOkIn, kOkDone}},
-        with_policy(row("InShadow", response(kUnfiltered1), response(kUnfiltered1)), R"({"version":"1","mode":"shadow","default":"deny","hide":["secret"]})"),
+        {.name = "ResultOfACall",
+         .steps = {client(post(kOk1)), server(response(kUnfiltered1))},
+         .to_server = canonical(kOk1),
+         .to_client = response(kUnfiltered1),
+         .forwarded = 1,
+         .audit = {kOkIn, kOkDone}},
+        with_policy(row("InShadow", response(kUnfiltered1), response(kUnfiltered1)),
+                    R"({"version":"1","mode":"shadow","default":"deny","hide":["secret"]})"),
     };
 }
 INSTANTIATE_TEST_SUITE_P(ListsInJson, HttpExchanges, ::testing::ValuesIn(in_json()), name_of_case);
@@ -78,19 +102,24 @@ INSTANTIATE_TEST_SUITE_P(ListsInJson, HttpExchanges, ::testing::ValuesIn(in_json
 std::vector<Case> in_events() {
     const std::string to_close = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
     const std::string lengthy = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: ";
-    const std::string priming = "id: 1\ndata: \n\n", progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
+    const std::string priming = "id: 1\ndata: \n\n",
+                      progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
     const std::string list = "event: message\nid: 2\n: x\ndata: " + kUnfiltered1 + "\nretry: 5\n\n";
     const std::string list_out = "event: message\nid: 2\n: x\ndata: " + kFiltered1 + "\nretry: 5\n\n";
-    const std::string many_lines = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\r\ndata: \"result\":{\"tools\":[{\"name\":\"secret\"},\rdata:{\"name\":\"ok\"}]}}\r\n\r\n";
-    const std::string many_lines_out = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\ndata: \"result\":{\"tools\":[{\"name\":\"ok\"}]}}\n\r\n";
+    const std::string many_lines =
+        "data: {\"jsonrpc\":\"2.0\",\"id\":1,\r\ndata: \"result\":{\"tools\":[{\"name\":\"secret\"},\rdata:{\"name\":\"ok\"}]}}\r\n\r\n";
+    const std::string many_lines_out =
+        "data: {\"jsonrpc\":\"2.0\",\"id\":1,\ndata: \"result\":{\"tools\":[{\"name\":\"ok\"}]}}\n\r\n";
     const std::string kProgress = "s2c notification notifications/progress pass";
-    Case with_progress = row("OthersStay", kEventsHead + chunk(priming + progress + ": ping\n\n" + list) + kLastChunk,
-                             kEventsHead + chunk(priming) + chunk(progress) + chunk(": ping\n") + chunk("\n") + chunk(list_out) + kLastChunk);
+    Case with_progress =
+        row("OthersStay", kEventsHead + chunk(priming + progress + ": ping\n\n" + list) + kLastChunk,
+            kEventsHead + chunk(priming) + chunk(progress) + chunk(": ping\n") + chunk("\n") + chunk(list_out) + kLastChunk);
     with_progress.audit = {kListIn, kProgress, kListDone};
     return {
         row("InOneEvent", kEventsHead + chunk(list) + kLastChunk, kEventsHead + chunk(list_out) + kLastChunk),
         with_progress,
-        row("InManyChunks", kEventsHead + chunk(list.substr(0, 9)) + chunk(list.substr(9, 40)) + chunk(list.substr(49)) + kLastChunk,
+        row("InManyChunks",
+            kEventsHead + chunk(list.substr(0, 9)) + chunk(list.substr(9, 40)) + chunk(list.substr(49)) + kLastChunk,
             kEventsHead + chunk(list_out) + kLastChunk),
         row("InManyLines", kEventsHead + chunk(many_lines.substr(0, many_lines.size() - 1)) + kLastChunk,
             kEventsHead + chunk(many_lines_out.substr(0, many_lines_out.size() - 1)) + kLastChunk),
@@ -98,10 +127,17 @@ std::vector<Case> in_events() {
         row("WithALength", lengthy + std::to_string(list.size()) + "\r\n\r\n" + list, kEventsHead + chunk(list_out) + kLastChunk),
         row("CutShort", kEventsHead + chunk(list.substr(0, list.size() - 1)) + kLastChunk,
             kEventsHead + chunk("event: message\nid: 2\n: x\ndata: " + kFiltered1 + "\nretry: 5\n\n") + kLastChunk),
-        closing(unmatched(row("CompressedEvents", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: br\r\n\r\nxx", bad_gateway("it is compressed")))),
+        closing(unmatched(row("CompressedEvents",
+                              "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: br\r\n\r\nxx",
+                              bad_gateway("it is compressed")))),
         // Nobody can say what is in it: the stream ends.
-        closing(with_limit(unmatched(row("EventTooLong", kEventsHead + chunk(priming) + chunk("data: " + std::string(600, 'x')), kEventsHead + chunk(priming))), 500)),
-        closing(with_limit(unmatched(row("LastEventTooLong", kEventsHead + chunk(priming) + chunk("data: " + std::string(493, 'x')) + kLastChunk, kEventsHead + chunk(priming))), 500)),
+        closing(with_limit(unmatched(row("EventTooLong", kEventsHead + chunk(priming) + chunk("data: " + std::string(600, 'x')),
+                                         kEventsHead + chunk(priming))),
+                           500)),
+        closing(with_limit(
+            unmatched(row("LastEventTooLong", kEventsHead + chunk(priming) + chunk("data: " + std::string(493, 'x')) + kLastChunk,
+                          kEventsHead + chunk(priming))),
+            500)),
     };
 }
 INSTANTIATE_TEST_SUITE_P(ListsInEvents, HttpExchanges, ::testing::ValuesIn(in_events()), name_of_case);
@@ -142,11 +178,13 @@ struct Denied {
 
 TEST(HttpResponses, ThatAreDeniedAreAnsweredInTheServersPlace) {
     const std::string unreadable = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"secret","n":NaN},{"name":"ok"}]}})";
-    const std::string asking = R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"sampling/createMessage","params":{}}}}})";
-    const std::vector<Denied> rows{
-        {"list", kList1, unreadable, R"({"version":"1","default":"allow","hide":["secret"]})", R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,)"},
-        {"input request", kOk1, asking, R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny"}}})",
-         R"({"jsonrpc":"2.0","id":1,"result":{"content":[)"}};
+    const std::string asking =
+        R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"sampling/createMessage","params":{}}}}})";
+    const std::vector<Denied> rows{{"list", kList1, unreadable, R"({"version":"1","default":"allow","hide":["secret"]})",
+                                    R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,)"},
+                                   {"input request", kOk1, asking,
+                                    R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny"}}})",
+                                    R"({"jsonrpc":"2.0","id":1,"result":{"content":[)"}};
     for (const Denied& row : rows) {
         for (const bool in_event : {false, true}) {
             HttpWorld world(row.policy.c_str());

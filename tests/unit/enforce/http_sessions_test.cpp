@@ -55,8 +55,8 @@ TEST_F(HttpSessionsTest, ServerNamesItManyConnectionsUseIt) {
     exchange(post(kBad1, kS1), "", local_facts(40002));
     exchange("DELETE /mcp HTTP/1.1\r\nHost: a\r\n" + kS1 + "\r\n", response(""), local_facts(40003));
     EXPECT_FALSE(is_known("s1"));
-    EXPECT_THAT(world_.audit(), ElementsAre("session_start", "c2s request initialize allow", "s2c response initialize pass ok", kOkIn, kOkDone, kBadIn,
-                                            "session_end: its client ended it"));
+    EXPECT_THAT(world_.audit(), ElementsAre("session_start", "c2s request initialize allow", "s2c response initialize pass ok",
+                                            kOkIn, kOkDone, kBadIn, "session_end: its client ended it"));
     const nlohmann::json& end = world_.records.back();
     EXPECT_EQ(end["known_by"], "header");
     EXPECT_EQ(end["frames"]["in"], 3);
@@ -142,11 +142,15 @@ TEST_F(HttpSessionsTest, InitializeThatFailsOrIsDeniedOpensNothing) {
     exchange(post(kInitialize), answer("", kS1, "400 Bad Request"));
     EXPECT_FALSE(is_known("s1"));
     exchange(post(kInitialize), "HTTP/1.1 200 OK\n\n");
-    { HttpWire wire(world_); wire.play(client(post(kInitialize))); }
+    {
+        HttpWire wire(world_);
+        wire.play(client(post(kInitialize)));
+    }
     EXPECT_EQ(world_.sessions->size(), 0u);
-    EXPECT_THAT(world_.audit(), ElementsAre("session_start", "c2s request initialize allow", "s2c response initialize pass error", "session_end: its initialize failed",
-                                            "session_start", "c2s request initialize allow", "session_end: its initialize had no answer",
-                                            "session_start", "c2s request initialize allow", "session_end: its initialize had no answer"));
+    EXPECT_THAT(world_.audit(), ElementsAre("session_start", "c2s request initialize allow", "s2c response initialize pass error",
+                                            "session_end: its initialize failed", "session_start", "c2s request initialize allow",
+                                            "session_end: its initialize had no answer", "session_start",
+                                            "c2s request initialize allow", "session_end: its initialize had no answer"));
 }
 
 // --- without a name ---------------------------------------------------------------------------------------------------
@@ -164,7 +168,8 @@ TEST_F(HttpSessionsTest, WithoutANameItIsThePeers) {
 }
 
 TEST_F(HttpSessionsTest, RemotePeersAreTheirHosts) {
-    for (const char* address : {"192.0.2.7:1000", "192.0.2.7:1001", "192.0.2.8:1000", "[2001:db8::7]:1000", "[2001:db8::7]:1001"}) {
+    for (const char* address :
+         {"192.0.2.7:1000", "192.0.2.7:1001", "192.0.2.8:1000", "[2001:db8::7]:1000", "[2001:db8::7]:1001"}) {
         HttpFacts facts = local_facts();
         facts.peer.process.pid = 0;
         facts.peer_address = address;

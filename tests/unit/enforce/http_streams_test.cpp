@@ -10,13 +10,15 @@ const std::string kGetSseOut = "GET /sse HTTP/1.1\r\nHost: a\r\nAccept: text/eve
 const std::string kEndpoint = "event: endpoint\ndata: /message?sessionId=1f\n\n";
 const std::string kTarget = "/message?sessionId=1f";
 const std::string kWasAccepted = "HTTP/1.1 202 Accepted\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nAccepted";
-const char* const kPathPolicy = R"({"version":"1","server":{"listen":"127.0.0.1:3000","path":"/sse"},"default":"deny","hide":["secret"],
+const char* const kPathPolicy =
+    R"({"version":"1","server":{"listen":"127.0.0.1:3000","path":"/sse"},"default":"deny","hide":["secret"],
     "tools":{"ok":{},"bad":{"action":"deny","reason":"No."}}})";
 
 // A stream that is open.
 class Stream : public HttpWire {
   public:
-    explicit Stream(HttpWorld& world, size_t piece = 0, std::string_view endpoint = kEndpoint) : HttpWire(world, local_facts(40001)) {
+    explicit Stream(HttpWorld& world, size_t piece = 0, std::string_view endpoint = kEndpoint)
+        : HttpWire(world, local_facts(40001)) {
         gate->on_output = [this] { ++outputs; };
         play(client(kGetSse), piece);
         EXPECT_EQ(to_server, kGetSseOut);
@@ -168,8 +170,9 @@ TEST(HttpStreams, ListOnTheStreamIsFiltered) {
 
 // --- a policy for one path: where messages go is what the stream on it says -------------------------------------------
 TEST(HttpStreams, PathOfTheMessagesIsGovernedToo) {
-    for (const std::string target : {"/message?sessionId=1f", "/message?sessionId=2f", "/message", "/Message?x", "//message?sessionId=1f",
-                                     "/%6dessage?sessionId=1f", "/x/../message", "//evil/message?sessionId=1f"}) {
+    for (const std::string target :
+         {"/message?sessionId=1f", "/message?sessionId=2f", "/message", "/Message?x", "//message?sessionId=1f",
+          "/%6dessage?sessionId=1f", "/x/../message", "//evil/message?sessionId=1f"}) {
         HttpWorld world(kPathPolicy);
         Stream stream(world);
         HttpWire wire(world, local_facts(40002));
@@ -204,7 +207,8 @@ TEST(HttpStreams, PathOfTheMessagesOutlivesTheStream) {
 TEST(HttpStreams, PathsThatNobodyStreamsAtAreForgottenInTheirTurn) {
     HttpWorld world(kPathPolicy);
     Stream open(world, 0, "event: endpoint\ndata: /open\n\n");
-    for (size_t i = 0; i < kHttpStreamPathsMax; ++i) Stream stream(world, 0, "event: endpoint\ndata: /m" + std::to_string(i) + "\n\n");
+    for (size_t i = 0; i < kHttpStreamPathsMax; ++i)
+        Stream stream(world, 0, "event: endpoint\ndata: /m" + std::to_string(i) + "\n\n");
     const auto governs = [&](const std::string& path) { return world.sessions->takes_messages_at(local_facts(), path); };
     EXPECT_TRUE(governs("/open"));
     EXPECT_FALSE(governs("/m0"));
@@ -239,14 +243,16 @@ TEST(HttpStreams, EvictedSessionTakesItsStreamWithIt) {
 TEST(HttpStreams, ResumedStreamAnswersWhatAnotherConnectionAsked) {
     HttpWorld world;
     HttpWire first(world, local_facts(40001));
-    first.play(client(post(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}})")));
+    first.play(client(post(
+        R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}})")));
     first.play(server(response(result_json("0"), "Mcp-Session-Id: s1\r\n")));
     first.play(client(post(kOk1, "Mcp-Session-Id: s1\r\n")));
     first.play(server(kEventsHead + chunk("id: 5\ndata: \n\n")));
     first.play(server_end());
     first.gate.reset();
     HttpWire second(world, local_facts(40002));
-    second.play(client("GET /mcp HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nMcp-Session-Id: s1\r\nLast-Event-ID: 5\r\n\r\n"));
+    second.play(
+        client("GET /mcp HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nMcp-Session-Id: s1\r\nLast-Event-ID: 5\r\n\r\n"));
     second.play(server(kEventsHead + chunk(sse(result_json("1")))));
     second.gate.reset();
     const std::vector<std::string> said = world.audit();

@@ -13,23 +13,22 @@ namespace {
 using Start = Opening::Start;
 enum class Sure { yes, no };
 
-const std::string kCall =
-    R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm","arguments":{}}})" "\n";
-const std::string kAcp = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})" "\n";
-const std::string kCodex = R"({"id":0,"method":"initialize","params":{"clientInfo":{"name":"x","version":"1"}}})" "\n";
+const std::string kCall = R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm","arguments":{}}})"
+                          "\n";
+const std::string kAcp = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})"
+                         "\n";
+const std::string kCodex = R"({"id":0,"method":"initialize","params":{"clientInfo":{"name":"x","version":"1"}}})"
+                           "\n";
 const std::string kLspBody = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"processId":1,"rootUri":null}})";
 
-std::string headed(const std::string& body) {
-    return "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-}
+std::string headed(const std::string& body) { return "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body; }
 
 struct Outcome {
     std::string pass, judge;
     bool decided = false, foreign = false;
 };
 
-Outcome run(std::string_view bytes, size_t chunk, Start start = Start::fresh, Sure sure = Sure::yes,
-            bool finish = false) {
+Outcome run(std::string_view bytes, size_t chunk, Start start = Start::fresh, Sure sure = Sure::yes, bool finish = false) {
     Opening opening(start, sure == Sure::yes, kFrameBytesDefault);
     Outcome out;
     size_t at = 0;
@@ -144,12 +143,16 @@ TEST(Opening, BodyThatIsTheHeadOfACall) {
 }
 
 TEST(Opening, MalformedCallAfterAClaim) {
-    const std::string twice = R"({"jsonrpc":"2.0","id":1,"method":"foo","method":"tools/call","params":{"name":"rm"}})" "\n";
-    const std::string folded = R"({"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"rm"}})" "\n";
-    const std::string escaped = R"({"jsonrpc":"2.0","id":1,"id":1,"m\u0065thod":"tools/call","params":{"name":"rm"}})" "\n";
+    const std::string twice = R"({"jsonrpc":"2.0","id":1,"method":"foo","method":"tools/call","params":{"name":"rm"}})"
+                              "\n";
+    const std::string folded = R"({"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"rm"}})"
+                               "\n";
+    const std::string escaped = R"({"jsonrpc":"2.0","id":1,"id":1,"m\u0065thod":"tools/call","params":{"name":"rm"}})"
+                                "\n";
     const std::string carriage = "x\r" + kCall;
     const std::string batch = "[" + kCall.substr(0, kCall.size() - 1) + "]\n";
-    const std::string listed = R"({"jsonrpc":"2.0","params":[],"id":1,"method":"foo","method":"tools/call"})" "\n";
+    const std::string listed = R"({"jsonrpc":"2.0","params":[],"id":1,"method":"foo","method":"tools/call"})"
+                               "\n";
     for (Sure sure : {Sure::yes, Sure::no})
         for (const std::string& claim : {std::string(), kAcp, kCodex})
             for (const std::string& call : {twice, folded, escaped, batch, listed}) expect_judged_from(claim, call, sure);
@@ -159,7 +162,9 @@ TEST(Opening, MalformedCallAfterAClaim) {
 // Longer than what a perhaps-not-MCP program is kept waiting for.
 TEST(Opening, LongCallIsHeldToItsEnd) {
     const std::string pad(size_t{3} << 19, 'x');
-    const std::string call = R"({"_":")" + pad + R"(","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}})" "\n";
+    const std::string call = R"({"_":")" + pad +
+                             R"(","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}})"
+                             "\n";
     for (const std::string& before : {std::string(), kAcp, std::string("\r"), std::string("x\r")}) {
         Outcome out = run(before + call, 65536, Start::fresh, Sure::no);
         EXPECT_TRUE(out.decided);
@@ -259,16 +264,23 @@ bool confirms(const std::string& client, const std::string& server) {
 }
 
 TEST(Opening, OnlyTheServersOwnAnswerConfirms) {
-    EXPECT_TRUE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})" "\n"));
-    EXPECT_TRUE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion": 1}})" "\n"));
-    EXPECT_FALSE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18"}})" "\n"));
-    EXPECT_FALSE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"x"}})" "\n"));
+    EXPECT_TRUE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})"
+                               "\n"));
+    EXPECT_TRUE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion": 1}})"
+                               "\n"));
+    EXPECT_FALSE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18"}})"
+                                "\n"));
+    EXPECT_FALSE(confirms(kAcp, R"({"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"x"}})"
+                                "\n"));
     EXPECT_FALSE(confirms(kAcp, "starting\n"));
-    EXPECT_TRUE(confirms(kCodex, R"({"id":0,"result":{}})" "\n"));
+    EXPECT_TRUE(confirms(kCodex, R"({"id":0,"result":{}})"
+                                 "\n"));
     EXPECT_TRUE(confirms(headed(kLspBody), "Content-Length: 2\r\n"));
-    EXPECT_FALSE(confirms(headed(kLspBody), R"({"jsonrpc":"2.0","id":0,"result":{}})" "\n"));
+    EXPECT_FALSE(confirms(headed(kLspBody), R"({"jsonrpc":"2.0","id":0,"result":{}})"
+                                            "\n"));
     EXPECT_FALSE(confirms("banner\n", "Content-Length: 2\r\n"));
-    EXPECT_FALSE(confirms(kCall, R"({"id":0,"result":{}})" "\n"));
+    EXPECT_FALSE(confirms(kCall, R"({"id":0,"result":{}})"
+                                 "\n"));
 }
 
 }  // namespace

@@ -31,26 +31,33 @@ class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
         from_agent_ = std::move(client_out.read);
         server_reads_ = std::move(server_in.read);
         server_writes_ = std::move(server_out.write);
-        session_ = std::make_unique<RelaySession>(*ring_.ring, std::move(ends), world_.options(kPolicy), world_.counters,
-                                                  *world_.log,
-                                                  RelaySession::Events{[this](RelaySession&) { ++ended_; }, [](RelaySession&) {}});
+        session_ =
+            std::make_unique<RelaySession>(*ring_.ring, std::move(ends), world_.options(kPolicy), world_.counters, *world_.log,
+                                           RelaySession::Events{[this](RelaySession&) { ++ended_; }, [](RelaySession&) {}});
     }
     void TearDown() override { EXPECT_TRUE(session_->counts().conserved()); }
     // The steps, then everything closed and idle.
     void run(std::vector<std::function<bool()>> steps) {
         size_t reached = 0;
-        for (auto& step : steps)
-            step = [&reached, inner = std::move(step)] { return inner() && ++reached; };
+        for (auto& step : steps) step = [&reached, inner = std::move(step)] { return inner() && ++reached; };
         size_t count = steps.size();
-        steps.insert(steps.begin(), [&] { session_->start(); return true; });
+        steps.insert(steps.begin(), [&] {
+            session_->start();
+            return true;
+        });
         ring_.ring->after(std::chrono::milliseconds(1500), [&] { session_->close(); });
-        steps.push_back([&] { session_->close(); return true; });
+        steps.push_back([&] {
+            session_->close();
+            return true;
+        });
         steps.push_back([&] { return session_->idle(); });
         EXPECT_TRUE(ring_.run(std::move(steps))) << "after step " << reached;
         EXPECT_EQ(reached, count);
         EXPECT_EQ(ended_, 1);
     }
-    bool put(const Fd& fd, const std::string& text) { return ::write(fd.get(), text.data(), text.size()) == ssize_t(text.size()); }
+    bool put(const Fd& fd, const std::string& text) {
+        return ::write(fd.get(), text.data(), text.size()) == ssize_t(text.size());
+    }
     bool server_has(const std::string& text) { return (server_got_ += drain(server_reads_)) == text; }
     bool client_has(const std::string& text) { return (client_got_ += drain(from_agent_)) == text; }
     static bool at_end(const Fd& fd) {
@@ -83,16 +90,27 @@ TEST_P(RelayTest, DeniedCallIsAnswered) {
 TEST_P(RelayTest, EndOfFileComesAfterEverythingBeforeIt) {
     std::string last = call_line("2", "ok");
     last.pop_back();
-    run({[&] { return put(to_agent_, call_line("1", "ok") + last); }, [&] { to_agent_.reset(); return true; },
+    run({[&] { return put(to_agent_, call_line("1", "ok") + last); },
+         [&] {
+             to_agent_.reset();
+             return true;
+         },
          [&] { return server_has(call_line("1", "ok") + last); }, [&] { return at_end(server_reads_); },
          // the other direction lives on
          [&] { return put(server_writes_, result_line("1")); }, [&] { return client_has(result_line("1")); },
-         [&] { server_writes_.reset(); server_reads_.reset(); return true; }, [&] { return at_end(from_agent_); },
-         [&] { return ended_ == 1; }});
+         [&] {
+             server_writes_.reset();
+             server_reads_.reset();
+             return true;
+         },
+         [&] { return at_end(from_agent_); }, [&] { return ended_ == 1; }});
 }
 
 TEST_P(RelayTest, ClientThatIsGoneBreaksTheServersPipe) {
-    run({[&] { from_agent_.reset(); return true; },
+    run({[&] {
+             from_agent_.reset();
+             return true;
+         },
          [&] {
              set_nonblocking(server_writes_);
              return ::write(server_writes_.get(), "x", 1) < 0 && errno == EPIPE;
@@ -100,7 +118,10 @@ TEST_P(RelayTest, ClientThatIsGoneBreaksTheServersPipe) {
 }
 
 TEST_P(RelayTest, ServerThatIsGoneBreaksTheClientsPipe) {
-    run({[&] { server_reads_.reset(); return true; },
+    run({[&] {
+             server_reads_.reset();
+             return true;
+         },
          [&] {
              set_nonblocking(to_agent_);
              return ::write(to_agent_.get(), "\n", 1) < 0 && errno == EPIPE;
@@ -146,7 +167,8 @@ TEST_P(RelayTest, AServersLineWithoutEndHoldsTheClientBack) {
          [&] { return flood.is_held_back(); }, [&] { return put(server_writes_, "\n"); },
          [&] {
              got += drain(from_agent_);
-             return static_cast<size_t>(std::count(got.begin(), got.end(), '\n')) == 1 + flood.accepted / call_line("1", "rm").size();
+             return static_cast<size_t>(std::count(got.begin(), got.end(), '\n')) ==
+                    1 + flood.accepted / call_line("1", "rm").size();
          }});
     EXPECT_LT(flood.accepted, size_t{1} << 20);
     EXPECT_EQ(got.substr(0, 9), "Ready. \n{");
@@ -155,7 +177,8 @@ TEST_P(RelayTest, AServersLineWithoutEndHoldsTheClientBack) {
 // What a server may not ask is answered to it, and it waits until it has read some of that.
 TEST_P(RelayTest, AServerThatAsksWithoutReadingIsHeldBack) {
     session_->gate().use_policy(world_.options(kNoSampling).policy, {});
-    const std::string question = R"({"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{}})" "\n";
+    const std::string question = R"({"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{}})"
+                                 "\n";
     Flood flood(server_writes_, question);
     size_t answers = 0;
     run({[&] { return flood.is_held_back(); },
@@ -172,7 +195,10 @@ TEST_P(RelayTest, QuiesceLeavesNothingOnTheWay) {
     run({[&] { return put(to_agent_, call_line("1", "ok")) && put(server_writes_, "half"); },
          [&] { return session_->unread_by_server() > 0; },
          [&] {
-             session_->quiesce(std::chrono::milliseconds(1000), [&](bool all) { ready = true; drained = all; });
+             session_->quiesce(std::chrono::milliseconds(1000), [&](bool all) {
+                 ready = true;
+                 drained = all;
+             });
              return !ready;
          },
          [&] { return server_has(call_line("1", "ok")); }, [&] { return ready; }, [&] { return client_has("half"); }});
@@ -183,7 +209,10 @@ TEST_P(RelayTest, QuiesceGivesUpOnAServerThatDoesNotRead) {
     bool ready = false, drained = true;
     run({[&] { return put(to_agent_, call_line("1", "ok")); }, [&] { return session_->unread_by_server() > 0; },
          [&] {
-             session_->quiesce(std::chrono::milliseconds(30), [&](bool all) { ready = true; drained = all; });
+             session_->quiesce(std::chrono::milliseconds(30), [&](bool all) {
+                 ready = true;
+                 drained = all;
+             });
              return true;
          },
          [&] { return ready; }});

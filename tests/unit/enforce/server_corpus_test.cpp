@@ -92,7 +92,8 @@ TEST_P(ServerCorpus, OnStdio) {
     }
     const std::string audit = world_.audit_text();
     const bool is_denied = GetParam().count("denied") > 0;
-    const auto denied = HasSubstr(R"("kind":"invalid")"), rule = HasSubstr(R"_("decision":"deny","rule":"(unreadable message)")_");
+    const auto denied = HasSubstr(R"("kind":"invalid")"),
+               rule = HasSubstr(R"_("decision":"deny","rule":"(unreadable message)")_");
     if (is_denied) {
         EXPECT_THAT(audit, denied);
         EXPECT_THAT(audit, rule);
@@ -133,7 +134,8 @@ TEST_P(ServerCorpus, OverHttp) {
         expect_conserved(wire.gate->counts());
         const std::vector<std::string> audit = world.audit();
         const bool is_recorded = std::any_of(audit.begin(), audit.end(), [](const std::string& record) {
-            return record.starts_with("s2c invalid deny (unreadable message)") || record.starts_with("s2c request sampling/createMessage deny");
+            return record.starts_with("s2c invalid deny (unreadable message)") ||
+                   record.starts_with("s2c request sampling/createMessage deny");
         });
         EXPECT_EQ(is_recorded, denied);
     }
@@ -160,8 +162,9 @@ class UnreadableLists : public ::testing::Test {
 
 TEST_F(UnreadableLists, AreFilteredWhereTheirStructureIsCertain) {
     const std::string ok = R"({"name":"ok"})";
-    for (const char* hidden : {R"({"name":"secret","n":1e999})", R"({"name":"secret","a":1,"a":2})", R"({"name":"secret","name":"ok"})",
-                               R"({"name":"ok","name":"secret"})", R"({"name":"secret","d":"\ud800"})", R"({"Name":"secret","n":1e999})"}) {
+    for (const char* hidden :
+         {R"({"name":"secret","n":1e999})", R"({"name":"secret","a":1,"a":2})", R"({"name":"secret","name":"ok"})",
+          R"({"name":"ok","name":"secret"})", R"({"name":"secret","d":"\ud800"})", R"({"Name":"secret","n":1e999})"}) {
         EXPECT_EQ(list(of(std::string(hidden) + "," + ok)), of(ok) + "\n") << hidden;
     }
     EXPECT_EQ(list("[" + of(R"({"name":"secret"},)" + ok) + "]"), "[" + of(ok) + "]\n");
@@ -169,7 +172,8 @@ TEST_F(UnreadableLists, AreFilteredWhereTheirStructureIsCertain) {
 }
 
 TEST_F(UnreadableLists, OrElseWithheldAndAnsweredIfAHiddenToolIsNamed) {
-    const auto is_denied = ::testing::StartsWith(R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,"message":"[POLICY DENIED] Some clients may read)");
+    const auto is_denied = ::testing::StartsWith(
+        R"({"jsonrpc":"2.0","id":1,"error":{"code":-31403,"message":"[POLICY DENIED] Some clients may read)");
     EXPECT_THAT(list(of(R"({"name":"secret","n":NaN},{"name":"ok"})")), is_denied);
     EXPECT_THAT(list(of(R"({"name":"s\u0065cret"},{"name":"ok"},)")), is_denied);
     EXPECT_THAT(list(of("{\"name\":\"secret\",\"d\":\"\t\"}")), is_denied);
@@ -182,21 +186,25 @@ TEST_F(UnreadableLists, OrElseWithheldAndAnsweredIfAHiddenToolIsNamed) {
 
 TEST_F(UnreadableLists, AreAnsweredOnlyWhereItIsCertainWhatTheyAnswer) {
     Outbox to_server, to_client;
-    Gate gate(world_.options(R"({"version":"1","default":"allow","hide":["secret"]})"), world_.counters, *world_.log, to_server, to_client);
-    for (const char* id : {"1", "\"a\\\"b\""}) gate.client_bytes(std::string(R"({"jsonrpc":"2.0","method":"tools/list","id":)") + id + "}\n");
+    Gate gate(world_.options(R"({"version":"1","default":"allow","hide":["secret"]})"), world_.counters, *world_.log, to_server,
+              to_client);
+    for (const char* id : {"1", "\"a\\\"b\""})
+        gate.client_bytes(std::string(R"({"jsonrpc":"2.0","method":"tools/list","id":)") + id + "}\n");
     const std::string unreadable = of(R"({"name":"secret","n":NaN})") + "\n";
     gate.server_bytes(unreadable);
     EXPECT_EQ(to_client.size(), 0u) << "two are in flight";
     gate.server_bytes(of(R"({"name":"ok"})") + "\n");
     to_client.clear();
     gate.server_bytes(unreadable);
-    EXPECT_THAT(std::string(to_client.first()) + std::string(to_client.second()), ::testing::StartsWith(R"({"jsonrpc":"2.0","id":"a\"b","error":{)"));
+    EXPECT_THAT(std::string(to_client.first()) + std::string(to_client.second()),
+                ::testing::StartsWith(R"({"jsonrpc":"2.0","id":"a\"b","error":{)"));
     EXPECT_EQ(gate.pending_requests(), 0u);
     EXPECT_TRUE(gate.counts().conserved());
 }
 
 TEST(InputRequests, AreJudgedAsTheRequestsThatTheyWereInOlderRevisions) {
-    const char* policy = R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny","reason":"no sampling"}}})";
+    const char* policy =
+        R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny","reason":"no sampling"}}})";
     const std::string roots = R"("b":{"method":"roots/list"})",
                       sampling = R"("a":{"method":"sampling/createMessage","params":{}})";
     struct Case {
@@ -216,9 +224,12 @@ TEST(InputRequests, AreJudgedAsTheRequestsThatTheyWereInOlderRevisions) {
         for (const std::string& mode : {std::string("enforce"), std::string("shadow")}) {
             GateWorld world;
             Outbox to_server, to_client;
-            Gate gate(world.options(R"({"mode":")" + mode + "\"," + std::string(policy).substr(1)), world.counters, *world.log, to_server, to_client);
-            gate.client_bytes(R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}})" "\n");
-            const std::string line = R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required",)" + each.requests + "}}\n";
+            Gate gate(world.options(R"({"mode":")" + mode + "\"," + std::string(policy).substr(1)), world.counters, *world.log,
+                      to_server, to_client);
+            gate.client_bytes(R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}})"
+                              "\n");
+            const std::string line =
+                R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required",)" + each.requests + "}}\n";
             gate.server_bytes(line);
             const std::string got = std::string(to_client.first()) + std::string(to_client.second());
             const bool is_denied = !each.rule.empty() && mode == "enforce";
@@ -239,7 +250,8 @@ TEST(InputRequests, AreJudgedAsTheRequestsThatTheyWereInOlderRevisions) {
 
 TEST(LinesTooLongToLookInto, DoNotReachTheClientWhereRulesSpeakOfMethods) {
     const std::string begin = R"({"jsonrpc":"2.0","id":1,"params":{"x":")" + std::string(kFrameBytesMax, 'x');
-    const std::string end = R"("},"method":"sampling/createMessage"})" "\nnext\n";
+    const std::string end = R"("},"method":"sampling/createMessage"})"
+                            "\nnext\n";
     for (const bool has_rules : {true, false}) {
         GateWorld world;
         Outbox to_server, to_client;

@@ -22,9 +22,7 @@ struct States {
                     all.push_back(state);
                     return std::to_string(all.size() - 1);
                 },
-                [this](std::string_view text) -> Result<GateState> {
-                    return all.at(std::stoul(std::string(text)));
-                }};
+                [this](std::string_view text) -> Result<GateState> { return all.at(std::stoul(std::string(text))); }};
     }
 };
 
@@ -35,11 +33,9 @@ class SessionLedgerTest : public ::testing::Test {
     void begin() {
         fds_[0] = Fd::adopt(fcntl(memory_->memory().get(), F_DUPFD_CLOEXEC, 0));
         for (unsigned flow = 0; flow < 2; ++flow)
-            fds_[1 + flow] =
-                Fd::adopt(fcntl(memory_->pipe(static_cast<Ledger::Flow>(flow)).get(), F_DUPFD_CLOEXEC, 0));
+            fds_[1 + flow] = Fd::adopt(fcntl(memory_->pipe(static_cast<Ledger::Flow>(flow)).get(), F_DUPFD_CLOEXEC, 0));
         ledger_ = std::make_unique<SessionLedger>(std::move(memory_), states_.form());
-        gate_ = std::make_unique<Gate>(world_.options(kPolicy), world_.counters, *world_.log, to_server_,
-                                       to_client_);
+        gate_ = std::make_unique<Gate>(world_.options(kPolicy), world_.counters, *world_.log, to_server_, to_client_);
         gate_->note_changes();
     }
     // What was not committed is gone.
@@ -139,7 +135,8 @@ TEST_F(SessionLedgerTest, MostTurnsWriteNotes) {
 // What was given back before the agent was killed is not given back after it.
 TEST_F(SessionLedgerTest, ACallIsGivenBackOnce) {
     const auto count = [&] { return world_.counters.rows(realtime_ns()).at(0).count; };
-    const std::string cancelled = R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})" "\n";
+    const std::string cancelled = R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}})"
+                                  "\n";
     commit();
     client(call_line("1", "given"));
     commit();

@@ -36,8 +36,7 @@ using Events = std::vector<std::string>;
 Events trace(std::string_view stream, size_t chunk_bytes, size_t limit) {
     LineFramer framer(limit);
     Recorder recorder;
-    for (size_t at = 0; at < stream.size(); at += chunk_bytes)
-        recorder.feed(framer, stream.substr(at, chunk_bytes));
+    for (size_t at = 0; at < stream.size(); at += chunk_bytes) recorder.feed(framer, stream.substr(at, chunk_bytes));
     recorder.events.push_back("rest " + std::string(framer.rest()));
     return recorder.events;
 }
@@ -174,8 +173,7 @@ TEST(LineFramer, ALoanChangesNothingOfWhatIsHandedOut) {
 TEST(LineFramer, ALoanStaysWithinTheLimit) {
     Lender lender(100000);
     lender.read(std::string(150000, 'x') + "\nnext\n");
-    EXPECT_EQ(lender.recorder.events,
-              (Events{"oversize " + std::string(100000, 'x'), "skipped 150001", "line next\n"}));
+    EXPECT_EQ(lender.recorder.events, (Events{"oversize " + std::string(100000, 'x'), "skipped 150001", "line next\n"}));
     EXPECT_GT(lender.loans, 0);
 }
 

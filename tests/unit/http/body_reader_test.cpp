@@ -39,8 +39,7 @@ Outcome read(BodyFraming framing, BodyReader::Extensions extensions, std::string
     return outcome;
 }
 
-Outcome read(BodyFraming framing, std::string_view stream,
-             BodyReader::Extensions extensions = BodyReader::Extensions::refuse) {
+Outcome read(BodyFraming framing, std::string_view stream, BodyReader::Extensions extensions = BodyReader::Extensions::refuse) {
     const Outcome whole = read(framing, extensions, stream, std::max<size_t>(1, stream.size()));
     for (const size_t chunk : {1U, 3U, 7U}) EXPECT_EQ(read(framing, extensions, stream, chunk), whole) << stream;
     return whole;

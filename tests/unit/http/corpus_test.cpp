@@ -49,8 +49,10 @@ Json to_json(const Trace& trace) {
         std::string utf8;
         for (const char byte : bytes) {
             const auto code = static_cast<unsigned char>(byte);
-            if (code < 0x80) utf8.push_back(byte);
-            else utf8.append({static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))});
+            if (code < 0x80)
+                utf8.push_back(byte);
+            else
+                utf8.append({static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))});
         }
         return utf8;
     };

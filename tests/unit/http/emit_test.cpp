@@ -114,8 +114,7 @@ TEST(ResponseHead, ChunkedNeeds1_1) {
 TEST(Answer, OfEveryShape) {
     std::string out;
     append_answer(out, {.content_type = "application/json", .session_id = "s"}, "{}");
-    EXPECT_EQ(out,
-              "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: s\r\nContent-Length: 2\r\n\r\n{}");
+    EXPECT_EQ(out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: s\r\nContent-Length: 2\r\n\r\n{}");
     out.clear();
     append_answer(out, {.status = 400, .keep_alive = false}, "");
     EXPECT_EQ(out, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -123,9 +122,8 @@ TEST(Answer, OfEveryShape) {
     append_answer(out, {.status = 202, .minor_version = 0}, "");
     EXPECT_EQ(out, "HTTP/1.0 202 Accepted\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n");
     out.clear();
-    append_answer_head(out, {.content_type = "text/event-stream",
-                             .framing = {BodyFraming::Kind::chunked, 0},
-                             .event_stream = true});
+    append_answer_head(out,
+                       {.content_type = "text/event-stream", .framing = {BodyFraming::Kind::chunked, 0}, .event_stream = true});
     EXPECT_EQ(out,
               "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
               "Transfer-Encoding: chunked\r\n\r\n");
@@ -136,8 +134,7 @@ TEST(Answer, OfEveryShape) {
 
 // Whatever is written is read again as what was meant.
 TEST(Answer, ParsesAsAResponse) {
-    for (const int status :
-         {200, 202, 400, 403, 404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 502, 503, 504, 505}) {
+    for (const int status : {200, 202, 400, 403, 404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 502, 503, 504, 505}) {
         std::string out;
         append_answer(out, {.status = status}, "body");
         ResponseHead head;

@@ -14,7 +14,9 @@ TEST(McpValue, PlainAndEncoded) {
     EXPECT_EQ(decode_mcp_value("=?base64?ZWNobzE=?="), "echo1");
     EXPECT_EQ(decode_mcp_value("=?base64?ZWNobzEy?="), "echo12");
     EXPECT_EQ(decode_mcp_value("=?base64?+/+/?="), "\xfb\xff\xbf");
-    EXPECT_EQ(decode_mcp_value("=?base64?" "?="), "");
+    EXPECT_EQ(decode_mcp_value("=?base64?"
+                               "?="),
+              "");
     EXPECT_EQ(decode_mcp_value("=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="), "=?base64?literal?=");
 }
 
@@ -26,9 +28,9 @@ TEST(McpValue, MarkersHaveACase) {
 }
 
 TEST(McpValue, OnlyCanonicalBase64) {
-    for (const char* bad : {"=?base64?!?=", "=?base64?ZWNobw?=", "=?base64?ZWNobx==?=", "=?base64?ZWNobzF=?=",
-                            "=?base64?ZW NobzEy?=", "=?base64?ZWNobw==ZWNobw==?=", "=?base64?====?=", "=?base64?Z===?=",
-                            "=?base64?-_-_?=", "=?base64?ZWN=bw==?="})
+    for (const char* bad :
+         {"=?base64?!?=", "=?base64?ZWNobw?=", "=?base64?ZWNobx==?=", "=?base64?ZWNobzF=?=", "=?base64?ZW NobzEy?=",
+          "=?base64?ZWNobw==ZWNobw==?=", "=?base64?====?=", "=?base64?Z===?=", "=?base64?-_-_?=", "=?base64?ZWN=bw==?="})
         EXPECT_EQ(decode_mcp_value(bad), std::nullopt) << bad;
 }
 

@@ -31,10 +31,26 @@ TEST(ContentType, Charsets) {
 }
 
 TEST(ContentType, NothingForWhatIsNone) {
-    for (const char* bad :
-         {"", "json", "/", "a/", "/b", "a/b/c", "a b/c", "a/b c", "a/b, c/d", "a/b;x", "a/b;x=", "a/b;=y", "a/b;x=\"y",
-          "a/b;x=\"y\"z", "a/b;x=\"\\y\"", "a/b;charset=\"\"", "a/b;charset=utf-8;charset=utf-8",
-          "a/b;Charset=utf-8;charset=utf-16", "a/b;charset=\"a b\"", "a/b;x y=1"})
+    for (const char* bad : {"",
+                            "json",
+                            "/",
+                            "a/",
+                            "/b",
+                            "a/b/c",
+                            "a b/c",
+                            "a/b c",
+                            "a/b, c/d",
+                            "a/b;x",
+                            "a/b;x=",
+                            "a/b;=y",
+                            "a/b;x=\"y",
+                            "a/b;x=\"y\"z",
+                            "a/b;x=\"\\y\"",
+                            "a/b;charset=\"\"",
+                            "a/b;charset=utf-8;charset=utf-8",
+                            "a/b;Charset=utf-8;charset=utf-16",
+                            "a/b;charset=\"a b\"",
+                            "a/b;x y=1"})
         EXPECT_FALSE(parse_content_type(bad)) << bad;
 }
 

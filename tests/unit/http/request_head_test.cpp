@@ -20,8 +20,7 @@ Parsed get(const std::string& target, const std::string& fields = "", const std:
 }
 
 TEST(RequestHead, ReadsTheExampleOfItsHeader) {
-    const Parsed parsed(
-        "POST /mcp?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n");
+    const Parsed parsed("POST /mcp?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n");
     ASSERT_TRUE(parsed.problem.ok());
     EXPECT_TRUE(parsed.head.is("POST"));
     EXPECT_FALSE(parsed.head.is("post"));
@@ -86,8 +85,7 @@ TEST(RequestHead, McpFields) {
 
 TEST(RequestHead, MayBeUsedAgain) {
     RequestHead head;
-    const std::string first =
-        "POST /a?b HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n";
+    const std::string first = "POST /a?b HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n";
     ASSERT_TRUE(head.parse(first).ok());
     const std::string second = "OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n";
     ASSERT_TRUE(head.parse(second).ok());

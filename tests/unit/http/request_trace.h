@@ -18,8 +18,8 @@ struct TracedRequest {
 
 struct Trace {
     std::vector<TracedRequest> requests;  // only those whose body is complete
-    std::string end;      // "complete", "incomplete", "refused", "not_http", "tls", "http2"
-    HttpProblem problem;  // offset in the stream
+    std::string end;                      // "complete", "incomplete", "refused", "not_http", "tls", "http2"
+    HttpProblem problem;                  // offset in the stream
     bool operator==(const Trace&) const = default;
 };
 
@@ -38,8 +38,10 @@ class RequestStream {
   public:
     void feed(std::string_view chunk) {
         while (!chunk.empty() && trace_.end.empty()) {
-            if (in_body_) feed_body(chunk);
-            else feed_head(chunk);
+            if (in_body_)
+                feed_body(chunk);
+            else
+                feed_head(chunk);
         }
     }
     Trace finish() {
@@ -61,12 +63,16 @@ class RequestStream {
         }
         chunk.remove_prefix(framer_.end() - had);
         RequestHead head;
-        HttpProblem problem =
-            head.parse(std::string_view(head_).substr(framer_.begin(), framer_.end() - framer_.begin()));
+        HttpProblem problem = head.parse(std::string_view(head_).substr(framer_.begin(), framer_.end() - framer_.begin()));
         problem.offset += framer_.begin();
         if (!problem.ok()) return refuse(problem);
-        current_ = {std::string(head.method), std::string(head.target), std::string(head.host),
-                    name_of(head.framing.kind), "", position_ + framer_.begin(), 0};
+        current_ = {std::string(head.method),
+                    std::string(head.target),
+                    std::string(head.host),
+                    name_of(head.framing.kind),
+                    "",
+                    position_ + framer_.begin(),
+                    0};
         position_ += framer_.end();
         body_ = BodyReader(head.framing, BodyReader::Extensions::refuse);
         in_body_ = true;

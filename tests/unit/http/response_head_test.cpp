@@ -67,8 +67,7 @@ TEST(ResponseHead, KeepAlive) {
 }
 
 TEST(ResponseHead, StatusLines) {
-    for (const char* good :
-         {"HTTP/1.1 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.0 999 \t\xe9", "HTTP/1.1 100 a b"})
+    for (const char* good : {"HTTP/1.1 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.0 999 \t\xe9", "HTTP/1.1 100 a b"})
         EXPECT_TRUE(Parsed(std::string(good) + "\r\n\r\n").problem.ok()) << good;
     const std::pair<std::string, HttpRefusal> cases[] = {
         {"HTTP/1.1", HttpRefusal::bad_status_line},
@@ -83,8 +82,7 @@ TEST(ResponseHead, StatusLines) {
         {"http/1.1 200 OK", HttpRefusal::bad_version},
         {"HTTP/2.0 200 OK", HttpRefusal::unsupported_version},
     };
-    for (const auto& [line, refusal] : cases)
-        EXPECT_EQ(Parsed(line + "\r\n\r\n").problem, (HttpProblem{refusal, 0})) << line;
+    for (const auto& [line, refusal] : cases) EXPECT_EQ(Parsed(line + "\r\n\r\n").problem, (HttpProblem{refusal, 0})) << line;
 }
 
 TEST(ResponseHead, FieldsAndFramingAreAsStrictAsARequests) {
@@ -103,8 +101,7 @@ TEST(ResponseHead, FieldsAndFramingAreAsStrictAsARequests) {
     };
     for (const auto& [fields, problem] : cases)
         EXPECT_EQ(Parsed("HTTP/1.1 200 OK\r\n" + fields + "\r\n").problem, problem) << fields;
-    EXPECT_EQ(Parsed("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").problem,
-              (HttpProblem{R::coding_in_http_1_0, 17}));
+    EXPECT_EQ(Parsed("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").problem, (HttpProblem{R::coding_in_http_1_0, 17}));
     // No CGI reads a response.
     EXPECT_TRUE(Parsed("HTTP/1.1 200 OK\r\ncontent_type: x\r\n\r\n").problem.ok());
     EXPECT_EQ(Parsed("HTTP/1.1 200 OK\r\n").problem, (HttpProblem{R::incomplete, 17}));

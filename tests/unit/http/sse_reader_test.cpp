@@ -54,8 +54,7 @@ TEST(SseReader, LineEnds) {
     EXPECT_EQ(items("data: a\r\ndata: b\n\r"), (Items{event("data: a\r\ndata: b\n\r", "a\nb")}));
     EXPECT_EQ(items("data: a\n\r\n"), (Items{event("data: a\n\r", "a"), other("\n")}));
     EXPECT_EQ(items("data: a\r\n\n"), (Items{event("data: a\r\n\n", "a")}));
-    EXPECT_EQ(items("data: a\r\n\r\n\r\n"),
-              (Items{event("data: a\r\n\r", "a"), other("\n"), other("\r"), other("\n")}));
+    EXPECT_EQ(items("data: a\r\n\r\n\r\n"), (Items{event("data: a\r\n\r", "a"), other("\n"), other("\r"), other("\n")}));
 }
 
 TEST(SseReader, Fields) {
@@ -85,11 +84,21 @@ TEST(SseReader, CommentsBetweenEventsGoOutAtOnceAndInsideWithTheirEvent) {
 }
 
 TEST(SseReader, ByteOrderMarkOnlyFirst) {
-    EXPECT_EQ(items("\xef\xbb\xbf" "data: a\n\n"), (Items{other("\xef\xbb\xbf"), event("data: a\n\n", "a")}));
-    EXPECT_EQ(items("\xef\xbb\xbf" ":x\n"), (Items{other("\xef\xbb\xbf"), other(":x\n")}));
-    EXPECT_EQ(items("\xef\xbb" "data: a\n\n"), (Items{other("\xef\xbb" "data: a\n\n")}));
+    EXPECT_EQ(items("\xef\xbb\xbf"
+                    "data: a\n\n"),
+              (Items{other("\xef\xbb\xbf"), event("data: a\n\n", "a")}));
+    EXPECT_EQ(items("\xef\xbb\xbf"
+                    ":x\n"),
+              (Items{other("\xef\xbb\xbf"), other(":x\n")}));
+    EXPECT_EQ(items("\xef\xbb"
+                    "data: a\n\n"),
+              (Items{other("\xef\xbb"
+                           "data: a\n\n")}));
     EXPECT_EQ(items("\xef\n\ndata: a\n\n"), (Items{other("\xef\n\n"), event("data: a\n\n", "a")}));
-    EXPECT_EQ(items("\n\xef\xbb\xbf" "data: a\n\n"), (Items{other("\n"), other("\xef\xbb\xbf" "data: a\n\n")}));
+    EXPECT_EQ(items("\n\xef\xbb\xbf"
+                    "data: a\n\n"),
+              (Items{other("\n"), other("\xef\xbb\xbf"
+                                        "data: a\n\n")}));
 }
 
 TEST(SseReader, EndOfStreamLeavesTheRest) {
@@ -108,10 +117,9 @@ TEST(SseReader, EndOfStreamLeavesTheRest) {
 TEST(SseReader, OversizeItemsPassInPiecesAndTheNextIsRead) {
     const std::string longest = "data: " + std::string(kLimit - 8, 'x') + "\n\n", over = "data: x" + longest.substr(6);
     EXPECT_EQ(items(longest).front(), event(longest, std::string(kLimit - 8, 'x')));
-    EXPECT_EQ(items(over + "data: a\n\n"),
-              (Items{{SseItem::Kind::oversize, over, "", "", ""}, event("data: a\n\n", "a")}));
-    EXPECT_EQ(items(":" + over), (Items{{SseItem::Kind::oversize, ":" + over.substr(0, over.size() - 1), "", "", ""},
-                                        other("\n")}));
+    EXPECT_EQ(items(over + "data: a\n\n"), (Items{{SseItem::Kind::oversize, over, "", "", ""}, event("data: a\n\n", "a")}));
+    EXPECT_EQ(items(":" + over),
+              (Items{{SseItem::Kind::oversize, ":" + over.substr(0, over.size() - 1), "", "", ""}, other("\n")}));
     EXPECT_TRUE(items(std::string(3 * kLimit, 'x')).empty());
     EXPECT_EQ(items("data: a\n\n", 8), (Items{{SseItem::Kind::oversize, "data: a\n\n", "", "", ""}}));
 }

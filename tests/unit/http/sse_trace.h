@@ -17,8 +17,8 @@ struct SseItem {
 
 struct SseTrace final : SseReader::Handler {
     void event(const SseEvent& event) override {
-        items.push_back({SseItem::Kind::event, std::string(event.raw), std::string(event.name),
-                         std::string(event.data), std::string(event.id.value_or("")), event.id.has_value()});
+        items.push_back({SseItem::Kind::event, std::string(event.raw), std::string(event.name), std::string(event.data),
+                         std::string(event.id.value_or("")), event.id.has_value()});
     }
     void other(std::string_view raw) override { items.push_back({SseItem::Kind::other, std::string(raw), "", "", ""}); }
     void oversize(std::string_view piece) override { open_oversize += piece; }
@@ -37,8 +37,7 @@ struct SseTrace final : SseReader::Handler {
 
 inline SseTrace trace_events(SseReader& reader, std::string_view stream, size_t chunk_bytes) {
     SseTrace trace;
-    for (size_t at = 0; at < stream.size(); at += chunk_bytes)
-        reader.feed(std::string(stream.substr(at, chunk_bytes)), trace);
+    for (size_t at = 0; at < stream.size(); at += chunk_bytes) reader.feed(std::string(stream.substr(at, chunk_bytes)), trace);
     return trace;
 }
 

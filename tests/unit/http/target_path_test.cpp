@@ -7,12 +7,12 @@ namespace callgate {
 namespace {
 
 TEST(TargetPath, SpellingsOfOnePath) {
-    for (const char* same : {"/mcp", "/MCP", "/mcp/", "//mcp", "/mcp//", "/./mcp", "/mcp/.", "/x/../mcp", "/../mcp",
-                             "/%6dcp", "/%6Dcp", "/%4dcp", "/%256dcp", "/mcp;a=b", "/mcp;", "/;x/mcp", "/x/%2e%2e/mcp",
-                             "/x/.%2E/mcp", "/%2fmcp", "/%5cmcp", "/mcp/x/..", "/x/..;y/mcp", "mcp"})
+    for (const char* same :
+         {"/mcp",          "/MCP",        "/mcp/",   "//mcp",   "/mcp//",    "/./mcp",      "/mcp/.", "/x/../mcp",
+          "/../mcp",       "/%6dcp",      "/%6Dcp",  "/%4dcp",  "/%256dcp",  "/mcp;a=b",    "/mcp;",  "/;x/mcp",
+          "/x/%2e%2e/mcp", "/x/.%2E/mcp", "/%2fmcp", "/%5cmcp", "/mcp/x/..", "/x/..;y/mcp", "mcp"})
         EXPECT_EQ(loosest_path(same), "/mcp") << same;
-    for (const char* root : {"", "/", "//", "/.", "/..", "/x/..", "/x/../.."})
-        EXPECT_EQ(loosest_path(root), "/") << root;
+    for (const char* root : {"", "/", "//", "/.", "/..", "/x/..", "/x/../.."}) EXPECT_EQ(loosest_path(root), "/") << root;
     for (const auto& [path, loosest] : {std::pair<const char*, const char*>{"/mcp/x", "/mcp/x"},
                                         {"/mcpx", "/mcpx"},
                                         {"/%", "/%"},

@@ -31,14 +31,11 @@ Ends make_channel(bool is_socket) {
     return {Fd::adopt(ends[0]), Fd::adopt(ends[1])};
 }
 
-Fd copy_of(const Fd& fd) {
-    return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-}
+Fd copy_of(const Fd& fd) { return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
 
 std::unique_ptr<Ledger> opened_again(std::unique_ptr<Ledger> ledger) {
     Fd memory = copy_of(ledger->memory());
-    std::array<Fd, 2> pipes = {copy_of(ledger->pipe(Ledger::kToServer)),
-                               copy_of(ledger->pipe(Ledger::kToClient))};
+    std::array<Fd, 2> pipes = {copy_of(ledger->pipe(Ledger::kToServer)), copy_of(ledger->pipe(Ledger::kToClient))};
     ledger.reset();
     auto again = Ledger::open(std::move(memory), std::move(pipes));
     EXPECT_TRUE(again) << again.error().text();
@@ -134,14 +131,12 @@ std::string line_of(uint64_t number) {
 class World {
   public:
     explicit World(Channels& all) : all_(all) {
-        for (const Fd* fd :
-             {&all.client_in.writes, &all.server_in.reads, &all.server_out.writes, &all.client_out.reads})
+        for (const Fd* fd : {&all.client_in.writes, &all.server_in.reads, &all.server_out.writes, &all.client_out.reads})
             fcntl(fd->get(), F_SETFL, O_NONBLOCK | fcntl(fd->get(), F_GETFL));
     }
     // Until `until`, or with no new lines until everything has come back.
     void run(std::chrono::steady_clock::time_point until, bool finish) {
-        while (finish ? answered_ + 1 < next_ || !to_send_.empty()
-                      : std::chrono::steady_clock::now() < until) {
+        while (finish ? answered_ + 1 < next_ || !to_send_.empty() : std::chrono::steady_clock::now() < until) {
             if (finish && std::chrono::steady_clock::now() > until) return;
             if (!finish && to_send_.empty() && next_ - answered_ < 200) to_send_ = line_of(next_++);
             pollfd waiting[] = {{all_.client_out.reads.get(), POLLIN, 0},
@@ -178,10 +173,8 @@ class World {
             const std::string line = received_.substr(begin, end + 1 - begin);
             const bool is_denial = line.starts_with("denied ");
             uint64_t& expected = is_denial ? next_denial_ : next_echo_;
-            const std::string wanted =
-                is_denial ? "denied " + std::to_string(expected) + "\n" : line_of(expected);
-            if (line != wanted && wrong.empty())
-                wrong = line.substr(0, 60) + " instead of " + wanted.substr(0, 60);
+            const std::string wanted = is_denial ? "denied " + std::to_string(expected) + "\n" : line_of(expected);
+            if (line != wanted && wrong.empty()) wrong = line.substr(0, 60) + " instead of " + wanted.substr(0, 60);
             ++answered_;
             expected += is_denial ? 4 : expected % 4 == 3 ? 2 : 1;
         }
@@ -199,8 +192,7 @@ INSTANTIATE_TEST_SUITE_P(Channels, LedgerTest, ::testing::Values(false, true),
 TEST_P(LedgerTest, KilledAtAnyInstantNothingIsLost) {
     signal(SIGPIPE, SIG_IGN);
     const int kills = getenv("CALLGATE_LONG") ? 10000 : 400;
-    Channels all{make_channel(GetParam()), make_channel(GetParam()), make_channel(GetParam()),
-                 make_channel(GetParam())};
+    Channels all{make_channel(GetParam()), make_channel(GetParam()), make_channel(GetParam()), make_channel(GetParam())};
     auto created = Ledger::create();
     ASSERT_TRUE(created) << created.error().text();
     std::unique_ptr<Ledger> ledger = std::move(*created);
@@ -209,15 +201,14 @@ TEST_P(LedgerTest, KilledAtAnyInstantNothingIsLost) {
     for (int turn = 0; turn <= kills; ++turn) {
         const pid_t child = fork();
         if (child == 0) {
-            auto mine = Ledger::open(copy_of(ledger->memory()), {copy_of(ledger->pipe(Ledger::kToServer)),
-                                                                 copy_of(ledger->pipe(Ledger::kToClient))});
+            auto mine = Ledger::open(copy_of(ledger->memory()),
+                                     {copy_of(ledger->pipe(Ledger::kToServer)), copy_of(ledger->pipe(Ledger::kToClient))});
             if (!mine) _exit(7);
             relay(**mine, all, GetParam());
         }
         const bool last = turn == kills;
         const auto now = std::chrono::steady_clock::now();
-        world.run(last ? now + std::chrono::seconds(20) : now + std::chrono::microseconds(random() % 4000),
-                  last);
+        world.run(last ? now + std::chrono::seconds(20) : now + std::chrono::microseconds(random() % 4000), last);
         int status = 0;
         ASSERT_EQ(waitpid(child, &status, WNOHANG), 0) << "the relay ended with " << WEXITSTATUS(status);
         kill(child, SIGKILL);
@@ -291,8 +282,8 @@ TEST(LedgerFormat, ANewerOneIsRefusedAndAnythingElseIsNone) {
     auto ledger = std::move(Ledger::create().value());
     const uint32_t newer = 2;
     ASSERT_EQ(pwrite(ledger->memory().get(), &newer, sizeof(newer), 8), 4);
-    auto refused = Ledger::open(copy_of(ledger->memory()), {copy_of(ledger->pipe(Ledger::kToServer)),
-                                                            copy_of(ledger->pipe(Ledger::kToClient))});
+    auto refused = Ledger::open(copy_of(ledger->memory()),
+                                {copy_of(ledger->pipe(Ledger::kToServer)), copy_of(ledger->pipe(Ledger::kToClient))});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::refused);
     EXPECT_NE(refused.error().text().find("newer"), std::string::npos);

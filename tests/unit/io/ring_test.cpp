@@ -1,7 +1,7 @@
 #include "io/ring.h"
 
-#include <poll.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 #include <array>
 #include <thread>
@@ -82,7 +82,11 @@ TEST_P(RingTest, CancelCompletesEveryOperation) {
     ChannelEnds ends = make_channel(Kind::pipe);
     Recorder reading;
     world.ring->read(ends.read.get(), false, &reading);
-    EXPECT_TRUE(world.run({[&] { world.ring->cancel(&reading); return true; }, [&] { return reading.times == 1; }}));
+    EXPECT_TRUE(world.run({[&] {
+                               world.ring->cancel(&reading);
+                               return true;
+                           },
+                           [&] { return reading.times == 1; }}));
     EXPECT_EQ(reading.last, -ECANCELED);
 }
 
@@ -112,8 +116,7 @@ TEST_P(RingTest, WaitsForNothingAndLeavesTheFileAsItIs) {
         world.ring->write(ends.write.get(), kind == Kind::socket, long_text, &writing);
         EXPECT_TRUE(world.run({[&] { return writing.times > 0 || kind == Kind::pipe; },
                                [&] { return (fcntl(ends.write.get(), F_GETFL) & O_NONBLOCK) == 0; },
-                               [&] { return world.ring->cancel(&writing), true; },
-                               [&] { return writing.times == 1; }}));
+                               [&] { return world.ring->cancel(&writing), true; }, [&] { return writing.times == 1; }}));
         const std::string arrived = drain(ends.read);
         EXPECT_EQ(arrived.size(), writing.last > 0 ? static_cast<size_t>(writing.last) : 0u);
     }
@@ -128,8 +131,8 @@ TEST_P(RingTest, OneDescriptorHasSeveralOperations) {
     world.ring->poll_writable(ends.read.get(), &writable);
     EXPECT_TRUE(world.run({[&] { return writable.times == 1; },
                            [&] { return readable.times == 0 && write(ends.write.get(), "x", 1) == 1; },
-                           [&] { return readable.times == 1 && hangup.times == 0; },
-                           [&] { return ends.write.reset(), true; }, [&] { return hangup.times == 1; }}));
+                           [&] { return readable.times == 1 && hangup.times == 0; }, [&] { return ends.write.reset(), true; },
+                           [&] { return hangup.times == 1; }}));
     EXPECT_TRUE(readable.last & POLLIN);
     EXPECT_TRUE(hangup.last & POLLHUP);
 }

@@ -47,8 +47,8 @@ enum class Kind { pipe, socket };
 
 // For tests of what must be the same on each of them.
 using ChannelAndRing = std::tuple<Kind, Ring::Kind>;
-inline const auto kChannelsAndRings = ::testing::Combine(
-    ::testing::Values(Kind::pipe, Kind::socket), ::testing::Values(Ring::Kind::io_uring, Ring::Kind::epoll));
+inline const auto kChannelsAndRings =
+    ::testing::Combine(::testing::Values(Kind::pipe, Kind::socket), ::testing::Values(Ring::Kind::io_uring, Ring::Kind::epoll));
 inline std::string name_of(const ChannelAndRing& both) {
     return std::string(std::get<Kind>(both) == Kind::pipe ? "Pipe" : "Socket") + name_of(std::get<Ring::Kind>(both));
 }

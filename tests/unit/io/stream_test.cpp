@@ -13,8 +13,7 @@ class StreamTest : public ::testing::TestWithParam<ChannelAndRing> {
     bool is_socket() const { return channel() == Kind::socket; }
     std::unique_ptr<Source> source(Fd fd) {
         return std::make_unique<Source>(*world_.ring, std::move(fd), is_socket(),
-                                        Source::Events{[this](std::string_view bytes) { text_ += bytes; },
-                                                       [this] { ++ends_; }});
+                                        Source::Events{[this](std::string_view bytes) { text_ += bytes; }, [this] { ++ends_; }});
     }
     std::unique_ptr<Sink> sink(Fd fd) {
         return std::make_unique<Sink>(*world_.ring, std::move(fd), is_socket(),
@@ -33,7 +32,11 @@ TEST_P(StreamTest, ReadsUntilTheEnd) {
     reading->resume();
     EXPECT_TRUE(world_.run({[&] { return write(ends_of_.write.get(), "one", 3) == 3; }, [&] { return text_ == "one"; },
                             [&] { return write(ends_of_.write.get(), "two", 3) == 3; }, [&] { return text_ == "onetwo"; },
-                            [&] { ends_of_.write.reset(); return true; }, [&] { return ends_ == 1; }}));
+                            [&] {
+                                ends_of_.write.reset();
+                                return true;
+                            },
+                            [&] { return ends_ == 1; }}));
     EXPECT_FALSE(reading->open());
     EXPECT_TRUE(reading->idle());
     EXPECT_GE(reading->fd(), 0);
@@ -43,7 +46,11 @@ TEST_P(StreamTest, StopKeepsTheDescriptor) {
     auto reading = source(std::move(ends_of_.read));
     int number = reading->fd();
     reading->resume();
-    EXPECT_TRUE(world_.run({[&] { (void)!write(ends_of_.write.get(), "late", 4); reading->stop(); return true; },
+    EXPECT_TRUE(world_.run({[&] {
+                                (void)!write(ends_of_.write.get(), "late", 4);
+                                reading->stop();
+                                return true;
+                            },
                             [&] { return reading->idle(); }}));
     EXPECT_EQ(reading->fd(), number);
     EXPECT_EQ(ends_, 0);
@@ -58,7 +65,11 @@ TEST_P(StreamTest, StopKeepsTheDescriptor) {
 TEST_P(StreamTest, CloseWithAReadInFlight) {
     auto reading = source(std::move(ends_of_.read));
     reading->resume();
-    EXPECT_TRUE(world_.run({[&] { return !reading->idle(); }, [&] { reading->close(); return true; },
+    EXPECT_TRUE(world_.run({[&] { return !reading->idle(); },
+                            [&] {
+                                reading->close();
+                                return true;
+                            },
                             [&] { return reading->idle(); }}));
     EXPECT_EQ(reading->fd(), -1);
     EXPECT_EQ(ends_, 0);
@@ -70,8 +81,17 @@ TEST_P(StreamTest, PausedSourceReadsNoMore) {
     reading->pause();
     EXPECT_TRUE(world_.run({[&] { return write(ends_of_.write.get(), "1", 1) == 1; }, [&] { return text_ == "1"; },
                             [&] { return reading->idle() && write(ends_of_.write.get(), "2", 1) == 1; },
-                            [&] { EXPECT_EQ(text_, "1"); reading->resume(); return true; }, [&] { return text_ == "12"; },
-                            [&] { reading->close(); return true; }, [&] { return reading->idle(); }}));
+                            [&] {
+                                EXPECT_EQ(text_, "1");
+                                reading->resume();
+                                return true;
+                            },
+                            [&] { return text_ == "12"; },
+                            [&] {
+                                reading->close();
+                                return true;
+                            },
+                            [&] { return reading->idle(); }}));
 }
 
 TEST_P(StreamTest, WhatASocketTakesIsWrittenAtOnce) {
@@ -81,8 +101,16 @@ TEST_P(StreamTest, WhatASocketTakesIsWrittenAtOnce) {
     writing->flush();
     EXPECT_EQ(writing->pending_bytes(), is_socket() ? 0u : 7u);
     EXPECT_EQ(writing->idle(), is_socket());
-    EXPECT_TRUE(world_.run({[&] { return writing->idle(); }, [&] { writing->finish(); return true; }, [&] { return finished_ == 1; },
-                            [&] { writing->close(); return writing->idle(); }}));
+    EXPECT_TRUE(world_.run({[&] { return writing->idle(); },
+                            [&] {
+                                writing->finish();
+                                return true;
+                            },
+                            [&] { return finished_ == 1; },
+                            [&] {
+                                writing->close();
+                                return writing->idle();
+                            }}));
     EXPECT_EQ(written_, is_socket() ? 0 : 1);
     char text[16];
     EXPECT_EQ(read(ends_of_.read.get(), text, sizeof(text)), 7);
@@ -101,7 +129,11 @@ TEST_P(StreamTest, WhatDoesNotFitFollows) {
     writing->pending().append("end");
     reading->resume();
     EXPECT_TRUE(world_.run({[&] { return text_.size() == bytes.size() + 3; }, [&] { return writing->idle(); },
-                            [&] { reading->close(); writing->close(); return reading->idle() && writing->idle(); }}));
+                            [&] {
+                                reading->close();
+                                writing->close();
+                                return reading->idle() && writing->idle();
+                            }}));
     EXPECT_TRUE(text_ == bytes + "end");
     EXPECT_GT(written_, 0);
 }
@@ -114,10 +146,20 @@ TEST_P(StreamTest, ReadsIntoMemoryThatIsOffered) {
                     [&] { return text_.empty() ? std::span<char>() : std::span<char>(memory); }});
     reading.resume();
     EXPECT_TRUE(world_.run({[&] { return write(ends_of_.write.get(), "one", 3) == 3; }, [&] { return text_ == "one"; },
-                            [&] { EXPECT_NE(seen, memory.data()); return true; },
+                            [&] {
+                                EXPECT_NE(seen, memory.data());
+                                return true;
+                            },
                             [&] { return write(ends_of_.write.get(), "two", 3) == 3; }, [&] { return text_ == "onetwo"; },
-                            [&] { EXPECT_EQ(seen, memory.data()); return true; },
-                            [&] { reading.close(); return true; }, [&] { return reading.idle(); }}));
+                            [&] {
+                                EXPECT_EQ(seen, memory.data());
+                                return true;
+                            },
+                            [&] {
+                                reading.close();
+                                return true;
+                            },
+                            [&] { return reading.idle(); }}));
 }
 
 TEST_P(StreamTest, AFrameAndWhatFollowsAreWrittenInOrder) {
@@ -131,7 +173,10 @@ TEST_P(StreamTest, AFrameAndWhatFollowsAreWrittenInOrder) {
                                 writing->pending().append("last");
                                 return true;
                             },
-                            [&] { received += drain(ends_of_.read); return received.size() == frame.size() + 8; },
+                            [&] {
+                                received += drain(ends_of_.read);
+                                return received.size() == frame.size() + 8;
+                            },
                             [&] { return writing->pending_bytes() == 0; }}));
     EXPECT_EQ(received, frame + "thenlast");
     writing->close();
@@ -141,8 +186,16 @@ TEST_P(StreamTest, FullChannelHoldsBytesBack) {
     auto writing = sink(std::move(ends_of_.write));
     const std::string large(1 << 20, 'x');
     std::string received;
-    EXPECT_TRUE(world_.run({[&] { writing->pending().append(large); writing->flush(); writing->finish(); return true; },
-                            [&] { received += drain(ends_of_.read); return received.size() == large.size(); },
+    EXPECT_TRUE(world_.run({[&] {
+                                writing->pending().append(large);
+                                writing->flush();
+                                writing->finish();
+                                return true;
+                            },
+                            [&] {
+                                received += drain(ends_of_.read);
+                                return received.size() == large.size();
+                            },
                             [&] { return finished_ == 1; }, [&] { return writing->pending_bytes() == 0; }}));
     EXPECT_EQ(received, large);
     char byte;
@@ -154,8 +207,11 @@ TEST_P(StreamTest, FullChannelHoldsBytesBack) {
 TEST_P(StreamTest, HangUpIsNoticedWithoutWriting) {
     auto writing = sink(std::move(ends_of_.write));
     writing->watch_hangup();
-    EXPECT_TRUE(world_.run({[&] { ends_of_.read.reset(); return true; }, [&] { return gone_ == 1; },
-                            [&] { return writing->idle(); }}));
+    EXPECT_TRUE(world_.run({[&] {
+                                ends_of_.read.reset();
+                                return true;
+                            },
+                            [&] { return gone_ == 1; }, [&] { return writing->idle(); }}));
     EXPECT_FALSE(writing->open());
     EXPECT_EQ(writing->fd(), -1);
 }
@@ -164,7 +220,12 @@ TEST_P(StreamTest, WritingToNobody) {
     signal(SIGPIPE, SIG_IGN);
     auto writing = sink(std::move(ends_of_.write));
     ends_of_.read.reset();
-    EXPECT_TRUE(world_.run({[&] { writing->pending().append("x"); writing->flush(); return true; }, [&] { return gone_ == 1; }}));
+    EXPECT_TRUE(world_.run({[&] {
+                                writing->pending().append("x");
+                                writing->flush();
+                                return true;
+                            },
+                            [&] { return gone_ == 1; }}));
     EXPECT_EQ(writing->pending_bytes(), 0u);
     writing->pending().append("y");
     writing->flush();
@@ -174,8 +235,16 @@ TEST_P(StreamTest, WritingToNobody) {
 TEST_P(StreamTest, CloseWithAWriteInFlight) {
     auto writing = sink(std::move(ends_of_.write));
     writing->watch_hangup();
-    EXPECT_TRUE(world_.run({[&] { writing->pending().append(std::string(4 << 20, 'x')); writing->flush(); return true; },
-                            [&] { return !writing->idle(); }, [&] { writing->close(); return true; },
+    EXPECT_TRUE(world_.run({[&] {
+                                writing->pending().append(std::string(4 << 20, 'x'));
+                                writing->flush();
+                                return true;
+                            },
+                            [&] { return !writing->idle(); },
+                            [&] {
+                                writing->close();
+                                return true;
+                            },
                             [&] { return writing->idle(); }}));
     EXPECT_EQ(writing->fd(), -1);
     EXPECT_EQ(gone_, 0);

@@ -19,11 +19,10 @@ Denial denial() {
 TEST(Answer, DeniedResult) {
     std::string out;
     append_denied_result(out, "\"a\\u0062\"", denial(), false);
-    EXPECT_EQ(
-        out,
-        R"({"jsonrpc":"2.0","id":"a\u0062","result":{"content":[{"type":"text","text":"[POLICY DENIED] no \"writes\""}],)"
-        R"("isError":true,"_meta":{"io.callgate/decision":{"code":-31403,"rule":"/rules/3","tool":"write_file"}}}})"
-        "\n");
+    EXPECT_EQ(out,
+              R"({"jsonrpc":"2.0","id":"a\u0062","result":{"content":[{"type":"text","text":"[POLICY DENIED] no \"writes\""}],)"
+              R"("isError":true,"_meta":{"io.callgate/decision":{"code":-31403,"rule":"/rules/3","tool":"write_file"}}}})"
+              "\n");
 }
 
 TEST(Answer, WhatAHumanMayApproveSaysHow) {
@@ -59,11 +58,10 @@ TEST(Answer, DeniedResultOfTheModernRevision) {
     Denial d = denial();
     d.tool = {};
     append_denied_result(out, "0", d, true);
-    EXPECT_EQ(
-        out,
-        R"(before{"jsonrpc":"2.0","id":0,"result":{"content":[{"type":"text","text":"[POLICY DENIED] no \"writes\""}],)"
-        R"("isError":true,"resultType":"complete","_meta":{"io.callgate/decision":{"code":-31403,"rule":"/rules/3"}}}})"
-        "\n");
+    EXPECT_EQ(out,
+              R"(before{"jsonrpc":"2.0","id":0,"result":{"content":[{"type":"text","text":"[POLICY DENIED] no \"writes\""}],)"
+              R"("isError":true,"resultType":"complete","_meta":{"io.callgate/decision":{"code":-31403,"rule":"/rules/3"}}}})"
+              "\n");
 }
 
 TEST(Answer, DeniedPlaceholder) {
@@ -79,16 +77,14 @@ TEST(Answer, RetryIsSaidInWholeSecondsRoundedUp) {
     Denial d = denial();
     d.code = kCodeOverLimit;
     d.reason = "Too many calls.";
-    for (const auto& [wait_ms, text] :
-         {std::pair<int64_t, const char*>{0, "0"}, {1, "1"}, {1000, "1"}, {59001, "60"}}) {
+    for (const auto& [wait_ms, text] : {std::pair<int64_t, const char*>{0, "0"}, {1, "1"}, {1000, "1"}, {59001, "60"}}) {
         d.retry_after_ms = wait_ms;
         std::string out;
         append_denied_error(out, "1", d);
-        EXPECT_EQ(
-            out,
-            R"({"jsonrpc":"2.0","id":1,"error":{"code":-31429,"message":"[POLICY DENIED] Too many calls. Retry after )" +
-                std::string(text) + R"( s.","data":{"rule":"/rules/3","tool":"write_file","retryAfterMs":)" +
-                std::to_string(wait_ms) + "}}}\n");
+        EXPECT_EQ(out,
+                  R"({"jsonrpc":"2.0","id":1,"error":{"code":-31429,"message":"[POLICY DENIED] Too many calls. Retry after )" +
+                      std::string(text) + R"( s.","data":{"rule":"/rules/3","tool":"write_file","retryAfterMs":)" +
+                      std::to_string(wait_ms) + "}}}\n");
     }
 }
 
@@ -123,8 +119,7 @@ TEST(Answer, RefusalsAreExplained) {
 
 TEST(Answer, JsonStringEscapesWhatCouldEndALineAnywhere) {
     std::string out;
-    append_json_string(
-        out, std::string_view("a\"\\/\b\n\r\t\0\x7f\u2028\u2029\u00e9\U0001f600\xff\xed\xa0\x80z", 27));
+    append_json_string(out, std::string_view("a\"\\/\b\n\r\t\0\x7f\u2028\u2029\u00e9\U0001f600\xff\xed\xa0\x80z", 27));
     EXPECT_EQ(out,
               "\"a\\\"\\\\/"
               "\\u0008\\n\\r\\t\\u0000\\u007f\\u2028\\u2029\u00e9\U0001f600\ufffd\ufffd\ufffd\ufffdz\"");

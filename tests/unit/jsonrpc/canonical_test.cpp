@@ -18,8 +18,7 @@ std::string canonical(std::string_view json) {
 }
 
 TEST(Canonical, SortsKeysAtEveryDepthAndDropsWhiteSpace) {
-    EXPECT_EQ(canonical(R"( {"b" : [1, {"z":null,"a":true}] , "a":{} } )"),
-              R"({"a":{},"b":[1,{"a":true,"z":null}]})");
+    EXPECT_EQ(canonical(R"( {"b" : [1, {"z":null,"a":true}] , "a":{} } )"), R"({"a":{},"b":[1,{"a":true,"z":null}]})");
     EXPECT_EQ(canonical(R"({"a":1,"":2,"ab":3,"B":4})"), R"({"":2,"B":4,"a":1,"ab":3})");
     EXPECT_EQ(canonical("[]"), "[]");
     EXPECT_EQ(canonical("[3,1,2]"), "[3,1,2]");
@@ -35,8 +34,7 @@ TEST(Canonical, SpellingsOfATextAreOne) {
 }
 
 TEST(Canonical, NumbersAreExact) {
-    for (const char* same : {"1", "1.0", "1.000e0", "10e-1", "0.1E+1", "100e-2"})
-        EXPECT_EQ(canonical(same), "1") << same;
+    for (const char* same : {"1", "1.0", "1.000e0", "10e-1", "0.1E+1", "100e-2"}) EXPECT_EQ(canonical(same), "1") << same;
     for (const char* zero : {"0", "-0", "0.0", "0e99", "-0.00e-3"}) EXPECT_EQ(canonical(zero), "0") << zero;
     EXPECT_EQ(canonical("100"), "1e2");
     EXPECT_EQ(canonical("-1.50"), "-15e-1");
@@ -80,16 +78,11 @@ class Values {
     explicit Values(uint32_t seed) : random_(seed) {}
     json value(int depth) {
         switch (below(depth > 0 ? 7 : 5)) {
-            case 0:
-                return text();
-            case 1:
-                return static_cast<int64_t>(random_()) * (below(2) ? 1 : -1) * 3;
-            case 2:
-                return below(2) == 1;
-            case 3:
-                return nullptr;
-            case 4:
-                return static_cast<double>(below(100000)) / 64;
+            case 0: return text();
+            case 1: return static_cast<int64_t>(random_()) * (below(2) ? 1 : -1) * 3;
+            case 2: return below(2) == 1;
+            case 3: return nullptr;
+            case 4: return static_cast<double>(below(100000)) / 64;
             case 5: {
                 json list = json::array();
                 for (size_t n = below(4); n > 0; --n) list.push_back(value(depth - 1));
@@ -107,8 +100,7 @@ class Values {
         if (value.is_array() || value.is_object()) {
             std::vector<std::string> parts;
             for (auto it = value.begin(); it != value.end(); ++it)
-                parts.push_back(value.is_object() ? spelled(it.key()) + space() + ":" + written(*it)
-                                                  : written(*it));
+                parts.push_back(value.is_object() ? spelled(it.key()) + space() + ":" + written(*it) : written(*it));
             if (value.is_object()) std::shuffle(parts.begin(), parts.end(), random_);
             std::string out(value.is_array() ? "[" : "{");
             for (size_t i = 0; i < parts.size(); ++i) out += (i ? "," : "") + space() + parts[i] + space();
@@ -122,8 +114,7 @@ class Values {
 
   private:
     std::string text() {
-        static constexpr std::array<const char*, 8> kParts = {"a",  "b",  "é",          "\n",
-                                                              "\"", "\\", "\U0001F600", "/"};
+        static constexpr std::array<const char*, 8> kParts = {"a", "b", "é", "\n", "\"", "\\", "\U0001F600", "/"};
         std::string out;
         for (size_t n = below(4); n > 0; --n) out += kParts[below(kParts.size())];
         return out;

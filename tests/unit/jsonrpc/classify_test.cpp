@@ -30,15 +30,14 @@ TEST(Classify, RecordedFirstFramesOfMcpClients) {
 }
 
 TEST(Classify, LookAlikes) {
-    for (
-        const char* line :
-        {R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1,"clientCapabilities":{}}})",
-         R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"processId":1,"rootUri":null,"capabilities":{}}})",
-         R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"rootUri":null,"capabilities":{}}})",
-         R"({"id":0,"method":"initialize","params":{"clientInfo":{"name":"n","version":"v"}}})",
-         R"({"method":"initialized"})", R"({"type":"control_request","request":{}})", R"({"type":"user"})",
-         R"({"seq":1,"type":"request","command":"initialize"})", R"({"id":1,"result":{}})",
-         R"({"jsonrpc":"2.0","id":1,"method":"eth_call","params":{}})"}) {
+    for (const char* line :
+         {R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1,"clientCapabilities":{}}})",
+          R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"processId":1,"rootUri":null,"capabilities":{}}})",
+          R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"rootUri":null,"capabilities":{}}})",
+          R"({"id":0,"method":"initialize","params":{"clientInfo":{"name":"n","version":"v"}}})", R"({"method":"initialized"})",
+          R"({"type":"control_request","request":{}})", R"({"type":"user"})",
+          R"({"seq":1,"type":"request","command":"initialize"})", R"({"id":1,"result":{}})",
+          R"({"jsonrpc":"2.0","id":1,"method":"eth_call","params":{}})"}) {
         EXPECT_EQ(of(line), Protocol::foreign) << line;
         EXPECT_EQ(of(std::string(line) + "\r\n"), Protocol::foreign) << line;
     }
@@ -47,8 +46,7 @@ TEST(Classify, LookAlikes) {
 TEST(Classify, InitializeWithoutAVersionIsOpen) {
     EXPECT_EQ(of(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{}})"), Protocol::json_like);
     EXPECT_EQ(of(R"({"jsonrpc":"2.0","id":0,"method":"initialize"})"), Protocol::json_like);
-    EXPECT_EQ(of(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":null}})"),
-              Protocol::json_like);
+    EXPECT_EQ(of(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":null}})"), Protocol::json_like);
 }
 
 TEST(Classify, LanguageServerFrames) {
@@ -58,8 +56,7 @@ TEST(Classify, LanguageServerFrames) {
     EXPECT_EQ(of(header + body), Protocol::foreign);
     EXPECT_EQ(of(header + body + header + body), Protocol::foreign);
     EXPECT_EQ(of(header + body.substr(0, 30)), Protocol::json_like);
-    EXPECT_EQ(of("content-length: " + std::to_string(body.size()) +
-                 "\r\nContent-Type: x; charset=utf-8\r\n\r\n" + body + header),
+    EXPECT_EQ(of("content-length: " + std::to_string(body.size()) + "\r\nContent-Type: x; charset=utf-8\r\n\r\n" + body + header),
               Protocol::foreign);
 }
 
@@ -76,8 +73,7 @@ TEST(Classify, AHeaderHidesNoCall) {
 
 TEST(Classify, McpWinsWhateverStandsBeforeIt) {
     const std::string call(kCall);
-    for (const char* junk :
-         {"hello\n", "\n\n", "{broken\n", "[1,2]\n", "\xff\xfe\n", "{\"type\":\"user\"}\n", "}{\n"}) {
+    for (const char* junk : {"hello\n", "\n\n", "{broken\n", "[1,2]\n", "\xff\xfe\n", "{\"type\":\"user\"}\n", "}{\n"}) {
         EXPECT_EQ(of(junk + call), Protocol::mcp) << junk;
         EXPECT_EQ(of(call + junk), Protocol::mcp) << junk;
     }
@@ -86,19 +82,17 @@ TEST(Classify, McpWinsWhateverStandsBeforeIt) {
 
 TEST(Classify, WhatALenientReaderCouldReadIsJsonLike) {
     for (const std::string& bytes :
-         {std::string("{\"jsonrpc\":\"2.0\",\"id\":1,\"meth"),
-          std::string("{jsonrpc:\"2.0\",method:\"tools/call\"}\n"), "junk" + std::string(kCall),
-          std::string("\xef\xbb\xbf{\"method\":\n"), "[" + std::string(kCall), std::string("[{\"id\":1}]\n"),
-          std::string("{\"method\":\"x\",\"method\":\"tools/call\"}\n"), std::string("x\r{\"a\":1}\r\n"),
-          std::string("{\n\"jsonrpc\":\"2.0\"\n}\n"), std::string("{\"jsonrpc\":\"2.0\"}\n")}) {
+         {std::string("{\"jsonrpc\":\"2.0\",\"id\":1,\"meth"), std::string("{jsonrpc:\"2.0\",method:\"tools/call\"}\n"),
+          "junk" + std::string(kCall), std::string("\xef\xbb\xbf{\"method\":\n"), "[" + std::string(kCall),
+          std::string("[{\"id\":1}]\n"), std::string("{\"method\":\"x\",\"method\":\"tools/call\"}\n"),
+          std::string("x\r{\"a\":1}\r\n"), std::string("{\n\"jsonrpc\":\"2.0\"\n}\n"), std::string("{\"jsonrpc\":\"2.0\"}\n")}) {
         EXPECT_EQ(of(bytes), Protocol::json_like) << bytes;
     }
     EXPECT_EQ(of("{bad\n" + std::string(kForeign)), Protocol::json_like);
 }
 
 TEST(Classify, Undecided) {
-    for (const char* bytes :
-         {"", "\n", "\r\n \n", "hello world\n", "> ", "C", "123\n", "null\n", "\"text\"\n"}) {
+    for (const char* bytes : {"", "\n", "\r\n \n", "hello world\n", "> ", "C", "123\n", "null\n", "\"text\"\n"}) {
         EXPECT_EQ(of(bytes), Protocol::undecided) << bytes;
     }
 }
@@ -113,14 +107,12 @@ TEST(Classify, AResponseAloneCannotBeRuledOut) {
 }
 
 TEST(Classify, MethodNames) {
-    for (const char* method :
-         {"initialize", "ping", "tools/call", "tasks/update", "server/discover", "notifications/progress",
-          "subscriptions/listen", "logging/setLevel", "completion/complete"}) {
+    for (const char* method : {"initialize", "ping", "tools/call", "tasks/update", "server/discover", "notifications/progress",
+                               "subscriptions/listen", "logging/setLevel", "completion/complete"}) {
         EXPECT_TRUE(is_mcp_method(method)) << method;
     }
-    for (const char* method :
-         {"", "tools", "Tools/call", "session/new", "initialized", "textDocument/didOpen", "exit",
-          "notifications/other", "$/cancelRequest", "mcp/message"}) {
+    for (const char* method : {"", "tools", "Tools/call", "session/new", "initialized", "textDocument/didOpen", "exit",
+                               "notifications/other", "$/cancelRequest", "mcp/message"}) {
         EXPECT_FALSE(is_mcp_method(method)) << method;
     }
 }

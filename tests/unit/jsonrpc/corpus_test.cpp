@@ -46,14 +46,10 @@ std::string input_bytes(const Json& input) {
 
 std::string spelling(MessageKind kind) {
     switch (kind) {
-        case MessageKind::invalid:
-            return "invalid";
-        case MessageKind::request:
-            return "request";
-        case MessageKind::notification:
-            return "notification";
-        case MessageKind::response:
-            return "response";
+        case MessageKind::invalid: return "invalid";
+        case MessageKind::request: return "request";
+        case MessageKind::notification: return "notification";
+        case MessageKind::response: return "response";
     }
     return "?";
 }
@@ -63,9 +59,8 @@ struct Verdict {
     size_t offset = 0;
     bool operator==(const Verdict&) const = default;
     friend std::ostream& operator<<(std::ostream& out, const Verdict& v) {
-        return out << v.kind << ' ' << v.refusal << " at " << v.offset << " id " << v.id << " method "
-                   << v.method << " tool " << v.tool << " arguments " << v.arguments << " answer "
-                   << v.answer;
+        return out << v.kind << ' ' << v.refusal << " at " << v.offset << " id " << v.id << " method " << v.method << " tool "
+                   << v.tool << " arguments " << v.arguments << " answer " << v.answer;
     }
 };
 
@@ -75,21 +70,18 @@ class Judge final : public LineFramer::Handler {
 
     bool line(std::string_view bytes) override {
         const Message& m = parser_.parse(bytes);
-        Verdict verdict{spelling(m.kind),         std::string(name(m.refusal)),
-                        std::string(m.id_token),  "",
-                        std::string(m.method),    std::string(m.name),
-                        std::string(m.arguments), std::string(m.protocol_version),
-                        m.refusal_offset};
-        if (answers_ && m.kind == MessageKind::invalid && m.refusal != Refusal::empty &&
-            !m.id_token.empty()) {
+        Verdict verdict{
+            spelling(m.kind),      std::string(name(m.refusal)), std::string(m.id_token),  "",
+            std::string(m.method), std::string(m.name),          std::string(m.arguments), std::string(m.protocol_version),
+            m.refusal_offset};
+        if (answers_ && m.kind == MessageKind::invalid && m.refusal != Refusal::empty && !m.id_token.empty()) {
             append_refusal(verdict.answer, m.id_token, m.refusal, m.refusal_offset);
         }
         verdicts.push_back(verdict);
         return true;
     }
     void oversize(std::string_view head) override {
-        verdicts.push_back(
-            {"invalid", std::string(name(Refusal::too_long)), "", "", "", "", "", "", head.size()});
+        verdicts.push_back({"invalid", std::string(name(Refusal::too_long)), "", "", "", "", "", "", head.size()});
     }
     void skipped(size_t) override {}
 
@@ -119,9 +111,8 @@ std::vector<Verdict> expected(const Json& test_case, const std::vector<Verdict>&
             return frame.contains(key) ? to_bytes(frame[key]) : unsaid;
         };
         verdicts.push_back({frame["kind"], frame["refusal"], to_bytes(frame["id"]),
-                            frame["answer"].is_null() ? "" : to_bytes(frame["answer"]),
-                            text("method", seen.method), text("tool", seen.tool),
-                            text("arguments", seen.arguments),
+                            frame["answer"].is_null() ? "" : to_bytes(frame["answer"]), text("method", seen.method),
+                            text("tool", seen.tool), text("arguments", seen.arguments),
                             text("protocol_version", seen.protocol_version), frame["offset"].get<size_t>()});
     }
     return verdicts;
@@ -139,12 +130,10 @@ TEST(Corpus, EveryCaseHasItsVerdictHoweverItIsCut) {
         const std::string bytes = input_bytes(test_case["input"]);
         const std::vector<Verdict> whole = run(test_case, bytes, bytes.size());
         EXPECT_EQ(whole, expected(test_case, whole));
-        for (const size_t chunk_bytes : {1, 3, 7})
-            EXPECT_EQ(run(test_case, bytes, chunk_bytes), whole) << chunk_bytes;
+        for (const size_t chunk_bytes : {1, 3, 7}) EXPECT_EQ(run(test_case, bytes, chunk_bytes), whole) << chunk_bytes;
     }
     EXPECT_GE(cases, 90u);
-    for (int vector = 1; vector <= 17; ++vector)
-        EXPECT_TRUE(covered.contains("vector:" + std::to_string(vector))) << vector;
+    for (int vector = 1; vector <= 17; ++vector) EXPECT_TRUE(covered.contains("vector:" + std::to_string(vector))) << vector;
 }
 
 }  // namespace

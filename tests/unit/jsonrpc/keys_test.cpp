@@ -51,8 +51,8 @@ TEST_F(KeysTest, KeysOfEveryLengthDiffer) {
 }
 
 TEST(LenientMatch, CaseFoldsAndNuls) {
-    for (const std::string_view key : {std::string_view("Method"), std::string_view("METHOD"),
-                                       std::string_view("method\0", 7), std::string_view("Method\0x", 8)}) {
+    for (const std::string_view key : {std::string_view("Method"), std::string_view("METHOD"), std::string_view("method\0", 7),
+                                       std::string_view("Method\0x", 8)}) {
         EXPECT_TRUE(is_lenient_match(key, {"method"})) << key;
     }
     EXPECT_TRUE(is_lenient_match("ta\u017f\u212a", {"task"}));

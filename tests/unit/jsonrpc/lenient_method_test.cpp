@@ -42,9 +42,9 @@ TEST(LenientMethod, NotToldWhereItStandsElsewhere) {
 }
 
 TEST(LenientMethod, NotWhatOnlyLooksLikeIt) {
-    for (const char* text : {"", "m", "\\", "\\u00", "method", R"({"a":"\"method\":\"b\""})", R"({"methods":"a"})", R"({"a":"method"})",
-                             R"({"method":{"type":"string"}})", R"({"method":7,"x":["method",1]})", R"({"method" "a"})",
-                             "calling method: a", R"({"amethod":"b"})", R"({'method":"b"})", "met\\u0068"})
+    for (const char* text : {"", "m", "\\", "\\u00", "method", R"({"a":"\"method\":\"b\""})", R"({"methods":"a"})",
+                             R"({"a":"method"})", R"({"method":{"type":"string"}})", R"({"method":7,"x":["method",1]})",
+                             R"({"method" "a"})", "calling method: a", R"({"amethod":"b"})", R"({'method":"b"})", "met\\u0068"})
         EXPECT_EQ(methods(text), Names{}) << text;
 }
 

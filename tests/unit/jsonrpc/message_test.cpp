@@ -21,9 +21,9 @@ class MessageTest : public ::testing::Test {
 };
 
 TEST_F(MessageTest, ToolsCall) {
-    const Message& m = parse(
-        R"({"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"b":{"c":2}}}})"
-        "\n");
+    const Message& m =
+        parse(R"({"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"a":1,"b":{"c":2}}}})"
+              "\n");
     EXPECT_EQ(m.kind, MessageKind::request);
     EXPECT_EQ(m.refusal, Refusal::none);
     EXPECT_TRUE(m.has_jsonrpc_2);
@@ -38,9 +38,8 @@ TEST_F(MessageTest, ToolsCall) {
 }
 
 TEST_F(MessageTest, NamesAreDecoded) {
-    const Message& m = parse(
-        R"({"id":"a\u0062","method":"tools\/call","params":{"n\u0061me":"\u00e9\ud83d\ude00","uri":"f\tx",)"
-        R"("arguments":{"k\u00e9y":1}}})");
+    const Message& m = parse(R"({"id":"a\u0062","method":"tools\/call","params":{"n\u0061me":"\u00e9\ud83d\ude00","uri":"f\tx",)"
+                             R"("arguments":{"k\u00e9y":1}}})");
     EXPECT_EQ(m.kind, MessageKind::request);
     EXPECT_FALSE(m.has_jsonrpc_2);
     EXPECT_EQ(m.id_token, R"("a\u0062")");
@@ -62,34 +61,33 @@ TEST_F(MessageTest, ListsAtMostKAuditKeysMaxArgumentKeys) {
 }
 
 TEST_F(MessageTest, InitializeAndMeta) {
-    const Message& m = parse(
-        R"({"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"c","version":"1"}},)"
-        R"("jsonrpc":"2.0","id":0})");
+    const Message& m =
+        parse(R"({"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"c","version":"1"}},)"
+              R"("jsonrpc":"2.0","id":0})");
     EXPECT_EQ(m.protocol_version, "2025-11-25");
     EXPECT_TRUE(m.protocol_version_is_string);
     EXPECT_FALSE(m.has_meta_protocol_version);
     EXPECT_EQ(m.client_name, "c");
     EXPECT_EQ(m.client_version, "1");
 
-    const Message& n = parse(
-        R"({"jsonrpc":"2.0","id":0,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":)"
-        R"("2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"d","version":"2"}}}})");
+    const Message& n =
+        parse(R"({"jsonrpc":"2.0","id":0,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":)"
+              R"("2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"d","version":"2"}}}})");
     EXPECT_EQ(n.protocol_version, "2026-07-28");
     EXPECT_TRUE(n.has_meta_protocol_version);
     EXPECT_TRUE(n.has_client_info);
     EXPECT_EQ(n.client_name, "d");
     EXPECT_EQ(n.client_version, "2");
 
-    const Message& acp =
-        parse(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})");
+    const Message& acp = parse(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})");
     EXPECT_FALSE(acp.protocol_version_is_string);
     EXPECT_EQ(acp.protocol_version, "1");
 }
 
 TEST_F(MessageTest, MembersCountOnlyInTheirPlace) {
-    const Message& m = parse(
-        R"({"id":1,"method":"x","params":{"arguments":{"name":5,"uri":6,"_meta":7},"other":{"arguments":8,"id":null},)"
-        R"("list":[{"name":1}]},"name":3,"arguments":4})");
+    const Message& m =
+        parse(R"({"id":1,"method":"x","params":{"arguments":{"name":5,"uri":6,"_meta":7},"other":{"arguments":8,"id":null},)"
+              R"("list":[{"name":1}]},"name":3,"arguments":4})");
     EXPECT_EQ(m.refusal, Refusal::none);
     EXPECT_EQ(m.name, "");
     EXPECT_EQ(m.arguments, R"({"name":5,"uri":6,"_meta":7})");
@@ -126,12 +124,9 @@ TEST_F(MessageTest, WhateverHasAMethodIsARequest) {
 }
 
 TEST_F(MessageTest, CancelledRequestId) {
-    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":5}})").cancelled_id_key,
-              "i:5");
-    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":"a"}})").cancelled_id_key,
-              "s:a");
-    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":1.0}})").cancelled_id_key,
-              "");
+    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":5}})").cancelled_id_key, "i:5");
+    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":"a"}})").cancelled_id_key, "s:a");
+    EXPECT_EQ(parse(R"({"method":"notifications/cancelled","params":{"requestId":1.0}})").cancelled_id_key, "");
     EXPECT_EQ(parse(R"({"method":"notifications/other","params":{"requestId":5}})").cancelled_id_key, "");
 }
 
@@ -150,8 +145,8 @@ TEST_F(MessageTest, IdIsKeptWhereItIsUnambiguous) {
 TEST_F(MessageTest, DepthLimit) {
     const auto nested = [](int depth) {
         const int inner = depth - 3;  // envelope, params, arguments
-        return R"({"method":"tools/call","params":{"arguments":{"a":)" + std::string(inner, '[') +
-               std::string(inner, ']') + R"(}},"id":5})";
+        return R"({"method":"tools/call","params":{"arguments":{"a":)" + std::string(inner, '[') + std::string(inner, ']') +
+               R"(}},"id":5})";
     };
     EXPECT_EQ(refusal(nested(kJsonDepthMax)), Refusal::none);
     EXPECT_EQ(refusal(nested(kJsonDepthMax + 1)), Refusal::too_deep);
@@ -174,8 +169,7 @@ TEST_F(MessageTest, MemberLimit) {
     std::string keys = "\"0\":0";
     for (size_t i = 1; i < kJsonMembersMax; ++i) keys += ",\"" + std::to_string(i) + "\":0";
     EXPECT_EQ(refusal(R"({"method":"x","params":{)" + keys + "}}"), Refusal::none);
-    EXPECT_EQ(refusal(R"({"method":"x","params":{)" + keys + ",\"\\u0061\":1,\"b\":2}}"),
-              Refusal::too_many_members);
+    EXPECT_EQ(refusal(R"({"method":"x","params":{)" + keys + ",\"\\u0061\":1,\"b\":2}}"), Refusal::too_many_members);
 }
 
 // Every key has the same length, head, middle and tail, so all hashes are equal: sorting by text must keep it
@@ -195,27 +189,20 @@ TEST_F(MessageTest, StringsOfEveryLengthAndAlignment) {
     for (size_t length = 0; length < 100; ++length) {
         for (const char* tail : {"", "\\n", "\u00e9", "\U0001f600"}) {
             const std::string value = std::string(length, 'x') + tail;
-            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\"}}"), Refusal::none)
-                << value;
-            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\xff\"}}"),
-                      Refusal::invalid_utf8);
+            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\"}}"), Refusal::none) << value;
+            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\xff\"}}"), Refusal::invalid_utf8);
             EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value), Refusal::incomplete);
-            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\x01\"}}"),
-                      Refusal::not_json);
+            EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\x01\"}}"), Refusal::not_json);
             EXPECT_EQ(refusal("{\"method\":\"x\",\"params\":{\"a\":\"" + value + "\n"), Refusal::not_json);
         }
     }
 }
 
 TEST_F(MessageTest, NamesHaveALimit) {
-    const auto call = [](size_t length) {
-        return R"({"id":1,"method":")" + std::string(length, 'm') + "\"}";
-    };
+    const auto call = [](size_t length) { return R"({"id":1,"method":")" + std::string(length, 'm') + "\"}"; };
     EXPECT_EQ(refusal(call(kNameBytesMax)), Refusal::none);
     EXPECT_EQ(refusal(call(kNameBytesMax + 1)), Refusal::invalid_member);
-    const auto id = [](size_t length) {
-        return R"({"method":"x","id":")" + std::string(length, 'i') + "\"}";
-    };
+    const auto id = [](size_t length) { return R"({"method":"x","id":")" + std::string(length, 'i') + "\"}"; };
     EXPECT_EQ(refusal(id(kIdBytesMax)), Refusal::none);
     EXPECT_EQ(refusal(id(kIdBytesMax + 1)), Refusal::invalid_id);
 }

@@ -8,18 +8,15 @@ namespace callgate {
 namespace {
 
 TEST(Text, Utf8SequencesOfTheStandardsTable) {
-    const auto length = [](std::string_view bytes) {
-        return utf8_sequence_length(bytes.data(), bytes.data() + bytes.size());
-    };
-    for (const char* whole : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                              "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    const auto length = [](std::string_view bytes) { return utf8_sequence_length(bytes.data(), bytes.data() + bytes.size()); };
+    for (const char* whole : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
+                              "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
         const std::string_view bytes = whole;
         EXPECT_EQ(length(bytes), static_cast<int>(bytes.size()));
         EXPECT_EQ(length(bytes.substr(0, bytes.size() - 1)), 0);
     }
-    for (const char* ill :
-         {"\x80\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff\xff", "\xc2\xc2", "\xe1\x80\x7f"}) {
+    for (const char* ill : {"\x80\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+                            "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff\xff", "\xc2\xc2", "\xe1\x80\x7f"}) {
         EXPECT_EQ(length(ill), 0) << ill;
     }
 }
@@ -34,8 +31,7 @@ TEST(Text, FindSpecialAtEveryOffset) {
                 std::string text = plain;
                 text[at] = special;
                 for (const size_t from : {size_t{0}, at / 2, at}) {
-                    EXPECT_EQ(find_special(text.data() + from, text.data() + size, text.data()),
-                              text.data() + at);
+                    EXPECT_EQ(find_special(text.data() + from, text.data() + size, text.data()), text.data() + at);
                 }
             }
         }
@@ -49,10 +45,8 @@ TEST(Text, Decoding) {
 }
 
 TEST(Id, Integers) {
-    for (const char* valid : {"0", "7", "-1", "9007199254740991", "-9007199254740991"})
-        EXPECT_TRUE(is_valid_integer_id(valid));
-    for (const char* invalid :
-         {"", "-", "-0", "1.0", "1e2", "9007199254740992", "-9007199254740992", "99999999999999999999"}) {
+    for (const char* valid : {"0", "7", "-1", "9007199254740991", "-9007199254740991"}) EXPECT_TRUE(is_valid_integer_id(valid));
+    for (const char* invalid : {"", "-", "-0", "1.0", "1e2", "9007199254740992", "-9007199254740992", "99999999999999999999"}) {
         EXPECT_FALSE(is_valid_integer_id(invalid)) << invalid;
     }
 }

@@ -13,16 +13,13 @@ struct Filtered {
 Filtered hide(std::string_view line, std::vector<std::string> names) {
     Filtered result;
     result.filter = filter_tools_list(
-        line,
-        [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); },
-        result.out);
+        line, [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }, result.out);
     return result;
 }
 
 TEST(ToolsList, CutsTheElementAndOneComma) {
-    constexpr std::string_view kLine =
-        R"({"id":1,"result":{"tools":[{"name":"a"},{"name":"b"},{"name":"c"}],"x":1}})"
-        "\n";
+    constexpr std::string_view kLine = R"({"id":1,"result":{"tools":[{"name":"a"},{"name":"b"},{"name":"c"}],"x":1}})"
+                                       "\n";
     EXPECT_EQ(hide(kLine, {"a"}).out, R"({"id":1,"result":{"tools":[{"name":"b"},{"name":"c"}],"x":1}})"
                                       "\n");
     EXPECT_EQ(hide(kLine, {"b"}).out, R"({"id":1,"result":{"tools":[{"name":"a"},{"name":"c"}],"x":1}})"
@@ -53,9 +50,8 @@ TEST(ToolsList, KeepsWhitespaceAndEveryOtherByte) {
 }
 
 TEST(ToolsList, DecodesNames) {
-    EXPECT_EQ(
-        hide(R"({"id":1,"r\u0065sult":{"t\u006fols":[{"n\u0061me":"\u0062"},{"name":"a"}]}})", {"b"}).out,
-        R"({"id":1,"r\u0065sult":{"t\u006fols":[{"name":"a"}]}})");
+    EXPECT_EQ(hide(R"({"id":1,"r\u0065sult":{"t\u006fols":[{"n\u0061me":"\u0062"},{"name":"a"}]}})", {"b"}).out,
+              R"({"id":1,"r\u0065sult":{"t\u006fols":[{"name":"a"}]}})");
 }
 
 TEST(ToolsList, OnlyTheToolsOwnNameCounts) {
@@ -79,22 +75,25 @@ TEST(ToolsList, APublicScopeBecomesPrivate) {
 
 // Go and C# take a key in another case for the one that is meant, and of two they take the last.
 TEST(ToolsList, AHiddenToolIsCutUnderWhateverSpellingOfItsKey) {
-    for (const char* hidden :
-         {R"({"Name":"b"})", R"({"NAME":"b"})", R"({"name":"a","Name":"b"})", R"({"Name":"b","name":"a"})", R"({"n\u0041me":"b"})"}) {
+    for (const char* hidden : {R"({"Name":"b"})", R"({"NAME":"b"})", R"({"name":"a","Name":"b"})", R"({"Name":"b","name":"a"})",
+                               R"({"n\u0041me":"b"})"}) {
         const std::string begin = R"({"id":1,"result":{"tools":[)", end = "]}}";
         EXPECT_EQ(hide(begin + hidden + R"(,{"name":"c"})" + end, {"b"}).out, begin + R"({"name":"c"})" + end) << hidden;
     }
     EXPECT_EQ(hide(R"({"id":1,"Result":{"TOOLS":[{"name":"b"}]}})", {"b"}).out, R"({"id":1,"Result":{"TOOLS":[]}})");
-    EXPECT_EQ(hide(R"({"id":1,"result":{"tools":[{"name":"b"},{"name":"a"}],"cacheScope":"public","Tools":[{"name":"c"},{"name":"b"}]}})", {"b"}).out,
-              R"({"id":1,"result":{"tools":[{"name":"a"}],"cacheScope":"private","Tools":[{"name":"c"}]}})");
+    EXPECT_EQ(
+        hide(
+            R"({"id":1,"result":{"tools":[{"name":"b"},{"name":"a"}],"cacheScope":"public","Tools":[{"name":"c"},{"name":"b"}]}})",
+            {"b"})
+            .out,
+        R"({"id":1,"result":{"tools":[{"name":"a"}],"cacheScope":"private","Tools":[{"name":"c"}]}})");
 }
 
 TEST(ToolsList, WhatIsNoListOfToolsIsLeftAlone) {
     for (const char* line :
          {R"({"id":1,"result":{"tools":{}}})", R"({"id":1,"result":{"tools":[1,{"name":"a"}]}})",
-          R"({"id":1,"result":{"tools":[[],{"name":"a"}]}})",
-          R"({"id":1,"result":[{"tools":[{"name":"a"}]}]})", R"({"id":1,"result":{}})",
-          R"({"id":1,"error":{"tools":[{"name":"a"}]}})", "not json"}) {
+          R"({"id":1,"result":{"tools":[[],{"name":"a"}]}})", R"({"id":1,"result":[{"tools":[{"name":"a"}]}]})",
+          R"({"id":1,"result":{}})", R"({"id":1,"error":{"tools":[{"name":"a"}]}})", "not json"}) {
         const Filtered result = hide(line, {"a"});
         EXPECT_FALSE(result.filter.is_tools_list) << line;
         EXPECT_EQ(result.out, "") << line;

@@ -62,7 +62,8 @@ TEST_F(ConfigTest, WebhookOfApprovals) {
     EXPECT_EQ(config.webhook_url, "https://example.org/h");
     EXPECT_EQ(config.webhook_secret_file, "/s");
     EXPECT_TRUE(load(R"({"approvals":{}})").webhook_url.empty());
-    EXPECT_THAT(problem(R"({"approvals":{"webhook":{"url":"http://example.org"}}})"), HasSubstr("/approvals/webhook/url: expected an address"));
+    EXPECT_THAT(problem(R"({"approvals":{"webhook":{"url":"http://example.org"}}})"),
+                HasSubstr("/approvals/webhook/url: expected an address"));
     EXPECT_THAT(problem(R"({"approvals":{"webhook":{}}})"), HasSubstr("\"url\" is missing"));
     EXPECT_THAT(problem(R"({"approvals":{"webhook":{"url":"https://a","secret_file":"s"}}})"), HasSubstr("give the whole path"));
     EXPECT_THAT(problem(R"({"approvals":{"webhok":{}}})"), HasSubstr("did you mean \"webhook\"?"));
@@ -77,8 +78,8 @@ TEST_F(ConfigTest, UnknownKeysNameTheNearest) {
 TEST_F(ConfigTest, WrongTypesAndRanges) {
     for (const char* text : {R"({"scope":[]})", R"({"scope":{"trees":["1"]}})", R"({"scope":{"trees":[0]}})",
                              R"({"scope":{"cgroups":["relative"]}})", R"({"scope":{"users":["no such user here"]}})",
-                             R"({"scope":{"users":[-1]}})", R"({"audit":{"file":1}})", R"({"audit":{"arguments":"some"}})", R"({"frame_bytes_max":10})",
-                             R"({"stop_timeout_s":"60"})", R"([])", R"({"unnamed":true})"})
+                             R"({"scope":{"users":[-1]}})", R"({"audit":{"file":1}})", R"({"audit":{"arguments":"some"}})",
+                             R"({"frame_bytes_max":10})", R"({"stop_timeout_s":"60"})", R"([])", R"({"unnamed":true})"})
         EXPECT_THAT(problem(text), HasSubstr("callgate.json")) << text;
     EXPECT_THAT(problem("{\n \"audit\": 1}"), HasSubstr("callgate.json:2:"));
     load("{broken");
@@ -103,7 +104,8 @@ TEST_F(ConfigTest, SaysWhetherTheScopeIsClear) {
         load(text);
         EXPECT_TRUE(scope_is_clear(problems_)) << text;
     }
-    for (const char* text : {"{broken", "[]", R"({"scop":{}})", R"({"scope":{"user":["root"]}})", R"({"scope":1,"nonsense":1})"}) {
+    for (const char* text :
+         {"{broken", "[]", R"({"scop":{}})", R"({"scope":{"user":["root"]}})", R"({"scope":1,"nonsense":1})"}) {
         load(text);
         EXPECT_FALSE(scope_is_clear(problems_)) << text;
     }

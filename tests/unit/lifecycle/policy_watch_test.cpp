@@ -24,17 +24,19 @@ class Watched : public ::testing::Test {
         auto loaded = PolicyStore::load(tree_.path("/policies.d"));
         ASSERT_TRUE(loaded.ok());
         auto now = std::make_shared<const PolicyStore>(std::move(loaded).value());
-        auto started = PolicyWatch::start(tree_.root(), now, std::make_shared<const GrantStore>(GrantStore::load(tree_.root())), [this](PolicyWatch::Loaded next) {
-            std::lock_guard lock(mutex_);
-            seen_.push_back(std::move(next));
-            changed_.notify_one();
-        });
+        auto started = PolicyWatch::start(tree_.root(), now, std::make_shared<const GrantStore>(GrantStore::load(tree_.root())),
+                                          [this](PolicyWatch::Loaded next) {
+                                              std::lock_guard lock(mutex_);
+                                              seen_.push_back(std::move(next));
+                                              changed_.notify_one();
+                                          });
         ASSERT_TRUE(started.ok());
         watch_ = std::move(started).value();
     }
     void put(const std::string& name, const std::string& description, const std::string& place = "/policies.d") {
         const std::string beside = tree_.path(place + "/.new");
-        std::ofstream(beside) << R"({"version":"1","default":"deny","server":{"package":"p"},"description":")" << description << "\"}";
+        std::ofstream(beside) << R"({"version":"1","default":"deny","server":{"package":"p"},"description":")" << description
+                              << "\"}";
         chmod(beside.c_str(), 0644);
         std::filesystem::rename(beside, tree_.path(place + "/" + name + ".json"));
     }

@@ -14,8 +14,7 @@ using ::testing::HasSubstr;
 
 std::vector<std::string> problems_of(const std::string& members) {
     std::vector<PolicyProblem> problems;
-    const auto policy =
-        Policy::load(R"({"version":"1","default":"deny",)" + members + "}", "p.json", problems);
+    const auto policy = Policy::load(R"({"version":"1","default":"deny",)" + members + "}", "p.json", problems);
     EXPECT_EQ(policy == nullptr, !problems.empty());
     std::vector<std::string> texts;
     for (const PolicyProblem& problem : problems) texts.push_back(problem.path + ": " + problem.message);
@@ -35,11 +34,9 @@ TEST(ApprovalLoader, TakesTheWholeOfIt) {
 
 TEST(ApprovalLoader, TimesHaveUnitsAndBounds) {
     for (const char* bad : {"30", "\"30\"", "\"\"", "\"0s\"", "\"31d\"", "\"-5m\"", "null", "\"5m1h\""})
-        EXPECT_THAT(problems_of(std::string("\"approval_timeout\":") + bad),
-                    ElementsAre(HasSubstr("/approval_timeout: ")))
+        EXPECT_THAT(problems_of(std::string("\"approval_timeout\":") + bad), ElementsAre(HasSubstr("/approval_timeout: ")))
             << bad;
-    EXPECT_THAT(problems_of(R"("approval_timeout":"soon")"),
-                ElementsAre(HasSubstr("expected a time such as \"30m\"")));
+    EXPECT_THAT(problems_of(R"("approval_timeout":"soon")"), ElementsAre(HasSubstr("expected a time such as \"30m\"")));
     EXPECT_THAT(problems_of(R"("approvals":{"dedupe_window":"31d"})"),
                 ElementsAre(HasSubstr("/approvals/dedupe_window: must be 0 s at least and 30 days")));
     EXPECT_THAT(problems_of(R"("tools":{"a":{"action":"require_approval","hold_ms":600001}})"),
@@ -54,21 +51,30 @@ TEST(ApprovalLoader, TermsWithoutAnythingToApproveAreAMistake) {
 }
 
 TEST(ApprovalLoader, AWebhookHasNoPasswordInIt) {
-    const auto of = [](const std::string& url) { return problems_of("\"approvals\":{\"notify\":{\"webhook\":{\"url\":\"" + url + "\"}}}"); };
-    for (const char* bad : {"https://user:pw@host", "https://user@host/x", "https://@host", "http://u:p@localhost", "https://a@b@c?d"}) {
-        EXPECT_THAT(of(bad), ElementsAre(HasSubstr("/approvals/notify/webhook/url: must not have a user name or a password in it"))) << bad;
+    const auto of = [](const std::string& url) {
+        return problems_of("\"approvals\":{\"notify\":{\"webhook\":{\"url\":\"" + url + "\"}}}");
+    };
+    for (const char* bad :
+         {"https://user:pw@host", "https://user@host/x", "https://@host", "http://u:p@localhost", "https://a@b@c?d"}) {
+        EXPECT_THAT(of(bad),
+                    ElementsAre(HasSubstr("/approvals/notify/webhook/url: must not have a user name or a password in it")))
+            << bad;
     }
-    for (const char* bad : {"https://", "https:///x", "https://:443", "ftp://h"}) EXPECT_THAT(of(bad), ElementsAre(HasSubstr("expected an address"))) << bad;
-    for (const char* good : {"https://host/@user", "https://host?a=b@c", "https://[2001:db8::1]:8443/x", "http://localhost:1/a@b"}) {
+    for (const char* bad : {"https://", "https:///x", "https://:443", "ftp://h"})
+        EXPECT_THAT(of(bad), ElementsAre(HasSubstr("expected an address"))) << bad;
+    for (const char* good :
+         {"https://host/@user", "https://host?a=b@c", "https://[2001:db8::1]:8443/x", "http://localhost:1/a@b"}) {
         EXPECT_THAT(of(good), ElementsAre()) << good;
     }
 }
 
 TEST(ApprovalLoader, IgnoredMembersAreNames) {
     EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":["acme/callId","x"]})"), ElementsAre());
-    EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":"x"})"), ElementsAre(HasSubstr("/approvals/ignore_meta: expected an array")));
+    EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":"x"})"),
+                ElementsAre(HasSubstr("/approvals/ignore_meta: expected an array")));
     EXPECT_THAT(problems_of(R"("approvals":{"ignore_meta":["a",1,"","b\u0000"]})"),
-                ElementsAre(HasSubstr("/approvals/ignore_meta/1: expected a string"), HasSubstr("/approvals/ignore_meta/2: expected the name"),
+                ElementsAre(HasSubstr("/approvals/ignore_meta/1: expected a string"),
+                            HasSubstr("/approvals/ignore_meta/2: expected the name"),
                             HasSubstr("/approvals/ignore_meta/3: expected the name")));
     std::string many = "\"a\"";
     for (int i = 0; i < 64; ++i) many += ",\"a\"";
@@ -76,22 +82,18 @@ TEST(ApprovalLoader, IgnoredMembersAreNames) {
 }
 
 TEST(ApprovalLoader, UnknownKeysAreNamedWithTheNearest) {
-    EXPECT_THAT(problems_of(R"("approvals":{"dedup_window":"1m"})"),
-                ElementsAre(HasSubstr("did you mean \"dedupe_window\"?")));
+    EXPECT_THAT(problems_of(R"("approvals":{"dedup_window":"1m"})"), ElementsAre(HasSubstr("did you mean \"dedupe_window\"?")));
     EXPECT_THAT(problems_of(R"("approvals":{"notify":{"webhok":{}}})"), ElementsAre(HasSubstr("webhook")));
-    EXPECT_THAT(problems_of(R"("approvals":{"notify":{"webhook":{}}})"),
-                ElementsAre(HasSubstr("\"url\" is missing")));
+    EXPECT_THAT(problems_of(R"("approvals":{"notify":{"webhook":{}}})"), ElementsAre(HasSubstr("\"url\" is missing")));
 }
 
 TEST(ApprovalLoader, OnlyThisHostIsToldWithoutTls) {
-    for (const char* good :
-         {"https://a", "https://host:8443/p?q#f", "http://localhost", "http://localhost:9/x",
-          "http://127.0.0.1:80/", "http://[::1]", "http://[::1]:8080/a"})
+    for (const char* good : {"https://a", "https://host:8443/p?q#f", "http://localhost", "http://localhost:9/x",
+                             "http://127.0.0.1:80/", "http://[::1]", "http://[::1]:8080/a"})
         EXPECT_EQ(webhook_url_problem(good), "") << good;
-    for (const char* bad :
-         {"", "https://", "https://user@host:8443/p?q#f", "http://example.org/", "http://127.0.0.1.evil.org/", "http://localhost@evil.org/",
-          "http://localhost:1@evil.org/", "ftp://localhost/", "file:///etc/passwd", "https://a b",
-          "https://a\n", "HTTPS://a", "http://[::1].evil.org"})
+    for (const char* bad : {"", "https://", "https://user@host:8443/p?q#f", "http://example.org/", "http://127.0.0.1.evil.org/",
+                            "http://localhost@evil.org/", "http://localhost:1@evil.org/", "ftp://localhost/",
+                            "file:///etc/passwd", "https://a b", "https://a\n", "HTTPS://a", "http://[::1].evil.org"})
         EXPECT_NE(webhook_url_problem(bad), "") << bad;
     EXPECT_NE(webhook_url_problem("https://" + std::string(3000, 'a')), "");
     EXPECT_THAT(problems_of(R"("approvals":{"notify":{"webhook":{"url":"http://example.org"}}})"),

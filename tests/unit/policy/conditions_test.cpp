@@ -67,12 +67,14 @@ TEST_F(Conditions, EqualityIsStrict) {
 }
 
 TEST_F(Conditions, Lists) {
-    expect_holds("in", R"(["a",2,true,null])", {"\"a\"", "2", "2.0", "true", "null"}, {"\"b\"", "\"2\"", "false", "[\"a\"]", "3"});
+    expect_holds("in", R"(["a",2,true,null])", {"\"a\"", "2", "2.0", "true", "null"},
+                 {"\"b\"", "\"2\"", "false", "[\"a\"]", "3"});
     expect_holds("not_in", R"(["a",2])", {"\"b\"", "\"2\"", "true", "[2]", "{}"}, {"\"a\"", "2e0"});
 }
 
 TEST_F(Conditions, Order) {
-    expect_holds("gt", "10000", {"10001", "10000.000000000002", "1e5"}, {"10000", "9999", "\"20000\"", "true", "null", "[20000]"});
+    expect_holds("gt", "10000", {"10001", "10000.000000000002", "1e5"},
+                 {"10000", "9999", "\"20000\"", "true", "null", "[20000]"});
     expect_holds("gte", "10000", {"10000", "1e4"}, {"9999.999999999998", "\"10000\""});
     expect_holds("lt", "0", {"-1", "-0.0000001"}, {"0", "-0", "1", "\"-1\"", "null"});
     expect_holds("lte", "9223372036854775807", {"9223372036854775807", "-9223372036854775809"}, {"9223372036854775808", "\"1\""});
@@ -84,7 +86,8 @@ TEST_F(Conditions, WhatIsAnotherNumberToAServerIsDenied) {
         for (const char* kind : {"deny_if", "require", "require_approval"}) {
             use(std::string("{\"") + kind + R"(":[{"conditions":[)" + condition("args.v", op, value) + "]}]}");
             for (const std::string& text : texts) {
-                EXPECT_EQ(rule("{\"v\":" + text + "}"), "(unclear arguments)") << kind << " " << text << " " << op << " " << value;
+                EXPECT_EQ(rule("{\"v\":" + text + "}"), "(unclear arguments)")
+                    << kind << " " << text << " " << op << " " << value;
             }
         }
     };
@@ -121,7 +124,8 @@ TEST_F(Conditions, Regex) {
 }
 
 TEST_F(Conditions, Contains) {
-    expect_holds("contains", "\"../\"", {"\"a/../b\"", "[\"x\",\"../\"]"}, {"\"a\"", "[\"a/../b\"]", "{\"../\":1}", "1", "[[\"../\"]]"});
+    expect_holds("contains", "\"../\"", {"\"a/../b\"", "[\"x\",\"../\"]"},
+                 {"\"a\"", "[\"a/../b\"]", "{\"../\":1}", "1", "[[\"../\"]]"});
     expect_holds("contains", "3", {"[1,2,3.0]"}, {"\"3\"", "[\"3\"]", "3", "[]"});
     expect_holds("contains", "\"\"", {"\"\"", "\"a\""}, {"[]", "1"});
 }
@@ -207,13 +211,15 @@ TEST_F(Conditions, AllConditionsOfAnEntryMustHold) {
 TEST_F(Conditions, WhatALenientReaderTakesForAnArgumentIsDenied) {
     use(R"({"deny_if":[{"conditions":[{"path":"args.sum.ask","op":"gt","value":10}]}]})");
     EXPECT_EQ(rule(R"({"sum":{"ask":1},"other":{"ASK":99}})"), "allow");
-    for (const char* arguments : {R"({"sum":{"Ask":99}})", R"({"sum":{"ask":1,"ASK":99}})", R"({"SUM":{"ask":99}})", R"({"sum":{"\u0041sk":99}})",
-                                  R"({"sum":{"a\u017fk":99}})", "{\"sum\":{\"as\u212a\":99}}", R"({"sum":{"ask\u0000":99}})"}) {
+    for (const char* arguments :
+         {R"({"sum":{"Ask":99}})", R"({"sum":{"ask":1,"ASK":99}})", R"({"SUM":{"ask":99}})", R"({"sum":{"\u0041sk":99}})",
+          R"({"sum":{"a\u017fk":99}})", "{\"sum\":{\"as\u212a\":99}}", R"({"sum":{"ask\u0000":99}})"}) {
         EXPECT_EQ(rule(arguments), "(unclear arguments)") << arguments;
         EXPECT_EQ(judge(arguments).code, -31403);
     }
     use(R"({"deny_if":[{"conditions":[{"path":"args.größe","op":"gt","value":10}]}]})");
-    for (const char* arguments : {R"({"GRÖẞE":99})", R"({"GRÖSSE":99})", R"({"Größe":99})", R"({"gr\u00d6\u00dfe":99})", R"({"größe":1,"größE":99})"})
+    for (const char* arguments :
+         {R"({"GRÖẞE":99})", R"({"GRÖSSE":99})", R"({"Größe":99})", R"({"gr\u00d6\u00dfe":99})", R"({"größe":1,"größE":99})"})
         EXPECT_EQ(rule(arguments), "(unclear arguments)") << arguments;
     EXPECT_EQ(rule(R"({"größe":1,"grosse":99})"), "allow");
     std::string many;

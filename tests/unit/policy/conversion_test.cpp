@@ -23,8 +23,8 @@ std::string yaml_scalar(const ordered_json& value, size_t style) {
     if (!value.is_string() || style % 3 == 0) return value.dump();
     const std::string text = value;
     if (style % 3 == 1) return "'" + text + "'";
-    const bool is_plain = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_./0123456789") == text.npos &&
-                          text.size() > 1 && text[0] > '9' && text != "no";
+    const bool is_plain = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_./0123456789") == text.npos && text.size() > 1 &&
+                          text[0] > '9' && text != "no";
     return is_plain ? text : value.dump();
 }
 
@@ -64,23 +64,17 @@ class Conversion : public ::testing::Test {
     ordered_json rule(const std::string& scope, int number) {
         ordered_json made = {{"name", "r" + std::to_string(number)}};
         switch (below(8)) {
-            case 0:
-                made["action"] = "deny";
-                break;
+            case 0: made["action"] = "deny"; break;
             case 1:
                 made["action"] = "require_approval";
                 if (below(2)) made["conditions"] = {condition()};
                 break;
-            case 2:
-                made["rate_limit"] =
-                    std::to_string(1 + below(4)) + "/" + std::string(one_of("minute", "hour", "day"));
-                break;
+            case 2: made["rate_limit"] = std::to_string(1 + below(4)) + "/" + std::string(one_of("minute", "hour", "day")); break;
             case 3:
             case 4: {
                 const std::string counter = "c" + std::to_string(number);
-                made["conditions"] = {{{"path", "state." + scope + "." + counter},
-                                       {"op", one_of("lt", "lte")},
-                                       {"value", 1 + below(9)}}};
+                made["conditions"] = {
+                    {{"path", "state." + scope + "." + counter}, {"op", one_of("lt", "lte")}, {"value", 1 + below(9)}}};
                 if (below(3) == 0) made["conditions"].push_back(condition());
                 made["state"] = {{"counter", counter}, {"window", one_of("minute", "hour", "day")}};
                 if (below(3) == 0)
@@ -163,11 +157,9 @@ class PlainReading {
                 bool all = true;
                 for (const auto& condition : rule.value("conditions", ordered_json::array())) {
                     if (condition["path"].get<std::string>().starts_with("state.")) {
-                        const int64_t amount = rule["state"].contains("increment_from")
-                                                   ? amount_of(arguments)
-                                                   : rule["state"].value("increment", 1);
-                        charges[condition["path"]] = {
-                            amount, condition["value"].get<int64_t>() - (condition["op"] == "lt")};
+                        const int64_t amount =
+                            rule["state"].contains("increment_from") ? amount_of(arguments) : rule["state"].value("increment", 1);
+                        charges[condition["path"]] = {amount, condition["value"].get<int64_t>() - (condition["op"] == "lt")};
                     } else {
                         all = all && holds(condition, arguments);
                     }
@@ -212,9 +204,7 @@ class PlainReading {
 
 Outcome outcome_of(const Verdict& verdict) {
     if (verdict.action == Action::allow) return Outcome::allow;
-    return verdict.code == kCodeApproval    ? Outcome::approval
-           : verdict.code == kCodeOverLimit ? Outcome::limit
-                                            : Outcome::deny;
+    return verdict.code == kCodeApproval ? Outcome::approval : verdict.code == kCodeOverLimit ? Outcome::limit : Outcome::deny;
 }
 
 TEST_F(Conversion, TheYamlDialectDecidesWhatItSays) {
@@ -242,14 +232,12 @@ TEST_F(Conversion, TheYamlDialectDecidesWhatItSays) {
             ++seen[outcome];
         }
     }
-    for (Outcome outcome : {Outcome::allow, Outcome::deny, Outcome::approval, Outcome::limit})
-        EXPECT_GT(seen[outcome], 350u);
+    for (Outcome outcome : {Outcome::allow, Outcome::deny, Outcome::approval, Outcome::limit}) EXPECT_GT(seen[outcome], 350u);
 }
 
 TEST_F(Conversion, TheFaqFormDecidesTheSameAfterIt) {
     std::map<Outcome, size_t> seen;
-    const std::map<std::string, std::string> spelling = {{"/action", "/deny_if"},
-                                                         {"/rate_limit", "/limits/rate_limit"}};
+    const std::map<std::string, std::string> spelling = {{"/action", "/deny_if"}, {"/rate_limit", "/limits/rate_limit"}};
     for (int round = 0; round < 600; ++round) {
         ordered_json written = {{"version", "1"}, {"default", one_of("allow", "deny")}};
         for (const char* name : {"a", "b", "glob:c*"}) {
@@ -287,8 +275,7 @@ TEST_F(Conversion, TheFaqFormDecidesTheSameAfterIt) {
             ++seen[outcome_of(a)];
         }
     }
-    for (Outcome outcome : {Outcome::allow, Outcome::deny, Outcome::approval, Outcome::limit})
-        EXPECT_GT(seen[outcome], 300u);
+    for (Outcome outcome : {Outcome::allow, Outcome::deny, Outcome::approval, Outcome::limit}) EXPECT_GT(seen[outcome], 300u);
 }
 
 TEST_F(Conversion, ARuleMoreNeverAllowsMoreUnderDefaultDeny) {
@@ -309,8 +296,7 @@ TEST_F(Conversion, ARuleMoreNeverAllowsMoreUnderDefaultDeny) {
         for (int i = 0; i < 20; ++i) {
             const std::string tool = one_of("a", "b", "c_d", "h", "other"), bytes = arguments().dump();
             CounterTable fresh, again;
-            const bool was =
-                outcome_of(before->judge_tool({tool, bytes}, caller_, 0, fresh)) == Outcome::allow;
+            const bool was = outcome_of(before->judge_tool({tool, bytes}, caller_, 0, fresh)) == Outcome::allow;
             const bool is = outcome_of(after->judge_tool({tool, bytes}, caller_, 0, again)) == Outcome::allow;
             ASSERT_TRUE(was || !is) << written << tool << bytes;
             narrowed += was && !is;

@@ -55,7 +55,8 @@ class CounterFileTest : public ::testing::Test {
         }
         std::string text(int64_t now_ns = kMidnight) const {
             std::string out;
-            for (const auto& row : table.rows(now_ns)) out += row.key + " " + std::to_string(row.count) + "/" + std::to_string(row.max) + "\n";
+            for (const auto& row : table.rows(now_ns))
+                out += row.key + " " + std::to_string(row.count) + "/" + std::to_string(row.max) + "\n";
             return out;
         }
         std::string remark, error;

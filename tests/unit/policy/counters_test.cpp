@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-
 #include <map>
 #include <random>
 
@@ -84,9 +83,7 @@ TEST_F(Counters, OneKeyDemandedTwiceCountsTwice) {
     EXPECT_EQ(count("a"), 2);
 }
 
-TEST_F(Counters, MaximumOfZeroAdmitsNothing) {
-    EXPECT_FALSE(reserve({demand("a", 0)}).granted);
-}
+TEST_F(Counters, MaximumOfZeroAdmitsNothing) { EXPECT_FALSE(reserve({demand("a", 0)}).granted); }
 
 TEST_F(Counters, LargestAmountsDoNotOverflow) {
     CounterDemand large = demand("a", INT64_MAX);
@@ -305,8 +302,7 @@ TEST(CountersProperty, NeverNegativeNeverOverTheMaximum) {
         const bool clock_jumps = seed % 2 == 1;
         CounterTable table(clock_jumps ? 6 : 64);
         std::map<std::pair<std::string, int64_t>, int64_t> model;
-        std::vector<std::pair<std::vector<CounterUse>, std::vector<std::pair<std::string, int64_t>>>>
-            in_flight;
+        std::vector<std::pair<std::vector<CounterUse>, std::vector<std::pair<std::string, int64_t>>>> in_flight;
         int64_t now_ns = kMidnight;
         for (int step = 0; step < 3000; ++step) {
             now_ns += below(300) * kSecond / 100;
@@ -314,8 +310,7 @@ TEST(CountersProperty, NeverNegativeNeverOverTheMaximum) {
             if (below(3) > 0) {
                 std::vector<std::string> keys;
                 std::vector<CounterDemand> demands;
-                for (int i = below(3); i >= 0; --i)
-                    keys.push_back(std::string(1, static_cast<char>('a' + below(8))));
+                for (int i = below(3); i >= 0; --i) keys.push_back(std::string(1, static_cast<char>('a' + below(8))));
                 for (const std::string& key : keys) {
                     demands.push_back(demand(key, 1 + key[0] % 5, key[0] % 2 ? 7 : 60));
                     demands.back().amount = 1 + below(2);

@@ -16,8 +16,8 @@ TEST(Duration, NumbersWithUnitsTheLongestFirst) {
 }
 
 TEST(Duration, EverythingElseIsNone) {
-    for (const char* text : {"", "30", "m", "5m1h", "1m1m", "-1s", "1.5h", " 1s", "1s ", "1 s", "1S", "1w",
-                             "1h30", "9999999999s"})
+    for (const char* text :
+         {"", "30", "m", "5m1h", "1m1m", "-1s", "1.5h", " 1s", "1s ", "1 s", "1S", "1w", "1h30", "9999999999s"})
         EXPECT_FALSE(parse_duration_s(text)) << text;
 }
 

@@ -43,13 +43,34 @@ TEST(Explain, TheStepThatDecidesIsTheVerdicts) {
     const auto loaded = policy();
     const std::string ok = R"("l":[["ok"]])";
     const std::vector<TrialCall> calls = {
-        tool("a"), tool("a", "{" + ok + "}"), tool("a", "{" + ok + R"(,"x":2,"y":0})"), tool("b", R"({"x":2,"y":0})"),
-        tool("a", "{" + ok + R"(,"x":1})"), tool("d"), tool("w"), tool("z"), tool("h"), tool("none"),
-        tool("a", R"({"X":1})"), tool("e", R"({"NO":1})"), tool("w", R"({"no":1})"), tool("w", R"({"no":2})"), tool("e", R"({"no":1})"), tool("e", R"({"no":2})"), tool("e"),
-        method("resources/read", R"({"uri":"u"})"), method("resources/read", R"({"uri":"v"})"), method("resources/read", R"({"uri":"w"})"),
-        method("sampling/createMessage", "{}", true), method("roots/list", "{}", true), method("tools/x", "{}"), method("ping", "{}"),
-        method("tools/batch", R"({"calls":[{"name":"d"}]})"), method("tools/batch", R"({"calls":[{"name":"a","arguments":{)" + ok + "}}]}"),
-        method("tools/batch", R"({"calls":[{"name":"a","arguments":{)" + ok + R"(}},{"name":"h"}]})"), method("tools/batch", "{}")};
+        tool("a"),
+        tool("a", "{" + ok + "}"),
+        tool("a", "{" + ok + R"(,"x":2,"y":0})"),
+        tool("b", R"({"x":2,"y":0})"),
+        tool("a", "{" + ok + R"(,"x":1})"),
+        tool("d"),
+        tool("w"),
+        tool("z"),
+        tool("h"),
+        tool("none"),
+        tool("a", R"({"X":1})"),
+        tool("e", R"({"NO":1})"),
+        tool("w", R"({"no":1})"),
+        tool("w", R"({"no":2})"),
+        tool("e", R"({"no":1})"),
+        tool("e", R"({"no":2})"),
+        tool("e"),
+        method("resources/read", R"({"uri":"u"})"),
+        method("resources/read", R"({"uri":"v"})"),
+        method("resources/read", R"({"uri":"w"})"),
+        method("sampling/createMessage", "{}", true),
+        method("roots/list", "{}", true),
+        method("tools/x", "{}"),
+        method("ping", "{}"),
+        method("tools/batch", R"({"calls":[{"name":"d"}]})"),
+        method("tools/batch", R"({"calls":[{"name":"a","arguments":{)" + ok + "}}]}"),
+        method("tools/batch", R"({"calls":[{"name":"a","arguments":{)" + ok + R"(}},{"name":"h"}]})"),
+        method("tools/batch", "{}")};
     for (const TrialCall& call : calls) {
         const Trial trial(call);
         ASSERT_NE(trial.message().kind, MessageKind::invalid);
@@ -59,7 +80,8 @@ TEST(Explain, TheStepThatDecidesIsTheVerdicts) {
         const std::vector<ExplainedStep> steps = explain(*loaded, trial, call.from_server);
         ASSERT_FALSE(steps.empty());
         for (size_t i = 0; i + 1 < steps.size(); ++i) EXPECT_FALSE(steps[i].decides);
-        EXPECT_EQ(steps.back().decides, verdict.action == Action::deny) << call.method << call.name << call.arguments << call.params;
+        EXPECT_EQ(steps.back().decides, verdict.action == Action::deny)
+            << call.method << call.name << call.arguments << call.params;
     }
 }
 
@@ -83,7 +105,8 @@ TEST(Explain, ConditionsSayWhetherSomethingIsThere) {
 TEST(Explain, ToolsThatArePinnedWithoutAnEntry) {
     for (const char* by_default : {"allow", "deny"}) {
         std::vector<PolicyProblem> problems;
-        const auto loaded = Policy::load(std::string(R"({"version":"1","pin":true,"default":")") + by_default + "\"}", "p.json", problems);
+        const auto loaded =
+            Policy::load(std::string(R"({"version":"1","pin":true,"default":")") + by_default + "\"}", "p.json", problems);
         ASSERT_TRUE(loaded) << problems.front().text();
         const std::vector<ExplainedStep> steps = explain(*loaded, Trial(tool("any")), false);
         EXPECT_EQ(steps[1].at, "/pin");
@@ -102,12 +125,14 @@ TEST(Explain, ApprovalIsAskedForWhereNothingElseDenies) {
     std::vector<PolicyProblem> problems;
     const auto loaded = Policy::load(R"({"version":"1","default":"deny","approval_timeout":"1h",
         "tools":{"w":{"action":"require_approval","hold_ms":500,"approval_timeout":"90s"}},
-        "methods":{"resources/read":{"action":"require_approval","names":{"u":{},"v":{"action":"deny"}}}}})", "p.json", problems);
+        "methods":{"resources/read":{"action":"require_approval","names":{"u":{},"v":{"action":"deny"}}}}})",
+                                     "p.json", problems);
     ASSERT_TRUE(loaded) << problems.front().text();
     const auto last = [&](const TrialCall& call) { return explain(*loaded, Trial(call), false).back(); };
     EXPECT_EQ(last(tool("w")).at, "approval");
-    EXPECT_EQ(last(tool("w")).outcome,
-              "the call waits 500 ms for the decision; without one it is answered with -32003 and an id to approve, which is good for 90 s");
+    EXPECT_EQ(
+        last(tool("w")).outcome,
+        "the call waits 500 ms for the decision; without one it is answered with -32003 and an id to approve, which is good for 90 s");
     EXPECT_EQ(last(method("resources/read", R"({"uri":"u"})")).outcome,
               "without one it is answered with -32003 and an id to approve, which is good for 3600 s");
     EXPECT_EQ(last(method("resources/read", R"({"uri":"v"})")).outcome, "denies every call");

@@ -53,8 +53,7 @@ TEST(Glob, AgreesWithFnmatchOnSmallPatterns) {
         if (!glob_problem(pattern).empty() && !pattern.empty()) continue;
         if (pattern.find('-') != pattern.npos && pattern.find('[') != pattern.npos) continue;
         ++compared;
-        ASSERT_EQ(glob_match(pattern, text), fnmatch(pattern.c_str(), text.c_str(), 0) == 0)
-            << pattern << "  against  " << text;
+        ASSERT_EQ(glob_match(pattern, text), fnmatch(pattern.c_str(), text.c_str(), 0) == 0) << pattern << "  against  " << text;
     }
     EXPECT_GT(compared, 50'000);
 }

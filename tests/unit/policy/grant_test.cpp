@@ -11,7 +11,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string file(const std::string& grants, const std::string& more = "") { return R"({"version":"1","grants":{)" + grants + "}" + more + "}"; }
+std::string file(const std::string& grants, const std::string& more = "") {
+    return R"({"version":"1","grants":{)" + grants + "}" + more + "}";
+}
 
 std::shared_ptr<const GrantTable> load(const std::string& text) {
     std::vector<PolicyProblem> problems;
@@ -42,12 +44,14 @@ PeerIdentity ci() {
 }
 
 // The name of the grant, "-" for the default one, "tie".
-std::string found(const std::string& grants, const PeerIdentity& peer = ci(), std::string_view client = "", const std::string& hash = "") {
+std::string found(const std::string& grants, const PeerIdentity& peer = ci(), std::string_view client = "",
+                  const std::string& hash = "") {
     const auto table = load(file(grants));
     const GrantTable::Found result = table->find({peer, client, [&] { return hash; }});
     return result.is_tie ? "tie" : result.grant ? result.grant->name : "-";
 }
-bool matches(const std::string& match, const PeerIdentity& peer = ci(), std::string_view client = "", const std::string& hash = "") {
+bool matches(const std::string& match, const PeerIdentity& peer = ci(), std::string_view client = "",
+             const std::string& hash = "") {
     return found(R"("g":{"match":)" + match + "}", peer, client, hash) == "g";
 }
 
@@ -79,8 +83,8 @@ TEST(Grants, ProgramsAndTheirHashes) {
 
 TEST(Grants, TheHashIsAskedForOnceAndOnlyIfItMatters) {
     const std::string hash(64, 'a'), other(64, 'b');
-    const auto table = load(file(R"("x":{"match":{"exe_sha256":")" + hash + R"(","user":"ci"}},"y":{"match":{"exe_sha256":")" + other +
-                                 R"(","user":"ci"}},"z":{"match":{"exe_sha256":")" + other + R"(","user":"nobody"}})"));
+    const auto table = load(file(R"("x":{"match":{"exe_sha256":")" + hash + R"(","user":"ci"}},"y":{"match":{"exe_sha256":")" +
+                                 other + R"(","user":"ci"}},"z":{"match":{"exe_sha256":")" + other + R"(","user":"nobody"}})"));
     int asked = 0;
     const auto ask = [&] {
         ++asked;
@@ -138,7 +142,8 @@ TEST(Grants, WhatTheClientSaysOfItself) {
 }
 
 TEST(Grants, NobodyKnownIsNobody) {
-    for (const char* match : {R"({"user":"glob:*"})", R"({"exe":"glob:*"})", R"({"cgroup":"glob:*"})", R"({"unit":"glob:*"})", R"({"user":"0"})"}) {
+    for (const char* match :
+         {R"({"user":"glob:*"})", R"({"exe":"glob:*"})", R"({"cgroup":"glob:*"})", R"({"unit":"glob:*"})", R"({"user":"0"})"}) {
         EXPECT_FALSE(matches(match, PeerIdentity())) << match;
     }
 }
@@ -163,7 +168,9 @@ TEST(Grants, TheOneWithTheMostMembersHasTheCaller) {
 
 TEST(Grants, EqualOnesAreATie) {
     EXPECT_EQ(found(R"("a":{"match":{"user":"ci"}},"b":{"match":{"user":"glob:c*"}})"), "tie");
-    EXPECT_EQ(found(R"("a":{"match":{"user":"ci"}},"b":{"match":{"user":"glob:c*"}},"c":{"match":{"user":"1000","group":"root"}})"), "c");
+    EXPECT_EQ(
+        found(R"("a":{"match":{"user":"ci"}},"b":{"match":{"user":"glob:c*"}},"c":{"match":{"user":"1000","group":"root"}})"),
+        "c");
 }
 
 TEST(Grants, LabelsAreTextsNumbersAndBooleans) {
@@ -185,7 +192,8 @@ TEST(Grants, WhatBecomesOfOthers) {
 }
 
 TEST(GrantProblems, EachHasItsPlaceAndTheNearestKey) {
-    const std::string lines = problems_of("{\"version\":\"1\",\n \"grants\":{\"ci\":{\"match\":{\"usr\":\"ci\"},\n  \"lables\":{}}},\n \"defalt\":\"deny\"}");
+    const std::string lines = problems_of(
+        "{\"version\":\"1\",\n \"grants\":{\"ci\":{\"match\":{\"usr\":\"ci\"},\n  \"lables\":{}}},\n \"defalt\":\"deny\"}");
     EXPECT_THAT(lines, HasSubstr("grants.json:2:27: /grants/ci/match/usr: unknown key \"usr\"; did you mean \"user\"?"));
     EXPECT_THAT(lines, HasSubstr("grants.json:3:3: /grants/ci/lables: unknown key \"lables\"; did you mean \"labels\"?"));
     EXPECT_THAT(lines, HasSubstr("grants.json:4:2: /defalt: unknown key \"defalt\"; did you mean \"default\"?"));
@@ -218,7 +226,9 @@ TEST(GrantProblems, WhatIsRefused) {
 }
 
 TEST(GrantProblems, Labels) {
-    const auto labels = [](const std::string& text) { return problems_of(file(R"("g":{"match":{"user":"ci"},"labels":)" + text + "}")); };
+    const auto labels = [](const std::string& text) {
+        return problems_of(file(R"("g":{"match":{"user":"ci"},"labels":)" + text + "}"));
+    };
     EXPECT_THAT(labels(R"({"name":"x"})"), HasSubstr("choose another name"));
     EXPECT_THAT(labels(R"({"key":"x"})"), HasSubstr("choose another name"));
     EXPECT_THAT(labels(R"({"a.b":"x"})"), HasSubstr("letters, digits"));
@@ -227,7 +237,8 @@ TEST(GrantProblems, Labels) {
 }
 
 TEST(GrantProblems, TwoThatMatchTheSame) {
-    EXPECT_THAT(problems_of(file(R"("a":{"match":{"user":"ci"}},"b":{"match":{"user":"ci"}})")), HasSubstr("/grants/b: matches whom \"a\" matches"));
+    EXPECT_THAT(problems_of(file(R"("a":{"match":{"user":"ci"}},"b":{"match":{"user":"ci"}})")),
+                HasSubstr("/grants/b: matches whom \"a\" matches"));
 }
 
 TEST(GrantProblems, TooMany) {

@@ -40,7 +40,8 @@ TEST(GrantsSchema, KnowsTheKeysThatTheLoaderKnows) {
 }
 
 TEST(GrantsSchema, RequiresWhatTheLoaderRequires) {
-    const json whole = {{"version", "1"}, {"default", "deny"}, {"grants", {{"g", {{"match", {{"user", "u"}}}, {"labels", {{"a", 1}}}}}}}};
+    const json whole = {
+        {"version", "1"}, {"default", "deny"}, {"grants", {{"g", {{"match", {{"user", "u"}}}, {"labels", {{"a", 1}}}}}}}};
     ASSERT_TRUE(loads(whole));
     const json definitions = schema()["$defs"];
     for (const auto& [place, object] : {std::pair<std::string, std::string>{"", "grants"}, {"/grants/g", "grant"}}) {

@@ -202,34 +202,30 @@ TEST_F(Intercept, TheRestIsNative) {
 }
 
 TEST_F(Intercept, ApprovalsGoToTheNativeMembers) {
-    EXPECT_THAT(
-        native(
-            "approval_timeout: 1h\napprovals: {dedupe_window: 5m, notify: {webhook: {url: \"https://a\"}}}\n"
-            "tools: {a: {rules: [{name: r, action: require_approval, approval_timeout: 30m}]}}\n"),
-        HasSubstr("\"approval_timeout\": \"1h\", \"approvals\": {\"dedupe_window\": \"5m\", \"notify\": "
-                  "{\"webhook\": {\"url\": "
-                  "\"https://a\"}}}, \"tools\": {\"a\": {\"require_approval\": [{\"$comment\": \"r\", "
-                  "\"conditions\": []}], "
-                  "\"approval_timeout\": \"30m\"}}"));
+    EXPECT_THAT(native("approval_timeout: 1h\napprovals: {dedupe_window: 5m, notify: {webhook: {url: \"https://a\"}}}\n"
+                       "tools: {a: {rules: [{name: r, action: require_approval, approval_timeout: 30m}]}}\n"),
+                HasSubstr("\"approval_timeout\": \"1h\", \"approvals\": {\"dedupe_window\": \"5m\", \"notify\": "
+                          "{\"webhook\": {\"url\": "
+                          "\"https://a\"}}}, \"tools\": {\"a\": {\"require_approval\": [{\"$comment\": \"r\", "
+                          "\"conditions\": []}], "
+                          "\"approval_timeout\": \"30m\"}}"));
 }
 
 TEST_F(Intercept, TheSyntaxDoesNotMatter) {
     std::vector<PolicyProblem> problems;
-    const auto json = Policy::load(
-        R"({"version":"1","tools":{"a":{"rules":[{"name":"n","action":"deny"}]}}})", "p.json", problems);
+    const auto json =
+        Policy::load(R"({"version":"1","tools":{"a":{"rules":[{"name":"n","action":"deny"}]}}})", "p.json", problems);
     ASSERT_TRUE(json) << problems.front().text();
     EXPECT_EQ(json->judge_tool({"a", "{}"}, caller_, 0, counters_).rule, "/tools/a/deny_if");
     // The native dialect in YAML.
     use("default: deny\ntools:\n  a:\n    limits:\n      - {counter: c, window: day, max: 0}\n");
     EXPECT_EQ(rule("a"), "/tools/a/limits/c");
     EXPECT_EQ(rule("b"), "(default deny)");
-    EXPECT_THAT(problems_of("version: \"1\"\ntools: {a: {}}\n"),
-                ElementsAre("p.yaml:1:1: key \"default\" is missing"));
+    EXPECT_THAT(problems_of("version: \"1\"\ntools: {a: {}}\n"), ElementsAre("p.yaml:1:1: key \"default\" is missing"));
 }
 
 TEST(InterceptProblems, AreToldAsTheFileIsWritten) {
-    EXPECT_THAT(
-        problems_of(R"(version: "1"
+    EXPECT_THAT(problems_of(R"(version: "1"
 defualt: deny
 tools:
   a:
@@ -244,18 +240,17 @@ tools:
     rules:
       - {nam: two, action: dney}
 )"),
-        ElementsAre(
-            "p.yaml:2:1: /defualt: unknown key \"defualt\"; did you mean \"default\"?",
-            "p.yaml:9:13: /tools/a/rules/0/conditions/1: key \"op\" is missing",
-            "p.yaml:9:28: /tools/a/rules/0/conditions/1/opp: unknown key \"opp\"; did you mean \"op\"?",
-            HasSubstr("p.yaml:10:46: /tools/a/rules/0/conditions/2/value: is no regular expression of RE2"),
-            HasSubstr("p.yaml:11:42: /tools/a/rules/0/state/window: expected \"second\""),
-            "p.yaml:14:9: /tools/b~1c/rules/0: key \"name\" is missing",
-            "p.yaml:14:9: /tools/b~1c/rules/0: key \"conditions\" is missing; a rule that evaluates has at "
-            "least one",
-            "p.yaml:14:10: /tools/b~1c/rules/0/nam: unknown key \"nam\"; did you mean \"name\"?",
-            HasSubstr("p.yaml:14:28: /tools/b~1c/rules/0/action: expected \"evaluate\", \"deny\" or "
-                      "\"require_approval\"")));
+                ElementsAre("p.yaml:2:1: /defualt: unknown key \"defualt\"; did you mean \"default\"?",
+                            "p.yaml:9:13: /tools/a/rules/0/conditions/1: key \"op\" is missing",
+                            "p.yaml:9:28: /tools/a/rules/0/conditions/1/opp: unknown key \"opp\"; did you mean \"op\"?",
+                            HasSubstr("p.yaml:10:46: /tools/a/rules/0/conditions/2/value: is no regular expression of RE2"),
+                            HasSubstr("p.yaml:11:42: /tools/a/rules/0/state/window: expected \"second\""),
+                            "p.yaml:14:9: /tools/b~1c/rules/0: key \"name\" is missing",
+                            "p.yaml:14:9: /tools/b~1c/rules/0: key \"conditions\" is missing; a rule that evaluates has at "
+                            "least one",
+                            "p.yaml:14:10: /tools/b~1c/rules/0/nam: unknown key \"nam\"; did you mean \"name\"?",
+                            HasSubstr("p.yaml:14:28: /tools/b~1c/rules/0/action: expected \"evaluate\", \"deny\" or "
+                                      "\"require_approval\"")));
 }
 
 TEST(InterceptProblems, WhatMayNotStandTogether) {
@@ -263,10 +258,8 @@ TEST(InterceptProblems, WhatMayNotStandTogether) {
     const std::string state = "state: {counter: c, window: day}";
     EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour, conditions: [" + condition + "]}"),
                 HasSubstr("/tools/x/rules/0/rate_limit: not together with \"conditions\""));
-    EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour, " + state + "}"),
-                HasSubstr("not together with \"state\""));
-    EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour, action: deny}"),
-                HasSubstr("not together with action: deny"));
+    EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour, " + state + "}"), HasSubstr("not together with \"state\""));
+    EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour, action: deny}"), HasSubstr("not together with action: deny"));
     EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour, action: require_approval}"),
                 HasSubstr("not together with action: require_approval"));
     EXPECT_THAT(problem_of_rule("{name: r, action: deny, conditions: [" + condition + "]}"),
@@ -277,10 +270,8 @@ TEST(InterceptProblems, WhatMayNotStandTogether) {
     EXPECT_THAT(problem_of_rule("{name: r, conditions: []}"), HasSubstr("/rules/0/conditions: is empty"));
     EXPECT_THAT(problem_of_rule("{name: r, action: deny, approval_timeout: 5m}"),
                 HasSubstr("/approval_timeout: means something only with"));
-    EXPECT_THAT(
-        problem_of_rule("{name: r, rate_limit: 5/hour}, {name: m, rate_limit: 6/hour}"),
-        HasSubstr(
-            "/tools/x/rules/1/rate_limit: counts in \"_rate_hour\" as /tools/x/rules/0/rate_limit does"));
+    EXPECT_THAT(problem_of_rule("{name: r, rate_limit: 5/hour}, {name: m, rate_limit: 6/hour}"),
+                HasSubstr("/tools/x/rules/1/rate_limit: counts in \"_rate_hour\" as /tools/x/rules/0/rate_limit does"));
     EXPECT_THAT(problems_of("version: \"1\"\nall_tools: {}\ntools: {x: {rules: []}}\n"),
                 ElementsAre(HasSubstr("p.yaml:2:1: /all_tools: what holds for every tool")));
     EXPECT_THAT(problems_of("version: \"1\"\ntools: {x: {rules: []}, z: {limits: []}}\n"),
@@ -296,27 +287,19 @@ TEST(InterceptProblems, WhatACounterCannotDo) {
                                 "state.x.daly, op: lte, value: 1}], "
                                 "state: {counter: daily, window: day}}"),
                 HasSubstr("no rule of this tool counts \"daly\"; did you mean \"daily\"?"));
-    EXPECT_THAT(
-        with("{path: state.y.c, op: lte, value: 1}"),
-        HasSubstr("/rules/0/conditions/0/path: is no counter of this tool, which are called state.x.NAME"));
+    EXPECT_THAT(with("{path: state.y.c, op: lte, value: 1}"),
+                HasSubstr("/rules/0/conditions/0/path: is no counter of this tool, which are called state.x.NAME"));
     EXPECT_THAT(with("{path: state._global.c, op: lte, value: 1}"), HasSubstr("is no counter of this tool"));
-    EXPECT_THAT(
-        with("{path: state.x.other, op: lte, value: 1}"),
-        HasSubstr("no rule of this tool counts \"other\"; add state: {counter: other, window: day} to one"));
-    EXPECT_THAT(with("{path: state.x.c, op: gte, value: 1}"),
-                HasSubstr("/conditions/0/op: a counter can only have a maximum"));
-    EXPECT_THAT(with("{path: state.x.c, op: lte, value: 1.5}"),
-                HasSubstr("/conditions/0/value: expected an integer"));
+    EXPECT_THAT(with("{path: state.x.other, op: lte, value: 1}"),
+                HasSubstr("no rule of this tool counts \"other\"; add state: {counter: other, window: day} to one"));
+    EXPECT_THAT(with("{path: state.x.c, op: gte, value: 1}"), HasSubstr("/conditions/0/op: a counter can only have a maximum"));
+    EXPECT_THAT(with("{path: state.x.c, op: lte, value: 1.5}"), HasSubstr("/conditions/0/value: expected an integer"));
     EXPECT_THAT(with("{path: state.x.c, op: lt, value: 0}"), HasSubstr("expected an integer from 1"));
-    EXPECT_THAT(
-        problem_of_rule(
-            "{name: r, conditions: [{path: args.x, op: eq, value: 1}], state: {counter: c, window: day}}"),
-        HasSubstr("/rules/0/state: counts, but nothing says how much it may be"));
-    EXPECT_THAT(problem_of_rule(
-                    "{name: r, action: require_approval, conditions: [{path: state.x.c, op: gt, value: 1}]}"),
+    EXPECT_THAT(problem_of_rule("{name: r, conditions: [{path: args.x, op: eq, value: 1}], state: {counter: c, window: day}}"),
+                HasSubstr("/rules/0/state: counts, but nothing says how much it may be"));
+    EXPECT_THAT(problem_of_rule("{name: r, action: require_approval, conditions: [{path: state.x.c, op: gt, value: 1}]}"),
                 HasSubstr("/conditions/0: a counter can only be compared by a rule that evaluates"));
-    for (const char* rate :
-         {"5", "5/", "/hour", "0/hour", "-1/hour", "5.5/hour", "5 / hour", "5/hours", "many/hour", "[5]"}) {
+    for (const char* rate : {"5", "5/", "/hour", "0/hour", "-1/hour", "5.5/hour", "5 / hour", "5/hours", "many/hour", "[5]"}) {
         EXPECT_THAT(problem_of_rule("{name: r, rate_limit: " + std::string(rate) + "}"),
                     HasSubstr("/tools/x/rules/0/rate_limit: expected "))
             << rate;

@@ -37,8 +37,7 @@ TEST(JsonDocument, EveryKeyAndValueKnowsItsPlace) {
 
 TEST(JsonDocument, NumbersBeyondSixtyFourBitsAreNoIntegers) {
     ProblemList problems;
-    const auto root =
-        parse_json("[9223372036854775807, 9223372036854775808, 1e3, 18446744073709551616]", problems);
+    const auto root = parse_json("[9223372036854775807, 9223372036854775808, 1e3, 18446744073709551616]", problems);
     ASSERT_TRUE(root);
     EXPECT_EQ(root->items[0].kind, JsonValue::Kind::integer);
     for (size_t i = 1; i < 4; ++i) EXPECT_EQ(root->items[i].kind, JsonValue::Kind::number);
@@ -60,19 +59,15 @@ TEST(JsonDocument, SyntaxErrorsPointAtTheByte) {
     EXPECT_TRUE(only_problem_of("\"\\ud800\"").starts_with("f:1:"));
 }
 
-TEST(JsonDocument, ColumnsCountCharacters) {
-    EXPECT_TRUE(only_problem_of("[\"\u20ac\u20ac\" x]").starts_with("f:1:7: /1: "));
-}
+TEST(JsonDocument, ColumnsCountCharacters) { EXPECT_TRUE(only_problem_of("[\"\u20ac\u20ac\" x]").starts_with("f:1:7: /1: ")); }
 
 TEST(JsonDocument, ByteOrderMarksAreRefused) {
     EXPECT_NE(only_problem_of("\xef\xbb\xbf{}").find("byte order mark"), std::string::npos);
-    EXPECT_NE(only_problem_of(std::string_view("\xff\xfe{\0}\0", 6)).find("byte order mark"),
-              std::string::npos);
+    EXPECT_NE(only_problem_of(std::string_view("\xff\xfe{\0}\0", 6)).find("byte order mark"), std::string::npos);
 }
 
 TEST(JsonDocument, NothingHidesBehindANul) {
-    EXPECT_EQ(only_problem_of(std::string_view("{}\n\0[", 5)),
-              "f:2:1: contains a NUL byte; a policy is UTF-8 text");
+    EXPECT_EQ(only_problem_of(std::string_view("{}\n\0[", 5)), "f:2:1: contains a NUL byte; a policy is UTF-8 text");
 }
 
 TEST(JsonDocument, DuplicateKeysAreReportedWhereTheyAreRepeated) {

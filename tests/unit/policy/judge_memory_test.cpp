@@ -19,12 +19,8 @@ void* operator new(std::size_t size) {
     if (void* memory = std::malloc(size)) return memory;
     throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
-}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace callgate {
 namespace {
@@ -44,10 +40,9 @@ TEST(JudgeMemory, SteadyStateAllocatesNothing) {
                                                     {"path":"peer.uid","op":"eq","value":0}]}]},"plain":{},"glob:read_*":{"rate_limit":{"max":5,"window":60}}}})",
                                      "p.json", problems);
     ASSERT_TRUE(policy);
-    Caller caller{"uid:1000 exe:/usr/bin/some-quite-long-name-of-a-program",
-                        "01JABCDEFGHJKMNPQRSTVWXYZ0", "p"};
-    const std::string tools[] = {"limited", "asked", "denied",    "hidden",
-                                 "plain",   "read_file", "a_name_that_is_not_in_the_policy"};
+    Caller caller{"uid:1000 exe:/usr/bin/some-quite-long-name-of-a-program", "01JABCDEFGHJKMNPQRSTVWXYZ0", "p"};
+    const std::string tools[] = {
+        "limited", "asked", "denied", "hidden", "plain", "read_file", "a_name_that_is_not_in_the_policy"};
     const std::string_view arguments =
         R"({"list":[{"a":1},{"a":2.5e0},[]],"n":0.25,"text":"some longer text, \u00e9 in it, is here"})";
     std::string remark;

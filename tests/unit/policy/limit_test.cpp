@@ -72,8 +72,7 @@ TEST_F(Limits, AnArgumentIsSummed) {
     const Verdict refused = pay(R"({"amount":39.500001})");
     EXPECT_EQ(refused.rule, "/tools/x/limits/spend");
     EXPECT_EQ(refused.code, kCodeOverLimit);
-    EXPECT_EQ(refused.reason,
-              "Limit of 100 (sum of args.amount) a day for \"x\" reached (counter spend, per grant).");
+    EXPECT_EQ(refused.reason, "Limit of 100 (sum of args.amount) a day for \"x\" reached (counter spend, per grant).");
     EXPECT_TRUE(refused.retry_after_ms);
     const Verdict last = pay(R"({"amount":39.5})");
     EXPECT_EQ(last.action, Action::allow);

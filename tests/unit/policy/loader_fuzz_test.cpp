@@ -66,10 +66,9 @@ TEST_F(LoaderFuzz, RandomBytes) {
 }
 
 TEST_F(LoaderFuzz, RandomTokens) {
-    const char* tokens[] = {"{",         "}",           "[",           "]",           ",",
-                            ":",         "\"version\"", "\"1\"",       "\"default\"", "\"deny\"",
-                            "\"tools\"", "\"limits\"",  "\"glob:[\"",  "null",        "true",
-                            "-1",        "1e400",       "\"\\u0000\"", "\n",          "\"\\ud800\""};
+    const char* tokens[] = {"{",     "}",           "[",        "]",           ",",          ":",          "\"version\"",
+                            "\"1\"", "\"default\"", "\"deny\"", "\"tools\"",   "\"limits\"", "\"glob:[\"", "null",
+                            "true",  "-1",          "1e400",    "\"\\u0000\"", "\n",         "\"\\ud800\""};
     for (int i = 0; i < 20'000; ++i) {
         std::string text;
         for (unsigned n = below(30); n > 0; --n) text += tokens[below(std::size(tokens))];
@@ -84,21 +83,11 @@ TEST_F(LoaderFuzz, MutatedPolicies) {
         for (unsigned n = 1 + below(4); n > 0 && !text.empty(); --n) {
             const size_t at = below(text.size());
             switch (below(5)) {
-                case 0:
-                    text[at] = bytes[below(bytes.size())];
-                    break;
-                case 1:
-                    text.erase(at, 1 + below(20));
-                    break;
-                case 2:
-                    text.insert(at, 1, bytes[below(bytes.size())]);
-                    break;
-                case 3:
-                    text.insert(at, text.substr(below(text.size()), below(40)));
-                    break;
-                case 4:
-                    text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
-                    break;
+                case 0: text[at] = bytes[below(bytes.size())]; break;
+                case 1: text.erase(at, 1 + below(20)); break;
+                case 2: text.insert(at, 1, bytes[below(bytes.size())]); break;
+                case 3: text.insert(at, text.substr(below(text.size()), below(40))); break;
+                case 4: text[at] = static_cast<char>(text[at] ^ (1 << below(8))); break;
             }
         }
         check(text);

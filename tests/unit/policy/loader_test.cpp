@@ -21,22 +21,16 @@ std::vector<std::string> problems_of(std::string_view text) {
 
 // The one problem of a policy that has this beside "version" and "default".
 std::string problem_with(const std::string& members) {
-    const std::vector<std::string> problems =
-        problems_of("{\"version\":\"1\",\"default\":\"deny\"," + members + "}");
+    const std::vector<std::string> problems = problems_of("{\"version\":\"1\",\"default\":\"deny\"," + members + "}");
     if (problems.size() != 1) return ::testing::PrintToString(problems);
     return problems[0].substr(problems[0].find(": ") + 2);
 }
-std::string problem_with_tool(const std::string& tool) {
-    return problem_with("\"tools\":{\"x\":" + tool + "}");
-}
-std::string problem_with_limit(const std::string& limit) {
-    return problem_with_tool("{\"limits\":[" + limit + "]}");
-}
+std::string problem_with_tool(const std::string& tool) { return problem_with("\"tools\":{\"x\":" + tool + "}"); }
+std::string problem_with_limit(const std::string& limit) { return problem_with_tool("{\"limits\":[" + limit + "]}"); }
 
 TEST(Loader, SmallestPolicy) {
     std::vector<PolicyProblem> problems;
-    const auto policy =
-        Policy::load(R"({"version":"1","default":"deny"})", "/etc/x/some-server.json", problems);
+    const auto policy = Policy::load(R"({"version":"1","default":"deny"})", "/etc/x/some-server.json", problems);
     ASSERT_TRUE(policy);
     EXPECT_TRUE(problems.empty());
     EXPECT_EQ(policy->name(), "some-server");
@@ -82,31 +76,24 @@ TEST(Loader, EveryKey) {
 }
 
 TEST(Loader, UnknownKeysNameTheNearest) {
-    EXPECT_THAT(
-        problems_of(
-            "{\n \"version\": \"1\",\n \"default\": \"deny\",\n \"tools\": {\n  \"create_charge\": {\n"
-            "   \"limit\": []\n  }\n }\n}"),
-        ElementsAre("dir/policy.json:6:4: /tools/create_charge/limit: unknown key \"limit\"; did you mean "
-                    "\"limits\"?"));
+    EXPECT_THAT(problems_of("{\n \"version\": \"1\",\n \"default\": \"deny\",\n \"tools\": {\n  \"create_charge\": {\n"
+                            "   \"limit\": []\n  }\n }\n}"),
+                ElementsAre("dir/policy.json:6:4: /tools/create_charge/limit: unknown key \"limit\"; did you mean "
+                            "\"limits\"?"));
     EXPECT_EQ(problem_with(R"("tool":{})"), "/tool: unknown key \"tool\"; did you mean \"tools\"?");
-    EXPECT_EQ(problem_with(R"("server":{"pakage":"x"})"),
-              "/server/pakage: unknown key \"pakage\"; did you mean \"package\"?");
-    EXPECT_EQ(problem_with(R"("all_tools":{"zzzzzzz":1})"),
-              "/all_tools/zzzzzzz: unknown key \"zzzzzzz\"; known here: \"limits\", \"require\", \"deny_if\", \"require_approval\" or "
-              "\"$comment\"");
-    EXPECT_EQ(problem_with_tool(R"({"a/b~c\n":1})").substr(0, 46),
-              "/tools/x/a~1b~0c\\x0a: unknown key \"a/b~c\\x0a\";");
-    EXPECT_THAT(problem_with_tool(R"({"deny_if":[{"conditions":[],"on_denied":"x"}]})"),
-                HasSubstr("did you mean \"on_deny\"?"));
-    EXPECT_THAT(problem_with_tool(R"({"rate_limit":{"max":1,"window":1,"windows":2}})"),
-                HasSubstr("did you mean \"window\"?"));
-    EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1,"maxx":1})"),
-                HasSubstr("did you mean \"max\"?"));
+    EXPECT_EQ(problem_with(R"("server":{"pakage":"x"})"), "/server/pakage: unknown key \"pakage\"; did you mean \"package\"?");
+    EXPECT_EQ(
+        problem_with(R"("all_tools":{"zzzzzzz":1})"),
+        "/all_tools/zzzzzzz: unknown key \"zzzzzzz\"; known here: \"limits\", \"require\", \"deny_if\", \"require_approval\" or "
+        "\"$comment\"");
+    EXPECT_EQ(problem_with_tool(R"({"a/b~c\n":1})").substr(0, 46), "/tools/x/a~1b~0c\\x0a: unknown key \"a/b~c\\x0a\";");
+    EXPECT_THAT(problem_with_tool(R"({"deny_if":[{"conditions":[],"on_denied":"x"}]})"), HasSubstr("did you mean \"on_deny\"?"));
+    EXPECT_THAT(problem_with_tool(R"({"rate_limit":{"max":1,"window":1,"windows":2}})"), HasSubstr("did you mean \"window\"?"));
+    EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1,"maxx":1})"), HasSubstr("did you mean \"max\"?"));
 }
 
 TEST(Loader, EverythingWrongIsReportedAtOnceInTheOrderOfTheFile) {
-    EXPECT_THAT(
-        problems_of(R"({
+    EXPECT_THAT(problems_of(R"({
   "version": 1,
   "hide": ["a", 2],
   "tools": {
@@ -116,16 +103,15 @@ TEST(Loader, EverythingWrongIsReportedAtOnceInTheOrderOfTheFile) {
   },
   "mode": true
 })"),
-        ElementsAre(
-            "dir/policy.json:1:1: key \"default\" is missing",
-            "dir/policy.json:2:14: /version: expected a string, found an integer",
-            "dir/policy.json:3:17: /hide/1: expected a string, found an integer",
-            "dir/policy.json:5:52: /tools/x/limits/0/window: expected \"second\", \"minute\", \"hour\" or "
-            "\"day\" or a number of seconds, found \"minut\"; did you mean \"minute\"?",
-            "dir/policy.json:5:68: /tools/x/limits/0/max: expected an integer, found a string",
-            "dir/policy.json:6:10: /tools/y: expected an object, found an array",
-            "dir/policy.json:7:5: /tools/y: key \"y\" is given more than once",
-            "dir/policy.json:9:11: /mode: expected a string, found a boolean"));
+                ElementsAre("dir/policy.json:1:1: key \"default\" is missing",
+                            "dir/policy.json:2:14: /version: expected a string, found an integer",
+                            "dir/policy.json:3:17: /hide/1: expected a string, found an integer",
+                            "dir/policy.json:5:52: /tools/x/limits/0/window: expected \"second\", \"minute\", \"hour\" or "
+                            "\"day\" or a number of seconds, found \"minut\"; did you mean \"minute\"?",
+                            "dir/policy.json:5:68: /tools/x/limits/0/max: expected an integer, found a string",
+                            "dir/policy.json:6:10: /tools/y: expected an object, found an array",
+                            "dir/policy.json:7:5: /tools/y: key \"y\" is given more than once",
+                            "dir/policy.json:9:11: /mode: expected a string, found a boolean"));
 }
 
 TEST(Loader, WrongRoots) {
@@ -147,7 +133,8 @@ TEST(Loader, TheRestOfTheLanguageIsRefusedByName) {
 
 TEST(Loader, MethodsAreChecked) {
     EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"name":{}}})"), HasSubstr("did you mean \"names\"?"));
-    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":[]}})"), HasSubstr("/methods/prompts~1get/names: expected an object"));
+    EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":[]}})"),
+                HasSubstr("/methods/prompts~1get/names: expected an object"));
     EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":{"x":{"names":{}}}}})"), HasSubstr("unknown key \"names\""));
     EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":{"x*":{}}}})"), HasSubstr("write \"glob:x*\" for a pattern"));
     EXPECT_THAT(problem_with(R"("methods":{"prompts/get":{"names":{"":{}}}})"), HasSubstr("the name is empty"));
@@ -156,18 +143,21 @@ TEST(Loader, MethodsAreChecked) {
     }
     EXPECT_THAT(problem_with(R"("methods":{"tools/call":{}})"), HasSubstr("tools are named under \"tools\""));
     EXPECT_THAT(problem_with(R"("methods":{"tools/*":{}})"), HasSubstr("tools are named under \"tools\""));
-    EXPECT_THAT(problem_with(R"("methods":{"x":{"deny_if":[{}]}})"), HasSubstr("/methods/x/deny_if/0: key \"conditions\" is missing"));
+    EXPECT_THAT(problem_with(R"("methods":{"x":{"deny_if":[{}]}})"),
+                HasSubstr("/methods/x/deny_if/0: key \"conditions\" is missing"));
 }
 
 TEST(Loader, CarriersAndAliasesAreChecked) {
     EXPECT_THAT(problem_with(R"("call_methods":{"tools/batch":1})"), HasSubstr("/call_methods/tools~1batch: expected a string"));
     for (const char* path : {"calls", "params", "params.", "params.calls[*]", "params.calls.name", "params..name"}) {
         EXPECT_THAT(problem_with("\"call_methods\":{\"tools/batch\":\"" + std::string(path) + "\"}"),
-                    ::testing::StartsWith("/call_methods/tools~1batch: ")) << path;
+                    ::testing::StartsWith("/call_methods/tools~1batch: "))
+            << path;
     }
     EXPECT_THAT(problem_with(R"("call_methods":{"tools/*":"params.name"})"), HasSubstr("expected the name of one method"));
     EXPECT_THAT(problem_with(R"("call_methods":{"tools/call":"params.name"})"), HasSubstr("tools are named under"));
-    EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":"c"})"), HasSubstr("/aliases/b: \"c\" is neither under \"tools\" nor hidden"));
+    EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":"c"})"),
+                HasSubstr("/aliases/b: \"c\" is neither under \"tools\" nor hidden"));
     EXPECT_THAT(problem_with(R"("tools":{"a":{},"b":{}},"aliases":{"b":"a"})"), HasSubstr("\"b\" has rules of its own"));
     EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":"a","c":"b"})"), HasSubstr("/aliases/c: \"b\" is neither"));
     EXPECT_THAT(problem_with(R"("tools":{"a":{}},"aliases":{"b":1})"), HasSubstr("/aliases/b: expected a string"));
@@ -188,10 +178,13 @@ TEST(Loader, ConditionsAreChecked) {
     EXPECT_EQ(problem_with_condition(R"({"path":"args.a","value":1})"), at + ": key \"op\" is missing");
     EXPECT_EQ(problem_with_condition(R"({"path":"args.a","op":"exists"})"), at + ": key \"value\" is missing");
     EXPECT_THAT(problem_with_condition("1"), HasSubstr(at + ": expected an object, found an integer"));
-    EXPECT_THAT(problem_with_condition(R"({"path":"args.a","op":"eq","value":1,"valeu":1})"), HasSubstr("did you mean \"value\"?"));
-    EXPECT_THAT(problem_with_condition(R"({"path":"arg.a","op":"eq","value":1})"), HasSubstr(at + "/path: \"arg.a\" begins with none of"));
+    EXPECT_THAT(problem_with_condition(R"({"path":"args.a","op":"eq","value":1,"valeu":1})"),
+                HasSubstr("did you mean \"value\"?"));
+    EXPECT_THAT(problem_with_condition(R"({"path":"arg.a","op":"eq","value":1})"),
+                HasSubstr(at + "/path: \"arg.a\" begins with none of"));
     EXPECT_THAT(problem_with_condition(R"({"path":"","op":"eq","value":1})"), HasSubstr(at + "/path: is empty"));
-    EXPECT_THAT(problem_with_condition(R"({"path":"peer.pid","op":"eq","value":1})"), HasSubstr("\"peer.pid\" is not known; expected \"peer.uid\""));
+    EXPECT_THAT(problem_with_condition(R"({"path":"peer.pid","op":"eq","value":1})"),
+                HasSubstr("\"peer.pid\" is not known; expected \"peer.uid\""));
     EXPECT_THAT(problem_with_value("equals", "1"), HasSubstr(at + "/op: expected \"eq\", \"neq\""));
     EXPECT_THAT(problem_with_value("not_inn", "[1]"), HasSubstr("did you mean \"not_in\"?"));
     EXPECT_THAT(problem_with_tool(R"({"require":{}})"), HasSubstr("/tools/x/require: expected an array, found an object"));
@@ -201,7 +194,8 @@ TEST(Loader, ConditionsAreChecked) {
 
 TEST(Loader, ValuesOfConditionsAreChecked) {
     for (const char* op : {"eq", "neq", "contains"}) {
-        EXPECT_THAT(problem_with_value(op, "[1]"), HasSubstr("/value: expected a string, a number, a boolean or null, found an array"));
+        EXPECT_THAT(problem_with_value(op, "[1]"),
+                    HasSubstr("/value: expected a string, a number, a boolean or null, found an array"));
         EXPECT_THAT(problem_with_value(op, "{}"), HasSubstr("found an object"));
     }
     for (const char* op : {"in", "not_in"}) {
@@ -245,29 +239,23 @@ TEST(Loader, EveryProblemOfConditionsHasItsPlace) {
 }
 
 TEST(Loader, LimitsAreChecked) {
-    EXPECT_THAT(problem_with_limit(R"({"counter":"c","max":1})"),
-                HasSubstr("/tools/x/limits/0: key \"window\" is missing"));
+    EXPECT_THAT(problem_with_limit(R"({"counter":"c","max":1})"), HasSubstr("/tools/x/limits/0: key \"window\" is missing"));
     EXPECT_THAT(problem_with_limit(R"({"window":1,"max":1})"), HasSubstr("key \"counter\" is missing"));
     EXPECT_THAT(problem_with_limit(R"({"counter":"","window":1,"max":1})"), HasSubstr("counter: is empty"));
-    EXPECT_THAT(problem_with_limit(R"({"counter":"a\u001fb","window":1,"max":1})"),
-                HasSubstr("control character"));
+    EXPECT_THAT(problem_with_limit(R"({"counter":"a\u001fb","window":1,"max":1})"), HasSubstr("control character"));
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":0,"max":1})"),
                 HasSubstr("window: expected an integer from 1 to 31622400, found 0"));
-    EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1.5,"max":1})"),
-                HasSubstr("or a number of seconds, found"));
+    EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1.5,"max":1})"), HasSubstr("or a number of seconds, found"));
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":-1})"), HasSubstr("found -1"));
     EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":99999999999999999999})"),
                 HasSubstr("expected an integer, found a number that is no 64-bit integer"));
-    EXPECT_THAT(
-        problem_with_limit(R"({"counter":"c","window":1,"max":1},{"counter":"c","window":2,"max":1})"),
-        HasSubstr("/tools/x/limits/1/counter: counter \"c\" is already used in this list"));
+    EXPECT_THAT(problem_with_limit(R"({"counter":"c","window":1,"max":1},{"counter":"c","window":2,"max":1})"),
+                HasSubstr("/tools/x/limits/1/counter: counter \"c\" is already used in this list"));
     EXPECT_THAT(problem_with_tool(R"({"limits":[{"counter":"rate_limit","window":1,"max":1}],
                                       "rate_limit":{"max":1,"window":1}})"),
                 HasSubstr("rename that"));
-    EXPECT_THAT(problem_with_tool(R"({"rate_limit":{"max":1}})"),
-                HasSubstr("/tools/x/rate_limit: key \"window\""));
-    EXPECT_THAT(problem_with_tool(R"({"deny_if":[{}]})"),
-                HasSubstr("/tools/x/deny_if/0: key \"conditions\" is missing"));
+    EXPECT_THAT(problem_with_tool(R"({"rate_limit":{"max":1}})"), HasSubstr("/tools/x/rate_limit: key \"window\""));
+    EXPECT_THAT(problem_with_tool(R"({"deny_if":[{}]})"), HasSubstr("/tools/x/deny_if/0: key \"conditions\" is missing"));
 }
 
 TEST(Loader, NamesOfToolsAreChecked) {
@@ -277,8 +265,7 @@ TEST(Loader, NamesOfToolsAreChecked) {
     EXPECT_THAT(problem_with(R"("tools":{"a\u0000b":{}})"), HasSubstr("control character"));
     EXPECT_THAT(problem_with(R"("tools":{"glob:a[":{}})"), HasSubstr("open bracket"));
     EXPECT_THAT(problem_with(R"("hide":["read_*"])"), HasSubstr("write \"glob:read_*\" for a pattern"));
-    EXPECT_THAT(problem_with("\"hide\":[\"" + std::string(1025, 'a') + "\"]"),
-                HasSubstr("longer than 1024 bytes"));
+    EXPECT_THAT(problem_with("\"hide\":[\"" + std::string(1025, 'a') + "\"]"), HasSubstr("longer than 1024 bytes"));
 }
 
 TEST(Loader, ServersAreChecked) {
@@ -300,13 +287,11 @@ TEST(Loader, ServersAreChecked) {
 }
 
 TEST(Loader, TextsAreBounded) {
-    EXPECT_THAT(problem_with_tool("{\"reason\":\"" + std::string(4097, 'a') + "\"}"),
-                HasSubstr("longer than 4096 bytes"));
+    EXPECT_THAT(problem_with_tool("{\"reason\":\"" + std::string(4097, 'a') + "\"}"), HasSubstr("longer than 4096 bytes"));
 }
 
 TEST(Loader, FilesAreBounded) {
-    EXPECT_THAT(problems_of(std::string((size_t{16} << 20) + 1, ' ')),
-                ElementsAre(HasSubstr("larger than 16777216 bytes")));
+    EXPECT_THAT(problems_of(std::string((size_t{16} << 20) + 1, ' ')), ElementsAre(HasSubstr("larger than 16777216 bytes")));
 }
 
 TEST(Loader, ProblemsOfTheWholeFileHaveNoLine) {

@@ -99,20 +99,23 @@ TEST_F(Methods, NamesWithinAMethod) {
 TEST_F(Methods, NamesThatServersMayReadDifferentlyAreDenied) {
     for (const char* otherwise : {"deny", "allow"}) {
         use(R"("methods":{"completion/complete":{"names":{"greet":{},"file:///no":{"action":"deny"}}},
-                          "tasks/*":{"names":{"t1":{},"t2":{"action":"deny"}}}})", otherwise);
-        for (const char* ref :
-             {R"({"ref":{"type":"ref/resource","name":"greet","uri":"file:///no"}})", R"({"ref":{"type":"ref/prompt","uri":"greet","name":"no"}})",
-              R"({"Ref":{"name":"no"}})", R"({"ref":{"name":"greet"},"Ref":{"name":"no"}})", R"({"ref":{"name":"greet","Name":"no"}})",
-              R"({"ref":{"name":"greet","URI":"file:///no"}})", R"({"ref":[{"name":"no"}]})",
-              R"({"ref":"no"})", R"({"ref":{"name":7}})", R"({"ref":{"name":{"name":"no"}}})"}) {
+                          "tasks/*":{"names":{"t1":{},"t2":{"action":"deny"}}}})",
+            otherwise);
+        for (const char* ref : {R"({"ref":{"type":"ref/resource","name":"greet","uri":"file:///no"}})",
+                                R"({"ref":{"type":"ref/prompt","uri":"greet","name":"no"}})", R"({"Ref":{"name":"no"}})",
+                                R"({"ref":{"name":"greet"},"Ref":{"name":"no"}})", R"({"ref":{"name":"greet","Name":"no"}})",
+                                R"({"ref":{"name":"greet","URI":"file:///no"}})", R"({"ref":[{"name":"no"}]})", R"({"ref":"no"})",
+                                R"({"ref":{"name":7}})", R"({"ref":{"name":{"name":"no"}}})"}) {
             EXPECT_EQ(rule("completion/complete", ref), "(unclear arguments)") << ref;
         }
-        for (const char* params : {R"({"TaskId":"t2"})", R"({"taskid":"t2"})", R"({"taskId":"t1","TASKID":"t2"})", R"({"ta\u017fkId":"t2"})",
-                                   R"({"taskId":2})", R"({"taskId":["t1"]})"})
+        for (const char* params : {R"({"TaskId":"t2"})", R"({"taskid":"t2"})", R"({"taskId":"t1","TASKID":"t2"})",
+                                   R"({"ta\u017fkId":"t2"})", R"({"taskId":2})", R"({"taskId":["t1"]})"})
             EXPECT_EQ(rule("tasks/get", params), "(unclear arguments)") << params;
         EXPECT_EQ(rule("completion/complete", R"({"ref":{"type":"ref/resource","uri":"file:///no","name":null}})"),
                   "/methods/completion~1complete/names/file:~1~1~1no/action");
-        EXPECT_EQ(rule("completion/complete", R"({"ref":{"type":"ref/prompt","name":"greet","Title":"x"},"argument":{"Name":"no"},"x":{"Ref":1}})"), "allow");
+        EXPECT_EQ(rule("completion/complete",
+                       R"({"ref":{"type":"ref/prompt","name":"greet","Title":"x"},"argument":{"Name":"no"},"x":{"Ref":1}})"),
+                  "allow");
         EXPECT_EQ(rule("tasks/get", R"({"taskId":"t1","x":{"TaskId":"t2"}})"), "allow");
     }
     use(R"("methods":{"completion/complete":{}})");
@@ -123,16 +126,19 @@ TEST_F(Methods, NamesThatServersMayReadDifferentlyAreDenied) {
 TEST_F(Methods, WhatIsNearlyAMethodThatThePolicyDecidesAboutIsDenied) {
     for (const char* otherwise : {"deny", "allow"}) {
         use(R"("methods":{"tasks/cancel":{"action":"deny"},"tasks/*":{},"sampling/createMessage":{},"a/*":{},"a/b/*":{"action":"deny"}},
-               "call_methods":{"x/run":"params.tool"},"tools":{"ok":{}})", otherwise);
+               "call_methods":{"x/run":"params.tool"},"tools":{"ok":{}})",
+            otherwise);
         for (const char* method :
-             {"Tools/call", "TOOLS/CALL", "tools/call ", " tools/call", "\\ttools/call\\n", "tools/call\\u0000", "tool\\u017f/call", "Tools/List", "tasks/Cancel",
-              "tasks/cancel ", "Tasks/get", " tasks/get", "sampling/createmessage", "X/Run", "x/run ", "a/B/c", "tools\\/Call"}) {
+             {"Tools/call", "TOOLS/CALL", "tools/call ", " tools/call", "\\ttools/call\\n", "tools/call\\u0000",
+              "tool\\u017f/call", "Tools/List", "tasks/Cancel", "tasks/cancel ", "Tasks/get", " tasks/get",
+              "sampling/createmessage", "X/Run", "x/run ", "a/B/c", "tools\\/Call"}) {
             EXPECT_EQ(rule(method, R"({"name":"ok"})"), "(unclear method)") << method;
             if (std::string_view(method).find("ool") == std::string_view::npos) {
                 EXPECT_EQ(rule(method, "{}", true), "(unclear method)") << method;
             }
         }
-        for (const char* method : {"tools/list", "tasks/get", "sampling/createMessage", "a/c", "prompts/get", "Prompts/get", "ping", "toolscall", "task/cancel"})
+        for (const char* method : {"tools/list", "tasks/get", "sampling/createMessage", "a/c", "prompts/get", "Prompts/get",
+                                   "ping", "toolscall", "task/cancel"})
             EXPECT_EQ(rule(method), "allow") << method;
         EXPECT_EQ(rule("tasks/cancel"), "/methods/tasks~1cancel/action");
         EXPECT_EQ(rule("a/b/c"), "/methods/a~1b~1*/action");
@@ -210,7 +216,9 @@ TEST_F(Methods, AliasesShareRulesAndCounters) {
     use(R"("hide":["gone","nick"],"aliases":{"b":"a","g":"gone","nick":"a","c":"k"},
            "tools":{"a":{"limits":[{"counter":"c","window":"day","max":2}]},
                     "k":{"deny_if":[{"conditions":[{"path":"args.x","op":"eq","value":1}]}]}})");
-    const auto call = [&](const std::string& name) { return rule("tools/call", "{\"name\":\"" + name + R"(","arguments":{"x":1}})"); };
+    const auto call = [&](const std::string& name) {
+        return rule("tools/call", "{\"name\":\"" + name + R"(","arguments":{"x":1}})");
+    };
     EXPECT_EQ(call("a"), "allow");
     EXPECT_EQ(call("b"), "allow");
     EXPECT_EQ(call("b"), "/tools/a/limits/c");

@@ -29,7 +29,9 @@ class Monotone : public ::testing::Test {
         if (op == "lt" || op == "lte" || op == "gt" || op == "gte") value = one_of(-1, 0, 1, 2.5);
         if (op == "regex") value = one_of("a", "^b", ".");
         if (op == "exists") value = below(2) == 0;
-        return {{"path", one_of("args.x", "args.y", "args.x.y", "args.l.*", "args.l.0", "args.*", "client.name")}, {"op", op}, {"value", value}};
+        return {{"path", one_of("args.x", "args.y", "args.x.y", "args.l.*", "args.l.0", "args.*", "client.name")},
+                {"op", op},
+                {"value", value}};
     }
     json rule() {
         json conditions = json::array();
@@ -65,12 +67,8 @@ class Monotone : public ::testing::Test {
         auto tool = policy["tools"].begin();
         std::advance(tool, below(policy["tools"].size()));
         switch (below(4)) {
-            case 0:
-                tool.value()["action"] = one_of("deny", "require_approval");
-                return;
-            case 1:
-                tool.value()["limits"].push_back({{"counter", "c"}, {"window", 1}, {"max", below(2)}});
-                return;
+            case 0: tool.value()["action"] = one_of("deny", "require_approval"); return;
+            case 1: tool.value()["limits"].push_back({{"counter", "c"}, {"window", 1}, {"max", below(2)}}); return;
             default:
                 json& rules = tool.value()[std::string(one_of("deny_if", "require", "require_approval"))];
                 if (!rules.is_array()) rules = json::array();
@@ -81,16 +79,10 @@ class Monotone : public ::testing::Test {
         json made = json::object();
         for (const char* key : {"x", "y", "l"}) {
             switch (below(4)) {
-                case 0:
-                    break;
-                case 1:
-                    made[key] = {{"y", scalar()}};
-                    break;
-                case 2:
-                    made[key] = json::array({scalar(), scalar()});
-                    break;
-                default:
-                    made[key] = scalar();
+                case 0: break;
+                case 1: made[key] = {{"y", scalar()}}; break;
+                case 2: made[key] = json::array({scalar(), scalar()}); break;
+                default: made[key] = scalar();
             }
         }
         return made.dump();

@@ -19,9 +19,7 @@ using ::testing::ElementsAre;
 
 constexpr int64_t kNow = 1'700'000'000'000'000'000;
 
-PinTable::Seen seen(std::string tool, std::string_view definition) {
-    return {std::move(tool), definition_of(definition)};
-}
+PinTable::Seen seen(std::string tool, std::string_view definition) { return {std::move(tool), definition_of(definition)}; }
 
 class Pins : public ::testing::Test {
   protected:
@@ -74,7 +72,9 @@ TEST_F(Pins, LongDefinitionsAreHashedWholeAndKeptInPart) {
 }
 
 // A definition that fills as much as is kept of one.
-std::string long_definition(size_t number) { return "{\"n\":\"" + std::to_string(number) + std::string(kPinTextBytesMax, 'x') + "\"}"; }
+std::string long_definition(size_t number) {
+    return "{\"n\":\"" + std::to_string(number) + std::string(kPinTextBytesMax, 'x') + "\"}";
+}
 
 TEST_F(Pins, OneServerLeavesRoomForOthers) {
     const size_t fit = kPinBytesPerServerMax / (kPinTextBytesMax + kPinOverheadBytes);
@@ -172,11 +172,15 @@ TEST_F(KeptPins, AreThereAgain) {
 }
 
 TEST_F(KeptPins, AnOlderTableIsTakenOver) {
-    ASSERT_TRUE(database_->execute("CREATE TABLE pins (policy TEXT, server TEXT, tool TEXT, hash BLOB NOT NULL, text TEXT NOT NULL, since INTEGER NOT"
-                                   " NULL, changed_hash BLOB NOT NULL, changed_text TEXT NOT NULL, changed_since INTEGER NOT NULL,"
-                                   " PRIMARY KEY (policy, server, tool)) STRICT, WITHOUT ROWID;"
-                                   "INSERT INTO pins VALUES ('p', 's', 'x', zeroblob(32), '{\"a\":\"ä\"}', 5, x'', '', 0);"
-                                   "INSERT INTO owners VALUES ('pins', 1)").ok());
+    ASSERT_TRUE(
+        database_
+            ->execute(
+                "CREATE TABLE pins (policy TEXT, server TEXT, tool TEXT, hash BLOB NOT NULL, text TEXT NOT NULL, since INTEGER NOT"
+                " NULL, changed_hash BLOB NOT NULL, changed_text TEXT NOT NULL, changed_since INTEGER NOT NULL,"
+                " PRIMARY KEY (policy, server, tool)) STRICT, WITHOUT ROWID;"
+                "INSERT INTO pins VALUES ('p', 's', 'x', zeroblob(32), '{\"a\":\"ä\"}', 5, x'', '', 0);"
+                "INSERT INTO owners VALUES ('pins', 1)")
+            .ok());
     PinTable table;
     keep(table);
     const Pin* pin = table.find({"p", "s", "x"});
@@ -228,7 +232,8 @@ class OneSession : public ::testing::Test {
     static std::string list(const std::string& tools) { return R"({"jsonrpc":"2.0","id":1,"result":{"tools":[)" + tools + "]}}"; }
     static std::string x(const std::string& description) { return R"({"name":"x","description":")" + description + "\"}"; }
     bool show(SessionPins& session, const std::string& tools) {
-        return session.observe("p", list(tools), [](std::string_view tool) { return tool != "free"; }, news_);
+        return session.observe(
+            "p", list(tools), [](std::string_view tool) { return tool != "free"; }, news_);
     }
     bool is_changed(const SessionPins& session, std::string_view tool = "x") { return session.is_changed("p", tool); }
     PinTable table_;
@@ -277,7 +282,8 @@ TEST_F(OneSession, WhatDoesNotFitIsToldOnceAndCountsAsChanged) {
         tools += R"({"name":"t)" + std::to_string(i) + R"(","d":")" + std::string(kPinTextBytesMax, 'x') + "\"}";
     }
     show(one_, tools);
-    const auto refused = std::count_if(news_.begin(), news_.end(), [](const PinTable::News& each) { return each.what == PinTable::What::no_room; });
+    const auto refused = std::count_if(news_.begin(), news_.end(),
+                                       [](const PinTable::News& each) { return each.what == PinTable::What::no_room; });
     EXPECT_GT(refused, 0);
     EXPECT_EQ(static_cast<size_t>(refused) + table_.pins().size(), 140u);
     EXPECT_FALSE(is_changed(one_, "t0"));
@@ -317,7 +323,8 @@ TEST_F(OneSession, WhatIsNoListSaysSo) {
 
 TEST_F(OneSession, OfNothing) {
     SessionPins none;
-    EXPECT_TRUE(none.observe("p", list(x("a")), [](std::string_view) { return true; }, news_));
+    EXPECT_TRUE(none.observe(
+        "p", list(x("a")), [](std::string_view) { return true; }, news_));
     EXPECT_FALSE(none.is_changed("p", "x"));
     EXPECT_FALSE(none.note_unreadable());
 }

@@ -11,11 +11,13 @@ using ::testing::HasSubstr;
 
 std::shared_ptr<const Policy> policy() {
     std::vector<PolicyProblem> problems;
-    auto loaded = Policy::load(R"({"version":"1","default":"deny","hide":["h"],"methods":{"sampling/createMessage":{"action":"deny"}},"tools":{
+    auto loaded = Policy::load(
+        R"({"version":"1","default":"deny","hide":["h"],"methods":{"sampling/createMessage":{"action":"deny"}},"tools":{
         "a":{"limits":[{"counter":"c","window":"minute","max":2}]},
         "b":{"require":[{"conditions":[{"path":"args.n","op":"gt","value":9007199254740992.5},{"path":"peer.uid","op":"eq","value":7},
                                        {"path":"client.name","op":"eq","value":"c"},{"path":"annotations.ok","op":"eq","value":true}]}]},
-        "w":{"action":"require_approval"}}})", "p.json", problems);
+        "w":{"action":"require_approval"}}})",
+        "p.json", problems);
     EXPECT_TRUE(loaded) << problems.front().text();
     return loaded;
 }
@@ -59,13 +61,14 @@ TEST(PolicyTestFile, CasesThatFailSayWhatCameInstead) {
                        {"message":{"jsonrpc":"2.0","id":1.5,"method":"ping"},"expect":"allow"})x"),
                 ElementsAre("expected allow, got deny by (default deny)", "expected deny, got allow",
                             "call 3: expected allow, got limit by /tools/a/limits/c",
-                            "expected deny by (hidden), got deny by (default deny)", "expected deny, got approval by /tools/w/action",
-                            "expected allow, got refuse (invalid_id)"));
+                            "expected deny by (hidden), got deny by (default deny)",
+                            "expected deny, got approval by /tools/w/action", "expected allow, got refuse (invalid_id)"));
 }
 
 TEST(PolicyTestFile, CasesKnowTheirPlace) {
     std::vector<PolicyProblem> problems;
-    const PolicyTestFile tests = PolicyTestFile::parse("{\"policy\":\"q.json\",\"cases\":[\n  {\"name\":\"n\",\"tool\":\"a\",\"expect\":\"deny\"}]}", "f", problems);
+    const PolicyTestFile tests = PolicyTestFile::parse(
+        "{\"policy\":\"q.json\",\"cases\":[\n  {\"name\":\"n\",\"tool\":\"a\",\"expect\":\"deny\"}]}", "f", problems);
     ASSERT_EQ(tests.cases.size(), 1u);
     EXPECT_EQ(tests.policy, "q.json");
     EXPECT_EQ(tests.cases[0].name, "n");
@@ -78,9 +81,12 @@ TEST(PolicyTestFile, Mistakes) {
     EXPECT_THAT(problems_of(R"({"cases":[{"expect":"allow"}]})"), ElementsAre(HasSubstr("names no call")));
     EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a"}]})"), ElementsAre(HasSubstr("/cases/0: key \"expect\" is missing")));
     EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"denied"}]})"), ElementsAre(HasSubstr("did you mean \"deny\"?")));
-    EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"deny","arg":{}}]})"), ElementsAre(HasSubstr("did you mean \"args\"?")));
-    EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"deny","args":[]}]})"), ElementsAre(HasSubstr("expected an object")));
-    EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"deny","peer":{"pid":1}}]})"), ElementsAre(HasSubstr("/peer/pid: unknown key")));
+    EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"deny","arg":{}}]})"),
+                ElementsAre(HasSubstr("did you mean \"args\"?")));
+    EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"deny","args":[]}]})"),
+                ElementsAre(HasSubstr("expected an object")));
+    EXPECT_THAT(problems_of(R"({"cases":[{"tool":"a","expect":"deny","peer":{"pid":1}}]})"),
+                ElementsAre(HasSubstr("/peer/pid: unknown key")));
     EXPECT_THAT(problems_of("[]"), ElementsAre(HasSubstr("expected an object")));
     EXPECT_THAT(problems_of("x"), ElementsAre(HasSubstr("not JSON")));
 }

@@ -36,8 +36,7 @@ TEST_F(Schema, KnowsTheKeysThatTheLoaderKnows) {
         for (const auto& [key, value] : definition["properties"].items()) in_schema.insert(key);
         EXPECT_EQ(in_schema, in_loader) << known->object;
         EXPECT_EQ(in_loader.size(), known->keys.size()) << known->object << " lists a key twice";
-        for (std::string_view later : known->later)
-            EXPECT_EQ(in_loader.count(std::string(later)), 0u) << later;
+        for (std::string_view later : known->later) EXPECT_EQ(in_loader.count(std::string(later)), 0u) << later;
     }
 }
 

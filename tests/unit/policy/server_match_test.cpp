@@ -1,9 +1,10 @@
+#include "policy/server_match.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "policy/policy.h"
-#include "policy/server_match.h"
 
 namespace callgate {
 namespace {
@@ -25,12 +26,11 @@ ServerMatch match_of(std::string_view members) {
 }
 
 TEST(ServerMatch, MoreMembersAreMoreSpecificAndKindsBreakTies) {
-    const char* ascending[] = {"",   "u",  "c",   "t",   "l",   "n",   "i",   "p",   "e",    "cu",   "tc",    "lt",     "pu",
-                               "pc", "pl", "pn", "pi", "eu",  "el",  "ep",  "pcu", "plt",  "ecu",  "elt",   "epu",
-                               "epc", "epl", "epcu", "eplu", "eplt", "epltc", "epltcu"};
+    const char* ascending[] = {"",    "u",   "c",   "t",   "l",   "n",    "i",    "p",    "e",     "cu",    "tc",
+                               "lt",  "pu",  "pc",  "pl",  "pn",  "pi",   "eu",   "el",   "ep",    "pcu",   "plt",
+                               "ecu", "elt", "epu", "epc", "epl", "epcu", "eplu", "eplt", "epltc", "epltcu"};
     for (size_t i = 1; i < std::size(ascending); ++i) {
-        EXPECT_LT(match_of(ascending[i - 1]).specificity(), match_of(ascending[i]).specificity())
-            << ascending[i];
+        EXPECT_LT(match_of(ascending[i - 1]).specificity(), match_of(ascending[i]).specificity()) << ascending[i];
     }
     EXPECT_EQ(match_of("pu").specificity(), match_of("up").specificity());
 }
@@ -47,10 +47,12 @@ TEST(ServerMatch, EmptyAndCertain) {
 
 TEST(ServerMatch, Images) {
     const char* full = "registry.example/acme/mcp:1.4";
-    for (const char* wanted : {"registry.example/acme/mcp", "registry.example/acme/mcp:1.4", "glob:*/mcp:*", "glob:registry.example/acme/*"}) {
+    for (const char* wanted :
+         {"registry.example/acme/mcp", "registry.example/acme/mcp:1.4", "glob:*/mcp:*", "glob:registry.example/acme/*"}) {
         EXPECT_TRUE(image_matches(wanted, full)) << wanted;
     }
-    for (const char* wanted : {"registry.example/acme/mcp:1.5", "registry.example/acme/mc", "other.example/acme/mcp", "mcp", "glob:mcp*", "registry.example/acme/mcp:1.4@sha256:00"}) {
+    for (const char* wanted : {"registry.example/acme/mcp:1.5", "registry.example/acme/mc", "other.example/acme/mcp", "mcp",
+                               "glob:mcp*", "registry.example/acme/mcp:1.4@sha256:00"}) {
         EXPECT_FALSE(image_matches(wanted, full)) << wanted;
     }
     EXPECT_TRUE(image_matches("acme/mcp", full));

@@ -95,7 +95,8 @@ TEST_F(Store, OfTwoFilesOfOneNameTheFirstIsRead) {
     write_policy("a", R"("package":"some-server")");
     write("a.yaml", "version: \"1\"\ndefault: allow\nserver: {package: some-server}\n");
     const PolicyStore store = load();
-    EXPECT_THAT(problems(store), ElementsAre("a.yaml: has the same name as a.json, which is the one that is read; remove one of the two"));
+    EXPECT_THAT(problems(store),
+                ElementsAre("a.yaml: has the same name as a.json, which is the one that is read; remove one of the two"));
     ASSERT_EQ(store.policies().size(), 1u);
     EXPECT_TRUE(store.find(server_).tie.empty());
 }
@@ -106,9 +107,9 @@ TEST_F(Store, OneBadFileDisablesOnlyItself) {
     write_policy("c", "");
     write_policy("d", R"("package":"some-server")");
     const PolicyStore store = load();
-    EXPECT_THAT(problems(store), ElementsAre(HasSubstr("a.json:1:2: not JSON"),
-                                             "b.json:1:1: /server: names no server, so it governs none",
-                                             "c.json:1:1: /server: names no server, so it governs none"));
+    EXPECT_THAT(problems(store),
+                ElementsAre(HasSubstr("a.json:1:2: not JSON"), "b.json:1:1: /server: names no server, so it governs none",
+                            "c.json:1:1: /server: names no server, so it governs none"));
     ASSERT_EQ(store.policies().size(), 1u);
     EXPECT_EQ(store.find(server_).policy->name(), "d");
 }
@@ -122,12 +123,13 @@ TEST_F(Store, FilesThatOthersCouldHaveWrittenAreRefused) {
     ASSERT_EQ(mkfifo((directory_ + "/fifo.json").c_str(), 0600), 0);
     ASSERT_EQ(mkdir((directory_ + "/dir.json").c_str(), 0700), 0);
     const PolicyStore store = load();
-    EXPECT_THAT(problems(store),
-                ElementsAre("dir.json: is a directory, not a regular file; name its files, as in " + directory_ + "/dir.json/*.json",
-                            "fifo.json: is not a regular file; put the policy into one",
-                            "group.json: can be written by others than its owner; chmod go-w it",
-                            "link.json: is a symbolic link, not a regular file; put the policy itself in its place",
-                            "other.json: can be written by others than its owner; chmod go-w it"));
+    EXPECT_THAT(
+        problems(store),
+        ElementsAre("dir.json: is a directory, not a regular file; name its files, as in " + directory_ + "/dir.json/*.json",
+                    "fifo.json: is not a regular file; put the policy into one",
+                    "group.json: can be written by others than its owner; chmod go-w it",
+                    "link.json: is a symbolic link, not a regular file; put the policy itself in its place",
+                    "other.json: can be written by others than its owner; chmod go-w it"));
     EXPECT_EQ(store.policies().size(), 1u);
 }
 
@@ -150,8 +152,8 @@ TEST_F(Store, LinksThatLeadElsewhereAreNot) {
     ASSERT_EQ(symlink("../../etc/passwd", (directory_ + "/c.json").c_str()), 0);
     ASSERT_EQ(symlink("/proc/self/fd/0", (directory_ + "/d.json").c_str()), 0);
     const std::string link = "is a symbolic link, not a regular file; put the policy itself in its place";
-    EXPECT_THAT(problems(load()), ElementsAre("a.json: can be written by others than its owner; chmod go-w it",
-                                              "b.json: " + link, "c.json: " + link, "d.json: " + link));
+    EXPECT_THAT(problems(load()), ElementsAre("a.json: can be written by others than its owner; chmod go-w it", "b.json: " + link,
+                                              "c.json: " + link, "d.json: " + link));
 }
 
 TEST_F(Store, ReadAgainWhatIsTheSameIsTheSameObject) {
@@ -191,7 +193,8 @@ TEST_F(Store, ABadFileLeavesItsLastGoodVersionInForce) {
 TEST_F(Store, FilesThatAreTooLargeAreRefused) {
     write("a.json", "");
     ASSERT_EQ(truncate((directory_ + "/a.json").c_str(), (off_t{16} << 20) + 1), 0);
-    EXPECT_THAT(problems(load()), ElementsAre("a.json: is larger than 16 MiB, which no policy needs; split it into one file for each server"));
+    EXPECT_THAT(problems(load()),
+                ElementsAre("a.json: is larger than 16 MiB, which no policy needs; split it into one file for each server"));
 }
 
 TEST_F(Store, NoPolicyNamesTheServer) {

@@ -25,12 +25,10 @@ std::string missing(const std::string& rules, const RecordedFacts& facts, const 
     TrialCall call;
     call.name = "t";
     call.arguments = "{";
-    for (const std::string& key : facts.keys)
-        call.arguments += (call.arguments.size() > 1 ? ",\"" : "\"") + key + "\":null";
+    for (const std::string& key : facts.keys) call.arguments += (call.arguments.size() > 1 ? ",\"" : "\"") + key + "\":null";
     call.arguments += "}";
     const Trial trial(call);
-    return std::string(missing_facts(*policy(R"("default":"allow","tools":{"t":{)" + rules + "}}" + more),
-                                     trial, facts, false));
+    return std::string(missing_facts(*policy(R"("default":"allow","tools":{"t":{)" + rules + "}}" + more), trial, facts, false));
 }
 
 std::string rule(const std::string& kind, const std::string& conditions) {
@@ -77,32 +75,25 @@ TEST(Unrecorded, PresenceIsKnownOfMembersAlone) {
     const RecordedFacts amount = keys_alone({"amount"});
     EXPECT_EQ(missing(rule("require", R"({"path":"args.amount","op":"exists","value":true})"), amount), "");
     EXPECT_EQ(missing(rule("require", R"({"path":"args.reason","op":"exists","value":true})"), amount), "");
-    EXPECT_EQ(missing(rule("require", R"({"path":"args.amount.x","op":"exists","value":true})"), amount),
-              "arguments");
-    EXPECT_EQ(
-        missing(rule("require", R"({"path":"args.amount.x","op":"exists","value":true})"), keys_alone({})),
-        "");
+    EXPECT_EQ(missing(rule("require", R"({"path":"args.amount.x","op":"exists","value":true})"), amount), "arguments");
+    EXPECT_EQ(missing(rule("require", R"({"path":"args.amount.x","op":"exists","value":true})"), keys_alone({})), "");
 }
 
 TEST(Unrecorded, WhatCannotChangeTheDecisionIsNotMissed) {
     const RecordedFacts both = keys_alone({"amount", "other"});
-    EXPECT_EQ(missing(rule("deny_if", kAmount + "," + kNever), both), "")
-        << "one condition is known not to hold";
+    EXPECT_EQ(missing(rule("deny_if", kAmount + "," + kNever), both), "") << "one condition is known not to hold";
     EXPECT_EQ(missing(rule("deny_if", kNever + "," + kAmount), both), "");
     EXPECT_EQ(missing(rule("deny_if", kAmount + "," + kAlways), both), "arguments");
-    EXPECT_EQ(missing(rule("require", kNever + "," + kAmount), both), "")
-        << "the first that does not hold decides";
+    EXPECT_EQ(missing(rule("require", kNever + "," + kAmount), both), "") << "the first that does not hold decides";
     EXPECT_EQ(missing(rule("require", kAmount + "," + kNever), both), "arguments");
-    EXPECT_EQ(missing(rule("deny_if", kAlways) + "," + rule("require", kAmount), both), "")
-        << "denied before";
+    EXPECT_EQ(missing(rule("deny_if", kAlways) + "," + rule("require", kAmount), both), "") << "denied before";
     EXPECT_EQ(missing(R"("action":"deny",)" + rule("require", kAmount), both), "");
     EXPECT_EQ(missing(rule("deny_if", kAmount), both, R"(,"hide":["t"])"), "");
     EXPECT_EQ(missing(rule("deny_if", kAmount) + R"(,"action":"require_approval")", both), "arguments");
 }
 
 TEST(Unrecorded, AmountsThatAreSummed) {
-    const std::string limit =
-        R"("limits":[{"counter":"c","window":"day","max":10,"increment_from":"args.amount"}])";
+    const std::string limit = R"("limits":[{"counter":"c","window":"day","max":10,"increment_from":"args.amount"}])";
     EXPECT_EQ(missing(limit, keys_alone({"amount"})), "arguments");
     EXPECT_EQ(missing(limit, keys_alone({})), "") << "denied: there is no amount";
     EXPECT_EQ(missing(R"("limits":[{"counter":"c","window":"day","max":10}])", keys_alone({"amount"})), "");
@@ -119,8 +110,7 @@ TEST(Unrecorded, FactsOfTheCaller) {
     EXPECT_EQ(missing(user, facts), "");
     facts.has_server_user = false;
     EXPECT_EQ(missing(user, facts), "server.user");
-    EXPECT_EQ(missing(rule("deny_if", R"({"path":"annotations.readOnlyHint","op":"eq","value":true})"),
-                      RecordedFacts()),
+    EXPECT_EQ(missing(rule("deny_if", R"({"path":"annotations.readOnlyHint","op":"eq","value":true})"), RecordedFacts()),
               "annotations");
 }
 
@@ -129,8 +119,7 @@ TEST(Unrecorded, OtherMethods) {
         R"("default":"deny","methods":{"resources/read":{"names":{"file:///a":{"deny_if":[{"conditions":[{"path":"args.uri","op":"contains","value":".."}]}]}}},
       "tasks/get":{"names":{"x":{}}},"sampling/createMessage":{"deny_if":[{"conditions":[{"path":"args.maxTokens","op":"gt","value":1}]}]}},
       "call_methods":{"tools/batch":"params.calls[*].name"})");
-    const auto ask = [&](const std::string& method, const std::string& params, RecordedFacts facts,
-                         bool from_server = false) {
+    const auto ask = [&](const std::string& method, const std::string& params, RecordedFacts facts, bool from_server = false) {
         TrialCall call;
         call.method = method;
         call.params = params;

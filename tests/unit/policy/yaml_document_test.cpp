@@ -50,8 +50,7 @@ TEST(YamlDocument, EveryKeyAndValueKnowsItsPlace) {
 
 TEST(YamlDocument, JsonIsYaml) {
     ProblemList problems;
-    const auto root =
-        parse_yaml(R"({"a": [1, "b\u00e4", null, 1e3, 18446744073709551616], "c": {}})", problems);
+    const auto root = parse_yaml(R"({"a": [1, "b\u00e4", null, 1e3, 18446744073709551616], "c": {}})", problems);
     ASSERT_TRUE(root && problems.empty());
     const JsonValue& list = *root->find("a");
     EXPECT_EQ(list.items[1].string, "bä");
@@ -61,21 +60,16 @@ TEST(YamlDocument, JsonIsYaml) {
 }
 
 TEST(YamlDocument, WhatItRefuses) {
-    EXPECT_EQ(only_problem_of("a: &x 1\n"),
-              "f:1:4: /a: anchors (&name) are refused; write the value where it is used");
-    EXPECT_THAT(
-        problems_of("a: &x 1\nb: *x\n"),
-        ElementsAre(HasSubstr("f:1:4: /a: anchors"), HasSubstr("f:2:4: /b: aliases (*name) are refused")));
-    for (const char* text :
-         {"a: !!str 1\n", "a: !x {}\n", "a: ! 1\n", "a: !!binary x\n", "- !x [1]\n", "a: !\n"}) {
+    EXPECT_EQ(only_problem_of("a: &x 1\n"), "f:1:4: /a: anchors (&name) are refused; write the value where it is used");
+    EXPECT_THAT(problems_of("a: &x 1\nb: *x\n"),
+                ElementsAre(HasSubstr("f:1:4: /a: anchors"), HasSubstr("f:2:4: /b: aliases (*name) are refused")));
+    for (const char* text : {"a: !!str 1\n", "a: !x {}\n", "a: ! 1\n", "a: !!binary x\n", "- !x [1]\n", "a: !\n"}) {
         EXPECT_THAT(only_problem_of(text), HasSubstr("tags (!name) are refused")) << text;
     }
     EXPECT_THAT(only_problem_of("<<: {a: 1}\n"), HasSubstr("merge keys (<<) are refused"));
     EXPECT_THAT(only_problem_of("a: 1\n---\nb: 1\n"), HasSubstr("f:2:1: a second document"));
-    EXPECT_THAT(only_problem_of("%YAML 1.1\n---\na: 1\n"),
-                HasSubstr("f:1:1: directives (%YAML, %TAG) are refused"));
-    EXPECT_EQ(only_problem_of("a: 1\nb:\n  c: 1\n  c: 2\n"),
-              "f:4:3: /b/c: key \"c\" is given more than once");
+    EXPECT_THAT(only_problem_of("%YAML 1.1\n---\na: 1\n"), HasSubstr("f:1:1: directives (%YAML, %TAG) are refused"));
+    EXPECT_EQ(only_problem_of("a: 1\nb:\n  c: 1\n  c: 2\n"), "f:4:3: /b/c: key \"c\" is given more than once");
     EXPECT_THAT(only_problem_of("? [a]\n: 1\n"), HasSubstr("a key must be a text, not a list or a mapping"));
     EXPECT_THAT(only_problem_of("1: a\n"), HasSubstr("a key must be a text; write \"1\" in quotes"));
     EXPECT_THAT(only_problem_of("on: a\n"), HasSubstr("is a boolean to some readers of YAML"));
@@ -91,15 +85,13 @@ TEST(YamlDocument, WhatItRefuses) {
 TEST(YamlDocument, LinesEndAlikeForEveryReader) {
     EXPECT_THAT(problems_of("a: 1\r\nb: 2\r\n"), ElementsAre());
     for (const char* end : {"\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"}) {
-        EXPECT_THAT(only_problem_of("a: 1 # c" + std::string(end) + "b: 2\n"),
-                    HasSubstr("f:1:9: a line ends with LF or CR LF"));
+        EXPECT_THAT(only_problem_of("a: 1 # c" + std::string(end) + "b: 2\n"), HasSubstr("f:1:9: a line ends with LF or CR LF"));
     }
     EXPECT_THAT(only_problem_of("a: 1\r"), HasSubstr("a line ends with LF"));
 }
 
 TEST(YamlDocument, SyntaxErrorsHaveTheirPlace) {
-    EXPECT_THAT(only_problem_of("a:\n  b: [1, 2\nc: 3\n"),
-                HasSubstr("f:3:2: /a/b/2: not YAML: while parsing a flow sequence: "));
+    EXPECT_THAT(only_problem_of("a:\n  b: [1, 2\nc: 3\n"), HasSubstr("f:3:2: /a/b/2: not YAML: while parsing a flow sequence: "));
     EXPECT_THAT(only_problem_of("a: 'ä\n"), HasSubstr("not YAML: while scanning a quoted scalar: "));
     EXPECT_THAT(only_problem_of("\ta: 1\n"), HasSubstr("f:1:1: not YAML: "));
     EXPECT_THAT(only_problem_of("a: b: c\n"), HasSubstr("f:1:5: not YAML: mapping values are not allowed"));
@@ -124,12 +116,10 @@ Kind kind_of(std::string_view text) {
 TEST(YamlScalar, IsWhatEveryReaderTakesItFor) {
     for (const char* text : {"", "~", "null", "Null", "NULL"}) EXPECT_EQ(kind_of(text), Kind::null) << text;
     for (const char* text : {"true", "False", "TRUE"}) EXPECT_EQ(kind_of(text), Kind::boolean) << text;
-    for (const char* text : {"0", "-0", "12", "9223372036854775807"})
-        EXPECT_EQ(kind_of(text), Kind::integer) << text;
-    for (const char* text : {"0.10", "-1.5e-3", "1e3", "9223372036854775808"})
-        EXPECT_EQ(kind_of(text), Kind::number) << text;
-    for (const char* text : {"5/hour", "args.amount", "y", "n", "N", "nO", "tRUE", "30m", "a_1", "-", "1.2.3",
-                             "127.0.0.1:3000", "0x", "e3", "2026-1", "https://a"}) {
+    for (const char* text : {"0", "-0", "12", "9223372036854775807"}) EXPECT_EQ(kind_of(text), Kind::integer) << text;
+    for (const char* text : {"0.10", "-1.5e-3", "1e3", "9223372036854775808"}) EXPECT_EQ(kind_of(text), Kind::number) << text;
+    for (const char* text : {"5/hour", "args.amount", "y", "n", "N", "nO", "tRUE", "30m", "a_1", "-", "1.2.3", "127.0.0.1:3000",
+                             "0x", "e3", "2026-1", "https://a"}) {
         EXPECT_EQ(kind_of(text), Kind::string) << text;
     }
     std::string problem;
@@ -173,7 +163,8 @@ TEST(YamlScalar, WhatReadersTakeForDifferentThingsIsNoValue) {
 
 TEST(YamlDocument, WhatYamlDoesNotTakeSaysWhatToDo) {
     EXPECT_THAT(only_problem_of("server: {package: @acme/notes}\n"), HasSubstr("f:1:19: "));
-    EXPECT_THAT(only_problem_of("server: {package: @acme/notes}\n"), HasSubstr("; a text that begins with @ must stand in quotes"));
+    EXPECT_THAT(only_problem_of("server: {package: @acme/notes}\n"),
+                HasSubstr("; a text that begins with @ must stand in quotes"));
     EXPECT_THAT(only_problem_of("a: `x`\n"), HasSubstr("begins with ` must stand in quotes"));
     EXPECT_THAT(only_problem_of("tools:\n\techo: {}\n"), HasSubstr("f:2:1: "));
     EXPECT_THAT(only_problem_of("tools:\n\techo: {}\n"), HasSubstr("; indent with spaces, YAML takes no tabs for that"));

@@ -41,8 +41,7 @@ class AuditFilesTest : public ::testing::Test {
 TEST_F(AuditFilesTest, RotatedFilesInTheOrderOfTheirTime) {
     const std::string newest = file("a.jsonl", call_line(5, "e") + "\n" + call_line(6, "f") + "\n");
     const std::string older = file("a.jsonl.1", call_line(3, "c") + "\n" + call_line(4, "d") + "\n");
-    const std::string oldest =
-        compressed("a.jsonl.2.gz", call_line(1, "a") + "\n" + call_line(2, "b") + "\n");
+    const std::string oldest = compressed("a.jsonl.2.gz", call_line(1, "a") + "\n" + call_line(2, "b") + "\n");
     EXPECT_EQ(read({newest, older, oldest}), "abcdef");
     EXPECT_EQ(read({oldest, newest, older}), "abcdef");
     EXPECT_EQ(failure_, "");
@@ -55,16 +54,13 @@ TEST_F(AuditFilesTest, FilesOfSeveralHostsAreMerged) {
 }
 
 TEST_F(AuditFilesTest, LinesThatAreNoRecordsAreCounted) {
-    EXPECT_EQ(
-        read({file("x", "\n{\"half\n" + call_line(1, "a") + "\nnoise\n" + call_line(2, "b").substr(0, 40))}),
-        "a");
+    EXPECT_EQ(read({file("x", "\n{\"half\n" + call_line(1, "a") + "\nnoise\n" + call_line(2, "b").substr(0, 40))}), "a");
     EXPECT_EQ(unreadable_, 3u);
 }
 
 TEST_F(AuditFilesTest, ALineThatIsTooLongIsSkipped) {
     const std::string path =
-        file("x", call_line(1, "a") + "\n" + std::string(kAuditLineBytesMax + 100000, 'x') + "\n" +
-                      call_line(2, "b") + "\n");
+        file("x", call_line(1, "a") + "\n" + std::string(kAuditLineBytesMax + 100000, 'x') + "\n" + call_line(2, "b") + "\n");
     EXPECT_EQ(read({path}), "ab");
     EXPECT_EQ(unreadable_, 1u);
 }

@@ -75,8 +75,7 @@ TEST(Parcel, WhatDoesNotFitIsAnError) {
     bundles.emplace_back();
     EXPECT_FALSE(pack(bundles).ok());
     bundles.back().label = "session";
-    for (size_t i = 0; i <= Bundle::kBundleDescriptorsMax; ++i)
-        bundles.back().fds.push_back(Fd::adopt(dup(0)));
+    for (size_t i = 0; i <= Bundle::kBundleDescriptorsMax; ++i) bundles.back().fds.push_back(Fd::adopt(dup(0)));
     EXPECT_FALSE(pack(bundles).ok());
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);

@@ -1,8 +1,9 @@
 #include "restart/session_state.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "restart/state_blob.h"
 
@@ -54,8 +55,7 @@ SessionState sample() {
     use.slice = -5;
     use.scale = 100;
     use.keeps_failed = use.returns_unanswered = use.is_in_flight = true;
-    gate.pending = {
-        {"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
+    gate.pending = {{"n1", "01JABCDEFGHJKMNPQRSTVWXYZ1", "", "echo", 77, true, {{use, "notes|g|echo|c|60", "c"}}}};
     gate.held = {{"{\"a\":1}\n", 11, 22}};
     return session;
 }

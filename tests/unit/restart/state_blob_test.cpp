@@ -1,8 +1,9 @@
 #include "restart/state_blob.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <sys/mman.h>
+
+#include <nlohmann/json.hpp>
 
 #include "restart/session_state.h"
 
@@ -11,9 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-json sample() {
-    return {{"id", "01J"}, {"bytes", json::binary({0, 10, 255})}, {"list", {1, -2, true}}};
-}
+json sample() { return {{"id", "01J"}, {"bytes", json::binary({0, 10, 255})}, {"list", {1, -2, true}}}; }
 
 TEST(StateBlob, RoundTrip) {
     auto read = decode_state(encode_state(sample()));
@@ -49,9 +48,7 @@ TEST(StateBlob, ANewerFormatIsRefusedAndSaysSo) {
     EXPECT_EQ(decode_state(encode_state(sample(), 0)).error().kind, ErrorKind::invalid_input);
 }
 
-TEST(StateBlob, WhatIsNoMapIsAnError) {
-    EXPECT_FALSE(decode_state(encode_state(json::array({1}))).ok());
-}
+TEST(StateBlob, WhatIsNoMapIsAnError) { EXPECT_FALSE(decode_state(encode_state(json::array({1}))).ok()); }
 
 TEST(StateBlob, TheMemoryIsSealed) {
     auto memory = write_state(sample());

@@ -9,9 +9,7 @@
 namespace callgate {
 namespace {
 
-Fd copy_of(const Fd& fd) {
-    return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
-}
+Fd copy_of(const Fd& fd) { return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
 
 struct Pipe {
     Fd reading, writing;
@@ -36,9 +34,7 @@ Bundle bundle_of(const std::string& label, const Fd& fd) {
 class VaultTest : public ::testing::Test {
   protected:
     VaultTest()
-        : vault_(Vault::create().value()),
-          kept_reading_(copy_of(vault_->reading())),
-          kept_writing_(copy_of(vault_->writing())) {}
+        : vault_(Vault::create().value()), kept_reading_(copy_of(vault_->reading())), kept_writing_(copy_of(vault_->writing())) {}
     // As a process does it that comes after one that was killed: nothing of that one has been tidied up.
     std::vector<Vault::Found> adopted() {
         std::vector<Vault::Found> found;
@@ -55,8 +51,7 @@ class VaultTest : public ::testing::Test {
 
 TEST_F(VaultTest, TheNextProcessFindsWhatIsThere) {
     Pipe one, two;
-    auto first = vault_->add(bundle_of("one", one.writing)),
-         second = vault_->add(bundle_of("two", two.writing));
+    auto first = vault_->add(bundle_of("one", one.writing)), second = vault_->add(bundle_of("two", two.writing));
     ASSERT_TRUE(first && second);
     one.writing.reset();
     two.writing.reset();

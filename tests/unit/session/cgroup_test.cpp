@@ -43,7 +43,8 @@ TEST(Cgroup, AUsersOwnContainersAreNoneOfTheSystem) {
 }
 
 TEST(Cgroup, WhatIsNoUnit) {
-    for (const char* path : {"", "/", "/system.slice", "/docker/ci.service", "/a.slice/b/ci.service", "//", "/kubepods/pod1/x.scope"}) {
+    for (const char* path :
+         {"", "/", "/system.slice", "/docker/ci.service", "/a.slice/b/ci.service", "//", "/kubepods/pod1/x.scope"}) {
         EXPECT_EQ(unit_of(path), "") << path;
     }
 }

@@ -23,8 +23,9 @@ class Containers : public ::testing::Test {
 
 TEST_F(Containers, Docker) {
     tree_.file("/var/lib/docker/containers/" + kId + "/config.v2.json",
-               R"({"ID":")" + kId + R"(","State":{"Running":true,"Pid":4711},"Config":{"Hostname":"x","Image":"acme/notes-mcp:1.4"},)"
-               R"("Image":"sha256:0011","Name":"/notes"})");
+               R"({"ID":")" + kId +
+                   R"(","State":{"Running":true,"Pid":4711},"Config":{"Hostname":"x","Image":"acme/notes-mcp:1.4"},)"
+                   R"("Image":"sha256:0011","Name":"/notes"})");
     EXPECT_EQ(found(), "docker notes acme/notes-mcp:1.4");
     EXPECT_EQ(found(std::string(64, 'f')), "  ");
 }
@@ -36,22 +37,26 @@ TEST_F(Containers, DockerByAnId) {
 
 TEST_F(Containers, ContainerdUnderKubernetes) {
     tree_.directory("/run/containerd/io.containerd.runtime.v2.task/moby");
-    tree_.file("/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + kId + "/config.json",
-               R"({"ociVersion":"1.0.2","process":{"args":["/x"]},"annotations":{"io.kubernetes.cri.container-type":"container",)"
-               R"("io.kubernetes.cri.container-name":"notes","io.kubernetes.cri.image-name":"registry.example/acme/notes-mcp:1.4"}})");
+    tree_.file(
+        "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + kId + "/config.json",
+        R"({"ociVersion":"1.0.2","process":{"args":["/x"]},"annotations":{"io.kubernetes.cri.container-type":"container",)"
+        R"("io.kubernetes.cri.container-name":"notes","io.kubernetes.cri.image-name":"registry.example/acme/notes-mcp:1.4"}})");
     EXPECT_EQ(found(), "containerd notes registry.example/acme/notes-mcp:1.4");
 }
 
 TEST_F(Containers, CriO) {
-    tree_.file("/var/lib/containers/storage/overlay-containers/" + kId + "/userdata/config.json",
-               R"({"annotations":{"io.kubernetes.container.name":"notes","io.kubernetes.cri-o.ImageName":"registry.example/acme/notes:2"}})");
+    tree_.file(
+        "/var/lib/containers/storage/overlay-containers/" + kId + "/userdata/config.json",
+        R"({"annotations":{"io.kubernetes.container.name":"notes","io.kubernetes.cri-o.ImageName":"registry.example/acme/notes:2"}})");
     EXPECT_EQ(found(), "cri-o notes registry.example/acme/notes:2");
 }
 
 TEST_F(Containers, Podman) {
-    const std::string entry = R"({"id":")" + kId + R"(","names":["notes"],"image":"00","layer":"00","metadata":)"
-                              R"("{\"image-name\":\"registry.example/library/alpine:latest\",\"image-id\":\"00\",\"name\":\"notes\",\"mountlabel\":\")" +
-                              std::string(2000, 'x') + R"(\"}"})";
+    const std::string entry =
+        R"({"id":")" + kId +
+        R"(","names":["notes"],"image":"00","layer":"00","metadata":)"
+        R"("{\"image-name\":\"registry.example/library/alpine:latest\",\"image-id\":\"00\",\"name\":\"notes\",\"mountlabel\":\")" +
+        std::string(2000, 'x') + R"(\"}"})";
     tree_.file("/var/lib/containers/storage/overlay-containers/containers.json", R"([{"id":"other"},)" + entry + "]");
     EXPECT_EQ(found(), "podman notes registry.example/library/alpine:latest");
     tree_.file("/var/lib/containers/storage/overlay-containers/containers.json", "[]");
@@ -62,9 +67,10 @@ TEST_F(Containers, Podman) {
 
 TEST_F(Containers, FilesThatAreNoneSayNothing) {
     const std::string path = "/var/lib/docker/containers/" + kId + "/config.v2.json";
-    for (const std::string& text : std::initializer_list<std::string>{std::string(), std::string("["), std::string("[]"), std::string("null"), std::string(R"({"Config":7})"),
-                                    std::string(R"({"Config":{"Image":7}})"), R"({"Config":{"Image":")" + std::string(2000, 'x') + "\"}}",
-                                    std::string(100000, '['), std::string("{\"Config\":{\"Image\":\"\xff\"}}"), "{}" + std::string(5 << 20, ' ')}) {
+    for (const std::string& text : std::initializer_list<std::string>{
+             std::string(), std::string("["), std::string("[]"), std::string("null"), std::string(R"({"Config":7})"),
+             std::string(R"({"Config":{"Image":7}})"), R"({"Config":{"Image":")" + std::string(2000, 'x') + "\"}}",
+             std::string(100000, '['), std::string("{\"Config\":{\"Image\":\"\xff\"}}"), "{}" + std::string(5 << 20, ' ')}) {
         tree_.file(path, text);
         EXPECT_EQ(found(), "  ") << text.substr(0, 40);
     }

@@ -55,7 +55,8 @@ std::string varint(uint64_t value) {
 }
 
 const std::string kMark(16, '\x30');
-const std::string kLines = "path\tgithub.com/acme/notes-mcp/cmd/server\nmod\tgithub.com/acme/notes-mcp\tv1.4.0\th1:x=\ndep\tgithub.com/other\tv9.9.9\th1:y=\n";
+const std::string kLines =
+    "path\tgithub.com/acme/notes-mcp/cmd/server\nmod\tgithub.com/acme/notes-mcp\tv1.4.0\th1:x=\ndep\tgithub.com/other\tv9.9.9\th1:y=\n";
 
 std::string go_info(const std::string& module) {
     std::string info = "\xff Go buildinf:";
@@ -113,7 +114,8 @@ TEST_F(Programs, GoBefore118HasPointers) {
 }
 
 TEST_F(Programs, PackageNote) {
-    const std::string text = std::string(R"({"type":"deb","os":"debian","name":"notes","version":"1.4-1","architecture":"amd64"})") + '\0';
+    const std::string text =
+        std::string(R"({"type":"deb","os":"debian","name":"notes","version":"1.4-1","architecture":"amd64"})") + '\0';
     EXPECT_EQ(package_of(elf(".note.package", note("GNU", 3, "id") + note("FDO", 0xcafe1a7e, text))), "deb notes 1.4-1");
     EXPECT_EQ(package_of(elf(".note.package", note("FDO", 1, text))), "program server ");
     EXPECT_EQ(package_of(elf(".note.package", note("FDOX", 0xcafe1a7e, text))), "program server ");

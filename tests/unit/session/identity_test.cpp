@@ -97,8 +97,7 @@ TEST(Identity, ProcessesThatAreGone) {
 }
 
 TEST(Identity, StatOfHostileNames) {
-    Result<ProcessStat> stat =
-        parse_stat("77 (a) R 1 (x)) S 12 77 77 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 123456 99 1 2 3");
+    Result<ProcessStat> stat = parse_stat("77 (a) R 1 (x)) S 12 77 77 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 123456 99 1 2 3");
     ASSERT_TRUE(stat.ok());
     EXPECT_EQ(stat->comm, "a) R 1 (x)");
     EXPECT_EQ(stat->state, 'S');

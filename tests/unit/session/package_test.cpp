@@ -10,9 +10,7 @@ namespace {
 constexpr char kNode[] = "/usr/bin/node";
 constexpr char kPython[] = "/usr/bin/python3.11";
 
-std::string shown(const Package& package) {
-    return package.ecosystem + " " + package.name + " " + package.version;
-}
+std::string shown(const Package& package) { return package.ecosystem + " " + package.name + " " + package.version; }
 
 TEST(NpmPackage, NpxCacheLayout) {
     TempTree tree;
@@ -21,8 +19,7 @@ TEST(NpmPackage, NpxCacheLayout) {
     tree.file(modules + "/session-forge/dist/package.json", R"({"type":"module"})");
     tree.file(modules + "/session-forge/dist/cli.js");
     tree.link(modules + "/.bin/session-forge", "../session-forge/dist/cli.js");
-    const Package package =
-        resolve_package(tree.root(), kNode, {"node", modules + "/.bin/session-forge", "stdio"}, "/");
+    const Package package = resolve_package(tree.root(), kNode, {"node", modules + "/.bin/session-forge", "stdio"}, "/");
     EXPECT_EQ(shown(package), "npm session-forge 1.2.0");
     EXPECT_EQ(package.root, modules + "/session-forge");
 }
@@ -32,20 +29,16 @@ TEST(NpmPackage, ProjectScopedRelativeAndCompletedNames) {
     tree.file("/srv/app/package.json", R"({"name":"@acme/app","version":"3.0.0"})");
     tree.file("/srv/app/dist/index.js");
     for (const char* script : {"dist/index.js", "dist", "./dist/index", "../app/dist/index.js", "gone.js"}) {
-        EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", script}, "/srv/app")),
-                  "npm @acme/app 3.0.0")
-            << script;
+        EXPECT_EQ(shown(resolve_package(tree.root(), kNode, {"node", script}, "/srv/app")), "npm @acme/app 3.0.0") << script;
     }
     EXPECT_EQ(shown(resolve_package(tree.root(), "/x/bun.exe", {"bun", "run", "dist/index.js"}, "/srv/app")),
               "npm @acme/app 3.0.0");
-    EXPECT_EQ(
-        shown(resolve_package(tree.root(), "/x/deno", {"deno", "run", "-A", "dist/index.js"}, "/srv/app")),
-        "npm @acme/app 3.0.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), "/x/deno", {"deno", "run", "-A", "dist/index.js"}, "/srv/app")),
+              "npm @acme/app 3.0.0");
 }
 
 TEST(NpmPackage, SpecifierOfDenoAndBun) {
-    EXPECT_EQ(shown(resolve_package("", "/x/deno", {"deno", "run", "-A", "npm:@acme/tools@1.2"}, "/")),
-              "npm @acme/tools 1.2");
+    EXPECT_EQ(shown(resolve_package("", "/x/deno", {"deno", "run", "-A", "npm:@acme/tools@1.2"}, "/")), "npm @acme/tools 1.2");
     EXPECT_EQ(shown(resolve_package("", "/x/bun", {"bunx", "tools"}, "/")), "npm tools ");
 }
 
@@ -66,7 +59,9 @@ TEST(JsrPackage, DenoConfigurations) {
     tree.file("/srv/c/deno.json", "{}");
     tree.file("/srv/c/package.json", R"({"name":"c"})");
     tree.file("/srv/c/main.ts");
-    const auto of = [&](const std::string& exe, const char* script) { return shown(resolve_package(tree.root(), exe, {"x", "run", script}, "/srv")); };
+    const auto of = [&](const std::string& exe, const char* script) {
+        return shown(resolve_package(tree.root(), exe, {"x", "run", script}, "/srv"));
+    };
     EXPECT_EQ(of("/x/deno", "a/main.ts"), "jsr @acme/a 0.1.0");
     EXPECT_EQ(of("/x/deno", "b/src/main.ts"), "jsr @acme/b ");
     EXPECT_EQ(of("/x/deno", "c/main.ts"), "npm c ");
@@ -99,8 +94,7 @@ TEST(NpmPackage, WhatIsInstalledIsNotTheProjectAroundIt) {
     TempTree tree;
     tree.file("/srv/app/package.json", R"({"name":"app"})");
     tree.file("/srv/app/node_modules/loose/index.js");
-    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/srv/app/node_modules/loose/index.js"}, "/").name,
-              "");
+    EXPECT_EQ(resolve_package(tree.root(), kNode, {"node", "/srv/app/node_modules/loose/index.js"}, "/").name, "");
 }
 
 TEST(NpmPackage, NativeProgramBelowNodeModules) {
@@ -144,8 +138,7 @@ TEST(NpmPackage, ChangedManifestIsReadAgain) {
 
 void add_dist(const TempTree& tree, const std::string& site, const std::string& name) {
     const std::string dist = site + "/" + name + "-1.5.dist-info";
-    tree.file(dist + "/METADATA",
-              "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.5\n\nName: not this\n");
+    tree.file(dist + "/METADATA", "Metadata-Version: 2.1\nName: " + name + "\nVersion: 1.5\n\nName: not this\n");
     tree.file(dist + "/entry_points.txt", "[console_scripts]\nrun-" + name + " = " + name + ".cli:main\n");
     tree.file(dist + "/RECORD", name + "/__init__.py,sha256=x,1\n" + name + "/cli.py,sha256=x,1\n");
     tree.file(site + "/" + name + "/__init__.py");
@@ -164,9 +157,7 @@ TEST(PythonPackage, ConsoleScriptOfVenvAndItsLink) {
         EXPECT_EQ(package.root, site + "/Alpha_One-1.5.dist-info");
     }
     // Another version's directory is found by listing.
-    EXPECT_EQ(
-        resolve_package(tree.root(), "/usr/bin/python3.9", {"python", "/v/bin/run-Alpha_One"}, "/").name,
-        "Alpha_One");
+    EXPECT_EQ(resolve_package(tree.root(), "/usr/bin/python3.9", {"python", "/v/bin/run-Alpha_One"}, "/").name, "Alpha_One");
 }
 
 TEST(PythonPackage, ScriptThatIsNoEntryPoint) {
@@ -216,8 +207,9 @@ TEST(PythonPackage, UvxAndPipx) {
     add_dist(tree, archive + "/lib/python3.12/site-packages", "mcp_server_time");
     tree.file(archive + "/bin/run-mcp_server_time", "#!" + archive + "/bin/python\n");
     const std::string uv_python = "/home/u/.local/share/uv/python/cpython-3.12-linux-x86_64-gnu/bin/python3.12";
-    EXPECT_EQ(shown(resolve_package(tree.root(), uv_python, {archive + "/bin/python", archive + "/bin/run-mcp_server_time"}, "/")),
-              "python mcp_server_time 1.5");
+    EXPECT_EQ(
+        shown(resolve_package(tree.root(), uv_python, {archive + "/bin/python", archive + "/bin/run-mcp_server_time"}, "/")),
+        "python mcp_server_time 1.5");
     EXPECT_EQ(shown(resolve_package(tree.root(), uv_python, {archive + "/bin/python", "-m", "mcp_server_time"}, "/")),
               "python mcp_server_time 1.5");
     // pipx: an environment for each, and links in ~/.local/bin.
@@ -225,7 +217,8 @@ TEST(PythonPackage, UvxAndPipx) {
     add_dist(tree, venv + "/lib/python3.11/site-packages", "notes");
     tree.file(venv + "/bin/run-notes", "#!" + venv + "/bin/python\n");
     tree.link("/home/u/.local/bin/run-notes", venv + "/bin/run-notes");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {venv + "/bin/python", "/home/u/.local/bin/run-notes"}, "/")), "python notes 1.5");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {venv + "/bin/python", "/home/u/.local/bin/run-notes"}, "/")),
+              "python notes 1.5");
 }
 
 TEST(PythonPackage, SystemInstallWithEggInfo) {
@@ -235,23 +228,18 @@ TEST(PythonPackage, SystemInstallWithEggInfo) {
     tree.file(egg + "/top_level.txt", "toollib\n");
     tree.file(egg + "/entry_points.txt", "[console_scripts]\ntool=toollib:main\n");
     tree.file("/usr/bin/tool", "#!/usr/bin/python3\n");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "/usr/bin/tool"}, "/")),
-              "python tool 2.0");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "-m", "toollib"}, "/")),
-              "python tool 2.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "/usr/bin/tool"}, "/")), "python tool 2.0");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python3", "-m", "toollib"}, "/")), "python tool 2.0");
 }
 
 TEST(PythonPackage, ProjectInDevelopment) {
     TempTree tree;
-    tree.file(
-        "/srv/app/pyproject.toml",
-        "[build-system]\nname = \"no\"\n[project]  # here\nname = \"my-app\"  # yes\nversion = '0.1'\n");
+    tree.file("/srv/app/pyproject.toml",
+              "[build-system]\nname = \"no\"\n[project]  # here\nname = \"my-app\"  # yes\nversion = '0.1'\n");
     tree.file("/srv/app/src/server.py");
     tree.file("/srv/app/server/__main__.py");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "src/server.py"}, "/srv/app")),
-              "python my-app 0.1");
-    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "-m", "server"}, "/srv/app")),
-              "python my-app 0.1");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "src/server.py"}, "/srv/app")), "python my-app 0.1");
+    EXPECT_EQ(shown(resolve_package(tree.root(), kPython, {"python", "-m", "server"}, "/srv/app")), "python my-app 0.1");
     EXPECT_EQ(resolve_package(tree.root(), kPython, {"python", "-c", "x"}, "/srv/app").name, "");
 }
 

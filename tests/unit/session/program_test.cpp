@@ -10,16 +10,11 @@ using Argv = std::vector<std::string>;
 std::string shown(const std::string& exe, const Argv& argv) {
     const Program program = find_program(exe, argv);
     switch (program.kind) {
-        case Program::Kind::none:
-            return "none";
-        case Program::Kind::script:
-            return "script " + program.value;
-        case Program::Kind::module:
-            return "module " + program.value;
-        case Program::Kind::npm:
-            return "npm " + program.value + " " + program.version;
-        case Program::Kind::jsr:
-            return "jsr " + program.value + " " + program.version;
+        case Program::Kind::none: return "none";
+        case Program::Kind::script: return "script " + program.value;
+        case Program::Kind::module: return "module " + program.value;
+        case Program::Kind::npm: return "npm " + program.value + " " + program.version;
+        case Program::Kind::jsr: return "jsr " + program.value + " " + program.version;
     }
     return "?";
 }
@@ -42,8 +37,7 @@ TEST(Program, Node) {
     EXPECT_EQ(node({"node", "srv.js", "stdio"}), "script srv.js");
     EXPECT_EQ(node({"node", "-r", "./hook.cjs", "--import", "x", "srv.js"}), "script srv.js");
     EXPECT_EQ(node({"node", "--require=./hook.cjs", "srv.js"}), "script srv.js");
-    EXPECT_EQ(node({"node", "-C", "dev", "--conditions", "a", "--env-file", ".env", "srv.js"}),
-              "script srv.js");
+    EXPECT_EQ(node({"node", "-C", "dev", "--conditions", "a", "--env-file", ".env", "srv.js"}), "script srv.js");
     EXPECT_EQ(node({"node", "--loader", "l.mjs", "--no-warnings", "--", "srv.js"}), "script srv.js");
     EXPECT_EQ(node({"node", "--input_type", "module", "srv.js"}), "script srv.js");
     EXPECT_EQ(node({"node", "--max-old-space-size=100", "file:///app/srv.js"}), "script /app/srv.js");

@@ -17,8 +17,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kThings[] =
-    "CREATE TABLE things (name TEXT PRIMARY KEY, number INTEGER NOT NULL, bytes BLOB) STRICT";
+constexpr char kThings[] = "CREATE TABLE things (name TEXT PRIMARY KEY, number INTEGER NOT NULL, bytes BLOB) STRICT";
 
 class DatabaseTest : public ::testing::Test {
   protected:
@@ -37,10 +36,8 @@ class DatabaseTest : public ::testing::Test {
     static std::string names(Database& database) {
         std::string out;
         Statement all = std::move(database.prepare("SELECT name, number FROM things ORDER BY name")).value();
-        EXPECT_TRUE(all.each([&](const Row& row) {
-                           out += std::string(row.text(0)) + "=" + std::to_string(row.integer(1)) + " ";
-                       })
-                        .ok());
+        EXPECT_TRUE(
+            all.each([&](const Row& row) { out += std::string(row.text(0)) + "=" + std::to_string(row.integer(1)) + " "; }).ok());
         return out;
     }
     static Status add(Database& database, std::string_view name, int64_t number) {
@@ -63,9 +60,8 @@ TEST_F(DatabaseTest, KeepsValuesAsTheyWere) {
     Statement find = std::move(database->prepare("SELECT number, bytes FROM things WHERE name = ?1")).value();
     int64_t number = 0;
     std::string bytes;
-    ASSERT_TRUE(find.each([&](const Row& row) { number = row.integer(0), bytes = row.blob(1); },
-                          std::string_view("a\0'b", 4))
-                    .ok());
+    ASSERT_TRUE(
+        find.each([&](const Row& row) { number = row.integer(0), bytes = row.blob(1); }, std::string_view("a\0'b", 4)).ok());
     EXPECT_EQ(number, INT64_MIN);
     EXPECT_EQ(bytes, std::string("\0x", 2));
 }
@@ -95,8 +91,7 @@ TEST_F(DatabaseTest, AWriteIsAllOrNothing) {
 TEST_F(DatabaseTest, StatementsAreUsedAgainAndSayWhatChanged) {
     auto database = with_things();
     ASSERT_TRUE(add(*database, "a", 1).ok() && add(*database, "b", 1).ok());
-    Statement update =
-        std::move(database->prepare("UPDATE things SET number = number + 1 WHERE name = ?1")).value();
+    Statement update = std::move(database->prepare("UPDATE things SET number = number + 1 WHERE name = ?1")).value();
     EXPECT_TRUE(update.run("a").ok());
     EXPECT_EQ(update.changed(), 1);
     EXPECT_TRUE(update.run("nobody").ok());
@@ -127,10 +122,8 @@ TEST_F(DatabaseTest, WhatWasDoneSurvivesAKill) {
 TEST_F(DatabaseTest, OwnersAreVersionedApart) {
     auto database = with_things();
     ASSERT_TRUE(add(*database, "a", 1).ok());
-    EXPECT_TRUE(database
-                    ->use_schema("others", 7,
-                                 "CREATE TABLE others (x INTEGER) STRICT; CREATE INDEX by_x ON others (x)")
-                    .ok());
+    EXPECT_TRUE(
+        database->use_schema("others", 7, "CREATE TABLE others (x INTEGER) STRICT; CREATE INDEX by_x ON others (x)").ok());
     EXPECT_TRUE(database->use_schema("things", 1, kThings).ok());
     int from = 0;
     const auto upgrade = [&](int found) -> Status {
@@ -140,8 +133,7 @@ TEST_F(DatabaseTest, OwnersAreVersionedApart) {
     EXPECT_TRUE(database->use_schema("things", 2, kThings, upgrade).ok());
     EXPECT_EQ(from, 1);
     EXPECT_EQ(names(*database), "a=9 ");
-    EXPECT_THAT(database->use_schema("things", 1, kThings).error().text(),
-                HasSubstr("newer version of callgate"));
+    EXPECT_THAT(database->use_schema("things", 1, kThings).error().text(), HasSubstr("newer version of callgate"));
     EXPECT_THAT(database->use_schema("things", 3, kThings).error().text(), HasSubstr("older version"));
     EXPECT_FALSE(database->use_schema("bad", 1, "CREATE TABLE").ok());
 }

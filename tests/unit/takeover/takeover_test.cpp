@@ -5,9 +5,9 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/socket.h>
 
 #include "../kernel/child.h"
 
@@ -230,9 +230,15 @@ TEST_P(TakeoverTest, OtherChannelsAreRefused) {
 TEST_P(TakeoverTest, StopThatNothingCameOf) {
     for (int i = 0; i < 20; ++i) {
         settle();
-        { auto tracee = Tracee::stop(pid(), {}); EXPECT_TRUE(tracee.ok()); }
+        {
+            auto tracee = Tracee::stop(pid(), {});
+            EXPECT_TRUE(tracee.ok());
+        }
         settle();
-        { auto tracee = Tracee::interrupt(pid(), {}); EXPECT_TRUE(tracee.ok()); }
+        {
+            auto tracee = Tracee::interrupt(pid(), {});
+            EXPECT_TRUE(tracee.ok());
+        }
         put(in_.write, "x");
         EXPECT_EQ(get(out_.read, 1), "x");
     }

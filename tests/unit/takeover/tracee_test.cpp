@@ -104,8 +104,7 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
     void trace_until_the_end(pid_t tid) {
         char path[] = "/tmp/callgate-fault-XXXXXX";
         const Fd file = Fd::adopt(mkstemp(path));
-        ASSERT_EQ(write(file.get(), GetParam(), strlen(GetParam())),
-                  static_cast<ssize_t>(strlen(GetParam())));
+        ASSERT_EQ(write(file.get(), GetParam(), strlen(GetParam())), static_cast<ssize_t>(strlen(GetParam())));
         const pid_t tracer = fork();
         if (!tracer) {
             setenv("CALLGATE_FAULT_FILE", path, 1);
@@ -147,9 +146,8 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
     }
 };
 INSTANTIATE_TEST_SUITE_P(Steps, KilledTracer,
-                         ::testing::Values("call set", "call set 2", "call begun", "call begun 2",
-                                           "call made", "call made 2", "calls prepared", "frame written",
-                                           "mask blocked", "mask set", "registers set"),
+                         ::testing::Values("call set", "call set 2", "call begun", "call begun 2", "call made", "call made 2",
+                                           "calls prepared", "frame written", "mask blocked", "mask set", "registers set"),
                          [](const auto& each) {
                              std::string name = each.param;
                              std::erase_if(name, [](char c) { return c == ' '; });
@@ -167,8 +165,7 @@ TEST_P(KilledTracer, ThreadInACallGoesOn) {
     const auto open_before = open_in(child.pid());
     trace_until_the_end(child.pid());
     EXPECT_TRUE(comes_true([&] { return open_in(child.pid()) == open_before; }));
-    EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; }))
-        << std::hex << mask_of(child.pid());
+    EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; })) << std::hex << mask_of(child.pid());
     for (const char* byte : {"a", "b"}) {
         EXPECT_EQ(write(in.write.get(), byte, 1), 1);
         EXPECT_EQ(heard(out.read, 1), byte);
@@ -184,8 +181,7 @@ TEST_P(KilledTracer, ThreadThatRunsGoesOn) {
             uint64_t a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8;
             double x = 1;
             for (int i = 0; i < 100000; ++i) {
-                a += b ^ c, b += c ^ d, c += d ^ e, d += e ^ f, e += f ^ g, f += g ^ h, g += h ^ a,
-                    h += a ^ b;
+                a += b ^ c, b += c ^ d, c += d ^ e, d += e ^ f, e += f ^ g, f += g ^ h, g += h ^ a, h += a ^ b;
                 x = x * 1.0000001 + static_cast<double>(h & 1);
             }
             static uint64_t first = 0;
@@ -200,8 +196,7 @@ TEST_P(KilledTracer, ThreadThatRunsGoesOn) {
     const auto open_before = open_in(child.pid());
     trace_until_the_end(child.pid());
     EXPECT_TRUE(comes_true([&] { return open_in(child.pid()) == open_before; }));
-    EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; }))
-        << std::hex << mask_of(child.pid());
+    EXPECT_TRUE(comes_true([&] { return mask_of(child.pid()) == kMask; })) << std::hex << mask_of(child.pid());
     const std::string after = heard(said.read, 20);
     EXPECT_EQ(after.find('x'), std::string::npos);
     EXPECT_EQ(after.size(), 20u);

@@ -13,7 +13,8 @@
 //   settle  ->  settled    when each session has had three more answers; its longest wait since "begin" is one sample
 //   waits   ->  [12.3,…]   each session's longest wait since "begin", in ms
 //   stop    ->  {"calls":…,"denied":…,"bytes":…,"waits":…,"wait_ms":{"p50":…,"p99":…,"max":…}},
-//               after the last answers and the ends of the servers; exit code 0 if there was no failure, else 1 and the failures on stderr
+//               after the last answers and the ends of the servers; exit code 0 if there was no failure, else 1 and the failures
+//               on stderr
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -90,8 +91,7 @@ std::string text_of(const Session& session, uint64_t number) {
     std::string text = std::to_string(session.number) + "-" + std::to_string(number) + "-";
     while (text.size() < length) {
         seed = mixed(seed + 1);
-        for (int i = 0; i < 10 && text.size() < length; ++i)
-            text += "abcdefghijklmnopqrstuvwxyz012345"[seed >> (6 * i) & 31];
+        for (int i = 0; i < 10 && text.size() < length; ++i) text += "abcdefghijklmnopqrstuvwxyz012345"[seed >> (6 * i) & 31];
     }
     return text;
 }
@@ -101,8 +101,7 @@ void make_call(Session& session, int64_t now) {
     const bool is_denied = number % 4 == 0;
     session.to_send.erase(0, session.sent);
     session.sent = 0;
-    session.to_send +=
-        R"({"jsonrpc":"2.0","id":)" + std::to_string(number) + R"(,"method":"tools/call","params":{"name":")";
+    session.to_send += R"({"jsonrpc":"2.0","id":)" + std::to_string(number) + R"(,"method":"tools/call","params":{"name":")";
     session.to_send += is_denied ? "delete_note" : "echo";
     session.to_send += R"(","arguments":{"text":")" + text_of(session, number) + "\"}}}\n";
     (is_denied ? session.denials : session.echoes).push_back({number, now});
@@ -123,22 +122,17 @@ void take_line(Session& session, std::string_view line, int64_t now) {
     bytes += line.size();
     if (line.find("[POLICY DENIED]") != std::string_view::npos) {
         if (session.denials.empty()) return fail(session, "a denial that nobody waits for");
-        const std::string begin =
-            R"({"jsonrpc":"2.0","id":)" + std::to_string(session.denials.front().number) + ",";
-        if (!line.starts_with(begin))
-            return fail(session, "denied out of order: " + std::string(line.substr(0, 100)));
+        const std::string begin = R"({"jsonrpc":"2.0","id":)" + std::to_string(session.denials.front().number) + ",";
+        if (!line.starts_with(begin)) return fail(session, "denied out of order: " + std::string(line.substr(0, 100)));
         ++denied;
         return answered(session, session.denials, now);
     }
-    if (session.echoes.empty())
-        return fail(session, "an answer that nobody waits for: " + std::string(line.substr(0, 100)));
+    if (session.echoes.empty()) return fail(session, "an answer that nobody waits for: " + std::string(line.substr(0, 100)));
     const uint64_t number = session.echoes.front().number;
     const std::string expected = R"({"jsonrpc":"2.0","id":)" + std::to_string(number) +
-                                 R"(,"result":{"content":[{"type":"text","text":")" +
-                                 text_of(session, number) + "\"}]}}";
+                                 R"(,"result":{"content":[{"type":"text","text":")" + text_of(session, number) + "\"}]}}";
     if (line != expected)
-        fail(session,
-             "call " + std::to_string(number) + " was answered with " + std::string(line.substr(0, 100)));
+        fail(session, "call " + std::to_string(number) + " was answered with " + std::string(line.substr(0, 100)));
     answered(session, session.echoes, now);
 }
 
@@ -162,8 +156,7 @@ void read_from(Session& session) {
 }
 
 void write_to(Session& session) {
-    const ssize_t put =
-        write(session.in, session.to_send.data() + session.sent, session.to_send.size() - session.sent);
+    const ssize_t put = write(session.in, session.to_send.data() + session.sent, session.to_send.size() - session.sent);
     if (put > 0) {
         session.sent += static_cast<size_t>(put);
     } else if (errno != EAGAIN) {
@@ -207,8 +200,7 @@ void turn(bool calling, bool with_commands) {
     const int64_t now = now_ns();
     int64_t next = now + 50'000'000;
     for (Session& session : sessions) {
-        const bool has_room =
-            session.echoes.size() + session.denials.size() < static_cast<size_t>(options.depth);
+        const bool has_room = session.echoes.size() + session.denials.size() < static_cast<size_t>(options.depth);
         if (calling && !session.ended && has_room && now >= session.next_call_ns) make_call(session, now);
         if (calling && has_room) next = std::min(next, session.next_call_ns);
         const bool writes = session.sent < session.to_send.size();
@@ -266,14 +258,13 @@ void stop() {
     const auto at = [](double part) {
         return waits_ms.empty()
                    ? 0.0
-                   : waits_ms[std::min(waits_ms.size() - 1,
-                                       static_cast<size_t>(part * static_cast<double>(waits_ms.size())))];
+                   : waits_ms[std::min(waits_ms.size() - 1, static_cast<size_t>(part * static_cast<double>(waits_ms.size())))];
     };
     printf(
         "{\"calls\":%llu,\"denied\":%llu,\"bytes\":%llu,\"failures\":%d,\"waits\":%zu,\"wait_ms\":{\"p50\":%."
         "1f,\"p99\":%.1f,\"max\":%.1f}}\n",
-        static_cast<unsigned long long>(calls), static_cast<unsigned long long>(denied),
-        static_cast<unsigned long long>(bytes), failures, waits_ms.size(), at(0.5), at(0.99), at(1));
+        static_cast<unsigned long long>(calls), static_cast<unsigned long long>(denied), static_cast<unsigned long long>(bytes),
+        failures, waits_ms.size(), at(0.5), at(0.99), at(1));
     fflush(stdout);
 }
 

@@ -99,8 +99,8 @@ std::string answer(std::string_view message) {
 }
 
 std::string response(const char* status, const char* type, std::string_view body) {
-    return std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type + "\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\n\r\n" + std::string(body);
+    return std::string("HTTP/1.1 ") + status + "\r\nContent-Type: " + type +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 // The value of a header field, whatever the case of its name; empty where there is none.
@@ -125,9 +125,10 @@ void begin_stream(Connection& connection, std::string_view head) {
 void add_ticks(Connection& connection) {
     for (; connection.next_tick < ticks; ++connection.next_tick) {
         const std::string number = std::to_string(connection.next_tick);
-        const std::string event = "id: " + number + "\ndata: " +
-                                  R"({"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":)" + number +
-                                  "}}\n\n";
+        const std::string event =
+            "id: " + number +
+            "\ndata: " + R"({"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":)" + number +
+            "}}\n\n";
         char size[32];
         std::snprintf(size, sizeof(size), "%zx\r\n", event.size());
         connection.out += size + event + "\r\n";
@@ -146,8 +147,10 @@ void serve(Connection& connection, const Options& options) {
             connection.out += text.empty() ? "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
                                            : response("200 OK", "application/json", text);
         } else if (head.starts_with("GET /mcp ")) {
-            if (options.tick_ms) begin_stream(connection, head);
-            else connection.out += response("405 Method Not Allowed", "text/plain", "no stream\n");
+            if (options.tick_ms)
+                begin_stream(connection, head);
+            else
+                connection.out += response("405 Method Not Allowed", "text/plain", "no stream\n");
         } else if (head.starts_with("GET /bytes/")) {
             const size_t count = std::strtoul(std::string(head.substr(11, 20)).c_str(), nullptr, 10);
             connection.out += response("200 OK", "application/octet-stream", std::string(count, 'b'));
@@ -169,7 +172,8 @@ void watch(int fd, uint32_t events, int operation) {
 // False when the connection is broken.
 bool flush(int fd, Connection& connection) {
     while (connection.sent < connection.out.size()) {
-        const ssize_t put = ::send(fd, connection.out.data() + connection.sent, connection.out.size() - connection.sent, MSG_NOSIGNAL);
+        const ssize_t put =
+            ::send(fd, connection.out.data() + connection.sent, connection.out.size() - connection.sent, MSG_NOSIGNAL);
         if (put < 0 && errno == EAGAIN) break;
         if (put < 0) return false;
         connection.sent += static_cast<size_t>(put);
@@ -283,11 +287,16 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
         const char* next = i + 1 < argc ? argv[i + 1] : "";
-        if (word == "--bind") options.bind = next, ++i;
-        else if (word == "--processes") options.processes = std::atoi(next), ++i;
-        else if (word == "--tick") options.tick_ms = std::atol(next), ++i;
-        else if (word == "--log") options.log_path = next, ++i;
-        else options.port = std::atoi(argv[i]);
+        if (word == "--bind")
+            options.bind = next, ++i;
+        else if (word == "--processes")
+            options.processes = std::atoi(next), ++i;
+        else if (word == "--tick")
+            options.tick_ms = std::atol(next), ++i;
+        else if (word == "--log")
+            options.log_path = next, ++i;
+        else
+            options.port = std::atoi(argv[i]);
     }
     if (options.port <= 0) {
         std::fprintf(stderr, "usage: http_server PORT [--bind ADDRESS] [--processes N] [--tick MS] [--log FILE]\n");

@@ -10,8 +10,10 @@ namespace scan {
 
 inline size_t skip_string(std::string_view text, size_t at) {  // `at` is on the opening quote
     for (++at; at < text.size(); ++at) {
-        if (text[at] == '\\') ++at;
-        else if (text[at] == '"') return at + 1;
+        if (text[at] == '\\')
+            ++at;
+        else if (text[at] == '"')
+            return at + 1;
     }
     return text.size();
 }
@@ -71,8 +73,6 @@ inline std::string_view unquote(std::string_view raw) {
     return raw.size() >= 2 && raw.front() == '"' ? raw.substr(1, raw.size() - 2) : std::string_view{};
 }
 
-inline long number(std::string_view raw, long otherwise) {
-    return raw.empty() ? otherwise : std::stol(std::string(raw));
-}
+inline long number(std::string_view raw, long otherwise) { return raw.empty() ? otherwise : std::stol(std::string(raw)); }
 
 }  // namespace scan

@@ -87,7 +87,8 @@ std::string call_tool(std::string_view params, bool& is_protocol_error) {
     const std::string_view name = scan::unquote(scan::member(params, "name"));
     const std::string_view arguments = scan::member(params, "arguments");
     if (name == "echo") return text_result(scan::unquote(scan::member(arguments, "text")));
-    if (name == "big") return text_result(std::string(static_cast<size_t>(scan::number(scan::member(arguments, "bytes"), 1)), 'b'));
+    if (name == "big")
+        return text_result(std::string(static_cast<size_t>(scan::number(scan::member(arguments, "bytes"), 1)), 'b'));
     if (name == "sleep") {
         ::usleep(static_cast<useconds_t>(scan::number(scan::member(arguments, "ms"), 1) * 1000));
         return text_result("slept");
@@ -199,7 +200,8 @@ ssize_t ring_some(bool registered, char* into, size_t size) {
     if (registered) entry->flags |= IOSQE_FIXED_FILE;
     ::io_uring_submit(&ring);
     io_uring_cqe* done = nullptr;
-    while (::io_uring_wait_cqe(&ring, &done) < 0) {}
+    while (::io_uring_wait_cqe(&ring, &done) < 0) {
+    }
     const int result = done->res;
     ::io_uring_cqe_seen(&ring, done);
     if (result < 0) errno = -result;
@@ -259,8 +261,10 @@ int read_lines(const Options& options, int epoll_fd, Pool& pool) {
         size_t begin = 0;
         for (size_t end; (end = buffer.find('\n', std::max(begin, looked_at))) != std::string::npos; begin = end + 1) {
             std::string line = buffer.substr(begin, end - begin);
-            if (options.threads > 0) pool.submit(std::move(line));
-            else handle(line);
+            if (options.threads > 0)
+                pool.submit(std::move(line));
+            else
+                handle(line);
         }
         buffer.erase(0, begin);
         looked_at = buffer.size();
@@ -305,22 +309,39 @@ int main(int argc, char** argv) {
     Options options;
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
-        const auto value = [&] { return i + 1 < argc ? argv[++i] : (std::fprintf(stderr, "%s needs a value\n", argv[i]), std::exit(2), ""); };
-        if (word == "--readv") options.readv = true;
-        else if (word == "--recvmsg") options.recvmsg = true;
-        else if (word == "--recvmmsg") options.recvmmsg = true;
-        else if (word == "--splice") options.splice = true;
-        else if (word == "--io_uring") options.io_uring = true;
-        else if (word == "--registered") options.io_uring = options.registered = true;
-        else if (word == "--epoll") options.epoll = true;
-        else if (word == "--dup") options.dup = true;
-        else if (word == "--double-fork") options.double_fork = true;
-        else if (word == "--threads") options.threads = std::atoi(value());
-        else if (word == "--readers") options.readers = std::atoi(value());
-        else if (word == "--late") options.late_ms = std::atoi(value());
-        else if (word == "--log") options.log_path = value();
-        else if (word.starts_with("--label=")) continue;  // only there to be matched by a policy's "command"
-        else return std::fprintf(stderr, "mcp_server: unknown option %s\n", argv[i]), 2;
+        const auto value = [&] {
+            return i + 1 < argc ? argv[++i] : (std::fprintf(stderr, "%s needs a value\n", argv[i]), std::exit(2), "");
+        };
+        if (word == "--readv")
+            options.readv = true;
+        else if (word == "--recvmsg")
+            options.recvmsg = true;
+        else if (word == "--recvmmsg")
+            options.recvmmsg = true;
+        else if (word == "--splice")
+            options.splice = true;
+        else if (word == "--io_uring")
+            options.io_uring = true;
+        else if (word == "--registered")
+            options.io_uring = options.registered = true;
+        else if (word == "--epoll")
+            options.epoll = true;
+        else if (word == "--dup")
+            options.dup = true;
+        else if (word == "--double-fork")
+            options.double_fork = true;
+        else if (word == "--threads")
+            options.threads = std::atoi(value());
+        else if (word == "--readers")
+            options.readers = std::atoi(value());
+        else if (word == "--late")
+            options.late_ms = std::atoi(value());
+        else if (word == "--log")
+            options.log_path = value();
+        else if (word.starts_with("--label="))
+            continue;  // only there to be matched by a policy's "command"
+        else
+            return std::fprintf(stderr, "mcp_server: unknown option %s\n", argv[i]), 2;
     }
     if (options.double_fork) {  // the grandchild serves; both parents keep the descriptors open and only wait
         for (int generation = 0; generation < 2; ++generation) {
@@ -328,7 +349,8 @@ int main(int argc, char** argv) {
             if (child < 0) return std::perror("mcp_server: fork"), 4;
             if (child == 0) continue;
             int status = 0;
-            while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+            while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+            }
             return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         }
     }
