@@ -1,6 +1,7 @@
 // callgate guard: see lifecycle/guard.h
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <thread>
@@ -41,6 +42,7 @@ int run_guard(const RunOptions& options) {
     Guard guard(app.config.scope, *app.policies, **audit);
     spdlog::warn("no agent runs: servers whose policy fails closed are ended when they start, or listen already");
     if (const size_t ended = guard.end_listening()) spdlog::warn("ended {} that listened", ended);
+    sd_notify(0, "READY=1");
     for (int round = 0;; ++round) {
         if (const size_t ended = guard.round()) spdlog::warn("ended {} that started while no agent ran", ended);
         if (round % kRoundsBetween == 0 && agent_answers(app.config.control_socket)) break;

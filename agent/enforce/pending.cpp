@@ -107,26 +107,30 @@ void PendingTable::end_of_session() {
 
 void PendingTable::never_answered() {
     if (counters_ == nullptr) return;
-    for (auto& [id, request] : requests_) {
-        counters_->settle(request.charged, request.shares_id ? CallEnd::done : CallEnd::unanswered);
-        request.charged.clear();
+    for (auto& [id, same] : requests_) {
+        for (auto& [age, request] : same) {
+            counters_->settle(request.charged, request.shares_id ? CallEnd::done : CallEnd::unanswered);
+            request.charged.clear();
+        }
     }
 }
 
 void PendingTable::cancel(std::string_view id_key) {
-    const auto [first, last] = requests_.equal_range(id_key);
-    const bool is_only = first != last && std::next(first) == last;
-    if (counters_ == nullptr || !is_only || first->second.shares_id) return;
-    if (!counters_->cancel(first->second.charged)) return;
+    const auto found = requests_.find(id_key);
+    if (counters_ == nullptr || found == requests_.end() || found->second.size() != 1) return;
+    PendingRequest& request = found->second.begin()->second;
+    if (request.shares_id || !counters_->cancel(request.charged)) return;
     if (!makes_notes_ || !notes_suffice_) return;
     append_taken(notes_, id_key);
-    append_added(notes_, state_of(id_key, first->second));
+    append_added(notes_, state_of(id_key, request));
 }
 
 void PendingTable::maybe_answered() {
-    for (auto& [id, request] : requests_) {
-        for (CounterUse& use : request.charged) {
-            if (std::exchange(use.returns_unanswered, false)) notes_suffice_ = false;
+    for (auto& [id, same] : requests_) {
+        for (auto& [age, request] : same) {
+            for (CounterUse& use : request.charged) {
+                if (std::exchange(use.returns_unanswered, false)) notes_suffice_ = false;
+            }
         }
     }
 }
