@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <future>
 #include <utility>
 
 namespace callgate {
@@ -31,6 +32,15 @@ void Worker::post(std::function<void()> task) {
         tasks_.push_back(std::move(task));
     }
     changed_.notify_one();
+}
+
+void Worker::do_and_wait(const std::function<void()>& task) {
+    std::promise<void> done;
+    post([&] {
+        task();
+        done.set_value();
+    });
+    done.get_future().wait();
 }
 
 void Worker::run() {

@@ -2,6 +2,7 @@
 //
 //   Worker worker("cg-worker");
 //   worker.post([&] { … });      from any thread
+//   worker.do_and_wait([&] { … });      likewise, but its own; returns when it is done
 //
 // What is queued when it is destroyed is done first. Signals are for other threads.
 #pragma once
@@ -21,6 +22,7 @@ class Worker {
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
     void post(std::function<void()> task);
+    void do_and_wait(const std::function<void()>& task);
 
   private:
     void run();

@@ -141,13 +141,14 @@ SessionState facts_of(BegunTakeover begun, ServerIdentity server) {
 
 // A take-over that an agent was at when it was killed. One that cannot be undone ends: neither side waits for
 // anybody.
-void go_on_with(Vault::Found found, std::vector<LeftSession>& left, Problems& problems) {
+void go_on_with(Vault::Found found, Worker& worker, std::vector<LeftSession>& left, Problems& problems) {
     Result<BegunTakeover> begun = begun_of(std::move(found.bundle));
     if (!begun) return problems.push_back(begun.error().text());
     const bool is_kept =
         std::any_of(left.begin(), left.end(), [&](const LeftSession& each) { return each.state.id == begun->id; });
     if (is_kept) return;
-    Result<Settled> settled = settle(*begun);
+    Result<Settled> settled = Settled::undone;
+    worker.do_and_wait([&] { settled = settle(*begun); });  // this thread may not trace
     if (!settled && settled.error().kind != ErrorKind::gone)
         problems.push_back("take-over of the agent before: " + settled.error().text());
     if (!settled || settled.value() == Settled::undone) return;
@@ -161,8 +162,9 @@ void go_on_with(Vault::Found found, std::vector<LeftSession>& left, Problems& pr
 }
 
 // What an agent was at when it was killed, or a new vault.
-Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left,
-                                          std::vector<Vault::Found>& steering, Problems& problems) {
+Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, Worker& worker, SessionTable& sessions,
+                                          std::vector<LeftSession>& left, std::vector<Vault::Found>& steering,
+                                          Problems& problems) {
     Fd reading = carrier.take_vault_reading(), writing = carrier.take_vault_writing();
     if (!reading || !writing) {
         std::unique_ptr<Vault> made = TRY(Vault::create());
@@ -191,7 +193,7 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, SessionTable& sessio
             if (each.entry) each.entry->remove();
         }
     }
-    for (Vault::Found& each : take_overs) go_on_with(std::move(each), left, problems);
+    for (Vault::Found& each : take_overs) go_on_with(std::move(each), worker, left, problems);
     return vault;
 }
 
@@ -208,12 +210,12 @@ void settle_audit(AuditLog& audit, const std::vector<LeftSession>& left) {
 
 }  // namespace
 
-void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
                      std::vector<Vault::Found>& steering, std::vector<std::string>& problems) {
     std::vector<LeftSession> left;
     if (carrier.kind() != Carrier::Kind::none && !vault) {
-        auto opened = open_vault(carrier, sessions, left, steering, problems);
+        auto opened = open_vault(carrier, worker, sessions, left, steering, problems);
         if (opened) {
             vault = std::move(*opened);
         } else {

@@ -48,7 +48,7 @@ class PlannedRestart {
 // somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that
 // both sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
 // HttpTable::use_vault(). `problems`: what was wrong, a line each.
-void resume_sessions(Carrier& carrier, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
                      std::vector<Vault::Found>& steering, std::vector<std::string>& problems);
 
