@@ -47,7 +47,7 @@ class PlannedRestart {
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
 // somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that
 // both sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
-// HttpTable::use_vault(). `problems`: what was wrong, a line each.
+// HttpTable::use_vault(). `worker` may trace. `problems`: what was wrong, a line each.
 void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
                      std::vector<Vault::Found>& steering, std::vector<std::string>& problems);
