@@ -157,6 +157,11 @@ long ProcessStatus::value(const char* field) const {
     return text ? strtol(text, nullptr, 10) : 0;
 }
 
+uint64_t ProcessStatus::mask(const char* field) const {
+    const char* text = find(field);
+    return text ? strtoull(text, nullptr, 16) : 0;
+}
+
 long status_value(pid_t pid, const char* field) {
     auto status = ProcessStatus::read(pid);
     return status ? status->value(field) : 0;

@@ -59,6 +59,8 @@ class ProcessStatus {
     static Result<ProcessStatus> read(pid_t pid);
     // A number, such as of "TracerPid"; 0 where absent.
     long value(const char* field) const;
+    // A set of signals, such as of "SigCgt"; bit n - 1 is signal n.
+    uint64_t mask(const char* field) const;
 
   private:
     const char* find(const char* field) const;

@@ -21,18 +21,49 @@ struct CallFrame {
 };
 static_assert(sizeof(CallFrame) == 144 && offsetof(CallFrame, rax) == 120 && offsetof(CallFrame, rip) == 136);
 
-// Code that makes one system call. While we trace the thread it is stopped behind the call, and never gets further. Once
-// nobody traces it any more, because the agent was killed, it goes by itself to where it is to go on: the frame ends where
-// the red zone of the thread's stack begins.
+// Code that makes system calls, one after the other up to the first that fails, and sends the thread a signal that means
+// nothing to it: while we trace it, that stops it at kCallsMade. Once nobody traces it any more, because the agent was
+// killed, it goes by itself to where it is to go on: the frame ends where the red zone of the thread's stack begins.
+//
+//   r12   the next call: its number and four arguments; kCallBytes each      r8    what the last call has returned
+//   r15   behind the last one: the number of the signal                      r9    behind the call that failed, or 0
+//   rsp   kScratchBytes below the frame                                      r14   how many descriptors are to be closed
+//   rbx   how far before the frame's rip it is to go on                      r13   their numbers
+//   rbp   what it is to have in rax
+inline constexpr uint64_t kScratchBytes = 128, kCallBytes = 56, kCallsMade = 0x57;
 inline constexpr uint8_t kCallCode[] = {
+    0x4d, 0x39, 0xfc,                                // cmp  %r15, %r12
+    0x74, 0x36,                                      // je   to the signal
+    0x49, 0x8b, 0x04, 0x24,                          // mov  (%r12), %rax
+    0x49, 0x8b, 0x7c, 0x24, 0x08,                    // mov  8(%r12), %rdi
+    0x49, 0x8b, 0x74, 0x24, 0x10,                    // mov  16(%r12), %rsi
+    0x49, 0x8b, 0x54, 0x24, 0x18,                    // mov  24(%r12), %rdx
+    0x4d, 0x8b, 0x54, 0x24, 0x20,                    // mov  32(%r12), %r10
     0x0f, 0x05,                                      // syscall
-    0x4d, 0x85, 0xe4,                                // test %r12, %r12: numbers to be closed, at %r13
+    0x49, 0x89, 0xc0,                                // mov  %rax, %r8
+    0x49, 0x83, 0xc4, 0x38,                          // add  $kCallBytes, %r12
+    0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff,              // cmp  $-4096, %rax
+    0x76, 0xd2,                                      // jbe  to the next one
+    0x4d, 0x89, 0xe1,                                // mov  %r12, %r9
+    0x31, 0xdb,                                      // xor  %ebx, %ebx: it goes on as it was
+    0x48, 0x8b, 0xac, 0x24, 0xf8, 0x00, 0x00, 0x00,  // mov  rax of the frame, %rbp
+    0xb8, 0x27, 0x00, 0x00, 0x00,                    // mov  $SYS_getpid, %eax: in its own namespace
+    0x0f, 0x05,                                      // syscall
+    0x89, 0xc7,                                      // mov  %eax, %edi
+    0xb8, 0xba, 0x00, 0x00, 0x00,                    // mov  $SYS_gettid, %eax
+    0x0f, 0x05,                                      // syscall
+    0x89, 0xc6,                                      // mov  %eax, %esi
+    0x41, 0x8b, 0x17,                                // mov  (%r15), %edx
+    0xb8, 0xea, 0x00, 0x00, 0x00,                    // mov  $SYS_tgkill, %eax
+    0x0f, 0x05,                                      // syscall
+    0x4d, 0x85, 0xf6,                                // test %r14, %r14: kCallsMade
     0x74, 0x11,                                      // jz   behind the loop
-    0x49, 0xff, 0xcc,                                // dec  %r12
-    0x43, 0x8b, 0x7c, 0xa5, 0x00,                    // mov  (%r13, %r12, 4), %edi
+    0x49, 0xff, 0xce,                                // dec  %r14
+    0x43, 0x8b, 0x7c, 0xb5, 0x00,                    // mov  (%r13, %r14, 4), %edi
     0xb8, 0x03, 0x00, 0x00, 0x00,                    // mov  $SYS_close, %eax
     0x0f, 0x05,                                      // syscall
     0xeb, 0xea,                                      // jmp  to the test
+    0x48, 0x83, 0xec, 0x80,                          // sub  $-kScratchBytes, %rsp
     0x48, 0x29, 0x9c, 0x24, 0x88, 0x00, 0x00, 0x00,  // sub  %rbx, rip of the frame
     0x48, 0x89, 0x6c, 0x24, 0x78,                    // mov  %rbp, rax of the frame
     0xb8, 0x0e, 0x00, 0x00, 0x00,                    // mov  $SYS_rt_sigprocmask, %eax
@@ -74,25 +105,25 @@ struct Registers {
         raw.orig_rax = ~uint64_t{0};
     }
 
-    // A call of the code at `code` (kCallCode), whose frame is at `frame`; afterwards the thread is to have what `after` has, and
-    // the descriptors closed whose numbers are the first `closes` at `made`.
-    void prepare_call(uint64_t code, uint64_t frame, long number, const uint64_t (&arguments)[6], const CallFrame& before,
-                      const Registers& after, uint64_t made, uint64_t closes) {
-        raw.rip = code;
-        raw.rsp = frame;
-        raw.rax = number;
+    // The code at `code` (kCallCode) is to make the calls from `first` to `behind`; afterwards the thread is to have what
+    // `after` has, and the descriptors closed whose numbers are the first `closes` at the scratch memory below its frame.
+    void prepare_calls(uint64_t code, uint64_t first, uint64_t behind, uint64_t scratch, const CallFrame& before,
+                       const Registers& after, uint64_t closes) {
+        raw.rip = first == behind ? code + kCallsMade : code;
+        raw.rsp = scratch;
         raw.orig_rax = ~uint64_t{0};
-        raw.rdi = arguments[0];
-        raw.rsi = arguments[1];
-        raw.rdx = arguments[2];
-        raw.r10 = arguments[3];
-        raw.r8 = arguments[4];
-        raw.r9 = arguments[5];
-        raw.r12 = closes;
-        raw.r13 = made;
+        raw.r8 = raw.r9 = 0;
+        raw.r12 = first;
+        raw.r13 = scratch;
+        raw.r14 = closes;
+        raw.r15 = behind;
         raw.rbx = before.rip - after.raw.rip;
         raw.rbp = after.raw.rax;
     }
+    bool are_calls_made(uint64_t code) const { return raw.rip == code + kCallsMade; }
+    bool is_in(uint64_t code) const { return raw.rip >= code && raw.rip < code + sizeof(kCallCode); }
+    long last_result() const { return static_cast<long>(raw.r8); }
+    uint64_t behind_failed() const { return raw.r9; }
 
     CallFrame frame(uint64_t signal_mask) const {
         return {signal_mask, raw.r15, raw.r14, raw.r13, raw.r12, raw.r11, raw.r10, raw.r9,     raw.r8,

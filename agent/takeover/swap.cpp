@@ -10,30 +10,6 @@
 namespace callgate {
 namespace {
 
-// Puts `source` (a descriptor of the tracee) onto every one of `descriptors`, epoll registrations included. The old
-// registration goes first: epoll knows files, not numbers, and would go on reporting the old one.
-Status replace_descriptors(Tracee& tracee, int source, const std::vector<ProcessDescriptor>& descriptors,
-                           const std::vector<EpollRegistration>& registrations) {
-    for (const ProcessDescriptor& descriptor : descriptors) {
-        for (const EpollRegistration& each : registrations)
-            if (each.target == descriptor.number)
-                TRY(tracee.call("epoll_ctl(DEL)", SYS_epoll_ctl,
-                                {uint64_t(each.epoll), EPOLL_CTL_DEL, uint64_t(each.target), 0}));
-        TRY(tracee.call("dup3", SYS_dup3,
-                        {uint64_t(source), uint64_t(descriptor.number), uint64_t(descriptor.status_flags & O_CLOEXEC)}));
-        for (const EpollRegistration& each : registrations) {
-            if (each.target != descriptor.number) continue;
-            epoll_event event{};
-            event.events = each.events;
-            event.data.u64 = each.data;
-            TRY_VOID(tracee.write(tracee.scratch(), &event, sizeof(event)));
-            TRY(tracee.call("epoll_ctl(ADD)", SYS_epoll_ctl,
-                            {uint64_t(each.epoll), EPOLL_CTL_ADD, uint64_t(each.target), tracee.scratch()}));
-        }
-    }
-    return {};
-}
-
 // Passes one of our descriptors into the tracee over a socket pair that it has made; its number there.
 Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2], int original) {
     Fd ours = TRY(fetch_descriptor(pidfd, pair[0]));
@@ -62,7 +38,7 @@ Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2
         alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
         char byte;
     } layout{};
-    static_assert(sizeof(Layout) <= Tracee::kScratchBytes);
+    static_assert(sizeof(Layout) <= kScratchBytes);
     uint64_t base = tracee.scratch();
     layout.vector.iov_base = reinterpret_cast<void*>(base + offsetof(Layout, byte));
     layout.vector.iov_len = 1;
@@ -71,72 +47,123 @@ Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2
     layout.message.msg_control = reinterpret_cast<void*>(base + offsetof(Layout, control));
     layout.message.msg_controllen = sizeof(layout.control);
     TRY_VOID(tracee.write(base, &layout, sizeof(layout)));
-    TRY(tracee.call("recvmsg", SYS_recvmsg, {uint64_t(pair[1]), base, MSG_CMSG_CLOEXEC}));
+    TRY(tracee.call({{"recvmsg", SYS_recvmsg, {uint64_t(pair[1]), base, MSG_CMSG_CLOEXEC}}}));
     TRY_VOID(tracee.read(base, &layout, sizeof(layout)));
     int received = -1;
     memcpy(&received, layout.control + CMSG_LEN(0), sizeof(received));
     return received;
 }
 
-}  // namespace
+KernelCall making(const ProcessDescriptor& model, uint64_t place) {
+    const uint64_t nonblock = model.status_flags & O_NONBLOCK;
+    if (model.kind == ChannelKind::pipe) return {"pipe2", SYS_pipe2, {place, uint64_t(O_CLOEXEC) | nonblock}};
+    return {"socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC) | nonblock, 0, place}};
+}
 
-Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
-                                     ChannelUse use, size_t nth) {
-    const ProcessDescriptor& model = descriptors.front();
-    Replacement made;
-    made.original = TRY(fetch_descriptor(pidfd, model.number));
-
-    uint64_t nonblock = model.status_flags & O_NONBLOCK;
-    const uint64_t place = tracee.scratch() + nth * sizeof(made.numbers);
-    if (model.kind == ChannelKind::pipe) {
-        TRY(tracee.call("pipe2", SYS_pipe2, {place, uint64_t(O_CLOEXEC) | nonblock}));
-    } else {
-        TRY(tracee.call("socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC) | nonblock, 0, place}));
-    }
-    TRY_VOID(tracee.read(place, made.numbers.data(), sizeof(made.numbers)));
-    const bool server_has_second = use == ChannelUse::server_writes;
+Status complete(Replacement& made, Tracee& tracee, const Fd& pidfd, const Replaced& channel) {
+    const bool server_has_second = channel.use == ChannelUse::server_writes;
     made.server_end = made.numbers[server_has_second ? 1 : 0];
-    auto agent_end = fetch_descriptor(pidfd, made.numbers[server_has_second ? 0 : 1]);
-    if (!agent_end) {
-        (void)close_all(tracee, {made.numbers[0], made.numbers[1]});
-        return agent_end.error();
-    }
-    made.agent_end = std::move(*agent_end);
-    if (model.kind == ChannelKind::pipe) {
+    made.agent_end = TRY(fetch_descriptor(pidfd, made.numbers[server_has_second ? 0 : 1]));
+    if (channel.descriptors.front().kind == ChannelKind::pipe) {
         int capacity = fcntl(made.original.get(), F_GETPIPE_SZ);
         if (capacity > 0 && capacity != fcntl(made.agent_end.get(), F_GETPIPE_SZ))
             (void)fcntl(made.agent_end.get(), F_SETPIPE_SZ, capacity);
     }
     made.channel = channel_of(tracee.tid(), made.server_end).channel;
-    return made;
+    return {};
 }
 
-Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
-                    const std::vector<EpollRegistration>& registrations) {
-    return replace_descriptors(tracee, replacement.server_end, descriptors, registrations);
+}  // namespace
+
+Result<std::vector<Replacement>> make_replacements(Tracee& tracee, const Fd& pidfd, const std::vector<Replaced>& channels) {
+    std::vector<Replacement> all(channels.size());
+    std::vector<KernelCall> calls;
+    std::vector<std::array<int, 2>> numbers(channels.size());
+    const size_t bytes = numbers.size() * sizeof(numbers[0]);
+    for (size_t i = 0; i < channels.size(); ++i) {
+        const ProcessDescriptor& model = channels[i].descriptors.front();
+        all[i].original = TRY(fetch_descriptor(pidfd, model.number));
+        calls.push_back(making(model, tracee.scratch() + i * sizeof(numbers[0])));
+    }
+    tracee.close_if_killed(2 * channels.size());
+    Status done;
+    if (auto made = tracee.call(calls); !made) done = made.error();
+    // What there is of them after an error: the others are -1.
+    if (Status got = tracee.read(tracee.scratch(), numbers.data(), bytes); !got && done) done = got;
+    std::vector<int> open;
+    for (size_t i = 0; i < channels.size() && numbers[i][0] >= 0; ++i) {
+        all[i].numbers = numbers[i];
+        open.insert(open.end(), numbers[i].begin(), numbers[i].end());
+        if (done) done = complete(all[i], tracee, pidfd, channels[i]);
+    }
+    if (done) return all;
+    tracee.close_if_killed(0);
+    if (!open.empty()) (void)close_all(tracee, std::move(open));
+    return done.error();
+}
+
+// The old registration goes first: epoll knows files, not numbers, and would go on reporting the old one.
+void add_replacing(std::vector<KernelCall>& calls, int source, const std::vector<ProcessDescriptor>& descriptors,
+                   const std::vector<EpollRegistration>& registrations) {
+    for (const ProcessDescriptor& descriptor : descriptors) {
+        const auto number = uint64_t(descriptor.number);
+        auto for_each_registration = [&](auto&& add) {
+            for (const EpollRegistration& each : registrations)
+                if (each.target == descriptor.number) add(each);
+        };
+        for_each_registration([&](const EpollRegistration& each) {
+            calls.push_back({"epoll_ctl(DEL)", SYS_epoll_ctl, {uint64_t(each.epoll), EPOLL_CTL_DEL, number, 0}});
+        });
+        calls.push_back({"dup3", SYS_dup3, {uint64_t(source), number, uint64_t(descriptor.status_flags & O_CLOEXEC)}});
+        for_each_registration([&](const EpollRegistration& each) {
+            KernelCall call{"epoll_ctl(ADD)", SYS_epoll_ctl, {uint64_t(each.epoll), EPOLL_CTL_ADD, number, 0}};
+            epoll_event event{};
+            event.events = each.events;
+            event.data.u64 = each.data;
+            static_assert(sizeof(event) <= sizeof(call.data));
+            memcpy(call.data.data(), &event, sizeof(event));
+            call.data_at = 3;
+            calls.push_back(call);
+        });
+    }
+}
+
+// By one call where no other number lies between them.
+void add_closing(std::vector<KernelCall>& calls, std::vector<int> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    const uint64_t first = numbers.front(), last = numbers.back();
+    if (last - first + 1 == numbers.size()) {
+        calls.push_back({"close_range", SYS_close_range, {first, last, 0}});
+    } else {
+        for (int number : numbers) calls.push_back({"close", SYS_close, {uint64_t(number)}});
+    }
 }
 
 Status close_all(Tracee& tracee, std::vector<int> numbers) {
-    std::sort(numbers.begin(), numbers.end());
-    uint64_t first = numbers.front(), last = numbers.back();
-    if (last - first + 1 == numbers.size() && tracee.call("close_range", SYS_close_range, {first, last, 0})) return {};
-    Status closed;
-    for (int number : numbers)
-        if (auto one = tracee.call("close", SYS_close, {uint64_t(number)}); !one && closed) closed = one.error();
-    return closed;
+    std::vector<KernelCall> calls;
+    add_closing(calls, std::move(numbers));
+    TRY(tracee.call(calls));
+    return {};
 }
 
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
                  const std::vector<EpollRegistration>& registrations, int original) {
     int pair[2];
-    TRY(tracee.call("socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC), 0, tracee.scratch()}));
+    TRY(tracee.call({{"socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC), 0, tracee.scratch()}}}));
     TRY_VOID(tracee.read(tracee.scratch(), pair, sizeof(pair)));
     auto received = pass_descriptor(tracee, pidfd, pair, original);
-    Status replaced = received ? replace_descriptors(tracee, *received, descriptors, registrations) : received.error();
-    std::vector<int> made = {pair[0], pair[1]};
-    if (received) made.push_back(*received);
-    Status closed = close_all(tracee, std::move(made));
-    return replaced ? closed : replaced;
+    if (!received) {
+        (void)close_all(tracee, {pair[0], pair[1]});
+        return received.error();
+    }
+    std::vector<KernelCall> calls;
+    add_replacing(calls, *received, descriptors, registrations);
+    add_closing(calls, {pair[0], pair[1], *received});
+    auto done = tracee.call(calls);
+    if (done) return {};
+    // Whatever else can be done is done.
+    for (KernelCall& each : calls) (void)tracee.call({each});
+    return done.error();
 }
 
 }  // namespace callgate

@@ -25,19 +25,24 @@ struct Replacement {
     std::array<int, 2> numbers{};  // the server's, of both ends
 };
 
-// The process makes it, and has both ends; their numbers are at the `nth` place for two at its scratch(), for
-// Tracee::close_if_killed(). `descriptors`: all those of one channel, at least one.
-Result<Replacement> make_replacement(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
-                                     ChannelUse use, size_t nth);
-// On each of these descriptors; `registrations`: of those. Closes nothing else.
-Status put_in_place(Tracee& tracee, const Replacement& replacement, const std::vector<ProcessDescriptor>& descriptors,
-                    const std::vector<EpollRegistration>& registrations);
-// `numbers` is not empty. The smallest is closed first, and by one call with all others where no other lies
-// between them: each call in the process takes four switches of context.
+// One channel that is to be replaced: all descriptors of it, at least one.
+struct Replaced {
+    std::vector<ProcessDescriptor> descriptors;
+    ChannelUse use;
+};
+
+// The process makes them, and has both ends of each; their numbers are at its scratch(), in order, for
+// Tracee::close_if_killed(). At most two. On an error it has none.
+Result<std::vector<Replacement>> make_replacements(Tracee& tracee, const Fd& pidfd, const std::vector<Replaced>& channels);
+// Puts `source`, a descriptor of the process, onto each of `descriptors`.
+void add_replacing(std::vector<KernelCall>& calls, int source, const std::vector<ProcessDescriptor>& descriptors,
+                   const std::vector<EpollRegistration>& registrations);
+// `numbers` is not empty. The smallest is closed first.
+void add_closing(std::vector<KernelCall>& calls, std::vector<int> numbers);
 Status close_all(Tracee& tracee, std::vector<int> numbers);
 
 // The reverse: passes `original` into the process (SCM_RIGHTS over a socket pair that the process makes) and puts it
-// on every descriptor that holds the replacement.
+// on each of `descriptors`. After an error it is on all those that it can be put on.
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
                  const std::vector<EpollRegistration>& registrations, int original);
 

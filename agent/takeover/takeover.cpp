@@ -118,8 +118,6 @@ Result<Surroundings> stop_and_look_around(const TakeoverRequest& request, Stoppe
     return look_around(request.pid, request.input, request.output);
 }
 
-Status prepare_calls(const ProcessStatus& status, Tracee& tracee) { return tracee.prepare_calls(status.value("Seccomp") != 0); }
-
 }  // namespace
 
 std::string joined(std::vector<ReadPiece> pieces) {
@@ -300,22 +298,15 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     if (thread.hold) unread.push_back(TRY(piece_of(*thread.hold)));
 
     Tracee& tracee = *thread.tracee;
-    TRY_VOID(prepare_calls(status, tracee));
+    TRY_VOID(tracee.prepare_calls(status));
     const bool one_socket = request.input == request.output;
-    tracee.close_if_killed(one_socket ? 2 : 4);
-    Replacement input = TRY(make_replacement(tracee, pidfd, inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads, 0));
-    std::vector<int> made(input.numbers.begin(), input.numbers.end());
-    Replacement output;
-    if (!one_socket) {
-        auto second = make_replacement(tracee, pidfd, outputs, ChannelUse::server_writes, 1);
-        if (!second) {
-            tracee.close_if_killed(0);
-            (void)close_all(tracee, made);
-            return second.error();
-        }
-        output = std::move(*second);
-        made.insert(made.end(), output.numbers.begin(), output.numbers.end());
-    }
+    std::vector<Replaced> channels{{inputs, one_socket ? ChannelUse::both : ChannelUse::server_reads}};
+    if (!one_socket) channels.push_back({outputs, ChannelUse::server_writes});
+    std::vector<Replacement> replacements = TRY(make_replacements(tracee, pidfd, channels));
+    Replacement& input = replacements.front();
+    Replacement& output = replacements.back();
+    std::vector<int> made;
+    for (const Replacement& each : replacements) made.insert(made.end(), each.numbers.begin(), each.numbers.end());
     std::sort(made.begin(), made.end());
     TakenEnds taken = ends_of(request, input, output);
     taken.input_kind = inputs.front().kind;
@@ -327,16 +318,20 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     fault_point("take-over kept");
     SwapOfInput swap(request.input, help);
     swap.begin(taken.new_input, taken.from_client);
-    // From here on the server reads the replacement: its bytes go through the gate.
-    Status replaced = put_in_place(tracee, input, inputs, all.registrations);
-    fault_point("input replaced");
-    if (replaced && !one_socket) replaced = put_in_place(tracee, output, outputs, all.registrations);
-    fault_point("output replaced");
-    // From the next call on, that is.
-    if (replaced && thread.hold) tracee.registers().call_again();
-    const Status closed = close_all(tracee, made);
-    if (!replaced) return replaced.error();
-    TRY_VOID(closed);
+    // From here on the server reads the replacement, its bytes go through the gate, and it reads again what it has read.
+    const Registers as_it_was = tracee.registers();
+    if (thread.hold) tracee.registers().call_again();
+    std::vector<KernelCall> calls;
+    add_replacing(calls, input.server_end, inputs, all.registrations);
+    if (!one_socket) add_replacing(calls, output.server_end, outputs, all.registrations);
+    add_closing(calls, made);
+    if (auto replaced = tracee.call(calls); !replaced) {
+        tracee.registers() = as_it_was;
+        (void)swap_back(tracee, pidfd, inputs, all.registrations, taken.from_client.get());
+        if (!one_socket) (void)swap_back(tracee, pidfd, outputs, all.registrations, taken.to_client.get());
+        (void)close_all(tracee, made);
+        return replaced.error();
+    }
     fault_point("ends closed");
     set_blocking(taken.to_server.get());
     set_blocking(taken.from_server.get());
@@ -356,16 +351,15 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     auto [pidfd, held, status] = TRY(look_around(pid, channel, channel));
     if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
     Tracee& tracee = *thread.tracee;
-    TRY_VOID(prepare_calls(status, tracee));
-    tracee.close_if_killed(2);
-    Replacement replacement = TRY(make_replacement(tracee, pidfd, held.channels, ChannelUse::both, 0));
+    TRY_VOID(tracee.prepare_calls(status));
+    Replacement replacement = std::move(TRY(make_replacements(tracee, pidfd, {{held.channels, ChannelUse::both}})).front());
     tracee.close_if_killed(0);
     SwapOfInput swap(channel, help);
     swap.begin(replacement.channel, replacement.original);
-    const Status replaced = put_in_place(tracee, replacement, held.channels, held.registrations);
-    const Status closed = close_all(tracee, {replacement.numbers[0], replacement.numbers[1]});
-    if (!replaced) return replaced.error();
-    TRY_VOID(closed);
+    std::vector<KernelCall> calls;
+    add_replacing(calls, replacement.server_end, held.channels, held.registrations);
+    add_closing(calls, {replacement.numbers[0], replacement.numbers[1]});
+    TRY(tracee.call(calls));
     TakenConnection taken;
     taken.client = std::move(replacement.original);
     if (thread.hold) taken.unread.push_back(TRY(undo_read(tracee, *thread.hold)));
@@ -401,7 +395,7 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
         });
     if (inputs.empty() && outputs.empty() && back.made.empty()) return {};
     TRY_VOID(copy_rest(back.replacement_output, back.original_output));
-    TRY_VOID(prepare_calls(status, tracee));
+    TRY_VOID(tracee.prepare_calls(status));
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
         if (descriptors.empty()) return {};
         int flags = fcntl(original, F_GETFL);
@@ -421,7 +415,7 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
 Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting) {
     auto tracee = Tracee::stop(pid, while_waiting);
     if (!tracee) return explain_refusal(pid, tracee.error());
-    TRY_VOID(prepare_calls(TRY(ProcessStatus::read(pid)), **tracee));
+    TRY_VOID((*tracee)->prepare_calls(TRY(ProcessStatus::read(pid))));
     return close_all(**tracee, made);
 }
 

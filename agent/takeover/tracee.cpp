@@ -31,7 +31,6 @@ constexpr int kPausesInHope = 3;
 // How long the end of a Tracee waits for its thread before it leaves it behind.
 constexpr std::chrono::milliseconds kDetachPatience{20};
 constexpr size_t kSignalSetBytes = 8;  // of the kernel's sigset_t
-constexpr int kSystemCallStop = 0x80;  // PTRACE_O_TRACESYSGOOD
 
 // The threads that we trace, in whichever thread of ours.
 class OurTracees {
@@ -73,16 +72,18 @@ uint64_t vdso_base(pid_t pid) {
     return 0;
 }
 
-// Where kCallCode is put: at the end of the vDSO's last page, behind everything that is executed or read at
-// run time (zeros, or the section headers). The image is the same in every process of one kernel, so it is
-// looked at in our own.
-constexpr uint64_t kCallCodePlace = (sizeof(kCallCode) + 7) / 8 * 8;
-using CallCode = std::array<uint8_t, kCallCodePlace>;
+// The vDSO's last page has room behind everything that is executed or read at run time (zeros, or the section headers).
+// At its very end is kCallCode, before it the number of the signal, and before that the calls. The image is the same in
+// every process of one kernel, so it is looked at in our own.
+struct Vdso {
+    uint64_t size = 0;  // bytes, whole pages
+    uint64_t room = 0;  // at its end
+};
 
-uint64_t vdso_size() {
-    static const uint64_t size = [] {
+const Vdso& vdso() {
+    static const Vdso found = [] {
         const uint64_t base = vdso_base(getpid());
-        if (!base) return uint64_t{0};
+        if (!base) return Vdso();
         const auto* image = reinterpret_cast<const uint8_t*>(base);
         Elf64_Ehdr header;
         memcpy(&header, image, sizeof(header));
@@ -93,18 +94,31 @@ uint64_t vdso_size() {
             if (segment.p_type == PT_LOAD) end = std::max(end, segment.p_offset + segment.p_memsz);
         }
         const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-        return (end + page - 1) / page * page;
+        const uint64_t size = (end + page - 1) / page * page;
+        return Vdso{size, std::min(size - end, page)};
     }();
-    return size;
+    return found;
 }
+
+constexpr uint64_t kCallCodePlace = (sizeof(kCallCode) + 7) / 8 * 8;
+constexpr size_t kCallsAtOnceMax = 16;
+using CallCode = std::array<uint8_t, kCallCodePlace>;
 
 const CallCode& unused_place() {
     static const CallCode found = [] {
         CallCode bytes{};
-        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso_size() - kCallCodePlace), bytes.size());
+        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso().size - kCallCodePlace), bytes.size());
         return bytes;
     }();
     return found;
+}
+
+// A signal that the thread's stop is asked for with; while nobody traces it, one that means nothing to it, if there is one.
+int signal_for_stops(uint64_t caught, uint64_t blocked) {
+    constexpr int kIgnoredByDefault[] = {SIGURG, SIGWINCH, SIGCHLD};
+    for (const int each : kIgnoredByDefault)
+        if (!((caught | blocked) >> (each - 1) & 1)) return each;
+    return SIGURG;  // whoever uses that looks for what it is about: a runtime that stops its own threads, out-of-band data
 }
 
 }  // namespace
@@ -129,9 +143,7 @@ Status Tracee::await_stop(std::chrono::milliseconds timeout) {
         if (ptrace(PTRACE_CONT, tid_, nullptr, static_cast<long>(WSTOPSIG(status))))
             return Error::system("PTRACE_CONT", thread_name(tid_), errno);
     }
-    iovec view{&saved_.raw, sizeof(saved_.raw)};
-    if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", thread_name(tid_), errno);
-    at_stop_ = saved_;
+    saved_ = at_stop_ = TRY(get_registers());
     return {};
 }
 
@@ -189,39 +201,50 @@ bool Tracee::detach(std::chrono::milliseconds patience) {
     }
     fault_point("registers set");
     if (!borrowed_.empty()) (void)write(scratch_, borrowed_.data(), borrowed_.size());
-    if (!ptrace(PTRACE_DETACH, tid_, nullptr, nullptr)) return true;
+    if (!ptrace(PTRACE_DETACH, tid_, nullptr, nullptr)) {
+        for (const int each : not_ours_) syscall(SYS_tkill, tid_, each);
+        return true;
+    }
     // It was killed in its stop: its parent hears of that when we have.
     stopped_ = false;
     (void)wait_for_stop(deadline);
     return gone_;
 }
 
-Status Tracee::prepare_calls(bool suspend_seccomp) {
-    const long options = PTRACE_O_TRACESYSGOOD | (suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0);
-    if (ptrace(PTRACE_SETOPTIONS, tid_, nullptr, options))
-        return Error::system("PTRACE_SETOPTIONS", thread_name(tid_) + (suspend_seccomp ? " has a seccomp filter" : ""), errno);
+Status Tracee::prepare_calls(const ProcessStatus& status) {
+    const bool has_filter = status.value("Seccomp") != 0;
+    if (has_filter && ptrace(PTRACE_SETOPTIONS, tid_, nullptr, static_cast<long>(PTRACE_O_SUSPEND_SECCOMP)))
+        return Error::system("PTRACE_SETOPTIONS", thread_name(tid_) + " has a seccomp filter", errno);
     TRY_VOID(put_code());
     // From here on the thread does not pass through the kernel's restart code any more: settle what it was
     // in.
     saved_.settle_interrupted_call();
     frame_ = saved_.stack() - Registers::kRedZoneBytes - sizeof(CallFrame);
-    scratch_ = (frame_ - kScratchBytes) & ~uint64_t{15};
-    borrowed_.resize(frame_ + sizeof(CallFrame) - scratch_);
+    scratch_ = frame_ - kScratchBytes;
+    borrowed_.resize(kScratchBytes + sizeof(CallFrame));
     TRY_VOID(read(scratch_, borrowed_.data(), borrowed_.size()));
     if (ptrace(PTRACE_GETSIGMASK, tid_, kSignalSetBytes, &signal_mask_))
         return Error::system("PTRACE_GETSIGMASK", thread_name(tid_), errno);
-    constexpr int kNone[kClosesMax] = {-1, -1, -1, -1};
-    TRY_VOID(write(scratch_, kNone, sizeof(kNone)));
+    const uint64_t caught = status.mask("SigCgt");
+    stop_signal_ = signal_for_stops(caught, signal_mask_);
+    // One that comes at the same time as that is one with it.
+    if (caught >> (stop_signal_ - 1) & 1) not_ours_.push_back(stop_signal_);
     before_ = saved_.frame(signal_mask_);
-    TRY_VOID(write(frame_, &before_, sizeof(before_)));
+    struct {
+        int numbers[kScratchBytes / sizeof(int)];
+        CallFrame frame;
+    } stack;
+    static_assert(sizeof(stack) == kScratchBytes + sizeof(CallFrame));
+    std::fill(std::begin(stack.numbers), std::end(stack.numbers), -1);
+    stack.frame = before_;
+    TRY_VOID(write(scratch_, &stack, sizeof(stack)));
     fault_point("frame written");
-    // A call that changes nothing, and is not made: it only has the thread where it would find its way back,
-    // with its mask.
-    TRY_VOID(set_call("rt_sigprocmask", SYS_rt_sigprocmask, {SIG_BLOCK, 0, 0, kSignalSetBytes}));
+    // No call: it only has the thread where it would find its way back, with its mask.
+    TRY_VOID(set_registers(code_, code_, saved_));
     fault_point("calls prepared");
     // A handler that ran between two calls would see the process half changed.
-    const uint64_t all = ~uint64_t{0};
-    if (ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &all))
+    const uint64_t all_others = ~(uint64_t{1} << (stop_signal_ - 1));
+    if (ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &all_others))
         return Error::system("PTRACE_SETSIGMASK", thread_name(tid_), errno);
     mask_changed_ = true;
     fault_point("mask blocked");
@@ -231,18 +254,40 @@ Status Tracee::prepare_calls(bool suspend_seccomp) {
 // The kernel gives the process a copy of its own of the page that is written to.
 Status Tracee::put_code() {
     const uint64_t base = vdso_base(tid_);
-    if (!base || !vdso_size()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
-    code_ = base + vdso_size() - kCallCodePlace;
+    if (!base || !calls_at_once()) return Error::refused(thread_name(tid_), "has no vDSO to make system calls from");
+    code_ = base + vdso().size - kCallCodePlace;
+    memory_ = Fd::adopt(open(proc_path(tid_, "mem").c_str(), O_RDWR | O_CLOEXEC));
+    TRY_VOID(leave_code());
     CallCode there{}, wanted{};
     memcpy(wanted.data(), kCallCode, sizeof(kCallCode));
     const bool is_readable = static_cast<bool>(read(code_, there.data(), there.size()));
     if (is_readable && there == wanted) return {};
     if (!is_readable || there != unused_place())
         return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
-    for (size_t at = 0; at < wanted.size(); at += sizeof(long)) {
+    return write_code(code_, wanted.data(), wanted.size());
+}
+
+// Its last tracer was killed, and it is still at the calls that it was to make: they are few.
+Status Tracee::leave_code() {
+    const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
+    while (saved_.is_in(code_)) {
+        if (std::chrono::steady_clock::now() > deadline)
+            return Error::refused(thread_name(tid_), "is still at calls that an agent before has asked it for");
+        stopped_ = false;
+        if (ptrace(PTRACE_CONT, tid_, nullptr, nullptr)) return Error::system("PTRACE_CONT", thread_name(tid_), errno);
+        if (ptrace(PTRACE_INTERRUPT, tid_, nullptr, nullptr)) return Error::system("PTRACE_INTERRUPT", thread_name(tid_), errno);
+        TRY_VOID(await_stop());
+    }
+    return {};
+}
+
+// To where the process itself cannot write. Some kernels let nobody do so through /proc (proc_mem.force_override).
+Status Tracee::write_code(uint64_t address, const void* from, size_t bytes) {
+    if (memory_ && pwrite(memory_.get(), from, bytes, static_cast<off_t>(address)) == static_cast<ssize_t>(bytes)) return {};
+    for (size_t at = 0; at < bytes; at += sizeof(long)) {
         long word = 0;
-        memcpy(&word, wanted.data() + at, sizeof(word));
-        if (ptrace(PTRACE_POKETEXT, tid_, code_ + at, word)) return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
+        memcpy(&word, static_cast<const char*>(from) + at, sizeof(word));
+        if (ptrace(PTRACE_POKETEXT, tid_, address + at, word)) return Error::system("PTRACE_POKETEXT", thread_name(tid_), errno);
     }
     return {};
 }
@@ -275,48 +320,83 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
     }
 }
 
-// To the next stop at the beginning or the end of a system call. On a busy host the thread may have to wait
-// for its processor; the process is half changed, so it is waited for as long as for a stop.
-Status Tracee::step() {
-    auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
-    for (;;) {
-        stopped_ = false;
-        if (ptrace(PTRACE_SYSCALL, tid_, nullptr, nullptr)) {
-            stopped_ = true;
-            return Error::system("PTRACE_SYSCALL", thread_name(tid_), errno);
-        }
-        int status = TRY(wait_for_stop(deadline));
-        if (status >> 16 == PTRACE_EVENT_STOP) continue;  // a group stop of the process came in between
-        if (WSTOPSIG(status) == (SIGTRAP | kSystemCallStop)) return {};
-        return Error{ErrorKind::refused, 0, thread_name(tid_), "stopped by signal " + std::to_string(WSTOPSIG(status))};
-    }
-}
-
-Status Tracee::set_call(const char* name, long number, std::initializer_list<uint64_t> arguments) {
-    assert(code_ && arguments.size() <= 6);
-    uint64_t six[6] = {};
-    std::copy(arguments.begin(), arguments.end(), six);
+Status Tracee::set_registers(uint64_t first, uint64_t behind, const Registers& after) {
     Registers registers = at_stop_;
-    registers.prepare_call(code_, frame_, number, six, before_, saved_, scratch_, closes_);
+    registers.prepare_calls(code_, first, behind, scratch_, before_, after, closes_);
     iovec view{&registers.raw, sizeof(registers.raw)};
-    if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", name, errno);
+    if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", thread_name(tid_), errno);
     touched_ = true;
     return {};
 }
 
-Result<long> Tracee::call(const char* name, long number, std::initializer_list<uint64_t> arguments) {
-    TRY_VOID(set_call(name, number, arguments));
-    fault_point("call set");
-    fault_point(name);
-    TRY_VOID(step());
-    fault_point("call begun");
-    TRY_VOID(step());
-    fault_point("call made");
+Result<Registers> Tracee::get_registers() const {
     Registers registers;
     iovec view{&registers.raw, sizeof(registers.raw)};
-    if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", name, errno);
-    long result = registers.result();
-    if (result < 0 && result > -4096) return Error::system(name, "in " + thread_name(tid_), static_cast<int>(-result));
+    if (ptrace(PTRACE_GETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_GETREGSET", thread_name(tid_), errno);
+    return registers;
+}
+
+// Up to the signal behind the calls that are set. On a busy host the thread may have to wait for its processor; the process
+// is half changed, so it is waited for as long as for a stop.
+Result<Registers> Tracee::make_calls() {
+    auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
+    for (;;) {
+        stopped_ = false;
+        if (ptrace(PTRACE_CONT, tid_, nullptr, nullptr)) {
+            stopped_ = true;
+            return Error::system("PTRACE_CONT", thread_name(tid_), errno);
+        }
+        fault_point("calls begun");
+        int status = TRY(wait_for_stop(deadline));
+        if (status >> 16 == PTRACE_EVENT_STOP) continue;  // a group stop of the process came in between
+        const int signal = WSTOPSIG(status);
+        if (signal == stop_signal_) {
+            Registers registers = TRY(get_registers());
+            if (registers.are_calls_made(code_)) return registers;
+        } else if (signal != SIGSTOP) {
+            return Error{ErrorKind::refused, 0, thread_name(tid_), "stopped by signal " + std::to_string(signal)};
+        }
+        if (std::find(not_ours_.begin(), not_ours_.end(), signal) == not_ours_.end()) not_ours_.push_back(signal);
+    }
+}
+
+size_t Tracee::calls_at_once() {
+    if (vdso().room < kCallCodePlace + sizeof(uint64_t)) return 0;
+    return std::min<size_t>((vdso().room - kCallCodePlace - sizeof(uint64_t)) / kCallBytes, kCallsAtOnceMax);
+}
+
+Result<long> Tracee::call(const std::vector<KernelCall>& calls) {
+    constexpr size_t kArguments = std::tuple_size_v<decltype(KernelCall::arguments)>;
+    static_assert(kCallBytes == sizeof(uint64_t) * (1 + kArguments) + sizeof(KernelCall::data));
+    assert(code_ && !calls.empty());
+    Registers as_it_was = at_stop_;
+    as_it_was.settle_interrupted_call();
+    long result = 0;
+    for (size_t begin = 0; begin < calls.size();) {
+        const size_t end = std::min(begin + calls_at_once(), calls.size());
+        const uint64_t behind = code_ - sizeof(uint64_t), first = behind - (end - begin) * kCallBytes;
+        std::vector<uint64_t> words;
+        for (size_t i = begin; i < end; ++i) {
+            const KernelCall& call = calls[i];
+            std::array<uint64_t, kArguments> arguments = call.arguments;
+            words.push_back(static_cast<uint64_t>(call.number));
+            if (call.data_at >= 0) arguments[call.data_at] = first + (words.size() + kArguments) * sizeof(uint64_t);
+            words.insert(words.end(), arguments.begin(), arguments.end());
+            words.insert(words.end(), call.data.begin(), call.data.end());
+        }
+        words.push_back(static_cast<uint64_t>(stop_signal_));
+        TRY_VOID(write_code(first, words.data(), words.size() * sizeof(uint64_t)));
+        TRY_VOID(set_registers(first, behind, end == calls.size() ? saved_ : as_it_was));
+        fault_point("calls set");
+        const Registers made = TRY(make_calls());
+        fault_point("calls made");
+        result = made.last_result();
+        if (made.behind_failed()) {
+            const KernelCall& failed = calls[begin + (made.behind_failed() - first) / kCallBytes - 1];
+            return Error::system(failed.name, "in " + thread_name(tid_), static_cast<int>(-result));
+        }
+        begin = end;
+    }
     return result;
 }
 

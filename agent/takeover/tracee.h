@@ -9,15 +9,17 @@
 #pragma once
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
+#include "kernel/proc.h"
 #include "takeover/registers.h"
 
 namespace callgate {
@@ -26,6 +28,16 @@ namespace callgate {
 // occupy the very processor that is waited for. Called before each look; where looking alone has not helped it sleeps for
 // `pause`, or until another thread waits to be let go. `in_vain`: pausing has not helped so far either.
 using WhileWaiting = std::function<void(std::chrono::nanoseconds pause, bool in_vain)>;
+
+// One system call that a tracee is to make.
+struct KernelCall {
+    const char* name;
+    long number;
+    std::array<uint64_t, 4> arguments{};
+    // Where it reads something, `arguments[data_at]` becomes the address of this.
+    std::array<uint64_t, 2> data{};
+    int data_at = -1;
+};
 
 class Tracee {
   public:
@@ -49,14 +61,17 @@ class Tracee {
     Registers& registers() { return saved_; }
 
     // Needed once before call(): puts kCallCode (registers.h) into the process, and what the thread goes back
-    // to onto its stack. From then on the thread survives our end at any instant: it makes the call that is
-    // set, if one is, and goes on. With `suspend_seccomp` its seccomp filter does not see our calls
+    // to onto its stack. From then on the thread survives our end at any instant: it makes the calls that are
+    // set, if any are, and goes on. `status`: of its process. Its seccomp filter does not see our calls
     // (PTRACE_O_SUSPEND_SECCOMP, needs CAP_SYS_ADMIN).
-    Status prepare_calls(bool suspend_seccomp);
-    // Executes one system call in the tracee; the value it returned, or an error for a negative one. From the
-    // moment that the call is set, the thread will go on with registers() as they are now, whatever becomes
-    // of us.
-    Result<long> call(const char* name, long number, std::initializer_list<uint64_t> arguments);
+    Status prepare_calls(const ProcessStatus& status);
+    // Has the tracee execute system calls, in order, up to the first that fails; the value that the last one
+    // returned, or an error for a negative one. From the moment that they are set, the thread will make all of them
+    // and go on with registers() as they are now, whatever becomes of us; if one fails, it goes on as it was when it was
+    // stopped. Where there are more than fit in (calls_at_once()), this holds from the last part of them on: before,
+    // it goes on as it was.
+    Result<long> call(const std::vector<KernelCall>& calls);
+    static size_t calls_at_once();
 
     // Until this is said again: should we be killed, the thread closes the first `numbers` of those at
     // scratch(), at most kClosesMax. They are -1 at first.
@@ -66,8 +81,7 @@ class Tracee {
     // Memory of the tracee.
     Status read(uint64_t address, void* into, size_t bytes) const;
     Status write(uint64_t address, const void* from, size_t bytes) const;
-    // kScratchBytes below the red zone and the frame; its old content is put back at the end.
-    static constexpr size_t kScratchBytes = 128;
+    // kScratchBytes (registers.h) below the red zone and the frame; its old content is put back at the end.
     uint64_t scratch() const { return scratch_; }
 
     // Longer than a program that is being read from a slow disk needs to get to its first instruction.
@@ -80,8 +94,11 @@ class Tracee {
     static LeftBehind& left_behind();
     Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline);
     Status put_code();
-    Status set_call(const char* name, long number, std::initializer_list<uint64_t> arguments);
-    Status step();
+    Status leave_code();
+    Status write_code(uint64_t address, const void* from, size_t bytes);
+    Status set_registers(uint64_t first, uint64_t behind, const Registers& after);
+    Result<Registers> make_calls();
+    Result<Registers> get_registers() const;
     bool detach(std::chrono::milliseconds patience);
 
     pid_t tid_;
@@ -93,10 +110,13 @@ class Tracee {
     Registers saved_;
     Registers at_stop_;
     uint64_t code_ = 0, frame_ = 0, scratch_ = 0;  // addresses in the tracee
+    Fd memory_;                                    // /proc/TID/mem, where that can be had
     std::vector<uint8_t> borrowed_;                // what was there from scratch_ on, up to the end of the frame
     CallFrame before_{};
     uint64_t signal_mask_ = 0;
     bool mask_changed_ = false;
+    int stop_signal_ = 0;        // what kCallCode sends
+    std::vector<int> not_ours_;  // signals that came in between: they are sent again at the end
     size_t closes_ = 0;
 };
 

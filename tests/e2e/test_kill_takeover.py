@@ -7,10 +7,10 @@ from governed import *  # noqa: F403
 from governed import BINARY, LONG, EndToEnd, cpp_server, echo, echoed, main, policy_for, steady_descriptors, wait_for
 
 FAULTS = BINARY.parent / "tests" / "callgate_faults"
-# Of the thread that makes the calls, of the take-over, and of the way to the loop and into the vault. "pipe2 2": the second of them.
-STEPS = ("frame written", "calls prepared", "mask blocked", "call set", "call begun", "call made", "call made 2", "replacements made",
-         "take-over kept", "call set 3", "call begun 3", "call made 3", "input replaced", "call made 4", "output replaced", "close_range",
-         "ends closed", "mask set", "registers set", "taken over", "session placed", "ledger begun", "session kept", "session started")
+# Of the thread that makes the calls, of the take-over, and of the way to the loop and into the vault. "calls set 2": those that replace.
+STEPS = ("frame written", "calls prepared", "mask blocked", "calls set", "calls begun", "calls made", "replacements made",
+         "take-over kept", "calls set 2", "calls begun 2", "calls made 2", "ends closed", "mask set", "registers set",
+         "taken over", "session placed", "ledger begun", "session kept", "session started")
 SERVERS = (cpp_server("--readv"), cpp_server("--epoll"))
 CHANNELS = ("pipe", "socketpair")
 
@@ -69,7 +69,7 @@ class TestKillDuringTakeover(EndToEnd):
         os.environ["CALLGATE_FAULT_FILE"] = str(fault)
         self.addCleanup(os.environ.pop, "CALLGATE_FAULT_FILE")
         server = cpp_server("--readv")
-        for step in ("input replaced", "ends closed"):
+        for step in ("take-over kept", "calls set 2"):
             for fail in ("open", "closed"):
                 with self.case(step=step, fail=fail):
                     agent = self.agent({"p": policy_for(server, fail=fail)}, keeper=True, binary=FAULTS)
@@ -78,7 +78,7 @@ class TestKillDuringTakeover(EndToEnd):
                     client = self.client(server.command)
                     asked = echo(client, server, "first")
                     self.assertEqual(agent.process.wait(20), 78)
-                    if fail == "closed" and step == "ends closed":
+                    if fail == "closed" and step == "calls set 2":
                         client.read_rest()
                         self.assertEqual(client.wait(), server.exit_code)
                         continue

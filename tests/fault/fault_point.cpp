@@ -1,5 +1,5 @@
 // Ends the process at a step that a test names: the file $CALLGATE_FAULT_FILE holds the step's name, and
-// which of its passes is meant where that is not the first ("call set 3"). It is removed first, so that who
+// which of its passes is meant where that is not the first ("calls set 2"). It is removed first, so that who
 // comes next does not end there, too.
 #include "base/fault_point.h"
 

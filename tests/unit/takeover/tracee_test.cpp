@@ -109,18 +109,20 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
         if (!tracer) {
             setenv("CALLGATE_FAULT_FILE", path, 1);
             auto tracee = Tracee::stop(tid, {});
-            if (!tracee || !(*tracee)->prepare_calls(false)) _exit(1);
+            auto status = ProcessStatus::read(tid);
+            if (!tracee || !status || !(*tracee)->prepare_calls(*status)) _exit(1);
             (*tracee)->close_if_killed(4);
-            for (uint64_t i = 0; i < 2; ++i)
-                if (!(*tracee)->call("pipe2", SYS_pipe2, {(*tracee)->scratch() + 8 * i, O_CLOEXEC})) _exit(2);
+            const uint64_t place = (*tracee)->scratch();
+            if (!(*tracee)->call({{"pipe2", SYS_pipe2, {place, O_CLOEXEC}}, {"pipe2", SYS_pipe2, {place + 8, O_CLOEXEC}}}))
+                _exit(2);
             // Nobody closes them where it is let go.
             (*tracee)->close_if_killed(0);
-            uint64_t made[4] = {};
             int numbers[4];
-            if (!(*tracee)->read((*tracee)->scratch(), numbers, sizeof(numbers))) _exit(4);
-            std::copy(std::begin(numbers), std::end(numbers), made);
-            for (const uint64_t each : made)
-                if (!(*tracee)->call("close", SYS_close, {each})) _exit(5);
+            if (!(*tracee)->read(place, numbers, sizeof(numbers))) _exit(4);
+            // More than fit in at once.
+            std::vector<KernelCall> calls(2 * Tracee::calls_at_once(), {"getpid", SYS_getpid});
+            for (const int each : numbers) calls.push_back({"close", SYS_close, {static_cast<uint64_t>(each)}});
+            if (!(*tracee)->call(calls)) _exit(5);
             tracee->reset();
             _exit(3);
         }
@@ -146,8 +148,9 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
     }
 };
 INSTANTIATE_TEST_SUITE_P(Steps, KilledTracer,
-                         ::testing::Values("call set", "call set 2", "call begun", "call begun 2", "call made", "call made 2",
-                                           "calls prepared", "frame written", "mask blocked", "mask set", "registers set"),
+                         ::testing::Values("calls set", "calls set 4", "calls begun", "calls begun 4", "calls made",
+                                           "calls made 4", "calls prepared", "frame written", "mask blocked", "mask set",
+                                           "registers set"),
                          [](const auto& each) {
                              std::string name = each.param;
                              std::erase_if(name, [](char c) { return c == ' '; });
