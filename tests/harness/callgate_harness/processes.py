@@ -104,8 +104,9 @@ def bpf_ids(pid):
 
 
 def bpf_alive(kind):
-    """Ids of all there are. bpftool fails where one goes while it looks, so it is asked again."""
-    for _ in range(20):
+    """Ids of all there are. bpftool fails where one comes or goes while it looks, so it is asked again."""
+    for attempt in range(20):
+        time.sleep(0.05 if attempt else 0)
         done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True)
         if done.returncode == 0:
             return {entry["id"] for entry in json.loads(done.stdout or "[]")}
