@@ -23,7 +23,7 @@ TEST(Text, Utf8SequencesOfTheStandardsTable) {
 
 // Every special byte at every distance, with readable bytes on both sides of the range.
 TEST(Text, FindSpecialAtEveryOffset) {
-    for (size_t size = 0; size < 150; ++size) {
+    for (size_t size = 0; size < 500; size += size < 150 ? 1 : 37) {
         const std::string plain(size, 'x');
         EXPECT_EQ(find_special(plain.data(), plain.data() + size, plain.data()), plain.data() + size);
         for (const char special : {'"', '\\', '\x1f', '\0', '\x80', '\xff'}) {
