@@ -51,10 +51,15 @@ TEST(LenientMethod, NotWhatOnlyLooksLikeIt) {
 // What a server prints must not hold the agent up.
 TEST(LenientMethod, TakesTimeThatGrowsWithTheTextOnly) {
     constexpr size_t kBytes = size_t{4} << 20;
-    for (const std::string_view piece : {"\"method\":'", "method:", "{method  ", "\\u006d", "\"method\\u0000"}) {
+    for (const std::string_view piece : {"\"method\":'", "method:", "{method  ", "{method:a", "\\u006d", "\"method\\u0000"}) {
         std::string text;
         while (text.size() < kBytes) text += piece;
-        methods(text);
+        size_t bytes = 0;
+        any_lenient_method(text, [&](std::optional<std::string_view> name) {
+            bytes += name ? name->size() : 0;
+            return false;
+        });
+        EXPECT_LE(bytes, text.size()) << piece;
         any_lenient_text(text, [](std::string_view) { return false; });
     }
 }
