@@ -185,7 +185,11 @@ void HttpConnection::choose_readers() {
         client_sink_.watch_hangup();
     }
     if (state_ != Server::connected) return;
-    to_client_full ? server_source_.pause() : server_source_.resume();
+    // It may have to write before it reads on, but for what fills its input because of what it writes.
+    const uint64_t told = gate_ ? gate_->told_server_bytes() : 0;
+    if (server_sink_.pending_bytes() == 0) told_and_written_ = told;
+    const bool must_wait = to_client_full || told > told_and_written_ + kOutputBytesHigh;
+    must_wait ? server_source_.pause() : server_source_.resume();
 }
 
 void HttpConnection::obey_gate() {

@@ -87,6 +87,7 @@ class HttpConnection {
     bool connect_in_flight_ = false;
     bool client_spoke_ = false;
     bool draining_ = false, drain_is_old_ = false;
+    uint64_t told_and_written_ = 0;  // of HttpGate::told_server_bytes(), that much has been written
     bool half_open_tunnel_ = false;  // the server has said all it wants to, and may still listen
     bool lingering_ = false;         // everything is said: only the client's end is waited for
     bool server_reset_ = false;

@@ -107,6 +107,7 @@ bool HttpGate::wants_client() const {
 }
 
 bool HttpGate::wants_server() const { return state_->server_wanted; }
+uint64_t HttpGate::told_server_bytes() const { return state_->lines ? state_->lines->gate.told_server_bytes() : 0; }
 bool HttpGate::close_client() const { return state_->closing; }
 
 bool HttpGate::ends_server() const {

@@ -56,6 +56,8 @@ class HttpGate {
     bool wants_client() const;
     // From the first byte for the server on: connect.
     bool wants_server() const;
+    // Bytes to_server has got that are the gate's own answers: who makes it write them without reading any may wait.
+    uint64_t told_server_bytes() const;
     // Once to_client is written: close both. Stays true. The client may still be sending, and a close with bytes unread
     // would take our answer away from it: shut down, read on for a moment and drop what comes, then close.
     bool close_client() const;

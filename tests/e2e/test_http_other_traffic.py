@@ -42,6 +42,21 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()  # lines_over_tcp
 """
 
+# Asks without reading an answer, until it cannot write for a second; says how many bytes that was.
+FLOODING_SERVER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))  # flood_over_tcp
+connection, _ = listener.accept()
+connection.recv(65536)
+connection.settimeout(1)
+written, questions = 0, 1000 * b'{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{}}\\n'
+try:
+    while written < 64 << 20: written += connection.send(questions)
+except TimeoutError:
+    pass
+print(written)
+"""
+
 
 class Beside(HttpEndToEnd):
     def governed(self, spec=PYTHON_HTTP, **options):
@@ -215,9 +230,11 @@ class TestOtherProtocols(Beside):
         self.assertEqual(server.received()[before:], b"".join(inputs))
         self.assert_governed(server)
 
-    def line_server(self, *options):
+    def line_server(self, *options, program=LINE_SERVER):
         port = free_port()
-        process = subprocess.Popen([sys.executable, "-c", LINE_SERVER, str(port), *options], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-c", program, str(port), *options], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         wait_for(lambda: port in listening(process.pid), "the server")
@@ -251,6 +268,17 @@ class TestOtherProtocols(Beside):
             self.assertEqual([each["listen"] for each in agent.sessions()], [f"127.0.0.1:{port}"])
             process.kill()
             self.assertEqual(connection.read_rest(), b"")
+
+    def test_messages_on_lines_of_a_server_that_asks_without_reading(self):
+        """It may not ask, and is told so; where it does not read that, it is read no further."""
+        methods = {"sampling/createMessage": {"action": "deny"}}
+        agent = self.agent({"p": policy({"command": "*flood_over_tcp*"}, methods=methods)})
+        port, process = self.line_server(program=FLOODING_SERVER)
+        with HttpConnection("127.0.0.1", port, seconds=20) as connection:
+            connection.send(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n')
+            self.assertLess(int(process.communicate(timeout=30)[0]), 16 << 20)
+            self.assertEqual(connection.read_rest(), b"")
+        self.assertGreater(agent.wait_audit("session_end")[0]["frames"]["server_denied"], 1000)
 
     def test_messages_on_lines_that_pass_themselves_off_as_lsp(self):
         """A server of lines skips a header; whatever that says, the call behind or within what it announces is judged."""
