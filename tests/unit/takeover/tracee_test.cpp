@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "../kernel/child.h"
 #include "kernel/proc.h"
@@ -94,6 +95,57 @@ TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
     EXPECT_EQ(status_value(sleeper.pid(), "TracerPid"), 0);
 }
 
+void prepare(Tracee& tracee) {
+    auto status = ProcessStatus::read(tracee.tid());
+    ASSERT_TRUE(status && tracee.prepare_calls(*status));
+}
+
+TEST(Tracee, CallsEndAtTheFirstThatFails) {
+    Child child([] {
+        for (;;) pause();
+    });
+    auto tracee = Tracee::stop(child.pid(), {});
+    ASSERT_TRUE(tracee.ok());
+    prepare(**tracee);
+    const KernelCall self{"getpid", SYS_getpid}, bad{"close", SYS_close, {999}}, session{"setsid", SYS_setsid};
+    EXPECT_EQ((*tracee)->call({self}).value(), child.pid());
+    auto failed = (*tracee)->call({self, bad, session});
+    ASSERT_FALSE(failed.ok());
+    EXPECT_EQ(failed.error().code, EBADF);
+    EXPECT_NE(failed.error().text().find("close"), std::string::npos) << failed.error().text();
+    EXPECT_NE(getsid(child.pid()), child.pid());
+    EXPECT_EQ((*tracee)->call({session}).value(), child.pid());
+}
+
+// Signals are for the process, whatever stops its thread: one that it handles, and one that stops it.
+TEST(Tracee, SignalsThatComeInBetweenAreNotLost) {
+    static volatile sig_atomic_t handled;
+    Ends said = make_pipe();
+    Child child([&] {
+        for (const int each : {SIGURG, SIGWINCH, SIGCHLD}) signal(each, [](int) { handled = handled + 1; });
+        sigset_t all, none;
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, nullptr);
+        sigemptyset(&none);
+        (void)!write(said.write.get(), "r", 1);
+        for (sig_atomic_t seen = 0;;) {
+            sigsuspend(&none);
+            for (; seen < handled; ++seen) (void)!write(said.write.get(), "s", 1);
+        }
+    });
+    ASSERT_EQ(heard(said.read, 1), "r");
+    ASSERT_TRUE(comes_true([&] { return blocked_syscall(child.pid(), child.pid()).number == SYS_rt_sigsuspend; }));
+    auto tracee = Tracee::stop(child.pid(), {});
+    ASSERT_TRUE(tracee.ok());
+    prepare(**tracee);
+    for (const int each : {SIGURG, SIGWINCH, SIGSTOP}) kill(child.pid(), each);
+    EXPECT_EQ((*tracee)->call({{"getpid", SYS_getpid}}).value(), child.pid());
+    tracee->reset();
+    EXPECT_TRUE(comes_true([&] { return is_in_state(child.pid(), "T (stopped)"); }));
+    kill(child.pid(), SIGCONT);
+    EXPECT_EQ(heard(said.read, 2), "ss");
+}
+
 // The process that traces it is killed in the middle of a call: the thread goes on with the registers and the
 // mask that it had.
 class KilledTracer : public ::testing::TestWithParam<const char*> {
@@ -173,6 +225,40 @@ TEST_P(KilledTracer, ThreadInACallGoesOn) {
         EXPECT_EQ(write(in.write.get(), byte, 1), 1);
         EXPECT_EQ(heard(out.read, 1), byte);
     }
+}
+
+// Whoever stops it while it is still at the calls that it was to make waits until it has left them.
+TEST(Tracee, ThreadThatIsStillAtTheCallsOfAKilledTracer) {
+    Ends in = make_pipe(), out = make_pipe();
+    Child child([&] {
+        char byte;
+        while (read(in.read.get(), &byte, 1) == 1) (void)!write(out.write.get(), &byte, 1);
+    });
+    ASSERT_TRUE(comes_true([&] { return blocked_syscall(child.pid(), child.pid()).number == SYS_read; }));
+    const pid_t tracer = fork();
+    if (!tracer) {
+        auto tracee = Tracee::stop(child.pid(), {});
+        if (!tracee) _exit(1);
+        prepare(**tracee);
+        KernelCall sleep{"nanosleep", SYS_nanosleep, {0, 0}, {0, 300'000'000}, 0};
+        const pid_t self = getpid();
+        std::thread([self] {
+            usleep(50'000);
+            kill(self, SIGKILL);
+        }).detach();
+        (void)(*tracee)->call({sleep});
+        _exit(2);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(tracer, &status, 0), tracer);
+    ASSERT_TRUE(WIFSIGNALED(status)) << status;
+    auto tracee = Tracee::stop(child.pid(), {});
+    ASSERT_TRUE(tracee.ok());
+    prepare(**tracee);
+    EXPECT_EQ((*tracee)->call({{"getpid", SYS_getpid}}).value(), child.pid());
+    tracee->reset();
+    EXPECT_EQ(write(in.write.get(), "a", 1), 1);
+    EXPECT_EQ(heard(out.read, 1), "a");
 }
 
 // In the middle of code of its own, which has something in every register.
