@@ -30,6 +30,11 @@ std::string heard(const Fd& fd, size_t bytes) {
     return text;
 }
 
+auto open_in(pid_t pid) {
+    const std::filesystem::directory_iterator all(proc_path(pid, "fd"));
+    return std::distance(begin(all), end(all));
+}
+
 bool is_in_state(pid_t pid, const char* state) {
     auto text = read_small_file(proc_path(pid, "status"), 4096);
     return text && text->find(state) != std::string::npos;
@@ -183,10 +188,6 @@ class KilledTracer : public ::testing::TestWithParam<const char*> {
         unlink(path);
         ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
     }
-    static auto open_in(pid_t pid) {
-        const std::filesystem::directory_iterator all(proc_path(pid, "fd"));
-        return std::distance(begin(all), end(all));
-    }
     static uint64_t mask_of(pid_t pid) {
         auto text = read_small_file(proc_path(pid, "status"), 4096);
         const size_t at = text ? text->find("SigBlk:") : std::string::npos;
@@ -246,7 +247,7 @@ TEST(Tracee, ThreadThatIsStillAtTheCallsOfAKilledTracer) {
             usleep(50'000);
             kill(self, SIGKILL);
         }).detach();
-        (void)(*tracee)->call({sleep});
+        (void)(*tracee)->call({sleep, {"getpid", SYS_getpid}});
         _exit(2);
     }
     int status = 0;
@@ -255,10 +256,12 @@ TEST(Tracee, ThreadThatIsStillAtTheCallsOfAKilledTracer) {
     auto tracee = Tracee::stop(child.pid(), {});
     ASSERT_TRUE(tracee.ok());
     prepare(**tracee);
-    EXPECT_EQ((*tracee)->call({{"getpid", SYS_getpid}}).value(), child.pid());
+    const auto open_before = open_in(child.pid());
+    EXPECT_TRUE((*tracee)->call({{"dup", SYS_dup, {static_cast<uint64_t>(in.read.get())}}}).ok());
     tracee->reset();
     EXPECT_EQ(write(in.write.get(), "a", 1), 1);
     EXPECT_EQ(heard(out.read, 1), "a");
+    EXPECT_EQ(open_in(child.pid()), open_before + 1);
 }
 
 // In the middle of code of its own, which has something in every register.
