@@ -104,10 +104,13 @@ constexpr uint64_t kCallCodePlace = (sizeof(kCallCode) + 7) / 8 * 8;
 constexpr size_t kCallsAtOnceMax = 16;
 using CallCode = std::array<uint8_t, kCallCodePlace>;
 
-const CallCode& unused_place() {
-    static const CallCode found = [] {
-        CallCode bytes{};
-        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid()) + vdso().size - kCallCodePlace), bytes.size());
+// By its beginning (headers, symbols, the build's id) one image is told from another. Its end is no sign: other versions of
+// this program may have left their own code there.
+using VdsoBeginning = std::array<uint8_t, 2048>;
+const VdsoBeginning& vdso_beginning() {
+    static const VdsoBeginning found = [] {
+        VdsoBeginning bytes{};
+        memcpy(bytes.data(), reinterpret_cast<const uint8_t*>(vdso_base(getpid())), bytes.size());
         return bytes;
     }();
     return found;
@@ -259,11 +262,12 @@ Status Tracee::put_code() {
     memory_ = Fd::adopt(open(proc_path(tid_, "mem").c_str(), O_RDWR | O_CLOEXEC));
     TRY_VOID(leave_code());
     CallCode there{}, wanted{};
+    VdsoBeginning beginning{};
     memcpy(wanted.data(), kCallCode, sizeof(kCallCode));
-    const bool is_readable = static_cast<bool>(read(code_, there.data(), there.size()));
-    if (is_readable && there == wanted) return {};
-    if (!is_readable || there != unused_place())
+    if (!read(base, beginning.data(), beginning.size()) || beginning != vdso_beginning() ||
+        !read(code_, there.data(), there.size()))
         return Error::refused(thread_name(tid_), "has another vDSO (32-bit or foreign process)");
+    if (there == wanted) return {};
     return write_code(code_, wanted.data(), wanted.size());
 }
 

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -103,6 +105,27 @@ TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
 void prepare(Tracee& tracee) {
     auto status = ProcessStatus::read(tracee.tid());
     ASSERT_TRUE(status && tracee.prepare_calls(*status));
+}
+
+// As after an upgrade: another version has left its code where ours is to be.
+TEST(Tracee, CodeOfAnotherVersionIsReplaced) {
+    Child child([] {
+        for (;;) pause();
+    });
+    for (const int version : {1, 2}) {
+        auto tracee = Tracee::stop(child.pid(), {});
+        ASSERT_TRUE(tracee.ok());
+        prepare(**tracee);
+        EXPECT_EQ((*tracee)->call({{"getpid", SYS_getpid}}).value(), child.pid());
+        if (version == 2) continue;
+        std::ifstream maps(proc_path(child.pid(), "maps"));
+        uint64_t end = 0;
+        for (std::string line; std::getline(maps, line);)
+            if (line.find("[vdso]") != line.npos) end = std::stoull(line.substr(line.find('-') + 1), nullptr, 16);
+        ASSERT_NE(end, 0u);
+        for (uint64_t at = end - 104; at < end; at += 8)
+            ASSERT_EQ(ptrace(PTRACE_POKETEXT, child.pid(), at, 0x9090909090909090), 0);
+    }
 }
 
 TEST(Tracee, CallsEndAtTheFirstThatFails) {
