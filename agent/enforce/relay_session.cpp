@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 
 namespace callgate {
 namespace {
@@ -88,6 +89,7 @@ void RelaySession::start() {
 }
 
 void RelaySession::late_client_bytes(std::string_view bytes) {
+    if (handed_over_) return;
     const AuditLog::Turn turn(audit_);
     arrived_otherwise(bytes);
     pump();
@@ -127,7 +129,7 @@ void RelaySession::commit() {
     if (!ledger_) return;
     for (Sink* sink : {&server_sink_, &client_sink_})
         if (!sink->open()) sink->pending().clear();
-    if (!ledger_->commit(gate_, server_sink_.pending(), client_sink_.pending())) leave_ledger();
+    if (!ledger_->commit(gate_, server_sink_.pending(), client_sink_.pending(), goes_back_)) leave_ledger();
 }
 
 void RelaySession::leave_ledger() {
@@ -140,7 +142,7 @@ void RelaySession::leave_ledger() {
 }
 
 void RelaySession::pump() {
-    if (ended_ || suspended_ || feeding_) return;
+    if (ended_ || suspended_ || feeding_ || handed_over_) return;
     commit();
     server_sink_.flush();
     client_sink_.flush();
@@ -259,12 +261,13 @@ bool RelaySession::restore(RelayState state) {
     return true;
 }
 
-size_t RelaySession::unread_by_server() const {
+size_t unread_behind(int fd, bool is_socket) {
     int count = 0;
-    if (server_sink_.fd() < 0) return 0;
-    if (ioctl(server_sink_.fd(), input_is_socket_ ? SIOCOUTQ : FIONREAD, &count)) return 0;
+    if (fd < 0 || ioctl(fd, is_socket ? SIOCOUTQ : FIONREAD, &count)) return 0;
     return count;
 }
+
+size_t RelaySession::unread_by_server() const { return unread_behind(server_sink_.fd(), input_is_socket_); }
 
 bool RelaySession::output_delivered() const {
     if (client_sink_.fd() < 0) return true;
@@ -276,6 +279,7 @@ bool RelaySession::output_delivered() const {
 void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<void(bool)> ready) {
     if (ended_ || quiescing_ || suspended_) return;
     quiescing_ = true;
+    fault_point("hand-back asked for");
     gate_.end_waiting();
     if (ended_) return;
     quiesced_ = std::move(ready);
@@ -291,8 +295,10 @@ void RelaySession::quiesce_step() {
     if (client_source_.open() && (!gate_.client_line_open() || now > line_deadline_ns_)) client_source_.stop();
     bool client_stopped = !client_source_.open() && client_source_.idle();
     if (client_stopped) {
+        goes_back_ = true;
         gate_.flush_unjudged();
         commit();
+        fault_point("goes back");
         server_sink_.flush();
         client_sink_.flush();
         if (ended_) return;
@@ -305,8 +311,13 @@ void RelaySession::quiesce_step() {
         if (!server_source_.idle() && now < quiesce_deadline_ns_ + 1'000'000'000) {
             // its read is being cancelled: one more turn
         } else {
+            goes_back_ = true;
             gate_.flush_unjudged();
+            commit();
             handed_over_ = true;
+            server_sink_.suspend();
+            client_sink_.suspend();
+            fault_point("quiet");
             return std::exchange(quiesced_, nullptr)(drained);
         }
     }

@@ -27,6 +27,9 @@ struct RelayState {
     std::unique_ptr<SessionLedger> ledger;  // of an agent that was killed: what is not written, and not seen, is in it
 };
 
+// Bytes that have been written here, and that nobody has read yet.
+size_t unread_behind(int fd, bool is_socket);
+
 class RelaySession {
   public:
     struct Events {
@@ -41,6 +44,7 @@ class RelaySession {
     void begin_ledger(std::unique_ptr<SessionLedger> ledger);
     bool has_ledger() const { return ledger_ != nullptr; }
     SessionLedger& ledger() const { return *ledger_; }
+    std::shared_ptr<SessionLedger> shared_ledger() const { return ledger_; }  // null where it has none
     // From here on what comes is in the memory of this process again.
     void leave_ledger();
     // Those that are open, in the order of RelayState::ends; -1: closed.
@@ -53,8 +57,10 @@ class RelaySession {
     const FrameCounts& counts() const { return gate_.counts(); }
     Gate& gate() { return gate_; }
 
-    // Hand-back, first half: stops reading, lets the server and the client have everything that is on its way.
-    // `ready(true)` is called when both are empty, `ready(false)` after `patience`; then call take_originals().
+    // Hand-back, first half: stops reading, lets the server and the client have everything that is on its way. From the
+    // instant on at which the client is not read any more, the session goes back even where this process is killed.
+    // `ready(true)` is called when both are empty, `ready(false)` after `patience`: then the session does nothing any more,
+    // and its ledger is for who gives it back.
     void quiesce(std::chrono::milliseconds patience, std::function<void(bool drained)> ready);
     int original_input() const { return client_source_.fd(); }
     int original_output() const { return client_sink_.fd(); }
@@ -62,6 +68,7 @@ class RelaySession {
     int replacement_input() const { return server_sink_.fd(); }
     // Bytes the server has not read yet from its replacement.
     size_t unread_by_server() const;
+    bool output_is_socket() const { return output_is_socket_; }
     // All that has been written to the server's output has reached the client, its end included, where it has ended.
     // A read of this moment may still be on its way: ask twice.
     bool output_delivered() const;
@@ -104,13 +111,14 @@ class RelaySession {
     Source client_source_, server_source_;
     Sink server_sink_, client_sink_;
     std::string unread_;
-    std::unique_ptr<SessionLedger> ledger_;
-    std::unique_ptr<SessionLedger> left_ledger_;  // was too small; what was read into it may still be in use
+    std::shared_ptr<SessionLedger> ledger_;
+    std::shared_ptr<SessionLedger> left_ledger_;  // was too small; what was read into it may still be in use
     bool feeding_ = false;                        // the gate is at work, and what it has said so far is not all
     Gate gate_;
     uint64_t told_and_written_ = 0;  // of Gate::told_server_bytes(), that much has been written
     bool ended_ = false, suspended_ = false, quiescing_ = false, release_asked_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit
+    bool goes_back_ = false;      // the client is not read any more
     bool handed_over_ = false;    // the descriptors are being given back: what happens on them is not ours any more
     int64_t quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;
     std::function<void(bool)> quiesced_;

@@ -25,8 +25,9 @@ class SessionLedger {
     SessionLedger(std::unique_ptr<Ledger> ledger, Form form) : ledger_(std::move(ledger)), form_(std::move(form)) {}
 
     Ledger& bytes() { return *ledger_; }
-    // False where there is no room: nothing was committed. Else what was to be written is the ledger's.
-    bool commit(Gate& gate, Outbox& to_server, Outbox& to_client);
+    // False where there is no room: nothing was committed. Else what was to be written is the ledger's. `goes_back`: see
+    // Ledger::Turn.
+    bool commit(Gate& gate, Outbox& to_server, Outbox& to_client, bool goes_back = false);
     // What the last commit said; the lines that have begun included, what is unseen not.
     Result<GateState> gate_state() const;
 

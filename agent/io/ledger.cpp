@@ -1,6 +1,7 @@
 #include "io/ledger.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -63,7 +64,7 @@ struct Ledger::Slot {
         uint64_t origin, begin, end;
     } output[kFlows];
     uint32_t notes_area, notes_bytes;
-    uint32_t state_bytes, padding;
+    uint32_t state_bytes, goes_back;
     char state[kStateBytesMax];
 };
 
@@ -263,6 +264,8 @@ bool Ledger::notes_are_long(size_t more) const { return slot().notes_bytes + mor
 
 std::string_view Ledger::notes() const { return {at(notes_at(slot().notes_area & 1)), slot().notes_bytes}; }
 
+bool Ledger::goes_back() const { return slot().goes_back != 0; }
+
 std::string_view Ledger::state() const { return {slot().state, slot().state_bytes}; }
 
 bool Ledger::keep_notes(Slot& next, const Turn& turn) {
@@ -315,6 +318,7 @@ bool Ledger::commit(const Turn& turn) {
         }
     }
     if (!keep_notes(next, turn)) return false;
+    if (turn.goes_back) next.goes_back = 1;
     in_order();
     header_->current = 1 - (header_->current & 1);
     in_order();
@@ -384,6 +388,32 @@ ssize_t Ledger::write_to_pipe(Flow flow, int fd) {
         output.begin = move.base + move.bytes;
         in_order();
         move.phase = kIdle;
+    }
+}
+
+Status Ledger::pass_on(Flow flow, int from, int to, bool is_socket, std::chrono::milliseconds patience) {
+    for (;;) {
+        if (line_begun(flow).size() + unseen(flow).size() > 0) {
+            Outbox all;
+            all.append(line_begun(flow));
+            all.append(unseen(flow));
+            Turn turn;
+            turn.output[flow] = &all;
+            const Flow other = flow == kToServer ? kToClient : kToServer;
+            turn.line_begun[other] = line_begun(other).size() + unseen(other).size();
+            const std::string same(state());
+            turn.state = same;
+            if (!commit(turn)) return Error{ErrorKind::limit, 0, "ledger", "has no room"};
+        }
+        while (unwritten_bytes(flow) > 0) {
+            pollfd room{to, POLLOUT, 0};
+            if (::poll(&room, 1, static_cast<int>(patience.count())) != 1)
+                return Error{ErrorKind::limit, 0, "hand-back", "nobody reads what is on its way"};
+            if (const ssize_t put = write(flow, to, is_socket); put < 0)
+                return Error::system("write", "what was on its way", static_cast<int>(-put));
+        }
+        int waiting = 0;
+        if (from < 0 || ioctl(from, FIONREAD, &waiting) || waiting <= 0 || read(flow, from, is_socket) <= 0) return {};
     }
 }
 

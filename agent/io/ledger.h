@@ -14,9 +14,10 @@
 // seen and not committed are unseen again for the next process, and nothing of what was made of them has been
 // written.
 //
-// One thread. Failures that leave the ledger as it is: no room. Memory: what is on its way, and some pages.
+// One thread at a time. Failures that leave the ledger as it is: no room. Memory: what is on its way, and some pages.
 #pragma once
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -62,17 +63,22 @@ class Ledger {
         std::string_view state;                      // replaces the last one; at most kStateBytesMax
         std::string_view notes;                      // are added to those before, or replace them
         bool notes_replace = false;
+        bool goes_back = false;  // the session goes back to its own channels from here on, whoever brings that about
     };
     static constexpr size_t kStateBytesMax = 512;
     // Everything unseen has been seen, and led to that. False where there is no room: nothing has changed.
     bool commit(const Turn& turn);
     std::string_view state() const;
     std::string_view notes() const;
+    bool goes_back() const;
     // So many more make it time to replace them all.
     bool notes_are_long(size_t more) const;
 
     // Does not wait. Bytes written (0: no room there, or nothing to write), or -errno.
     ssize_t write(Flow flow, int fd, bool is_socket);
+    // Of a session that goes back: all that is on its way, and what waits at `from`, goes on as it is. ErrorKind::limit where
+    // `to` takes nothing for so long. `from` is -1: nothing more comes.
+    Status pass_on(Flow flow, int from, int to, bool is_socket, std::chrono::milliseconds patience);
     size_t unwritten_bytes(Flow flow) const;
     std::string unwritten(Flow flow) const;
 

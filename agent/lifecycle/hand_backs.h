@@ -12,4 +12,8 @@ namespace callgate {
 void give_back(std::vector<HandBackJob> jobs, const WhileWaiting& while_waiting,
                const std::function<void(const HandBackJob& job, bool lives_on)>& given);
 
+// Of sessions that an agent was giving back when it was killed: lets both sides have what is on its way, for some seconds at
+// most, and gives them back. What went wrong with each, empty where nothing did.
+std::vector<std::string> finish_giving_back(const std::vector<RelayState*>& sessions);
+
 }  // namespace callgate

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "lifecycle/client_of.h"
+#include "lifecycle/hand_backs.h"
 #include "lifecycle/session_json.h"
 #include "restart/begun_takeover.h"
 #include "restart/state_blob.h"
@@ -161,6 +162,24 @@ void go_on_with(Vault::Found found, Worker& worker, std::vector<LeftSession>& le
     left.push_back(std::move(session));
 }
 
+// Those that an agent was giving back when it was killed have partly their own channels by now: there is no way but onward.
+void give_back_those_on_their_way(std::vector<LeftSession>& left, Worker& worker, Problems& problems) {
+    std::vector<LeftSession*> going;
+    std::vector<RelayState*> relays;
+    for (LeftSession& each : left) {
+        if (!each.kept || !each.state.relay.ledger->bytes().goes_back()) continue;
+        going.push_back(&each);
+        relays.push_back(&each.state.relay);
+    }
+    if (going.empty()) return;
+    std::vector<std::string> said;
+    worker.do_and_wait([&] { said = finish_giving_back(relays); });  // this thread may not trace
+    for (size_t i = 0; i < going.size(); ++i) {
+        if (!said[i].empty()) problems.push_back("hand-back of the agent before: " + said[i]);
+        going[i]->given_back = std::move(said[i]);
+    }
+}
+
 // What an agent was at when it was killed, or a new vault.
 Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, Worker& worker, SessionTable& sessions,
                                           std::vector<LeftSession>& left, std::vector<Vault::Found>& steering,
@@ -193,6 +212,7 @@ Result<std::unique_ptr<Vault>> open_vault(Carrier& carrier, Worker& worker, Sess
             if (each.entry) each.entry->remove();
         }
     }
+    give_back_those_on_their_way(left, worker, problems);
     for (Vault::Found& each : take_overs) go_on_with(std::move(each), worker, left, problems);
     return vault;
 }

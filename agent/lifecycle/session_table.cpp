@@ -20,6 +20,10 @@ void add_unread(std::string& because, size_t bytes, bool is_socket) {
     if (bytes) because += ", " + (is_socket ? "some" : std::to_string(bytes)) + " bytes were not read by the server";
 }
 
+std::string with_problem(std::string because, const std::string& problem) {
+    return problem.empty() ? because : std::move(because) + ", but: " + problem;
+}
+
 SessionFacts audit_facts(const std::string& id, const ServerIdentity& server, const PeerIdentity& client, const Policy& policy,
                          std::string grant) {
     SessionFacts facts;
@@ -188,19 +192,28 @@ void SessionTable::ended(const std::string& id) {
     auto found = entries_.find(id);
     if (found == entries_.end() || !found->second.relay) return;
     Entry& entry = found->second;
-    FrameCounts counts = entry.relay->counts();
-    size_t unanswered = entry.relay->gate().pending_requests();
-    ended_counts_ += counts;
-    json members = counts_json(counts);
-    members["unanswered"] = unanswered;
-    audit_.event("session_end", entry.audit_session,
-                 {{"reason", json_text(entry.ended_because)},
-                  {"frames", members.dump()},
-                  {"conserved", counts.conserved() ? "true" : "false"}});
+    note_end(entry.audit_session, entry.relay->counts(), entry.relay->gate().pending_requests(), entry.ended_because);
     bury(std::move(entry.relay));
     if (watcher_) watcher_->session_ended(id);
     entries_.erase(found);
     finish_if_empty();
+}
+
+void SessionTable::note_end(const std::shared_ptr<const AuditSession>& session, const FrameCounts& counts, size_t unanswered,
+                            const std::string& reason) {
+    ended_counts_ += counts;
+    json members = counts_json(counts);
+    members["unanswered"] = unanswered;
+    audit_.event(
+        "session_end", session,
+        {{"reason", json_text(reason)}, {"frames", members.dump()}, {"conserved", counts.conserved() ? "true" : "false"}});
+}
+
+void SessionTable::note_given_back(const Entry& entry, const GateState& gate, const std::string& problem) {
+    const CallerGrant grant(grants_, default_grant(entry.client), entry.client);
+    ++total_;
+    note_end(audit_.describe(audit_facts(entry.id, entry.server, entry.client, *entry.policy, grant.key())), gate.counts,
+             gate.pending.size(), with_problem("handed back: the agent was killed at it", problem));
 }
 
 void SessionTable::bury(std::unique_ptr<RelaySession> relay) {
@@ -237,7 +250,6 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         auto found = entries_.find(id);
         if (found == entries_.end()) return;
         Entry& quiet = found->second;
-        quiet.kept.reset();  // from here on its descriptors may be its server's own
         HandBackJob job;
         job.session_id = id;
         job.back.new_input = quiet.new_input;
@@ -246,12 +258,18 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         job.back.original_output = quiet.relay->original_output();
         job.back.replacement_output = quiet.relay->replacement_output();
         if (!quiet.relay->gate().wants_release()) job.back.replacement_input = quiet.relay->replacement_input();
+        if (auto ledger = quiet.relay->shared_ledger()) {
+            job.back.copy_rest = [ledger = std::move(ledger), from = job.back.replacement_output, to = job.back.original_output,
+                                  is_socket = quiet.relay->output_is_socket()] {
+                return ledger->bytes().pass_on(Ledger::kToClient, from, to, is_socket, 1s);
+            };
+        }
         size_t lost = drained ? 0 : quiet.relay->unread_by_server();
         job.done = [this, id, because, lost](std::string problem) {
             ring_.post([this, id, because, lost, problem = std::move(problem)] {
                 auto back = entries_.find(id);
                 if (back == entries_.end()) return;
-                back->second.ended_because = problem.empty() ? because : std::string(because) + ", but: " + problem;
+                back->second.ended_because = with_problem(because, problem);
                 add_unread(back->second.ended_because, lost, back->second.input_is_socket);
                 back->second.relay->close();
             });

@@ -33,6 +33,8 @@ struct LeftSession {
         std::shared_ptr<Vault::Entry> entry;  // until the session is kept itself
     };
     std::optional<Begun> begun = std::nullopt;
+    // That agent was giving it back, and so this has been done: what went wrong, empty where nothing did.
+    std::optional<std::string> given_back = std::nullopt;
 };
 
 class SessionTable {
@@ -119,6 +121,9 @@ class SessionTable {
     SessionState facts_of(const Entry& entry) const;
     void keep(Entry& entry);
     void note_start(const Entry& entry, Opening::Start start);
+    void note_end(const std::shared_ptr<const AuditSession>& session, const FrameCounts& counts, size_t unanswered,
+                  const std::string& reason);
+    void note_given_back(const Entry& entry, const GateState& gate, const std::string& problem);
     void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);

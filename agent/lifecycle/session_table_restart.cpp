@@ -147,6 +147,7 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
     if (!entry.policy) entry.policy = stand_in_for_bad(session.policy, policies);
     const bool is_named = static_cast<bool>(entry.policy);
     if (!is_named) entry.policy = unnamed;
+    if (left.given_back) return note_given_back(entry, session.relay.gate, *left.given_back);
     TakenEnds ends = std::move(session.relay.ends);
     const LeftSession::Begun begun = left.begun.value_or(LeftSession::Begun{});
     Entry& placed = place(std::move(entry), std::move(ends), begun.start, begun.certain);

@@ -140,7 +140,10 @@ class Keeper {
             start_at_ns_ = 0;
             return std::nullopt;
         }
-        if (code == 0 || is_permanent(code) || stopping_) return code;
+        // Killed while it stopped: what it had not given back yet is given back by another one, which is stopped, too.
+        const bool was_killed = WIFSIGNALED(status);
+        if (code == 0 || is_permanent(code) || (stopping_ && (!was_killed || !has_left || ++stopped_in_vain_ >= kStartsMax)))
+            return code;
         // One that was at work is followed at once: sessions wait.
         in_vain_ = was_ready ? 0 : in_vain_ + 1;
         const int64_t pause = in_vain_ == 0 ? 0 : std::min(kPauseFirst << std::min(in_vain_ - 1, 7), kPauseLast);
@@ -162,6 +165,7 @@ class Keeper {
     pid_t child_ = 0;
     bool stopping_ = false;
     int in_vain_ = 0;                               // agents in a row that were not ready
+    int stopped_in_vain_ = 0;                       // agents that were killed while they stopped
     int64_t start_at_ns_ = 0, alive_until_ns_ = 0;  // monotonic
 };
 

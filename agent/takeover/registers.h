@@ -106,15 +106,15 @@ struct Registers {
     }
 
     // The code at `code` (kCallCode) is to make the calls from `first` to `behind`; afterwards the thread is to have what
-    // `after` has, and the descriptors closed whose numbers are the first `closes` at the scratch memory below its frame.
+    // `after` has, and the descriptors closed whose numbers are the first `closes` at `made`. `scratch`: below its frame.
     void prepare_calls(uint64_t code, uint64_t first, uint64_t behind, uint64_t scratch, const CallFrame& before,
-                       const Registers& after, uint64_t closes) {
+                       const Registers& after, uint64_t made, uint64_t closes) {
         raw.rip = first == behind ? code + kCallsMade : code;
         raw.rsp = scratch;
         raw.orig_rax = ~uint64_t{0};
         raw.r8 = raw.r9 = 0;
         raw.r12 = first;
-        raw.r13 = scratch;
+        raw.r13 = made;
         raw.r14 = closes;
         raw.r15 = behind;
         raw.rbx = before.rip - after.raw.rip;

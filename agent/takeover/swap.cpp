@@ -10,48 +10,62 @@
 namespace callgate {
 namespace {
 
-// Passes one of our descriptors into the tracee over a socket pair that it has made; its number there.
-Result<int> pass_descriptor(Tracee& tracee, const Fd& pidfd, const int (&pair)[2], int original) {
-    Fd ours = TRY(fetch_descriptor(pidfd, pair[0]));
-
-    // One byte with the descriptor attached (unix(7), SCM_RIGHTS).
-    char byte = 0;
-    iovec local_vector{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message{};
-    message.msg_iov = &local_vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    int number = original;
-    memcpy(CMSG_DATA(header), &number, sizeof(number));
-    if (sendmsg(ours.get(), &message, MSG_NOSIGNAL) != 1) return Error::system("sendmsg", "SCM_RIGHTS", errno);
-
-    // The receiver's msghdr, vector, control buffer and byte, laid out in the tracee's scratch memory.
-    struct Layout {
-        msghdr message;
-        iovec vector;
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-        char byte;
-    } layout{};
-    static_assert(sizeof(Layout) <= kScratchBytes);
-    uint64_t base = tracee.scratch();
-    layout.vector.iov_base = reinterpret_cast<void*>(base + offsetof(Layout, byte));
-    layout.vector.iov_len = 1;
-    layout.message.msg_iov = reinterpret_cast<iovec*>(base + offsetof(Layout, vector));
-    layout.message.msg_iovlen = 1;
-    layout.message.msg_control = reinterpret_cast<void*>(base + offsetof(Layout, control));
-    layout.message.msg_controllen = sizeof(layout.control);
-    TRY_VOID(tracee.write(base, &layout, sizeof(layout)));
-    TRY(tracee.call({{"recvmsg", SYS_recvmsg, {uint64_t(pair[1]), base, MSG_CMSG_CLOEXEC}}}));
-    TRY_VOID(tracee.read(base, &layout, sizeof(layout)));
+// In the tracee's scratch memory: what a descriptor is passed with, unix(7). The numbers that come of it lie beside each
+// other, written by the kernel: it closes them itself where we are killed.
+struct Passing {
+    msghdr message;
+    iovec vector;
+    alignas(cmsghdr) char control[sizeof(cmsghdr)];  // its data is `received`
     int received = -1;
-    memcpy(&received, layout.control + CMSG_LEN(0), sizeof(received));
-    return received;
+    int pair[2] = {-1, -1};
+    char byte;
+};
+constexpr size_t kReceivedPlace = offsetof(Passing, received), kPairPlace = offsetof(Passing, pair);
+static_assert(kReceivedPlace == offsetof(Passing, control) + CMSG_LEN(0) && kPairPlace == kReceivedPlace + sizeof(int));
+static_assert(sizeof(Passing) <= kScratchBytes);
+
+// Passes one of our descriptors into the tracee over a socket pair of its own; the numbers of all three there, as they are
+// in Passing.
+Result<std::array<int, 3>> pass_descriptor(Tracee& tracee, const Fd& pidfd, int original) {
+    const uint64_t base = tracee.scratch();
+    Passing passing{};
+    passing.vector = {reinterpret_cast<void*>(base + offsetof(Passing, byte)), 1};
+    passing.message.msg_iov = reinterpret_cast<iovec*>(base + offsetof(Passing, vector));
+    passing.message.msg_iovlen = 1;
+    passing.message.msg_control = reinterpret_cast<void*>(base + offsetof(Passing, control));
+    passing.message.msg_controllen = CMSG_LEN(sizeof(int));
+    TRY_VOID(tracee.write(base, &passing, sizeof(passing)));
+    tracee.close_if_killed(3, kReceivedPlace);
+    TRY(tracee.call({{"socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC), 0, base + kPairPlace}}}));
+    std::array<int, 3> numbers;
+    TRY_VOID(tracee.read(base + kReceivedPlace, numbers.data(), sizeof(numbers)));
+    auto pass = [&]() -> Status {
+        const Fd ours = TRY(fetch_descriptor(pidfd, numbers[1]));
+        // One byte with the descriptor attached (unix(7), SCM_RIGHTS).
+        char byte = 0;
+        iovec local_vector{&byte, 1};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        msghdr message{};
+        message.msg_iov = &local_vector;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        cmsghdr* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &original, sizeof(original));
+        if (sendmsg(ours.get(), &message, MSG_NOSIGNAL) != 1) return Error::system("sendmsg", "SCM_RIGHTS", errno);
+        TRY(tracee.call({{"recvmsg", SYS_recvmsg, {uint64_t(numbers[2]), base, MSG_CMSG_CLOEXEC}}}));
+        TRY_VOID(tracee.read(base + kReceivedPlace, numbers.data(), sizeof(numbers)));
+        if (numbers[0] < 0) return Error::refused("recvmsg", "came without the descriptor");
+        return {};
+    };
+    Status passed = pass();
+    if (passed) return numbers;
+    tracee.close_if_killed(0);
+    (void)close_all(tracee, {numbers[1], numbers[2]});
+    return passed.error();
 }
 
 KernelCall making(const ProcessDescriptor& model, uint64_t place) {
@@ -148,17 +162,11 @@ Status close_all(Tracee& tracee, std::vector<int> numbers) {
 
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
                  const std::vector<EpollRegistration>& registrations, int original) {
-    int pair[2];
-    TRY(tracee.call({{"socketpair", SYS_socketpair, {AF_UNIX, uint64_t(SOCK_STREAM | SOCK_CLOEXEC), 0, tracee.scratch()}}}));
-    TRY_VOID(tracee.read(tracee.scratch(), pair, sizeof(pair)));
-    auto received = pass_descriptor(tracee, pidfd, pair, original);
-    if (!received) {
-        (void)close_all(tracee, {pair[0], pair[1]});
-        return received.error();
-    }
+    const std::array<int, 3> numbers = TRY(pass_descriptor(tracee, pidfd, original));
+    tracee.close_if_killed(0);
     std::vector<KernelCall> calls;
-    add_replacing(calls, *received, descriptors, registrations);
-    add_closing(calls, {pair[0], pair[1], *received});
+    add_replacing(calls, numbers[0], descriptors, registrations);
+    add_closing(calls, {numbers.begin(), numbers.end()});
     auto done = tracee.call(calls);
     if (done) return {};
     // Whatever else can be done is done.

@@ -42,7 +42,8 @@ void add_closing(std::vector<KernelCall>& calls, std::vector<int> numbers);
 Status close_all(Tracee& tracee, std::vector<int> numbers);
 
 // The reverse: passes `original` into the process (SCM_RIGHTS over a socket pair that the process makes) and puts it
-// on each of `descriptors`. After an error it is on all those that it can be put on.
+// on each of `descriptors`; what it makes for that it closes, itself where we are killed. After an error it is on all those
+// that it can be put on.
 Status swap_back(Tracee& tracee, const Fd& pidfd, const std::vector<ProcessDescriptor>& descriptors,
                  const std::vector<EpollRegistration>& registrations, int original);
 

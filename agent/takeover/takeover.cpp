@@ -183,6 +183,16 @@ Result<ReadPiece> undo_read(Tracee& tracee, const cg_hold& hold) {
     return piece;
 }
 
+// Afterwards the thread makes the read that it was in again, if it was in one; not where a call fails.
+Status call_and_read_again(Tracee& tracee, const std::vector<KernelCall>& calls, bool was_in_read) {
+    const Registers as_it_was = tracee.registers();
+    if (was_in_read) tracee.registers().call_again();
+    auto done = tracee.call(calls);
+    if (done) return {};
+    tracee.registers() = as_it_was;
+    return done.error();
+}
+
 Status check_hold(const std::optional<cg_hold>& hold) {
     if (hold && hold->state != CG_HOLDING) return Error{ErrorKind::limit, 0, "hold", "ran out before the thread was stopped"};
     return {};
@@ -319,14 +329,11 @@ Result<TakenEnds> take_over(const TakeoverRequest& request, StoppedThread& threa
     SwapOfInput swap(request.input, help);
     swap.begin(taken.new_input, taken.from_client);
     // From here on the server reads the replacement, its bytes go through the gate, and it reads again what it has read.
-    const Registers as_it_was = tracee.registers();
-    if (thread.hold) tracee.registers().call_again();
     std::vector<KernelCall> calls;
     add_replacing(calls, input.server_end, inputs, all.registrations);
     if (!one_socket) add_replacing(calls, output.server_end, outputs, all.registrations);
     add_closing(calls, made);
-    if (auto replaced = tracee.call(calls); !replaced) {
-        tracee.registers() = as_it_was;
+    if (Status replaced = call_and_read_again(tracee, calls, thread.hold.has_value()); !replaced) {
         (void)swap_back(tracee, pidfd, inputs, all.registrations, taken.from_client.get());
         if (!one_socket) (void)swap_back(tracee, pidfd, outputs, all.registrations, taken.to_client.get());
         (void)close_all(tracee, made);
@@ -350,19 +357,23 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     TRY_VOID(check_hold(thread.hold));
     auto [pidfd, held, status] = TRY(look_around(pid, channel, channel));
     if (held.channels.empty()) return Error::refused("process " + std::to_string(pid), "has closed the connection");
+    std::vector<ReadPiece> unread;
+    if (thread.hold) unread.push_back(TRY(piece_of(*thread.hold)));
     Tracee& tracee = *thread.tracee;
     TRY_VOID(tracee.prepare_calls(status));
     Replacement replacement = std::move(TRY(make_replacements(tracee, pidfd, {{held.channels, ChannelUse::both}})).front());
     tracee.close_if_killed(0);
+    fault_point("connection to be replaced");
     SwapOfInput swap(channel, help);
     swap.begin(replacement.channel, replacement.original);
     std::vector<KernelCall> calls;
     add_replacing(calls, replacement.server_end, held.channels, held.registrations);
     add_closing(calls, {replacement.numbers[0], replacement.numbers[1]});
-    TRY(tracee.call(calls));
+    TRY_VOID(call_and_read_again(tracee, calls, thread.hold.has_value()));
+    fault_point("connection taken");
     TakenConnection taken;
     taken.client = std::move(replacement.original);
-    if (thread.hold) taken.unread.push_back(TRY(undo_read(tracee, *thread.hold)));
+    taken.unread = std::move(unread);
     replacement.agent_end.reset();  // the end that the server reads now
     pid_t stopped = tracee.tid();
     thread.tracee.reset();
@@ -394,8 +405,11 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
             return std::find(back.made.begin(), back.made.end(), descriptor.number) != back.made.end();
         });
     if (inputs.empty() && outputs.empty() && back.made.empty()) return {};
-    TRY_VOID(copy_rest(back.replacement_output, back.original_output));
+    fault_point("server stopped");
+    TRY_VOID(back.copy_rest ? back.copy_rest() : copy_rest(back.replacement_output, back.original_output));
+    fault_point("rest copied");
     TRY_VOID(tracee.prepare_calls(status));
+    fault_point("hand-back begun");
     auto give = [&](const Descriptors& descriptors, int original) -> Status {
         if (descriptors.empty()) return {};
         int flags = fcntl(original, F_GETFL);
@@ -404,7 +418,9 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
         return swap_back(tracee, pidfd, descriptors, all.registrations, original);
     };
     TRY_VOID(give(inputs, back.original_input));
+    fault_point("input given back");
     TRY_VOID(give(outputs, back.original_output));
+    fault_point("output given back");
     if (!back.made.empty()) TRY_VOID(close_all(tracee, back.made));
     pollfd room{inputs.empty() ? -1 : back.replacement_input, POLLOUT, 0};
     if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT) || !reads_through_ring(pid)) return {};

@@ -67,7 +67,7 @@ struct TakeoverRequest {
     // or to undo it, should we be killed. `made`: its numbers of both ends of what it is to have, in order.
     // Where it has closed the first, all is replaced, and it makes its read again, whatever becomes of us, or
     // nothing is, where it has none of the replacements; where it has not, it has seen what it had read. May
-    // be null.
+    // be null: then what has been replaced ends with us, and it keeps no number of ours.
     std::function<void(const TakenEnds& ends, const std::vector<int>& made)> begins = nullptr;
 };
 
@@ -103,7 +103,8 @@ std::string why_unjudged(const cg_event& event);
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max = SIZE_MAX);
 
 // Puts the originals back wherever `pid` holds a replacement. All its threads are stopped meanwhile; what it has
-// written and nobody has read yet is copied to the client first, so nothing overtakes it.
+// written and nobody has read yet is copied to the client first, so nothing overtakes it. Where we are killed in between,
+// some of its descriptors are back, and it keeps no number of ours: the same again does the rest.
 struct HandBack {
     cg_channel_key new_input{}, new_output{};
     int original_input = -1, original_output = -1;
@@ -117,8 +118,11 @@ struct HandBack {
     int replacement_input = -1;
     // Numbers that are the process's by a take-over that was not finished: closed, and given nothing.
     std::vector<int> made = {};
+    // Copies what waits in the replacement, so that a kill loses nothing of it; at most a second for the reader, see below.
+    // Null: from `replacement_output` to `original_output`, through the memory of this process.
+    std::function<Status()> copy_rest = nullptr;
 };
-// ErrorKind::limit: the client does not read, so the rest could not be copied; nothing was changed.
+// ErrorKind::limit: the client does not read, so the rest could not be copied; no descriptor was changed.
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);
 // The rest of `made`, of a take-over that was all but finished.
 Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting);

@@ -326,7 +326,7 @@ Result<int> Tracee::wait_for_stop(std::chrono::steady_clock::time_point deadline
 
 Status Tracee::set_registers(uint64_t first, uint64_t behind, const Registers& after) {
     Registers registers = at_stop_;
-    registers.prepare_calls(code_, first, behind, scratch_, before_, after, closes_);
+    registers.prepare_calls(code_, first, behind, scratch_, before_, after, scratch_ + closes_place_, closes_);
     iovec view{&registers.raw, sizeof(registers.raw)};
     if (ptrace(PTRACE_SETREGSET, tid_, NT_PRSTATUS, &view)) return Error::system("PTRACE_SETREGSET", thread_name(tid_), errno);
     touched_ = true;

@@ -73,9 +73,12 @@ class Tracee {
     Result<long> call(const std::vector<KernelCall>& calls);
     static size_t calls_at_once();
 
-    // Until this is said again: should we be killed, the thread closes the first `numbers` of those at
-    // scratch(), at most kClosesMax. They are -1 at first.
-    void close_if_killed(size_t numbers) { closes_ = numbers; }
+    // From the next call() on, until this is said again: should we be killed, the thread closes the first `numbers` of those
+    // that are `place` bytes behind scratch(), at most kClosesMax. Those at scratch() are -1 at first.
+    void close_if_killed(size_t numbers, size_t place = 0) {
+        closes_ = numbers;
+        closes_place_ = place;
+    }
     static constexpr size_t kClosesMax = 4;
 
     // Memory of the tracee.
@@ -117,7 +120,7 @@ class Tracee {
     bool mask_changed_ = false;
     int stop_signal_ = 0;        // what kCallCode sends
     std::vector<int> not_ours_;  // signals that came in between: they are sent again at the end
-    size_t closes_ = 0;
+    size_t closes_ = 0, closes_place_ = 0;
 };
 
 }  // namespace callgate

@@ -1,12 +1,26 @@
 """kill -9 of the agent at any instant: the next one goes on with every session, and nothing that it had in hand is lost."""
 import collections
+import contextlib
 import random
+import re
 import signal
 import time
 
 from governed import *  # noqa: F403
 from governed import LONG, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy, policy_for, wait_for
 from kept_sessions import CHANNELS, Load, SessionsGoOn
+
+SESSIONS, BATCH, STORM_SECONDS = 64, 200, 2 * 3600
+# Of ten times, how often the agent ends otherwise than by SIGKILL: it aborts, or breaks.
+ENDS = {4: signal.SIGABRT, 7: signal.SIGSEGV}
+
+
+def descriptors_of(pid):
+    found = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[number] = os.readlink(f"/proc/{pid}/fd/{number}")
+    return found
 
 
 def running_under(agent, before):
@@ -85,30 +99,58 @@ class TestKill(SessionsGoOn, EndToEnd):
 
     def test_under_load(self):
         """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; killed at random, each second time while it starts."""
-        kills, sessions = (10000, 64) if LONG else (12, 64)
+        self.storm(CHANNELS, kills=10000 if LONG else 12)
+
+    def test_under_load_over_connections(self):
+        """The same where a session is one connection, given to its server as inetd does."""
+        self.storm(("unix", "tcp"), kills=2000 if LONG else 6)
+
+    def storm(self, channels, kills):
+        """In batches, each with an agent and servers of its own, as long as there is time. $CALLGATE_KILLS: another number of kills."""
+        kills = int(os.environ.get("CALLGATE_KILLS", kills))
+        until, reports = time.monotonic() + STORM_SECONDS, []
+        for done in range(0, kills, BATCH):
+            if time.monotonic() < until:
+                reports.append(self.batch(channels, min(BATCH, kills - done)))
+        figures = {key: sum(report[key] for report in reports) for key in ("kills", "calls", "lost", "doubled", "reordered", "corrupted")}
+        waits = {key: [report["wait_ms"][key] for report in reports] for key in ("p50", "p99", "max")}
+        print("| channels | " + " | ".join(figures) + " | longest wait of a session in a round, ms: p50 of batches | p99 | max |")
+        print(f"| {', '.join(channels)} | " + " | ".join(map(str, figures.values())) +
+              f" | {min(waits['p50'])}\u2013{max(waits['p50'])} | {min(waits['p99'])}\u2013{max(waits['p99'])} | {max(waits['max'])} |", flush=True)
+
+    def batch(self, channels, kills):
         server = cpp_server("--readv")
         agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
-        load = Load(server, sessions, depth=4, pause_ms=20, large_each=60)
+        load = Load(server, SESSIONS, depth=4, pause_ms=250 if LONG else 20, large_each=60, channels=",".join(channels),
+                    socket=agent.directory / "load.sock")
         self.addCleanup(load.kill)
-        wait_for(lambda: self.enforced(agent) == sessions, "the sessions")
+        wait_for(lambda: self.enforced(agent) == SESSIONS, "the sessions")
+        servers = Path(f"/proc/{load.process.pid}/task/{load.process.pid}/children").read_text().split()
+        held = {pid: descriptors_of(pid) for pid in servers}
         seed = random.randrange(1 << 30)
         chance = random.Random(seed)
         self.assertEqual(load.command("begin"), "begun")
         for turn in range(kills):
             before = agent.pid
-            os.kill(before, signal.SIGKILL)
+            os.kill(before, ENDS.get(turn % 10, signal.SIGKILL))
             if turn % 2:
                 agent.pid = wait_for(lambda: running_under(agent, before), "the next agent", interval=0.001)
                 time.sleep(chance.random() * 0.5)
             else:
                 agent.pid = wait_for(lambda: self.ready_after(agent, before), "the next agent", seconds=60, interval=0.05)
                 time.sleep(chance.random() * 0.3)
+                self.assertEqual(load.command("round"), "rounded")
+            if turn == 0:
+                kept = self.kept_by(agent)
         agent.pid = wait_for(lambda: self.ready_after(agent, 0), "the last agent", seconds=60, interval=0.05)
         self.assertEqual(load.command("settle"), "settled")
+        for kind, number in self.kept_by(agent).items():  # but for those that are asking it something
+            self.assertAlmostEqual(number, kept[kind], delta=8, msg=f"{kind}, after {kills} kills")
+        self.assertEqual({pid: descriptors_of(pid) for pid in servers}, held)
         report, code, said = load.stop()
-        print(f"{kills} kills, {sessions} sessions, seed {seed}: {json.dumps(report)}")
+        print(f"{kills} kills, {SESSIONS} sessions, seed {seed}: {json.dumps(report)}", flush=True)
         self.assertEqual((code, said), (0, ""))
-        ended = agent.wait_audit("session_end", count=sessions)
+        ended = agent.wait_audit("session_end", count=SESSIONS)
         self.assertEqual({record["reason"] for record in ended}, {"ended"})
         self.assertEqual(sum(record["frames"]["denied"] for record in ended), report["denied"])
         unseen = report["calls"] - sum(record["frames"]["in"] for record in ended)
@@ -117,19 +159,36 @@ class TestKill(SessionsGoOn, EndToEnd):
         self.assertEqual({record["conserved"] for record in ended}, {True})
         self.assertEqual(agent.audit("session_lost"), [])
         self.assert_recorded(agent, ended)
+        self.stop_agent(agent)
+        return {**report, "kills": kills}
+
+    @staticmethod
+    def kept_by(agent):
+        """What the agent has for its sessions, kept memory included, and what its keeper has: so many of each kind."""
+        kinds = collections.Counter(re.sub(r"\d+", "", each) for each in descriptors_of(agent.pid).values())
+        return {"memory": sum(number for kind, number in kinds.items() if kind.startswith("/memfd:")), "sockets": kinds["socket:[]"],
+                "pipes": kinds["pipe:[]"], "of the keeper": len(descriptors_of(agent.process.pid))}
 
     def assert_recorded(self, agent, ended):
         """Every message that was forwarded or answered has its record, and only one: the same record may be there twice."""
-        messages = agent.audit("message")
-        written = collections.Counter(record["id"] for record in messages)
-        self.assertLessEqual(max(written.values()), 2)
-        found = collections.Counter((record["session"], record["direction"])
-                                    for record in {record["id"]: record for record in messages}.values())
+        written, found, shortest = set(), collections.Counter(), None
+        twice = collections.Counter()
+        with agent.audit_path.open() as lines:
+            for record in map(json.loads, lines):
+                if record["type"] != "message":
+                    continue
+                if record["id"] in written:
+                    twice[record["id"]] += 1
+                    continue
+                written.add(record["id"])
+                found[record["session"], record["direction"]] += 1
+                shortest = min(shortest or record, record, key=len)
+        self.assertLessEqual(max(twice.values(), default=0), 1)
         for record in ended:
             frames = record["frames"]
             self.assertEqual((found[record["session"], "c2s"], found[record["session"], "s2c"]), (frames["in"], frames["server_in"]))
-        self.assertEqual({"server", "peer", "policy"} - set(min(messages, key=len)), set())
-        print(f"{len(messages)} records, {len(messages) - len(written)} of them twice")
+        self.assertEqual({"server", "peer", "policy"} - set(shortest), set())
+        print(f"{len(written)} records, {len(twice)} of them twice", flush=True)
 
     def test_a_record_is_not_lost(self):
         """The agent is killed as soon as the client has its answer."""

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -276,6 +277,42 @@ TEST_P(LedgerTest, AReaderThatIsGoneIsAnError) {
     ASSERT_TRUE(ledger->commit(turn));
     out.reads.reset();
     EXPECT_EQ(ledger->write(Ledger::kToClient, out.writes.get(), GetParam()), -EPIPE);
+}
+
+TEST_P(LedgerTest, PassesOnWhatGoesBack) {
+    using namespace std::chrono_literals;
+    const bool is_socket = GetParam();
+    auto ledger = std::move(Ledger::create().value());
+    const Ends from = make_channel(is_socket), to = make_channel(is_socket);
+    EXPECT_FALSE(ledger->goes_back());
+    // Half a line of each side has been seen, and something of the server's waits to be seen, or to be read.
+    ASSERT_TRUE(ledger->add(Ledger::kToServer, "half"));
+    ASSERT_TRUE(ledger->add(Ledger::kToClient, "begun "));
+    Ledger::Turn turn;
+    turn.line_begun = {4, 6};
+    turn.state = "state";
+    turn.goes_back = true;
+    ASSERT_TRUE(ledger->commit(turn));
+    ASSERT_TRUE(ledger->add(Ledger::kToClient, "unseen "));
+    ASSERT_EQ(::write(from.writes.get(), "unread", 6), 6);
+    ledger = opened_again(std::move(ledger));
+    ASSERT_TRUE(ledger->goes_back());
+    ASSERT_TRUE(ledger->pass_on(Ledger::kToClient, from.reads.get(), to.writes.get(), is_socket, 1s));
+    char text[64];
+    EXPECT_EQ(std::string_view(text, ::read(to.reads.get(), text, sizeof(text))), "begun unseen unread");
+    EXPECT_EQ(ledger->line_begun(Ledger::kToServer), "half");
+    EXPECT_EQ(ledger->state(), "state");
+    // Where nobody reads, what there is stays.
+    const std::string much(1 << 20, 'x');
+    ASSERT_TRUE(ledger->add(Ledger::kToClient, much));
+    const Status full = ledger->pass_on(Ledger::kToClient, -1, to.writes.get(), is_socket, 0ms);
+    ASSERT_FALSE(full);
+    EXPECT_EQ(full.error().kind, ErrorKind::limit);
+    ledger = opened_again(std::move(ledger));
+    EXPECT_TRUE(ledger->goes_back());
+    int written = 0;
+    ASSERT_EQ(ioctl(to.reads.get(), FIONREAD, &written), 0);
+    EXPECT_EQ(static_cast<size_t>(written) + ledger->unwritten_bytes(Ledger::kToClient), much.size());
 }
 
 TEST(LedgerFormat, ANewerOneIsRefusedAndAnythingElseIsNone) {

@@ -1,25 +1,30 @@
 // Many clients of stdio servers at once: sequenced calls of every size, each answer compared byte for byte.
 //
-//   stdio_load --sessions N [--depth D] [--pause-ms MS] [--large-each K] -- SERVER [ARGUMENT…]
+//   stdio_load --sessions N [--channels KIND,…] [--socket PATH] [--depth D] [--pause-ms MS] [--large-each K] -- SERVER
+//   [ARGUMENT…]
 //
-// Half of the sessions have pipes, half socket pairs. Each has up to D calls under way and makes the next one
-// MS after the last. Every fourth call is of delete_note, which must be denied; the others are of echo, 20
+// Each session in turn has the next KIND of channel: "pipe", "socketpair" (the two are the default), or one connection
+// for both ways, accepted and given to the server as inetd does, "unix" (at PATH) or "tcp". Each has up to D calls under way and
+// makes the next one MS after the last. Every fourth call is of delete_note, which must be denied; the others are of echo, 20
 // bytes to 2 KB long, each K-th up to 1 MiB. Answers of echo must come in the order of the calls, and so must
-// denials; an answer that nobody waits for, a denied call that is answered otherwise, and an end are
-// failures.
+// denials; what is lost, doubled, reordered or corrupted, and an end, are failures.
 //
 // Commands on stdin, an answer for each on stdout:
 //   begin   ->  begun      from here on the longest wait of each session is measured
 //   settle  ->  settled    when each session has had three more answers; its longest wait since "begin" is one sample
+//   round   ->  rounded    each session's longest wait since the last "begin" or "round", calls under way included, is one sample
 //   waits   ->  [12.3,…]   each session's longest wait since "begin", in ms
-//   stop    ->  {"calls":…,"denied":…,"bytes":…,"waits":…,"wait_ms":{"p50":…,"p99":…,"max":…}},
-//               after the last answers and the ends of the servers; exit code 0 if there was no failure, else 1 and the failures
-//               on stderr
+//   stop    ->  {"calls":…,"denied":…,"bytes":…,"lost":…,"doubled":…,"reordered":…,"corrupted":…,"waits":…,
+//               "wait_ms":{"p50":…,"p99":…,"max":…}}, after the last answers (what has not come after a minute in which
+//               nothing came is lost) and the ends of the servers; exit code 0 if there was no failure, else 1 and the
+//               failures on stderr
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,15 +36,19 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <sstream>
 #include <string>
 #include <vector>
 
 namespace {
 
 constexpr size_t kReadBytes = 1 << 18;
+constexpr int64_t kPatience = 60'000'000'000;  // with what has not come by the end
 
 struct Options {
     int sessions = 64, depth = 4, pause_ms = 20, large_each = 50;
+    std::vector<std::string> channels{"pipe", "socketpair"};
+    const char* socket = "";
     char** server = nullptr;
 };
 
@@ -58,6 +67,7 @@ struct Session {
     int64_t next_call_ns = 0, longest_ns = 0;
     int answers_left = 0;  // until it has settled
     bool ended = false;
+    bool has_pipes = false;
     bool idle() const { return echoes.empty() && denials.empty() && sent == to_send.size(); }
 };
 
@@ -65,6 +75,8 @@ Options options;
 std::vector<Session> sessions;
 std::vector<double> waits_ms;
 uint64_t calls = 0, denied = 0, bytes = 0;
+int64_t last_answer_ns = 0;
+uint64_t lost = 0, doubled = 0, reordered = 0, corrupted = 0;
 int failures = 0;
 
 int64_t now_ns() {
@@ -115,24 +127,45 @@ void answered(Session& session, std::deque<Call>& waiting, int64_t now) {
     session.longest_ns = std::max(session.longest_ns, now - waiting.front().sent_ns);
     waiting.pop_front();
     if (session.answers_left > 0) --session.answers_left;
+    last_answer_ns = now;
     ++calls;
+}
+
+// Of a line that is not the next one of its kind.
+uint64_t& kind_of(std::string_view line, const std::deque<Call>& waiting) {
+    constexpr std::string_view kBegin = R"({"jsonrpc":"2.0","id":)";
+    const uint64_t number =
+        line.starts_with(kBegin) ? strtoull(std::string(line.substr(kBegin.size(), 20)).c_str(), nullptr, 10) : 0;
+    if (number == 0) return corrupted;
+    if (waiting.empty() || number < waiting.front().number) return doubled;
+    return number == waiting.front().number ? corrupted : reordered;
 }
 
 void take_line(Session& session, std::string_view line, int64_t now) {
     bytes += line.size();
     if (line.find("[POLICY DENIED]") != std::string_view::npos) {
-        if (session.denials.empty()) return fail(session, "a denial that nobody waits for");
-        const std::string begin = R"({"jsonrpc":"2.0","id":)" + std::to_string(session.denials.front().number) + ",";
-        if (!line.starts_with(begin)) return fail(session, "denied out of order: " + std::string(line.substr(0, 100)));
+        const std::string begin =
+            session.denials.empty() ? "" : R"({"jsonrpc":"2.0","id":)" + std::to_string(session.denials.front().number) + ",";
+        if (session.denials.empty() || !line.starts_with(begin)) {
+            ++kind_of(line, session.denials);
+            return fail(session, "a denial that is not due: " + std::string(line.substr(0, 100)));
+        }
         ++denied;
         return answered(session, session.denials, now);
     }
-    if (session.echoes.empty()) return fail(session, "an answer that nobody waits for: " + std::string(line.substr(0, 100)));
+    if (session.echoes.empty()) {
+        ++kind_of(line, session.echoes);
+        return fail(session, "an answer that nobody waits for: " + std::string(line.substr(0, 100)));
+    }
     const uint64_t number = session.echoes.front().number;
     const std::string expected = R"({"jsonrpc":"2.0","id":)" + std::to_string(number) +
                                  R"(,"result":{"content":[{"type":"text","text":")" + text_of(session, number) + "\"}]}}";
-    if (line != expected)
+    if (line != expected) {
+        uint64_t& kind = kind_of(line, session.echoes);
+        ++kind;
         fail(session, "call " + std::to_string(number) + " was answered with " + std::string(line.substr(0, 100)));
+        if (&kind == &doubled) return;
+    }
     answered(session, session.echoes, now);
 }
 
@@ -176,12 +209,53 @@ void make_channel(bool is_socket, int& ours, int& theirs, bool they_read) {
     fcntl(ours, F_SETFL, O_NONBLOCK | fcntl(ours, F_GETFL));
 }
 
+[[noreturn]] void give_up(const char* what) {
+    perror(what);
+    exit(2);
+}
+
+int listener_of(bool is_tcp) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_un path{};
+    path.sun_family = AF_UNIX;
+    snprintf(path.sun_path, sizeof(path.sun_path), "%s", options.socket);
+    const int made = socket(is_tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const auto* address = is_tcp ? reinterpret_cast<sockaddr*>(&at) : reinterpret_cast<sockaddr*>(&path);
+    if (bind(made, address, is_tcp ? sizeof(at) : sizeof(path)) || listen(made, 64)) give_up("stdio_load: listener");
+    return made;
+}
+
+void make_connection(bool is_tcp, int& ours, int& theirs) {
+    static int listeners[] = {-1, -1};
+    int& listener = listeners[is_tcp ? 1 : 0];
+    if (listener < 0) listener = listener_of(is_tcp);
+    sockaddr_storage address{};
+    socklen_t length = sizeof(address);
+    ours = socket(is_tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) ||
+        connect(ours, reinterpret_cast<sockaddr*>(&address), length))
+        give_up("stdio_load: connect");
+    theirs = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (theirs < 0) give_up("stdio_load: accept");
+    fcntl(ours, F_SETFL, O_NONBLOCK | fcntl(ours, F_GETFL));
+}
+
 void start(Session& session, int number) {
     session.number = number;
     session.next_call_ns = now_ns() + int64_t{options.pause_ms} * 1'000'000 * number / options.sessions;
+    const std::string& channel = options.channels[static_cast<size_t>(number) % options.channels.size()];
+    session.has_pipes = channel == "pipe";
     int their_in, their_out;
-    make_channel(number % 2 == 1, session.in, their_in, true);
-    make_channel(number % 2 == 1, session.out, their_out, false);
+    if (channel == "unix" || channel == "tcp") {
+        make_connection(channel == "tcp", session.in, their_in);
+        session.out = session.in;
+        their_out = dup(their_in);
+    } else {
+        make_channel(!session.has_pipes, session.in, their_in, true);
+        make_channel(!session.has_pipes, session.out, their_out, false);
+    }
     session.pid = fork();
     if (session.pid == 0) {
         dup2(their_in, 0);
@@ -226,6 +300,16 @@ void settle() {
     for (const Session& session : sessions) waits_ms.push_back(static_cast<double>(session.longest_ns) / 1e6);
 }
 
+void end_round() {
+    const int64_t now = now_ns();
+    for (Session& session : sessions) {
+        for (const auto* waiting : {&session.echoes, &session.denials})
+            if (!waiting->empty()) session.longest_ns = std::max(session.longest_ns, now - waiting->front().sent_ns);
+        waits_ms.push_back(static_cast<double>(session.longest_ns) / 1e6);
+        session.longest_ns = 0;
+    }
+}
+
 void tell_waits() {
     const char* before = "[";
     for (const Session& session : sessions) {
@@ -237,18 +321,28 @@ void tell_waits() {
 
 void stop() {
     const auto is_idle = [](const Session& session) { return session.idle() || session.ended; };
-    while (!std::all_of(sessions.begin(), sessions.end(), is_idle)) turn(false, false);
+    last_answer_ns = now_ns();
+    while (!std::all_of(sessions.begin(), sessions.end(), is_idle) && now_ns() - last_answer_ns < kPatience) turn(false, false);
     for (Session& session : sessions) {
-        if (session.number % 2 == 1) {
-            shutdown(session.in, SHUT_WR);
-        } else {
+        if (const size_t waiting = session.echoes.size() + session.denials.size()) {
+            lost += waiting;
+            fail(session, std::to_string(waiting) + " calls have no answer");
+        }
+        if (session.has_pipes) {
             close(session.in);
+        } else {
+            shutdown(session.in, SHUT_WR);
         }
         session.in = -1;
     }
     const auto is_over = [](const Session& session) { return session.ended; };
-    while (!std::all_of(sessions.begin(), sessions.end(), is_over)) turn(false, false);
+    const int64_t closed_ns = now_ns();
+    while (!std::all_of(sessions.begin(), sessions.end(), is_over) && now_ns() - closed_ns < kPatience) turn(false, false);
     for (Session& session : sessions) {
+        if (!session.ended) {
+            fail(session, "its server does not end");
+            kill(session.pid, SIGKILL);
+        }
         int status = 0;
         waitpid(session.pid, &status, 0);
         if (status != 0) fail(session, "its server ended with status " + std::to_string(status));
@@ -261,10 +355,12 @@ void stop() {
                    : waits_ms[std::min(waits_ms.size() - 1, static_cast<size_t>(part * static_cast<double>(waits_ms.size())))];
     };
     printf(
-        "{\"calls\":%llu,\"denied\":%llu,\"bytes\":%llu,\"failures\":%d,\"waits\":%zu,\"wait_ms\":{\"p50\":%."
-        "1f,\"p99\":%.1f,\"max\":%.1f}}\n",
+        "{\"calls\":%llu,\"denied\":%llu,\"bytes\":%llu,\"lost\":%llu,\"doubled\":%llu,\"reordered\":%llu,\"corrupted\":%llu,"
+        "\"failures\":%d,\"waits\":%zu,\"wait_ms\":{\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}}\n",
         static_cast<unsigned long long>(calls), static_cast<unsigned long long>(denied), static_cast<unsigned long long>(bytes),
-        failures, waits_ms.size(), at(0.5), at(0.99), at(1));
+        static_cast<unsigned long long>(lost), static_cast<unsigned long long>(doubled),
+        static_cast<unsigned long long>(reordered), static_cast<unsigned long long>(corrupted), failures, waits_ms.size(),
+        at(0.5), at(0.99), at(1));
     fflush(stdout);
 }
 
@@ -276,6 +372,16 @@ bool read_options(int argc, char** argv) {
             return true;
         }
         if (i + 1 >= argc) return false;
+        if (word == "--channels") {
+            options.channels.clear();
+            std::stringstream list(argv[++i]);
+            for (std::string kind; std::getline(list, kind, ',');) options.channels.push_back(kind);
+            continue;
+        }
+        if (word == "--socket") {
+            options.socket = argv[++i];
+            continue;
+        }
         const int value = atoi(argv[++i]);
         if (word == "--sessions")
             options.sessions = value;
@@ -322,6 +428,9 @@ int main(int argc, char** argv) {
             } else if (command == "settle") {
                 settle();
                 puts("settled");
+            } else if (command == "round") {
+                end_round();
+                puts("rounded");
             } else if (command == "waits") {
                 tell_waits();
             } else {
