@@ -43,7 +43,7 @@ class TestKillAtAConnection(HttpEndToEnd):
 
     def test_connections_from_before(self):
         """One for each step: what the agent finds, the next one finds, too."""
-        for spec in (CPP_HTTP, PYTHON_HTTP) if LONG else (CPP_HTTP,):
+        for spec in (PYTHON_HTTP,):
             with self.case(server=spec.name):
                 server = self.server(spec)
                 alone = self.open_in(server)
