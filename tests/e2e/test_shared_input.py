@@ -75,6 +75,7 @@ class TestSharedInput(EndToEnd):
                     os.kill(client.pid, signal.SIGUSR1)
                     self.assertEqual(client.answer(early)["result"]["content"][0]["text"], "early")
                     self.check(client)
+                    agent.wait_audit("session_joined")
                     self.assertEqual([len(agent.audit(f"session_{what}")) for what in ("start", "joined", "end")], [1, 1, 0])
                     self.assert_quick_stop(agent)
                     self.assertEqual(client.call("echo", {"text": "alone"})["result"]["content"][0]["text"], "alone")
