@@ -1,4 +1,5 @@
-// without_io_uring: `callgate` under a seccomp filter that refuses io_uring, as a container engine's profile does.
+// without_io_uring: `callgate` under a seccomp filter that refuses io_uring, as a container engine's profile does, and knows no
+// epoll_pwait2, as kernels before 5.11 do.
 // Takes callgate's words.
 #include <seccomp.h>
 #include <unistd.h>
@@ -9,7 +10,8 @@
 
 int main(int, char** words) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    if (!filter || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) || seccomp_load(filter)) {
+    if (!filter || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) ||
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(epoll_pwait2), 0) || seccomp_load(filter)) {
         fprintf(stderr, "without_io_uring: no filter\n");
         return 1;
     }
