@@ -47,56 +47,72 @@ Result<uint64_t> raised(int resource, const char* name) {
 }
 
 struct Limit {
+    std::string name;    // for doctor: "descriptors"
     std::string what;    // "the limit of open files (RLIMIT_NOFILE)"
     std::string remedy;  // "raise LimitNOFILE= in the unit"
     uint64_t value, of_agent, of_session;
 };
 
-Status check(const Limit& limit, std::vector<PolicyProblem>& problems) {
-    if (limit.value == kUnlimited) return {};
+Check check(const Limit& limit) {
+    if (limit.value == kUnlimited) return {limit.name, CheckState::ok, "no limit", {}};
     const std::string now = limit.what + " is " + std::to_string(limit.value);
-    if (limit.value < limit.of_agent + limit.of_session)
-        return Error::refused(now, "too low for a single session, which takes " +
-                                       std::to_string(limit.of_agent + limit.of_session) + "; " + limit.remedy);
-    const uint64_t room = limit.of_session ? (limit.value - limit.of_agent) / limit.of_session : kSessionsExpected;
-    if (room < kSessionsExpected)
-        problems.push_back({"limits", 0, 0, "", now + ": room for " + std::to_string(room) + " sessions; " + limit.remedy});
-    return {};
+    const uint64_t least = limit.of_agent + limit.of_session;
+    if (limit.value < least)
+        return {limit.name, CheckState::failed, now + ": too low for a single session, which takes " + std::to_string(least),
+                limit.remedy};
+    if (!limit.of_session) return {limit.name, CheckState::ok, now, {}};
+    const uint64_t room = (limit.value - limit.of_agent) / limit.of_session;
+    const std::string detail = now + ": room for " + std::to_string(room) + " sessions";
+    if (room < kSessionsExpected) return {limit.name, CheckState::degraded, detail, limit.remedy};
+    return {limit.name, CheckState::ok, detail, {}};
 }
 
-// The smallest memory.max from this process's cgroup up, and where it stands.
+// The smallest limit from this process's cgroup up, in v2 or v1, and where it stands.
 std::pair<uint64_t, std::string> memory_of_cgroup() {
+    constexpr uint64_t kNoLimitInVersion1 = uint64_t{1} << 62;  // there it is a number too, near 2^63
     std::pair<uint64_t, std::string> least{kUnlimited, {}};
-    const std::string mount = cgroup2_mount();
-    auto own = read_process(getpid());
-    if (mount.empty() || !own) return least;
-    for (std::filesystem::path at = mount + own->cgroup; at.string().size() > mount.size(); at = at.parent_path()) {
-        const std::string file = (at / "memory.max").string();
-        uint64_t bytes = 0;
-        if (std::ifstream(file) >> bytes && bytes < least.first) least = {bytes, file};
+    for (auto [controller, name] : {std::pair("", "memory.max"), std::pair("memory", "memory.limit_in_bytes")}) {
+        const std::string mount = cgroup_mount(controller), path = cgroup_path(getpid(), controller);
+        if (mount.empty()) continue;
+        // A container's own cgroup is the root of what is mounted there.
+        for (std::filesystem::path at = path.size() > 1 ? mount + path : mount;; at = at.parent_path()) {
+            const std::string file = (at / name).string();
+            uint64_t bytes = 0;
+            if (std::ifstream(file) >> bytes && bytes < std::min(least.first, kNoLimitInVersion1)) least = {bytes, file};
+            if (at.string().size() <= mount.size()) break;
+        }
     }
     return least;
 }
 
 }  // namespace
 
-Status check_limits(std::vector<PolicyProblem>& problems) {
+Result<std::vector<Check>> limit_checks() {
     const uint64_t descriptors = TRY(raised(RLIMIT_NOFILE, "RLIMIT_NOFILE"));
-    make_room_for_descriptors(descriptors);
     const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")), locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
     const auto [memory, file] = memory_of_cgroup();
-    const Limit limits[] = {
-        {"the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"", descriptors,
-         kDescriptorsOfAgent, kDescriptorsOfSession},
-        {"the limit of address space (RLIMIT_AS)",
-         "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used", addresses,
-         kAddressesOfAgent, ledger_address_bytes()},
-        {"the limit of locked memory (RLIMIT_MEMLOCK)", "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"", locked,
-         kLockedOfAgent, 0},
-        {"the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container", memory,
-         kMemoryOfAgent, kMemoryOfSession},
+    return std::vector<Check>{
+        check({"descriptors", "the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"",
+               descriptors, kDescriptorsOfAgent, kDescriptorsOfSession}),
+        check({"address space", "the limit of address space (RLIMIT_AS)",
+               "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used", addresses,
+               kAddressesOfAgent, ledger_address_bytes()}),
+        check({"locked memory", "the limit of locked memory (RLIMIT_MEMLOCK)",
+               "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"", locked, kLockedOfAgent, 0}),
+        check({"memory", "the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container",
+               memory, kMemoryOfAgent, kMemoryOfSession}),
     };
-    for (const Limit& limit : limits) TRY_VOID(check(limit, problems));
+}
+
+Status check_limits(std::vector<PolicyProblem>& problems) {
+    const std::vector<Check> checks = TRY(limit_checks());
+    rlimit descriptors;
+    if (!getrlimit(RLIMIT_NOFILE, &descriptors)) make_room_for_descriptors(descriptors.rlim_cur);
+    for (const Check& each : checks) {
+        const std::string text = each.detail + "; " + each.remedy;
+        if (each.state == CheckState::failed) return Error::refused("limits", text);
+        if (each.state == CheckState::degraded) problems.push_back({"limits", 0, 0, "", text});
+    }
     return {};
 }
 

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/worker.h"
 #include "control/server.h"
+#include "kernel/doctor.h"
 #include "lifecycle/http_table.h"
 #include "lifecycle/kept_approvals.h"
 #include "lifecycle/kept_counters.h"
@@ -87,6 +88,8 @@ void start_watchdog(App& app);
 // Raises what can be raised. An error where a single session would not fit, a problem where few do; both say which limit it is,
 // what it is, and what to do.
 Status check_limits(std::vector<PolicyProblem>& problems);
+// The same for doctor, of the process that asks.
+Result<std::vector<Check>> limit_checks();
 
 // --- app_watcher.cpp
 // Goes on in the worker, until the agent is ready or cannot be.

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app_parts.h"
 #include "audit/safe_text.h"
 #include "cli.h"
 #include "fetch/curl_library.h"
@@ -42,6 +43,18 @@ Check check_relay() {
             " for root), Linux 5.19 or newer, and no seccomp profile of a container engine that refuses it"};
 }
 
+// The host, and what this process may have on it.
+DoctorReport examine() {
+    DoctorReport report = examine_host(check_relay());
+    auto limits = limit_checks();
+    if (limits)
+        report.checks.insert(report.checks.end(), limits->begin(), limits->end());
+    else
+        report.checks.push_back(
+            {"limits", CheckState::failed, limits.error().text(), "run as root, with no seccomp profile that refuses setrlimit"});
+    return report;
+}
+
 nlohmann::json report_json(const DoctorReport& report) {
     nlohmann::json checks = nlohmann::json::array();
     for (const Check& check : report.checks) {
@@ -68,10 +81,10 @@ void print_report(const DoctorReport& report) {
 
 }  // namespace
 
-nlohmann::json doctor_json() { return report_json(examine_host(check_relay())); }
+nlohmann::json doctor_json() { return report_json(examine()); }
 
 int print_doctor(bool as_json) {
-    DoctorReport report = examine_host(check_relay());
+    DoctorReport report = examine();
     report.checks.push_back(check_webhooks());
     if (as_json) {
         print_json(report_json(report));

@@ -10,6 +10,7 @@
 #include "channel.skel.h"
 #include "kernel/libbpf_error.h"
 #include "kernel/optional_programs.h"
+#include "kernel/requirements.h"
 #include "kernel/scope_programs.h"
 
 namespace callgate {
@@ -53,6 +54,7 @@ ChannelPrograms::~ChannelPrograms() = default;
 Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& scope, OnEvent on_event) {
     constexpr char kObject[] = "channel.bpf.o";
     TRY_VOID(check_scope(scope));
+    if (const auto lack = kernel_lacks()) return Error::refused(lack->what, lack->remedy);
     collect_complaints();
     std::unique_ptr<ChannelPrograms> programs(new ChannelPrograms());
     State& state = *programs->state_;

@@ -7,12 +7,12 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <thread>
@@ -22,6 +22,7 @@
 #include "kernel/confinement.h"
 #include "kernel/optional_programs.h"
 #include "kernel/proc.h"
+#include "kernel/requirements.h"
 #include "kernel/scope.h"
 #include "listen.skel.h"
 #include "steer.skel.h"
@@ -36,7 +37,7 @@ Check passed(std::string name, std::string detail) { return {std::move(name), Ch
 Check check_kernel() {
     utsname names;
     uname(&names);
-    return passed("kernel", std::string(names.release) + " " + names.machine);
+    return passed("kernel", kernel_release() + " " + names.machine);
 }
 
 Check check_privilege() {
@@ -57,11 +58,23 @@ Check check_lockdown() {
     size_t open = text->find('['), close = text->find(']');
     std::string level = open == std::string::npos ? *text : text->substr(open + 1, close - open - 1);
     if (level != "confidentiality") return passed("lockdown", level);
-    return {"lockdown", CheckState::failed, level, "confidentiality forbids BPF to read kernel memory: use lockdown=integrity"};
+    return {"lockdown", CheckState::failed, level, kLockdownNeeded};
+}
+
+// What else may refuse a tracer, or the programs.
+Check check_modules() {
+    auto list = read_small_file("/sys/kernel/security/lsm", 1024);
+    return passed("security modules", list ? *list : "unknown: securityfs is not mounted");
+}
+
+std::string needed_of(int error, const char* capabilities) {
+    if (error == -EPERM) return std::string("run as root, with ") + capabilities;
+    return kKernelNeeded;
 }
 
 // The programs themselves, loaded but not attached.
 Check check_programs() {
+    if (const auto lack = kernel_lacks()) return {"bpf", CheckState::failed, lack->what, lack->remedy};
     libbpf_print_fn_t before = libbpf_set_print(say_nothing);
     channel_bpf* skeleton = channel_bpf__open();
     if (skeleton) leave_out_what_is_missing(*skeleton);
@@ -70,10 +83,11 @@ Check check_programs() {
     libbpf_set_print(before);
     if (!error) return passed("bpf", "tp_btf programs, ring buffer, bpf_loop load");
     return {"bpf", CheckState::failed, "the programs do not load: " + std::string(strerror(-error)),
-            error == -EPERM ? "run as root, with CAP_BPF and CAP_PERFMON" : "needs Linux 5.17 or newer with BTF"};
+            needed_of(error, "CAP_BPF and CAP_PERFMON")};
 }
 
 Check check_listener_programs() {
+    if (const auto lack = kernel_lacks()) return {"listeners", CheckState::failed, lack->what, lack->remedy};
     libbpf_print_fn_t before = libbpf_set_print(say_nothing);
     listen_bpf* listen = listen_bpf__open();
     int error = listen ? listen_bpf__load(listen) : -errno;
@@ -84,7 +98,7 @@ Check check_listener_programs() {
     libbpf_set_print(before);
     if (!error) return passed("listeners", "tp_btf/inet_sock_set_state and sk_lookup programs load");
     return {"listeners", CheckState::failed, "the programs for HTTP servers do not load: " + std::string(strerror(-error)),
-            error == -EPERM ? "run as root, with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN" : "needs Linux 5.17 or newer with BTF"};
+            needed_of(error, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")};
 }
 
 // fexit would tax only the calls that are watched; trampolines are refused by some hardened kernels.
@@ -132,12 +146,17 @@ Check check_ptrace() {
         kill(child, SIGKILL);
         waitpid(child, &status, __WALL);
     }
-    if (!stopped)
-        return {"ptrace", CheckState::failed, strerror(code), "needs CAP_SYS_PTRACE and kernel.yama.ptrace_scope below 3"};
+    // 0 to 2 leave it to who has CAP_SYS_PTRACE; 3 cannot be lowered.
+    auto scope = read_small_file("/proc/sys/kernel/yama/ptrace_scope", 16);
+    const std::string level = scope ? scope->substr(0, 1) : "";
+    const std::string yama = scope ? "; kernel.yama.ptrace_scope is " + level : "";
+    if (!stopped && level == "3")
+        return {"ptrace", CheckState::failed, strerror(code) + yama, "set kernel.yama.ptrace_scope to 2 at most, and boot anew"};
+    if (!stopped) return {"ptrace", CheckState::failed, strerror(code) + yama, "needs CAP_SYS_PTRACE"};
     if (!seccomp)
-        return {"ptrace", CheckState::degraded, "PTRACE_SEIZE works; PTRACE_O_SUSPEND_SECCOMP is refused",
+        return {"ptrace", CheckState::degraded, "PTRACE_SEIZE works; PTRACE_O_SUSPEND_SECCOMP is refused" + yama,
                 "servers under a seccomp filter are blind: needs CAP_SYS_ADMIN and CONFIG_CHECKPOINT_RESTORE"};
-    return passed("ptrace", "PTRACE_SEIZE, PTRACE_O_SUSPEND_SECCOMP");
+    return passed("ptrace", "PTRACE_SEIZE, PTRACE_O_SUSPEND_SECCOMP" + yama);
 }
 
 Check check_pidfd() {
@@ -161,19 +180,11 @@ Check check_seccomp() {
 }
 
 Check check_cgroups() {
-    std::string mount = cgroup2_mount();
-    if (!mount.empty()) return passed("cgroup v2", mount);
-    return {"cgroup v2", CheckState::degraded, "not mounted",
-            "mount -t cgroup2 none /sys/fs/cgroup: without it a scope by cgroup is not possible"};
-}
-
-Check check_descriptors() {
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    std::string detail =
-        "at most " + std::to_string(limit.rlim_max) + " descriptors: " + std::to_string(limit.rlim_max / 4) + " sessions";
-    if (limit.rlim_max >= 4096) return passed("descriptors", detail);
-    return {"descriptors", CheckState::degraded, detail, "raise LimitNOFILE (ulimit -n): a session needs four"};
+    const std::string mount = cgroup2_mount();
+    const bool version1 = has_cgroup1_controllers();
+    if (!mount.empty()) return passed("cgroups", "v2 at " + mount + (version1 ? ", hybrid: controllers are in v1" : ""));
+    return {"cgroups", CheckState::degraded, version1 ? "v1 only" : "not mounted",
+            "mount -t cgroup2 none DIRECTORY: without v2 neither a scope by cgroup nor grants by cgroup or unit are possible"};
 }
 
 // A hold keeps a processor busy until the agent answers; with a single one the answer cannot come.
@@ -188,25 +199,36 @@ Check check_processors() {
 
 DoctorReport examine_host(Check relay) {
     DoctorReport report;
-    report.checks = {check_kernel(),    check_privilege(),
-                     check_btf(),       check_lockdown(),
-                     check_programs(),  check_listener_programs(),
-                     check_ptrace(),    check_pidfd(),
-                     check_seccomp(),   relay,
-                     check_cgroups(),   check_descriptors(),
+    report.checks = {check_kernel(),
+                     check_privilege(),
+                     check_btf(),
+                     check_lockdown(),
+                     check_modules(),
+                     check_programs(),
+                     check_listener_programs(),
+                     check_ptrace(),
+                     check_pidfd(),
+                     check_seccomp(),
+                     relay,
+                     check_cgroups(),
                      check_processors()};
+    // Where the programs do not load, the agent does not start.
+    const bool runs = std::none_of(report.checks.begin(), report.checks.end(), [](const Check& each) {
+        return each.state == CheckState::failed && (each.name == "bpf" || each.name == "listeners");
+    });
     bool fexit = trampolines_load();
     const bool has_rings = KernelTypes().has_rings();
-    report.mechanism = {
-        "candidates: tp_btf/sched_process_exec",
-        fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)"
-              : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
-        "hold: bpf_loop in the tracepoint, at most 100 ms",
-        "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
-        "relay: " + relay.detail,
-        "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
-        std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
-        "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
+    if (runs)
+        report.mechanism = {
+            "candidates: tp_btf/sched_process_exec",
+            fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)"
+                  : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
+            "hold: bpf_loop in the tracepoint, at most 100 ms",
+            "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
+            "relay: " + relay.detail,
+            "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
+            std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
+            "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {
         "servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
         "connections with TLS that ends in the server, and HTTP/2",

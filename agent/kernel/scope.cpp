@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 #include <unordered_map>
 
 #include "kernel/proc.h"
@@ -11,13 +12,9 @@
 namespace callgate {
 namespace {
 
-std::string cgroup_directory_of(pid_t pid, const std::string& mount) {
-    auto text = read_small_file(proc_path(pid, "cgroup"));
-    if (!text) return {};
-    size_t at = text->rfind("0::", 0) == 0 ? 0 : text->find("\n0::");
-    if (at == std::string::npos) return {};
-    at = text->find("::", at) + 2;
-    return mount + text->substr(at, text->find('\n', at) - at);
+// In /proc/PID/cgroup: "0::/system.slice/x.service", or of v1 "4:cpu,cpuacct:/x".
+bool lists(const std::string& controllers, const std::string& wanted) {
+    return wanted.empty() ? controllers.empty() : ("," + controllers + ",").find("," + wanted + ",") != std::string::npos;
 }
 
 bool is_below(const std::string& path, const std::string& directory) {
@@ -28,11 +25,30 @@ bool is_below(const std::string& path, const std::string& directory) {
 
 }  // namespace
 
-std::string cgroup2_mount() {
+std::string cgroup2_mount() { return cgroup_mount({}); }
+
+std::string cgroup_mount(const std::string& controller) {
     std::ifstream mounts("/proc/self/mounts");
-    std::string device, directory, type, rest;
-    while (mounts >> device >> directory >> type && std::getline(mounts, rest))
-        if (type == "cgroup2") return directory;
+    std::string device, directory, type, options, rest;
+    while (mounts >> device >> directory >> type >> options && std::getline(mounts, rest))
+        if (controller.empty() ? type == "cgroup2" : type == "cgroup" && lists(options, controller)) return directory;
+    return {};
+}
+
+bool has_cgroup1_controllers() {
+    std::ifstream mounts("/proc/self/mounts");
+    std::string device, directory, type, options, rest;
+    while (mounts >> device >> directory >> type >> options && std::getline(mounts, rest))
+        if (type == "cgroup" && options.find("name=") == std::string::npos) return true;
+    return false;
+}
+
+std::string cgroup_path(pid_t pid, const std::string& controller) {
+    auto text = read_small_file(proc_path(pid, "cgroup"));
+    std::istringstream lines(text ? *text : std::string());
+    std::string number, controllers, path;
+    while (std::getline(lines, number, ':') && std::getline(lines, controllers, ':') && std::getline(lines, path))
+        if (lists(controllers, controller)) return path;
     return {};
 }
 
@@ -63,7 +79,7 @@ std::vector<pid_t> processes_in_scope(const Scope& scope) {
         bool anywhere = scope.trees.empty() && scope.cgroups.empty();
         bool in_cgroup = false;
         if (!scope.cgroups.empty()) {
-            std::string directory = cgroup_directory_of(pid, mount);
+            const std::string directory = mount + cgroup_path(pid, {});
             for (const std::string& cgroup : scope.cgroups) in_cgroup |= is_below(directory, cgroup);
         }
         if (anywhere || in_cgroup || in_trees.count(pid)) found.push_back(pid);

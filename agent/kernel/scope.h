@@ -25,5 +25,11 @@ std::vector<pid_t> processes_in_scope(const Scope& scope);
 std::unordered_set<pid_t> descendants_of(const std::vector<pid_t>& roots);
 // Where cgroup v2 is mounted ("/sys/fs/cgroup", or "…/unified" on hybrid hosts); empty where it is not.
 std::string cgroup2_mount();
+// The same of a controller of v1 ("memory"); "" is v2.
+std::string cgroup_mount(const std::string& controller);
+// v1 is in use, as on hybrid hosts: not for names alone.
+bool has_cgroup1_controllers();
+// Where a process is below that mount ("/system.slice/x.service"); empty where it is in no such hierarchy.
+std::string cgroup_path(pid_t pid, const std::string& controller);
 
 }  // namespace callgate
