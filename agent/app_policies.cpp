@@ -4,6 +4,7 @@
 
 #include "app_parts.h"
 #include "base/counted.h"
+#include "base/trouble.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {
@@ -59,6 +60,10 @@ std::vector<std::string> problems_of(const App& app) {
         texts.push_back("pins: " + app.sessions->pins().no_room() +
                         "; what could not be pinned is denied. \"callgate pins reset\" makes room");
     }
+    if (app.audit && !app.audit->trouble().text().empty())
+        texts.push_back("audit records are lost: " + app.audit->trouble().text());
+    if (app.counters && !app.counters->trouble().text().empty())
+        texts.push_back("what limits count would not outlive the agent: " + app.counters->trouble().text());
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
 }

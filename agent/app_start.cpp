@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "app_parts.h"
+#include "base/trouble.h"
 #include "exit_codes.h"
 #include "kernel/confinement.h"
 #include "lifecycle/state_directory.h"
@@ -46,6 +47,17 @@ Status block_signals(App& app) {
 void feed_watchdog(App& app, std::chrono::microseconds interval) {
     sd_notify(0, "WATCHDOG=1");
     app.ring->after(interval, [&app, interval] { feed_watchdog(app, interval); });
+}
+
+// In the log when it begins and when it is over; meanwhile it stands in the status, too.
+void watch(Trouble& trouble, const char* what) {
+    trouble.watch([what](const std::string& text) {
+        if (text.empty()) {
+            spdlog::info("over: {}", what);
+        } else {
+            spdlog::error("{}: {}", what, text);
+        }
+    });
 }
 
 }  // namespace
@@ -107,6 +119,7 @@ Status start(App& app) {
         app.problems.push_back({"seccomp", 0, 0, "", "no thread of the agent is confined: " + app.unconfined->text()});
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
                                    app.config.audit_arguments, app.memory.get()));
+    watch(app.audit->trouble(), "audit records are lost");
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.worker, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(),
@@ -120,10 +133,12 @@ Status start(App& app) {
     // After that: of two agents with the same configuration, the second is told of the socket. The loop does not run yet.
     app.database = TRY(Database::open(database_path(app.config.state_directory)));
     TRY_VOID(app.approvals->open(*app.database));
+    watch(app.approvals->trouble(), "approvals cannot be kept");
     app.approvals->use_policies(*app.policies);
     TRY_VOID(app.sessions->pins().keep_in(*app.database));
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
+    watch(app.counters->trouble(), "what limits count would not outlive the agent");
     if (!remark.empty()) app.problems.push_back({app.config.state_directory, 0, 0, "", remark});
     return {};
 }

@@ -31,6 +31,9 @@ ApprovalId new_id() {
     return id;
 }
 
+// Less is a clock that runs at another speed for a while.
+constexpr int64_t kClockStep = kNanoseconds;
+
 // Whose request it is, where all of a user's programs are counted together.
 int64_t user_of(const Caller& caller) {
     return caller.peer == nullptr || caller.peer->process.pid == 0 ? kNoUser : int64_t{caller.peer->process.uid};
@@ -68,10 +71,30 @@ size_t ApprovalBook::Hash::operator()(const std::array<char, 32>& hash) const {
 
 Status ApprovalBook::keep_in(Database& database, int64_t now_ns) {
     std::unique_ptr<ApprovalTable> table = TRY(ApprovalTable::open(database));
-    TRY_VOID(table->each([this](ApprovalRecord record) { add(std::move(record)); }));
+    int64_t newest_ns = now_ns;
+    TRY_VOID(table->each([&](ApprovalRecord record) {
+        newest_ns = std::max({newest_ns, record.requested_ns, record.done_ns()});
+        add(std::move(record));
+    }));
     table_ = std::move(table);
+    // The clock was set back while no agent ran: by so much at least.
+    ahead_ns_ = newest_ns - steady_ns_();
     sweep(now_ns);
     return {};
+}
+
+void ApprovalBook::follow_clock(int64_t now_ns) {
+    const int64_t ahead_ns = now_ns - steady_ns_();
+    const int64_t back_ns = ahead_ns_ - ahead_ns;
+    if (ahead_ns_ == INT64_MIN || back_ns < kClockStep) {
+        ahead_ns_ = std::max(ahead_ns_, ahead_ns);
+        return;
+    }
+    ahead_ns_ = ahead_ns;
+    for (const auto& [id, record] : records_) record->set_back(back_ns);
+    if (!table_ || records_.empty()) return;
+    if (Status set = table_->set_back(back_ns); !set)
+        trouble_.begin("the times of approvals cannot be set back: " + set.error().text());
 }
 
 ApprovalRecord& ApprovalBook::add(ApprovalRecord made) {
@@ -96,6 +119,7 @@ void ApprovalBook::count_pending(const ApprovalRecord& record, int by) {
 }
 
 bool ApprovalBook::is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) {
+    follow_clock(now_ns);
     if (question.arguments.size() > kApprovalArgumentsBytesMax) return deny_too_long(question, verdict);
     const std::optional<CallFingerprint> fingerprint = fingerprint_of(question);
     if (!fingerprint) {
@@ -170,12 +194,12 @@ ApprovalRecord* ApprovalBook::ask(const ApprovalQuestion& question, const CallFi
     made.dedupe_ns = question.rules->dedupe_window_s * kNanoseconds;
     Status kept = table_ ? table_->insert(made) : Status(Error::refused("state.db", "is not open"));
     if (!kept) {
-        problem_ = "a request for approval cannot be kept: " + kept.error().text();
+        trouble_.begin("a request for approval cannot be kept: " + kept.error().text());
         fail("The agent cannot keep requests for approval now; an administrator finds the reason with \"callgate status\".",
              verdict, question);
         return nullptr;
     }
-    problem_.clear();
+    trouble_.end();
     ApprovalRecord& record = add(std::move(made));
     tell(ApprovalEvent::requested, record);
     return &record;
@@ -240,6 +264,7 @@ void ApprovalBook::deny(const ApprovalQuestion& question, const ApprovalRecord& 
 }
 
 Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns) {
+    follow_clock(now_ns);
     // One in its window may be there several times, for several calls.
     std::vector<ApprovalTable::Use> uses;
     for (const ApprovalId& id : approvals) {
@@ -255,10 +280,10 @@ Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns) 
     Status kept = table_ ? table_->add_use(uses, now_ns) : Status(Error::refused("state.db", "is not open"));
     give_back(approvals);
     if (!kept) {
-        problem_ = "the use of an approval cannot be recorded: " + kept.error().text();
+        trouble_.begin("the use of an approval cannot be recorded: " + kept.error().text());
         return kept;
     }
-    problem_.clear();
+    trouble_.end();
     for (const ApprovalTable::Use& each : uses) {
         ApprovalRecord& record = *find_mutable(each.record->id.view());
         record.used += each.times;
@@ -321,6 +346,7 @@ void ApprovalBook::end(const std::vector<const ApprovalRecord*>& gone) {
 }
 
 void ApprovalBook::sweep(int64_t now_ns) {
+    follow_clock(now_ns);
     armed_for_ns_ = INT64_MAX;
     std::vector<const ApprovalRecord*> gone;
     int64_t next_ns = INT64_MAX;
@@ -340,7 +366,7 @@ void ApprovalBook::remove(const std::vector<const ApprovalRecord*>& gone) {
     for (const ApprovalRecord* record : gone) ids.push_back(record->id);
     if (table_) {
         if (Status removed = table_->remove(ids); !removed)
-            problem_ = "old approvals cannot be removed: " + removed.error().text();
+            trouble_.begin("old approvals cannot be removed: " + removed.error().text());
     }
     for (const ApprovalId& id : ids) {
         const auto found = records_.find(std::string(id.view()));

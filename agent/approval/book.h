@@ -7,6 +7,9 @@
 // An approval that is used is so on the disk before use() returns: whatever becomes of the agent then, no second call goes
 // on with it. Between is_approved() and use() it is taken, and is_approved() says no to any other call.
 //
+// Each lives its time, and no longer: where the clock is set back, all times of the book are set back with it. Where it is set
+// forward, they are over when it says so.
+//
 // Bounded: kApprovalsPendingPerGrantMax, …PerUserMax, kApprovalsPendingMax, kApprovalsKeptMax. One thread: the relay's.
 #pragma once
 #include <functional>
@@ -17,6 +20,8 @@
 #include "approval/fingerprint.h"
 #include "approval/record.h"
 #include "approval/table.h"
+#include "base/clock.h"
+#include "base/trouble.h"
 #include "policy/approval_desk.h"
 #include "policy/waiting_calls.h"
 
@@ -28,7 +33,9 @@ std::string_view name(ApprovalEvent event);  // "requested", …
 class ApprovalBook final : public ApprovalDesk {
   public:
     // Calls that wait for a decision wait there. Outlives the book.
-    explicit ApprovalBook(WaitingCalls& waiting) : waiting_(waiting) {}
+    // `steady_ns`: goes on whatever the clock is set to.
+    explicit ApprovalBook(WaitingCalls& waiting, int64_t (*steady_ns)() = boottime_ns)
+        : waiting_(waiting), steady_ns_(steady_ns) {}
 
     // What an earlier agent left; from now on everything is kept there too. Without it everything is denied.
     Status keep_in(Database& database, int64_t now_ns);
@@ -50,8 +57,9 @@ class ApprovalBook final : public ApprovalDesk {
     const ApprovalRecord* find(std::string_view id) const;
     std::vector<const ApprovalRecord*> records() const;  // the oldest first
     size_t pending() const { return pending_; }
-    // Of what could not be written or removed last; "" where nothing was.
-    const std::string& problem() const { return problem_; }
+    // Of what could not be written or removed last.
+    Trouble& trouble() { return trouble_; }
+    std::string problem() const { return trouble_.text(); }
 
     // Set by the owner. A record is valid for the call.
     std::function<void(ApprovalEvent, const ApprovalRecord&)> on_event;
@@ -63,6 +71,7 @@ class ApprovalBook final : public ApprovalDesk {
     };
     using Fingerprint = std::array<char, 32>;
 
+    void follow_clock(int64_t now_ns);
     ApprovalRecord* current(const Fingerprint& fingerprint, int64_t now_ns);
     bool deny_too_long(const ApprovalQuestion& question, Verdict& verdict);
     ApprovalRecord* ask(const ApprovalQuestion& question, const CallFingerprint& fingerprint, int64_t now_ns, Verdict& verdict);
@@ -80,6 +89,8 @@ class ApprovalBook final : public ApprovalDesk {
     void wake_at(int64_t at_ns);
 
     WaitingCalls& waiting_;
+    int64_t (*steady_ns_)();
+    int64_t ahead_ns_ = INT64_MIN;  // of the clock, before steady_ns_(): the most since it was last set back
     std::unique_ptr<ApprovalTable> table_;
     std::unordered_map<std::string, std::unique_ptr<ApprovalRecord>> records_;  // by id
     std::unordered_map<Fingerprint, ApprovalRecord*, Hash> by_fingerprint_;     // the newest
@@ -87,7 +98,8 @@ class ApprovalBook final : public ApprovalDesk {
     std::unordered_map<int64_t, size_t> pending_of_user_;  // by uid
     size_t pending_ = 0;
     int64_t armed_for_ns_ = INT64_MAX;
-    std::string sentence_, problem_;
+    std::string sentence_;
+    Trouble trouble_;
 };
 
 }  // namespace callgate

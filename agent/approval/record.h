@@ -68,6 +68,12 @@ struct ApprovalRecord {
         return state == ApprovalState::pending ? expires_ns : std::max(expires_ns, decided_ns + dedupe_ns);
     }
     int64_t done_ns() const { return std::max(decided_ns, used_ns); }
+    // The clock was.
+    void set_back(int64_t by_ns) {
+        for (int64_t* time : {&requested_ns, &expires_ns, &decided_ns, &used_ns}) {
+            if (*time != 0) *time -= by_ns;
+        }
+    }
 };
 
 // "pending", "approved", "denied", "revoked", "used".

@@ -28,6 +28,9 @@ constexpr std::string_view kDecide =
 // As often as the book knows: an approval that is used elsewhere in the meantime is not used again.
 constexpr std::string_view kUse = "UPDATE approvals SET used = used + ?4, used_ns = ?3 WHERE id = ?1 AND used = ?2 AND state = 1";
 constexpr std::string_view kRemove = "DELETE FROM approvals WHERE id = ?1";
+constexpr std::string_view kSetBack =
+    "UPDATE approvals SET requested_ns = requested_ns - ?1, expires_ns = expires_ns - ?1,"
+    " decided_ns = iif(decided_ns = 0, 0, decided_ns - ?1), used_ns = iif(used_ns = 0, 0, used_ns - ?1)";
 
 // The numbers are in files.
 ApprovalState state_of(int64_t number) {
@@ -74,7 +77,8 @@ Result<std::unique_ptr<ApprovalTable>> ApprovalTable::open(Database& database) {
         return dropped ? database.execute(kSchema) : dropped;
     }));
     std::vector<Statement> statements;
-    for (std::string_view sql : {kSelect, kInsert, kDecide, kUse, kRemove}) statements.push_back(TRY(database.prepare(sql)));
+    for (std::string_view sql : {kSelect, kInsert, kDecide, kUse, kRemove, kSetBack})
+        statements.push_back(TRY(database.prepare(sql)));
     return std::unique_ptr<ApprovalTable>(new ApprovalTable(database, std::move(statements)));
 }
 
@@ -110,6 +114,8 @@ Status ApprovalTable::add_use(std::span<const Use> uses, int64_t now_ns) {
         return {};
     });
 }
+
+Status ApprovalTable::set_back(int64_t by_ns) { return statement(set_all_back).run(by_ns); }
 
 Status ApprovalTable::remove(std::span<const ApprovalId> ids) {
     return database_.write([&]() -> Status {

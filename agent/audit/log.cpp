@@ -150,4 +150,6 @@ uint64_t AuditLog::written() const { return state_->queues.written; }
 
 uint64_t AuditLog::lost() const { return state_->queues.lost; }
 
+Trouble& AuditLog::trouble() { return state_->queues.trouble; }
+
 }  // namespace callgate

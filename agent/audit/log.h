@@ -28,6 +28,7 @@ namespace callgate {
 
 class ArgumentsHash;
 class AuditFile;
+class Trouble;
 class AuditSession;  // SessionFacts serialised once; shared with the writer thread
 
 class AuditLog {
@@ -75,6 +76,8 @@ class AuditLog {
 
     uint64_t written() const;
     uint64_t lost() const;
+    // While the file takes nothing, and so records are lost.
+    Trouble& trouble();
 
   private:
     struct State;

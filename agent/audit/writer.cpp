@@ -130,6 +130,11 @@ void AuditWriter::flush() {
             unwritten_ += line.records + line.lost;
         }
     }
+    if (unwritten_ > 0) {
+        queues_.trouble.begin(file_.failure());
+    } else {
+        queues_.trouble.end();
+    }
     buffer_.clear();
     lines_.clear();
     queues_.messages.release();

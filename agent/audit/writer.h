@@ -14,6 +14,7 @@
 #include "audit/event_queue.h"
 #include "audit/retired_sessions.h"
 #include "audit/wake_up.h"
+#include "base/trouble.h"
 
 namespace callgate {
 
@@ -27,6 +28,7 @@ struct AuditQueues {
     EventQueue events;
     std::atomic<uint64_t> lost_since_record{0};  // found a queue full and not yet told in a gap record
     std::atomic<uint64_t> lost{0}, written{0};   // in total
+    Trouble trouble;                             // of the file; records are lost meanwhile
     WakeUp wake_up;
 };
 

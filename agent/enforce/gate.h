@@ -135,6 +135,7 @@ class Gate {
         Gate& gate;
         std::string line, id_key;
         int64_t read_ns = 0;           // realtime
+        int64_t arrived_ns = 0;        // monotonic, of the same moment
         int64_t kept_deadline_ns = 0;  // monotonic; of one that waited in another agent and has not had its turn here
     };
     using HeldCalls = std::list<std::unique_ptr<HeldCall>>;

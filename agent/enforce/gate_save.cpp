@@ -75,6 +75,7 @@ bool Gate::restore(GateState state) {
         call.id_key = held_parser_.parse(each.line).id_key;
         call.line = std::move(each.line);
         call.read_ns = each.read_ns;
+        call.arrived_ns = monotonic_ns() - std::max<int64_t>(realtime_ns() - each.read_ns, 0);
         call.kept_deadline_ns = each.deadline_ns;
         held_bytes_ += call.line.size();
     }

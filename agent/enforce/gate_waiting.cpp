@@ -25,6 +25,7 @@ bool Gate::hold(std::string_view line, const Message& message, const Verdict& ve
     call.line = line;
     call.id_key = message.id_key;
     call.read_ns = read_ns_;
+    call.arrived_ns = arrived_ns_;
     held_bytes_ += line.size();
     ++slow_changes_;
     ++counts_.held;
@@ -48,7 +49,7 @@ void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
         if (time) return counters_.waiting().wait(verdict.delay_key, call, time->due_ns, time->deadline_ns);
     }
     read_ns_ = call.read_ns;
-    queue_ns_ = realtime_ns() - read_ns_;
+    queue_ns_ = start - call.arrived_ns;
     judge_ns_ = mark_ns_ - start;
     held_bytes_ -= call.line.size();
     --counts_.held;
@@ -79,7 +80,7 @@ void Gate::drop(HeldCall& call, std::string_view rule, std::string_view reason) 
     Verdict verdict;
     verdict.deny(kCodeDenied, rule, reason);
     read_ns_ = call.read_ns;
-    queue_ns_ = realtime_ns() - read_ns_;
+    queue_ns_ = monotonic_ns() - call.arrived_ns;
     judge_ns_ = 0;
     --counts_.held;
     ++counts_.denied;

@@ -44,7 +44,7 @@ HttpGate::~HttpGate() {
 void HttpGate::client_bytes(std::string_view bytes) {
     State& s = *state_;
     s.counts.client_bytes += bytes.size();
-    s.read_ns = realtime_ns();
+    s.note_arrival();
     if (s.closing) return;
     s.take_client_and_keep_rest(bytes);
 }
@@ -52,7 +52,7 @@ void HttpGate::client_bytes(std::string_view bytes) {
 void HttpGate::client_end() {
     State& s = *state_;
     s.client_ended = true;
-    s.read_ns = realtime_ns();
+    s.note_arrival();
     if (s.lines) {
         s.lines->gate.client_end();
         return s.move_lines();
@@ -65,7 +65,7 @@ void HttpGate::client_end() {
 void HttpGate::server_bytes(std::string_view bytes) {
     State& s = *state_;
     s.counts.server_bytes += bytes.size();
-    s.read_ns = realtime_ns();
+    s.note_arrival();
     while (!bytes.empty() && !s.closing) bytes = s.take_server(bytes);
     s.resume_client();
 }
@@ -73,7 +73,7 @@ void HttpGate::server_bytes(std::string_view bytes) {
 void HttpGate::server_end() {
     State& s = *state_;
     s.server_ended = true;
-    s.read_ns = realtime_ns();
+    s.note_arrival();
     if (s.closing) return;
     s.end_waiting();
     if (s.lines) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "enforce/call_judge.h"
 #include "enforce/gate.h"
 #include "enforce/http_body.h"
@@ -236,11 +237,17 @@ struct HttpGate::State {
     size_t held_size = 0;
     int64_t held_deadline_ns = 0;  // monotonic
     int64_t held_read_ns = 0;      // realtime
+    int64_t held_arrived_ns = 0;   // monotonic
     FrameCounts counts;
     uint64_t passed = 0;
     std::string audit_id;  // session that audit_session describes, as it is used over this connection
     std::shared_ptr<const AuditSession> audit_session;
-    int64_t read_ns = 0, queue_ns = 0, judge_ns = 0;
+    int64_t read_ns = 0, arrived_ns = 0;  // realtime, and monotonic of the same moment
+    int64_t queue_ns = 0, judge_ns = 0;
+    void note_arrival() {
+        read_ns = realtime_ns();
+        arrived_ns = monotonic_ns();
+    }
 };
 
 }  // namespace callgate

@@ -31,7 +31,7 @@ void HttpGate::State::judge_body(std::string_view text) {
     const size_t number = body.messages.size();
     if (number == 0) return refuse_array(text);
     const int64_t start = monotonic_ns();
-    queue_ns = realtime_ns() - read_ns;
+    queue_ns = start - arrived_ns;
     outcomes.assign(number, {});
     bool stops = false;
     for (size_t i = 0; i < number; ++i) {

@@ -38,6 +38,7 @@ bool HttpGate::State::hold_judged_body(std::string_view text) {
         held_size = text.size();
         held_deadline_ns = time->deadline_ns;
         held_read_ns = read_ns;
+        held_arrived_ns = arrived_ns;
         session.held.push_back(&gate);
         session.held_bytes += held_size;
     }
@@ -51,6 +52,7 @@ void HttpGate::State::try_again(std::string_view key, int64_t now_ns) {
         answer_refusal(404, kReasonEnded);
     } else {
         read_ns = held_read_ns;
+        arrived_ns = held_arrived_ns;
         turn = key;
         const bool may_wait_later = std::exchange(may_wait, may_wait && now_ns < held_deadline_ns);
         judge_body(exchange.content());
@@ -68,7 +70,7 @@ void HttpGate::State::drop_held(std::string_view rule, std::string_view reason) 
     Verdict verdict;
     verdict.deny(kCodeDenied, rule, reason);
     read_ns = held_read_ns;
-    queue_ns = realtime_ns() - read_ns;
+    queue_ns = monotonic_ns() - held_arrived_ns;
     judge_ns = 0;
     for (size_t i = 0; i < body.messages.size(); ++i) {
         const Message& message = message_of(i);

@@ -30,7 +30,8 @@ class KeptApprovals {
     nlohmann::json show_json(const nlohmann::json& request) const;  // {"id"}
     nlohmann::json decide_json(const nlohmann::json& request);      // {"id", "decision", "reason", "peer"}
     nlohmann::json figures_json() const;
-    const std::string& problem() const { return problem_.empty() ? book_.problem() : problem_; }
+    std::string problem() const { return problem_.empty() ? book_.problem() : problem_; }
+    Trouble& trouble() { return book_.trouble(); }
 
   private:
     void tell(ApprovalEvent event, const ApprovalRecord& record);

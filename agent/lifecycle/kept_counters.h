@@ -18,6 +18,7 @@ class KeptCounters {
     static Result<std::unique_ptr<KeptCounters>> open(const std::string& state_directory, CounterTable& table,
                                                       std::string& remark);
 
+    Trouble& trouble() { return file_->trouble(); }
     nlohmann::json figures_json() const;  // {"file","restored","damaged","unsaved"}
 
   private:

@@ -12,6 +12,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <vector>
+
+#include "base/clock.h"
 
 namespace callgate {
 namespace {
@@ -22,6 +25,9 @@ constexpr size_t kHeaderBytes = 4096;
 constexpr size_t kCellBytes = 512;
 // One megabyte: few files grow beyond it.
 constexpr size_t kGrowCells = 2048;
+constexpr size_t kReadCells = 256;  // at once
+// Where there was no room, it is looked for again.
+constexpr int64_t kRetryNanoseconds = 1'000'000'000;
 
 struct Header {
     char magic[16];
@@ -139,8 +145,13 @@ Status CounterFile::map() {
     struct stat status;
     if (fstat(file_.get(), &status) != 0) return Error::system("fstat", path_, errno);
     const auto size = static_cast<size_t>(status.st_size);
-    cells_ = size > kHeaderBytes ? std::min((size - kHeaderBytes) / kCellBytes, kCountersMax) : 0;
-    mapped_cells_ = cells_;
+    readable_ = size > kHeaderBytes ? std::min((size - kHeaderBytes) / kCellBytes, kCountersMax) : 0;
+    // A copy may have holes.
+    if (!reserve(readable_)) {
+        const auto hole = static_cast<size_t>(std::max<off_t>(lseek(file_.get(), 0, SEEK_HOLE), 0));
+        cells_ = hole > kHeaderBytes ? std::min((hole - kHeaderBytes) / kCellBytes, readable_) : 0;
+    }
+    mapped_cells_ = readable_;
     void* memory = mmap(nullptr, kHeaderBytes + kCountersMax * kCellBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
     if (memory == MAP_FAILED) return Error::system("mmap", path_, errno);
     memory_ = static_cast<std::byte*>(memory);
@@ -154,34 +165,55 @@ CounterFile::Cell& CounterFile::cell(uint32_t number) const {
 // Blocks are reserved before they are written: a full disk must not be a SIGBUS.
 bool CounterFile::has_cell(uint32_t number) {
     if (number < cells_) return true;
-    if (is_full_ || number >= kCountersMax) return false;
-    const size_t wanted = std::min((number / kGrowCells + 1) * kGrowCells, kCountersMax);
+    if (number >= kCountersMax || (retry_at_ns_ != 0 && monotonic_ns() < retry_at_ns_)) return false;
+    return reserve(std::max(std::min((number / kGrowCells + 1) * kGrowCells, kCountersMax), readable_));
+}
+
+// From those that are reserved up to `cells`.
+bool CounterFile::reserve(size_t cells) {
+    if (cells == cells_) return true;
     const auto offset = static_cast<off_t>(kHeaderBytes + cells_ * kCellBytes);
-    if (posix_fallocate(file_.get(), offset, static_cast<off_t>((wanted - cells_) * kCellBytes)) != 0) {
-        is_full_ = true;
+    const int failed = posix_fallocate(file_.get(), offset, static_cast<off_t>((cells - cells_) * kCellBytes));
+    if (failed != 0) {
+        retry_at_ns_ = monotonic_ns() + kRetryNanoseconds;
+        trouble_.begin(Error::system("fallocate", path_, failed).text());
         return false;
     }
-    cells_ = wanted;
-    mapped_cells_ = cells_;
+    retry_at_ns_ = 0;
+    trouble_.end();
+    cells_ = cells;
+    readable_ = std::max(readable_, cells);
+    mapped_cells_ = readable_;
     return true;
 }
 
+// Not by way of the mapping: on some file systems that would ask for a block for each page of a hole, and end the agent where
+// there is none.
 void CounterFile::each(const std::function<void(uint32_t, std::string_view, const CounterImage&)>& use) const {
     damaged_ = 0;
-    for (uint32_t number = 0; number < cells_; ++number) {
-        const Cell& found = cell(number);
-        if (found.checksum == 0) continue;
-        const bool is_known = found.key_bytes <= kCounterKeyBytesMax && found.checksum == found.identity() &&
-                              found.window_s > 0 && (found.kind == CounterKind::calendar || found.kind == CounterKind::sliding);
-        const Cell::State* state = is_known ? found.newest_state() : nullptr;
-        if (!state) {
-            ++damaged_;
-            continue;
-        }
-        const size_t slices = found.kind == CounterKind::sliding ? kSlidingSlices + 1 : 1;
-        use(number, {found.key, found.key_bytes},
-            {found.window_s, state->max, state->newest, found.scale, found.kind, {state->slices, slices}});
+    std::vector<Cell> some(kReadCells);
+    for (size_t first = 0; first < readable_; first += kReadCells) {
+        const auto offset = static_cast<off_t>(kHeaderBytes + first * kCellBytes);
+        const ssize_t got = pread(file_.get(), some.data(), kReadCells * kCellBytes, offset);
+        const size_t whole = got > 0 ? static_cast<size_t>(got) / kCellBytes : 0;
+        for (size_t i = 0; i < std::min(whole, readable_ - first); ++i) use_cell(static_cast<uint32_t>(first + i), some[i], use);
+        if (whole < kReadCells) break;
     }
+}
+
+void CounterFile::use_cell(uint32_t number, const Cell& found,
+                           const std::function<void(uint32_t, std::string_view, const CounterImage&)>& use) const {
+    if (found.checksum == 0) return;
+    const bool is_known = found.key_bytes <= kCounterKeyBytesMax && found.checksum == found.identity() && found.window_s > 0 &&
+                          (found.kind == CounterKind::calendar || found.kind == CounterKind::sliding);
+    const Cell::State* state = is_known ? found.newest_state() : nullptr;
+    if (!state) {
+        ++damaged_;
+        return;
+    }
+    const size_t slices = found.kind == CounterKind::sliding ? kSlidingSlices + 1 : 1;
+    use(number, {found.key, found.key_bytes},
+        {found.window_s, state->max, state->newest, found.scale, found.kind, {state->slices, slices}});
 }
 
 bool CounterFile::save(uint32_t number, std::string_view key, const CounterImage& image) {

@@ -10,7 +10,8 @@
 //
 // One agent at a time has the file (flock(2)). A file of a newer version is an error; one that is no such file, or is
 // damaged at its head, is moved aside. A cell that is damaged is left out and counted. The file grows by kGrowCells, its
-// blocks reserved; where there is no room, new counters are kept in memory only, and counted as unsaved().
+// blocks reserved; where there is no room, new counters are kept in memory only, and counted as unsaved(). Once there is room
+// again, each is in the file from its next charge on.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -23,6 +24,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/trouble.h"
 #include "policy/counters.h"
 
 namespace callgate {
@@ -40,6 +42,8 @@ class CounterFile final : public CounterStore {
 
     uint64_t damaged() const { return damaged_; }  // cells that each() left out
     uint64_t unsaved() const { return unsaved_; }  // changes that found no room
+    // While there is no room.
+    Trouble& trouble() { return trouble_; }
 
   private:
     CounterFile(std::string path, Fd file) : path_(std::move(path)), file_(std::move(file)) {}
@@ -49,17 +53,22 @@ class CounterFile final : public CounterStore {
     enum class Head { good, empty, damaged, newer };
     Head read_head() const;
     bool has_cell(uint32_t number);
+    bool reserve(size_t cells);
     Cell& cell(uint32_t number) const;
+    void use_cell(uint32_t number, const Cell& found,
+                  const std::function<void(uint32_t cell, std::string_view key, const CounterImage&)>& use) const;
     void start_syncing();
     void sync();
 
     std::string path_;
     Fd file_;
     std::byte* memory_ = nullptr;
-    size_t cells_ = 0;  // whose blocks are reserved
+    size_t cells_ = 0;     // whose blocks are reserved
+    size_t readable_ = 0;  // that are in the file
     mutable uint64_t damaged_ = 0;
     uint64_t unsaved_ = 0;
-    bool is_full_ = false;
+    int64_t retry_at_ns_ = 0;  // monotonic; no room was found
+    Trouble trouble_;
     std::mutex mutex_;
     std::condition_variable changed_;
     bool stopping_ = false;

@@ -47,10 +47,18 @@ int64_t CounterTable::Cell::slice_ns() const {
     return kind == CounterKind::sliding ? window_ns / kSlidingSlices : window_ns;
 }
 
-// Over, or so far ahead that the clock must have been wrong when it began.
 bool CounterTable::Cell::is_expired(int64_t now_ns) const {
-    if (kind == CounterKind::in_flight) return count == 0;
-    return end_ns() <= now_ns || newest * slice_ns() > now_ns + window_s * kNanosecondsPerSecond;
+    return kind == CounterKind::in_flight ? count == 0 : end_ns() <= now_ns;
+}
+
+// Where the clock was set back, the latest that it can be: what a sliding window is charged meanwhile counts for a window, too.
+int64_t CounterTable::Cell::end_ns() const {
+    int64_t end = newest + slices_kept();
+    if (behind_since != kNotBehind) {
+        const int64_t after = kind == CounterKind::sliding ? slices_kept() : 0;
+        end = std::min(end, behind_since + window_slices() + 1 + after);
+    }
+    return end * slice_ns();
 }
 
 int64_t& CounterTable::Cell::slice(int64_t number) {
@@ -70,8 +78,25 @@ void CounterTable::Cell::start(const CounterDemand& demand) {
     window_s = demand.kind == CounterKind::in_flight ? 0 : demand.window_s;
     scale = demand.scale;
     newest = kind == CounterKind::in_flight ? 0 : std::numeric_limits<int64_t>::min() / 4;
+    behind_since = kNotBehind;
     if (kind == CounterKind::sliding && !slices) slices = std::make_unique<int64_t[]>(kSlidingSlices + 1);
     clear_slices();
+}
+
+// The clock was set back, and not longer ago than a window.
+bool CounterTable::Cell::is_behind(int64_t current) {
+    if (current >= newest) {
+        behind_since = kNotBehind;
+        return false;
+    }
+    behind_since = std::min(behind_since, current);
+    return current - behind_since <= window_slices();
+}
+
+// As is_expired(), for a counter that nobody may ask for again: sees that the clock was set back, too.
+bool CounterTable::Cell::is_over(int64_t now_ns) {
+    if (kind != CounterKind::in_flight) (void)is_behind(floor_div(now_ns, slice_ns()));
+    return is_expired(now_ns);
 }
 
 // Into the slice of this moment. What has left the window is not counted any more.
@@ -79,12 +104,15 @@ void CounterTable::Cell::advance(int64_t now_ns) {
     if (kind == CounterKind::in_flight) return;
     const int64_t current = floor_div(now_ns, slice_ns());
     const int64_t kept = slices_kept();
+    if (is_behind(current)) return;
+    const bool is_over = end_ns() <= now_ns;
+    behind_since = kNotBehind;
     if (current < newest) {
-        // Within a window of where it was, the clock went back; farther, it was wrong when the slice began.
-        const int64_t window_slices = std::max<int64_t>(kept - 1, 1);
-        if (newest - current <= window_slices) return;
+        // Of a sliding window, what was charged since then may not be over.
+        const int64_t since = kind == CounterKind::sliding && !is_over ? slice(newest) : 0;
         ++generation;
         clear_slices();
+        if (since > 0) slice(current) = count = since;
     } else if (current - newest >= kept) {
         clear_slices();
     } else if (kind == CounterKind::sliding) {
@@ -98,7 +126,7 @@ void CounterTable::Cell::advance(int64_t now_ns) {
 
 // When so much has left the window that `amount` fits.
 int64_t CounterTable::Cell::room_at_ns(int64_t amount) const {
-    if (kind != CounterKind::sliding) return end_ns();
+    if (kind != CounterKind::sliding || behind_since != kNotBehind) return end_ns();
     int64_t left = count;
     const int64_t kept = slices_kept();
     for (int64_t number = newest - kept + 1; number <= newest; ++number) {
@@ -248,6 +276,7 @@ CounterTable::Cell* CounterTable::cell_for(std::string_view key, int64_t now_ns)
     cell.key = &node->first;
     cell.kind = CounterKind::calendar;
     cell.window_s = cell.count = cell.max = cell.newest = 0;
+    cell.behind_since = Cell::kNotBehind;
     return &cell;
 }
 
@@ -333,7 +362,7 @@ size_t CounterTable::reset(const std::function<bool(std::string_view key)>& whic
 void CounterTable::drop_expired_step(int64_t now_ns) {
     for (int i = 0; i < kExpiryStep && !cells_.empty(); ++i) {
         if (++cursor_ >= cells_.size()) cursor_ = 0;
-        if (cells_[cursor_].key && cells_[cursor_].is_expired(now_ns)) drop(cursor_);
+        if (cells_[cursor_].key && cells_[cursor_].is_over(now_ns)) drop(cursor_);
     }
 }
 
@@ -345,7 +374,7 @@ void CounterTable::drop_all_expired(int64_t now_ns) {
     no_expiry_before_ns_ = std::numeric_limits<int64_t>::max();
     for (uint32_t number = 0; number < cells_.size(); ++number) {
         if (!cells_[number].key) continue;
-        if (cells_[number].is_expired(now_ns)) {
+        if (cells_[number].is_over(now_ns)) {
             drop(number);
         } else if (cells_[number].kind != CounterKind::in_flight) {
             no_expiry_before_ns_ = std::min(no_expiry_before_ns_, cells_[number].end_ns());

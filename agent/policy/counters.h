@@ -13,8 +13,10 @@
 //   one window and at most a slice more.
 // - in flight: how many calls are with the server now. release() takes a call out; there is no window.
 //
-// Expired counters are dropped a few at a time as new ones are made, so memory follows what is live. A clock that is
-// set back by less than a window stays in the window that it came from: a step never opens a fresh one.
+// Expired counters are dropped a few at a time as new ones are made, so memory follows what is live.
+//
+// A clock that is set back opens no fresh window: what was counted stays until the clock has been back for longer than a
+// window (for one that was wrong for a moment, that is all it costs). A step forward is time that has passed.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -139,6 +141,9 @@ class CounterTable {
         int64_t window_s = 0, max = 0;
         int64_t newest = 0;  // slice that is charged now, in slices since the epoch
         int64_t count = 0;   // of all slices together
+        // The slice in which the clock was first seen to be before `newest`; kNotBehind where it is not.
+        static constexpr int64_t kNotBehind = INT64_MAX;
+        int64_t behind_since = kNotBehind;
         // The slices as an image has them; of a calendar window that is `count`.
         std::span<const int64_t> image() const;
         std::unique_ptr<int64_t[]> slices;  // of a sliding one: kSlidingSlices + 1, slice n at n modulo that
@@ -148,11 +153,14 @@ class CounterTable {
 
         int64_t slices_kept() const { return kind == CounterKind::sliding ? kSlidingSlices + 1 : 1; }
         int64_t slice_ns() const;
-        int64_t end_ns() const { return (newest + slices_kept()) * slice_ns(); }
+        int64_t window_slices() const { return kind == CounterKind::sliding ? kSlidingSlices : 1; }
+        int64_t end_ns() const;
         bool is_expired(int64_t now_ns) const;
         int64_t& slice(int64_t number);
         void clear_slices();
         void start(const CounterDemand& demand);
+        bool is_behind(int64_t current);
+        bool is_over(int64_t now_ns);
         void advance(int64_t now_ns);
         int64_t room_at_ns(int64_t amount) const;
     };

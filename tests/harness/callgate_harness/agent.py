@@ -18,7 +18,7 @@ class Agent:
     """`callgate run` over one process tree, with its own configuration, audit file and control socket."""
 
     def __init__(self, policies, *, config=None, grants=None, scope=None, arguments=(), audit=None, preexec=None, keeper=False, binary=BINARY,
-                 left=None):
+                 left=None, environment=None):
         self.directory = Path(tempfile.mkdtemp(prefix="callgate-e2e-"))
         self.directory.chmod(0o755)
         self.config_directory = self.directory / "etc"
@@ -39,6 +39,7 @@ class Agent:
         self.preexec = preexec
         self.keeper = keeper  # run by `callgate keep`: self.process is the keeper
         self.binary = Path(binary)
+        self.environment = {**os.environ, **(environment or {})}
         self.pid = None
         self.left = left  # a descriptor that the agent finds in its store when it starts
         self.process = None
@@ -54,7 +55,7 @@ class Agent:
             self.process = subprocess.Popen(
                 [*(found if self.left is not None else ()), str(self.binary), *(("keep", "--") if self.keeper else ()), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
                  str(self.audit_path), "--control", str(self.control_path), *self.arguments],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec, env=self.environment,
                 pass_fds=[] if self.left is None else [self.left])
         return self.wait_ready()
 

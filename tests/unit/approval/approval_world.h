@@ -14,6 +14,10 @@ namespace callgate {
 inline constexpr int64_t kApprovalSecond = 1'000'000'000;
 inline constexpr int64_t kApprovalStart = 1'767'225'600 * kApprovalSecond;
 
+// What the clock is set to does not touch it; a test that sets the clock moves it as time passes.
+inline int64_t approval_steady_ns = 0;
+inline int64_t approval_steady() { return approval_steady_ns; }
+
 // One life of an agent.
 struct ApprovalLife {
     explicit ApprovalLife(const std::string& path, int64_t now_ns = kApprovalStart) {
@@ -30,7 +34,7 @@ struct ApprovalLife {
 
     std::unique_ptr<Database> database;
     WaitingCalls waiting;
-    ApprovalBook book{waiting};
+    ApprovalBook book{waiting, approval_steady};
     std::string events;
 };
 

@@ -455,6 +455,47 @@ TEST_F(ApprovalBookTest, WithoutItsFileNothingIsLetThrough) {
     EXPECT_THAT(book.problem(), HasSubstr("state.db"));
 }
 
+// However the clock is set, nothing lives longer than its time; and nothing of it is forgotten.
+TEST_F(ApprovalBookTest, AClockThatIsSetBackMakesNothingLiveLonger) {
+    const int64_t hours = 5 * 60 * kMinute;
+    sent(call);
+    const std::string id = call.id;
+    approval_steady_ns += 10 * kMinute;
+    EXPECT_EQ(sent(call, kStart + 10 * kMinute - hours), "-32003");
+    EXPECT_EQ(call.id, id);
+    EXPECT_EQ(life->book.find(id)->requested_ns, kStart - hours);
+    EXPECT_THAT(call.reason, HasSubstr("before 2025-12-31T19:30:00Z"));
+    EXPECT_EQ(approved(id, kStart + 10 * kMinute - hours), "approved");
+    // The next agent finds it so, too.
+    restart(kStart + 11 * kMinute - hours);
+    EXPECT_EQ(state_name(*life->book.find(id)), "approved");
+    approval_steady_ns += 20 * kMinute;
+    EXPECT_EQ(sent(call, kStart + 30 * kMinute - hours), "-32003");
+    EXPECT_NE(call.id, id);
+}
+
+TEST_F(ApprovalBookTest, AClockThatWasSetBackWhileNoAgentRanMakesNothingLiveLonger) {
+    sent(call);
+    approved(call.id);
+    restart(kStart - 5 * 60 * kMinute);
+    approval_steady_ns += 29 * kMinute;
+    life->book.sweep(kStart - 5 * 60 * kMinute + 29 * kMinute);
+    EXPECT_EQ(life->book.records().size(), 1u);
+    approval_steady_ns += kMinute;
+    life->book.sweep(kStart - 5 * 60 * kMinute + 30 * kMinute);
+    EXPECT_EQ(life->book.records().size(), 0u);
+}
+
+// As long as it is ahead, what expires has expired; back again, what is asked for lives its time.
+TEST_F(ApprovalBookTest, AClockThatIsAheadForAWhile) {
+    sent(call);
+    EXPECT_EQ(sent(call, kStart + 60 * kMinute), "-32003");
+    const std::string id = call.id;
+    EXPECT_EQ(approved(id), "approved");
+    EXPECT_EQ(life->book.find(id)->expires_ns, kStart + 30 * kMinute);
+    EXPECT_EQ(sent(call), "passed");
+}
+
 // The file says that it was used, whatever this book believes.
 TEST_F(ApprovalBookTest, TheFileHasTheLastWord) {
     sent(call);

@@ -3,8 +3,10 @@
 #include <netinet/in.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <thread>
+#include <vector>
 
 #include "ring_world.h"
 
@@ -75,6 +77,22 @@ TEST_P(RingTest, ReadsAndWrites) {
         EXPECT_EQ(reading.text, "hello");
         EXPECT_EQ(writing.last, 5);
     }
+}
+
+// More is done in one turn than the kernel's queue of what is done has places: it keeps the rest, and each is told once.
+TEST_P(RingTest, MoreCompletionsThanTheQueueHolds) {
+    RingWorld world(GetParam());
+    const Fd nowhere = Fd::adopt(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    const ChannelEnds ends = make_channel(Kind::pipe);
+    std::vector<Recorder> writing(40'000);
+    for (Recorder& each : writing) world.ring->write(nowhere.get(), false, "x", &each);
+    Recorder reading;
+    world.ring->read(ends.read.get(), false, &reading);
+    ASSERT_EQ(write(ends.write.get(), "after", 5), 5);
+    EXPECT_TRUE(world.run({[&] { return reading.times == 1 && writing.back().times == 1; }}));
+    EXPECT_TRUE(
+        std::all_of(writing.begin(), writing.end(), [](const Recorder& each) { return each.times == 1 && each.last == 1; }));
+    EXPECT_EQ(reading.text, "after");
 }
 
 TEST_P(RingTest, CancelCompletesEveryOperation) {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "../session/temp_tree.h"
 
@@ -267,6 +269,63 @@ TEST_F(CounterFileTest, ACellThatIsUsedAgainHasNothingOfTheOldCounter) {
         ASSERT_TRUE(life.reserve(demand("newer", 100), kMidnight + 60 * kSecond));
     }
     EXPECT_EQ(Life(path_, kMidnight + 60 * kSecond).text(kMidnight + 60 * kSecond), "new 1/100\nnewer 1/100\n");
+}
+
+// The largest file that this process may make, for as long as it lives; what is beyond is as on a full disk.
+class FileSizeLimit {
+  public:
+    explicit FileSizeLimit(rlim_t bytes) {
+        signal(SIGXFSZ, SIG_IGN);
+        getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit limit{bytes, before_.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    ~FileSizeLimit() {
+        setrlimit(RLIMIT_FSIZE, &before_);
+        signal(SIGXFSZ, SIG_DFL);
+    }
+
+  private:
+    rlimit before_;
+};
+
+TEST_F(CounterFileTest, WhereThereIsRoomAgainCountersAreKeptAgain) {
+    Life life(path_);
+    std::vector<std::string> told;
+    {
+        FileSizeLimit none(kHeaderBytes);
+        life.file->trouble().watch([&](const std::string& text) { told.push_back(text); });
+        EXPECT_TRUE(life.reserve(demand("a")));
+        EXPECT_TRUE(life.reserve(demand("a")));
+        EXPECT_EQ(life.file->unsaved(), 2u);
+        EXPECT_THAT(life.file->trouble().text(), HasSubstr(path_));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1050));
+    EXPECT_TRUE(life.reserve(demand("a")));
+    EXPECT_EQ(life.file->unsaved(), 2u);
+    EXPECT_EQ(life.file->trouble().text(), "");
+    ASSERT_EQ(told.size(), 2u);
+    EXPECT_THAT(told[0], HasSubstr("fallocate " + path_));
+    EXPECT_EQ(told[1], "");
+    life.file.reset();
+    EXPECT_EQ(Life(path_).text(), "a 3/100\n");
+}
+
+// A copy that was made with its holes left out: what is in it is found, and every cell has its blocks before it is written.
+TEST_F(CounterFileTest, HolesAreFilledBeforeTheyAreWritten) {
+    {
+        Life life(path_);
+        EXPECT_TRUE(life.reserve(demand("a")));
+    }
+    const int fd = ::open(path_.c_str(), O_RDWR);
+    ASSERT_EQ(ftruncate(fd, kHeaderBytes + 8 * kCellBytes), 0);
+    ASSERT_EQ(ftruncate(fd, kHeaderBytes + 2048 * kCellBytes), 0);
+    Life life(path_);
+    EXPECT_EQ(life.text(), "a 1/100\n");
+    struct stat status;
+    ASSERT_EQ(fstat(fd, &status), 0);
+    EXPECT_GE(status.st_blocks * 512, static_cast<blkcnt_t>(kHeaderBytes + 2048 * kCellBytes));
+    close(fd);
 }
 
 TEST_F(CounterFileTest, KeysThatDoNotFitAreKeptInMemoryAndCounted) {

@@ -138,14 +138,40 @@ TEST_F(Counters, ClockSetBackOpensNoFreshWindow) {
     EXPECT_FALSE(reserve({demand("a", 1)}, kMidnight + kSecond).granted);
 }
 
-TEST_F(Counters, ClockThatWasFarAheadLocksNobodyOut) {
+// However far it is set back, what was counted stays for a window at least, and for two at most.
+TEST_F(Counters, ClockSetBackFarOpensNoFreshWindowAndLocksNobodyOut) {
     const int64_t year = 365 * 86400 * kSecond;
     EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + year).granted);
     const std::vector<CounterUse> old = charged_;
-    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight).granted);
-    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + year).granted);
+    for (int64_t since : {0, 59, 60, 119}) {
+        const Reservation refused = reserve({demand("a", 1)}, kMidnight + since * kSecond);
+        EXPECT_FALSE(refused.granted) << since;
+        EXPECT_EQ(refused.retry_after_ms, (120 - since) * 1000);
+    }
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + 120 * kSecond).granted);
     table_.roll_back(old);
-    EXPECT_EQ(count("a", kMidnight + year), 1);
+    EXPECT_EQ(count("a", kMidnight + 120 * kSecond), 1);
+    // Ahead again, it is another window, and so on.
+    EXPECT_TRUE(reserve({demand("a", 1)}, kMidnight + year + 60 * kSecond).granted);
+    EXPECT_FALSE(reserve({demand("a", 1)}, kMidnight + 130 * kSecond).granted);
+}
+
+// A host without a battery begins in 1970, until it has asked what time it is.
+TEST_F(Counters, ClockThatWasBehindAtTheStartForgetsNothing) {
+    const int64_t one = 1;
+    const CounterImage used{86400, 1, kMidnight / (86400 * kSecond), 1, CounterKind::calendar, {&one, 1}};
+    ASSERT_TRUE(table_.restore(0, "a", used, 5 * kSecond));
+    EXPECT_FALSE(reserve({demand("a", 1, 86400)}, 10 * kSecond).granted);
+    EXPECT_FALSE(reserve({demand("a", 1, 86400)}, kMidnight + 20 * kSecond).granted);
+    EXPECT_TRUE(reserve({demand("a", 1, 86400)}, kMidnight + 86400 * kSecond).granted);
+}
+
+// Nobody asks for it again, and it goes all the same.
+TEST_F(Counters, WhatTheClockLeftBehindIsDropped) {
+    CounterTable table(1);
+    EXPECT_TRUE(table.reserve(std::vector{demand("a", 1)}, kMidnight + 9000 * kSecond, charged_).granted);
+    EXPECT_TRUE(table.reserve(std::vector{demand("b", 1)}, kMidnight, charged_).table_full);
+    EXPECT_TRUE(table.reserve(std::vector{demand("b", 1)}, kMidnight + 120 * kSecond, charged_).granted);
 }
 
 // I6: bounded, with a named behaviour when full, and a counter.
@@ -231,8 +257,46 @@ TEST_F(Counters, ASlidingWindowSurvivesTheClock) {
     EXPECT_FALSE(reserve({sliding("a", 1)}, kMidnight - 59 * kSecond).granted);
     EXPECT_FALSE(reserve({sliding("a", 1)}, kMidnight + kSecond).granted);
     const int64_t year = 365 * 86400 * kSecond;
-    EXPECT_TRUE(reserve({sliding("a", 1)}, kMidnight + year).granted);
-    EXPECT_TRUE(reserve({sliding("a", 1)}, kMidnight).granted);
+    EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + year).granted);
+    EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + year + 12 * kSecond).granted);
+    // Back: what was charged before is over after a window and a slice, but for the last slice, to which what is charged now
+    // goes.
+    EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + 30 * kSecond).granted);
+    EXPECT_FALSE(reserve({sliding("a", 3)}, kMidnight + 95 * kSecond).granted);
+    EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + 96 * kSecond).granted);
+    EXPECT_FALSE(reserve({sliding("a", 3)}, kMidnight + 97 * kSecond).granted);
+    EXPECT_TRUE(reserve({sliding("a", 3)}, kMidnight + 168 * kSecond).granted);
+}
+
+// With a clock that is set as it likes, in either direction: no more than max for each window that really passes and each
+// step forward, and a counter that nobody asks for two windows and two slices has room again.
+TEST(CountersProperty, NoStepBackwardsWidens) {
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        std::mt19937 random(seed);
+        for (const CounterKind kind : {CounterKind::calendar, CounterKind::sliding}) {
+            CounterTable table;
+            std::vector<CounterUse> charged;
+            CounterDemand each = demand("a", 5);
+            each.kind = kind;
+            int64_t set_ns = 0;      // what the clock is wrong by
+            int64_t elapsed_ns = 0;  // since the test began
+            int64_t granted = 0, back = 0;
+            for (int step = 0; step < 3000; ++step) {
+                elapsed_ns += static_cast<int64_t>(random() % 2'000'000'000);
+                if (random() % 40 == 0) {
+                    set_ns -= static_cast<int64_t>(random() % 7200) * kSecond;
+                    ++back;
+                }
+                granted += table.reserve(std::vector{each}, kMidnight + elapsed_ns + set_ns, charged).granted;
+            }
+            EXPECT_GT(back, 10);
+            EXPECT_LE(granted, 5 * (elapsed_ns / (60 * kSecond) + 2)) << seed;
+            elapsed_ns += 140 * kSecond;
+            table.reserve(std::vector{each}, kMidnight + elapsed_ns + set_ns, charged);
+            elapsed_ns += 140 * kSecond;
+            EXPECT_TRUE(table.reserve(std::vector{each}, kMidnight + elapsed_ns + set_ns, charged).granted) << seed;
+        }
+    }
 }
 
 // No interval of a window's length holds more than max, whatever the calls; and a window that has been empty for a
