@@ -7,6 +7,7 @@
 #include <future>
 
 #include "app_parts.h"
+#include "base/counted.h"
 
 namespace callgate {
 namespace {
@@ -58,6 +59,13 @@ Watcher::Events watcher_events(App& app) {
         ring.post([&sessions, id = std::move(id), pid, since_ns]() mutable { sessions.exiting(std::move(id), pid, since_ns); });
     };
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
+    events.lost = [&app, &ring](uint64_t lost) {
+        ring.post([&app, lost] {
+            spdlog::warn("{} were lost, since the kernel had no room for them; what runs was looked at again",
+                         counted(lost, "event"));
+            app.audit->event("events_lost", nullptr, {{"lost", std::to_string(lost)}});
+        });
+    };
     events.listeners = listener_events(app);
     events.earlier_connection = [&app, &ring](EarlierConnection earlier) {
         auto shared = std::make_shared<EarlierConnection>(std::move(earlier));

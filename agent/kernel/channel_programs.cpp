@@ -6,6 +6,9 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <numeric>
+
+#include "base/clock.h"
 #include "base/limits.h"
 #include "channel.skel.h"
 #include "kernel/libbpf_error.h"
@@ -15,6 +18,9 @@
 
 namespace callgate {
 namespace {
+
+// After that nobody asks any more what became of a read.
+constexpr uint64_t kExpiredNanoseconds = 1'000'000'000;
 
 uint32_t processors_of_ours() {
     cpu_set_t allowed;
@@ -171,6 +177,20 @@ void ChannelPrograms::release(pid_t tid) {
     bpf_map_delete_elem(state_->holds, &key);  // an absent entry ends the wait as well
 }
 
+void ChannelPrograms::forget_expired_holds() {
+    const auto before = static_cast<uint64_t>(monotonic_ns()) - kExpiredNanoseconds;
+    std::vector<uint32_t> old;
+    uint32_t key, next;
+    for (int found = bpf_map_get_next_key(state_->holds, nullptr, &next); found == 0 && old.size() < CG_HOLDS_MAX;
+         found = bpf_map_get_next_key(state_->holds, &key, &next)) {
+        key = next;
+        cg_hold hold;
+        if (bpf_map_lookup_elem(state_->holds, &key, &hold)) continue;
+        if (hold.state == CG_EXPIRED && hold.since_ns < before) old.push_back(key);
+    }
+    for (uint32_t tid : old) bpf_map_delete_elem(state_->holds, &tid);
+}
+
 ChannelPrograms::SharedMaps ChannelPrograms::shared_maps() const {
     auto& maps = state_->skeleton->maps;
     return {bpf_map__fd(maps.holds),          bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
@@ -180,15 +200,17 @@ ChannelPrograms::SharedMaps ChannelPrograms::shared_maps() const {
 
 void ChannelPrograms::on_listen(std::function<void(const cg_listen_event&)> on_event) { state_->on_listen = std::move(on_event); }
 
+uint64_t ChannelPrograms::counter(cg_counter which) const {
+    std::vector<uint64_t> each(static_cast<size_t>(libbpf_num_possible_cpus()));
+    const uint32_t key = which;
+    if (bpf_map_lookup_elem(state_->counters, &key, each.data())) return 0;
+    return std::accumulate(each.begin(), each.end(), uint64_t{0});
+}
+
 KernelCounters ChannelPrograms::counters() const {
-    KernelCounters sum;
-    int processors = libbpf_num_possible_cpus();
-    std::vector<uint64_t> each(processors);
-    for (uint32_t which = 0; which < CG_COUNT_MAX; ++which) {
-        if (bpf_map_lookup_elem(state_->counters, &which, each.data())) continue;
-        for (uint64_t value : each) sum.values[which] += value;
-    }
-    return sum;
+    KernelCounters all;
+    for (uint32_t which = 0; which < CG_COUNT_MAX; ++which) all.values[which] = counter(static_cast<cg_counter>(which));
+    return all;
 }
 
 }  // namespace callgate

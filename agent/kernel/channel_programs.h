@@ -1,6 +1,6 @@
 // The agent's side of bpf/channel.bpf.c: loads it, says what is watched, hears who reads, lets held threads go.
 //
-// Belongs to one thread (the take-over thread) from start() on; counters() may be called from any.
+// Belongs to one thread (the take-over thread) from start() on; counters() and counter() may be called from any.
 #pragma once
 #include <functional>
 #include <memory>
@@ -56,8 +56,11 @@ class ChannelPrograms {
     std::optional<cg_hold> hold_of(pid_t tid) const;
     // Ends the wait: the thread goes on (into a ptrace stop, where one was asked for). Removes its entry.
     void release(pid_t tid);
+    // Of reads that went on long ago, and of which nobody was told.
+    void forget_expired_holds();
 
     KernelCounters counters() const;
+    uint64_t counter(cg_counter which) const;
 
     // For the other BPF objects (listen_programs.h), which share these and send their events here.
     struct SharedMaps {

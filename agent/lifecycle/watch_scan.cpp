@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "base/clock.h"
 #include "kernel/stdio_channels.h"
@@ -102,6 +103,16 @@ void Watcher::State::scan() {
         cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0, each.channels.output};
         if (programs->watch(input, mark)) candidates[input] = Candidate{std::move(each.server), each.match, each.channels.output};
     }
+}
+
+// The kernel's buffer was full: the agent had not listened for long, or not quickly enough.
+void Watcher::State::find_what_was_missed() {
+    const uint64_t lost = programs->counter(CG_COUNT_RING_FULL);
+    if (lost == events_lost) return;
+    const uint64_t more = lost - std::exchange(events_lost, lost);
+    if (taking) scan();
+    programs->forget_expired_holds();
+    events.lost(more);
 }
 
 }  // namespace callgate

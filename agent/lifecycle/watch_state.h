@@ -89,6 +89,7 @@ struct Watcher::State {
     std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_held{0},
         exits_unheld{0};
 
+    uint64_t events_lost = 0;                    // that are known of
     std::unordered_map<pid_t, cg_event> caught;  // by threads that we were stopping already
     // Reads that a take-over wants to have before their turn. Each half takes back those of the threads it has stopped.
     struct WantedReads {
@@ -137,6 +138,7 @@ struct Watcher::State {
     void govern(const std::string& session_id, pid_t pid);
     void ungovern(const Session& session);
     void scan();
+    void find_what_was_missed();
     EarlierConnections::Events events_of_earlier_connections();
     UnixServers::Help help_for_unix_servers();
 

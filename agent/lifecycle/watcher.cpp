@@ -130,6 +130,7 @@ void Watcher::State::watch() {
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
         turn_once();
+        find_what_was_missed();
         if (taking) unix_servers->prune_if_due();
         run_commands();
     }

@@ -73,6 +73,7 @@ class Watcher {
         std::function<void(std::string session_id, ServerIdentity process)> joined;  // it reads the same input
         std::function<void(std::string session_id)> superseded;
         std::function<void(std::string session_id, pid_t pid, int64_t since_ns)> exiting;  // seized; see ServerExits
+        std::function<void(uint64_t events)> lost;  // which the kernel had no room for; what runs has been looked at again
         ListenWatch::Events listeners;
         std::function<void(EarlierConnection)> earlier_connection;
         UnixServers::Events unix_servers;
