@@ -98,7 +98,7 @@ class TestKill(SessionsGoOn, EndToEnd):
         self.assertEqual(client.shutdown(), 7)
 
     def test_under_load(self):
-        """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; killed at random, each second time while it starts."""
+        """64 sessions, frames of 20 bytes to 1 MiB, a quarter of the calls denied; killed at random, each second time at its start."""
         self.storm(CHANNELS, kills=10000 if LONG else 12)
 
     def test_under_load_over_connections(self):
@@ -106,17 +106,19 @@ class TestKill(SessionsGoOn, EndToEnd):
         self.storm(("unix", "tcp"), kills=2000 if LONG else 6)
 
     def storm(self, channels, kills):
-        """In batches, each with an agent and servers of its own, as long as there is time. $CALLGATE_KILLS: another number of kills."""
+        """In batches, each with an agent and servers of its own, while there is time. $CALLGATE_KILLS: another number of kills."""
         kills = int(os.environ.get("CALLGATE_KILLS", kills))
         until, reports = time.monotonic() + STORM_SECONDS, []
         for done in range(0, kills, BATCH):
             if time.monotonic() < until:
                 reports.append(self.batch(channels, min(BATCH, kills - done)))
-        figures = {key: sum(report[key] for report in reports) for key in ("kills", "calls", "lost", "doubled", "reordered", "corrupted")}
+        keys = ("kills", "calls", "lost", "doubled", "reordered", "corrupted")
+        figures = {key: sum(report[key] for report in reports) for key in keys}
         waits = {key: [report["wait_ms"][key] for report in reports] for key in ("p50", "p99", "max")}
         print("| channels | " + " | ".join(figures) + " | longest wait of a session in a round, ms: p50 of batches | p99 | max |")
         print(f"| {', '.join(channels)} | " + " | ".join(map(str, figures.values())) +
-              f" | {min(waits['p50'])}\u2013{max(waits['p50'])} | {min(waits['p99'])}\u2013{max(waits['p99'])} | {max(waits['max'])} |", flush=True)
+              f" | {min(waits['p50'])}\u2013{max(waits['p50'])} | {min(waits['p99'])}\u2013{max(waits['p99'])} | {max(waits['max'])} |",
+              flush=True)
 
     def batch(self, channels, kills):
         server = cpp_server("--readv")
@@ -166,8 +168,9 @@ class TestKill(SessionsGoOn, EndToEnd):
     def kept_by(agent):
         """What the agent has for its sessions, kept memory included, and what its keeper has: so many of each kind."""
         kinds = collections.Counter(re.sub(r"\d+", "", each) for each in descriptors_of(agent.pid).values())
-        return {"memory": sum(number for kind, number in kinds.items() if kind.startswith("/memfd:")), "sockets": kinds["socket:[]"],
-                "pipes": kinds["pipe:[]"], "of the keeper": len(descriptors_of(agent.process.pid))}
+        memory = sum(number for kind, number in kinds.items() if kind.startswith("/memfd:"))
+        return {"memory": memory, "sockets": kinds["socket:[]"], "pipes": kinds["pipe:[]"],
+                "of the keeper": len(descriptors_of(agent.process.pid))}
 
     def assert_recorded(self, agent, ended):
         """Every message that was forwarded or answered has its record, and only one: the same record may be there twice."""

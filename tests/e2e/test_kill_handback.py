@@ -13,7 +13,7 @@ STILL_GOVERNED = "hand-back asked for"
 STEPS = ("goes back", "quiet", "server stopped", "rest copied", "frame written", "calls prepared", "mask blocked", "hand-back begun",
          *(f"{what} {number}".removesuffix(" 1") for number in range(1, 7) for what in ("calls set", "calls begun", "calls made")),
          "input given back", "output given back", "mask set", "registers set")
-SERVERS = (cpp_server("--readv"), cpp_server("--dup"), cpp_server("--threads", "2"), cpp_server("--double-fork"), NOTES_PY)
+SERVERS = (cpp_server("--epoll"), cpp_server("--readv"), cpp_server("--dup"), cpp_server("--threads", "2"), cpp_server("--double-fork"), NOTES_PY)
 CHANNELS = ("pipe", "socketpair")
 GIVEN_BACK = "handed back: the agent was killed at it"
 
