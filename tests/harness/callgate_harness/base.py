@@ -20,8 +20,10 @@ INSPECTOR = str(MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "l
 PYTHON = sys.executable
 
 DENIED, LIMITED = -31403, -31429
+# What a sanitizer costs the agent, in time and in memory (tests/CMakeLists.txt).
+SLOWNESS = int(os.environ.get("CALLGATE_SLOWNESS", "1"))
 # A deadline, not a wait: what takes longer has failed. Emulated hosts are given more.
-ANSWER_SECONDS = int(os.environ.get("CALLGATE_ANSWER_SECONDS", "20"))
+ANSWER_SECONDS = int(os.environ.get("CALLGATE_ANSWER_SECONDS", "20")) * SLOWNESS
 
 
 def wait_for(condition, what, seconds=ANSWER_SECONDS, interval=0.005):

@@ -45,7 +45,7 @@ class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
             session_->start();
             return true;
         });
-        ring_.ring->after(std::chrono::milliseconds(1500), [&] { session_->close(); });
+        ring_.ring->after(std::chrono::milliseconds(1500 * kSlowness), [&] { session_->close(); });
         steps.push_back([&] {
             session_->close();
             return true;
@@ -195,7 +195,7 @@ TEST_P(RelayTest, QuiesceLeavesNothingOnTheWay) {
     run({[&] { return put(to_agent_, call_line("1", "ok")) && put(server_writes_, "half"); },
          [&] { return session_->unread_by_server() > 0; },
          [&] {
-             session_->quiesce(std::chrono::milliseconds(1000), [&](bool all) {
+             session_->quiesce(std::chrono::milliseconds(1000 * kSlowness), [&](bool all) {
                  ready = true;
                  drained = all;
              });

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include "../../slowness.h"
 #include "base/clock.h"
 #include "io/ring.h"
 
@@ -19,7 +20,7 @@ class RingWorld {
     // Runs the loop (once in a ring's life) until every step has become true, one after the other. False where the
     // deadline came first.
     bool run(std::vector<std::function<bool()>> steps) {
-        deadline_ns_ = monotonic_ns() + 2'000'000'000;
+        deadline_ns_ = monotonic_ns() + kSlowness * int64_t{2'000'000'000};
         steps_ = std::move(steps);
         look();
         ring->run();

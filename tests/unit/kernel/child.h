@@ -11,6 +11,7 @@
 #include <functional>
 #include <thread>
 
+#include "../../slowness.h"
 #include "base/fd.h"
 
 namespace callgate {
@@ -51,7 +52,7 @@ inline Ends make_pipe(int flags = O_CLOEXEC) {
 
 // Polls; false where `holds` is still false after two seconds.
 inline bool comes_true(const std::function<bool()>& holds) {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2 * kSlowness);
     while (!holds()) {
         if (std::chrono::steady_clock::now() > deadline) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(1));

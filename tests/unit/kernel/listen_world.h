@@ -9,6 +9,7 @@
 
 #include <atomic>
 
+#include "../../slowness.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "child.h"
@@ -161,7 +162,7 @@ class ListenWorld {
     }
     // Takes events in until it comes true; false after two seconds.
     bool hears_until(const std::function<bool()>& holds) {
-        int64_t deadline = monotonic_ns() + 2'000'000'000;
+        int64_t deadline = monotonic_ns() + kSlowness * int64_t{2'000'000'000};
         while (!holds()) {
             if (monotonic_ns() > deadline) return false;
             pollfd waiting{channels->ring_fd(), POLLIN, 0};

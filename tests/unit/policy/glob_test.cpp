@@ -6,6 +6,8 @@
 #include <chrono>
 #include <random>
 
+#include "../../slowness.h"
+
 namespace callgate {
 namespace {
 
@@ -65,7 +67,7 @@ TEST(Glob, ManyStarsStayCheap) {
     const std::string text(20'000, 'a');
     const auto start = std::chrono::steady_clock::now();
     EXPECT_FALSE(glob_match(pattern, text));
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2 * kSlowness));
 }
 
 TEST(Glob, ProblemsOfPatterns) {
