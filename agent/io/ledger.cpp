@@ -165,6 +165,7 @@ Status Ledger::map() {
 Status Ledger::recover() {
     Slot& now = slot();
     const auto& call = header_->call;
+    if (call.word >= kOutputBegin + kFlows) return Error::invalid("ledger of an earlier agent", "contradicts itself");
     if (call.word != kNone && call.message.msg_len != kNoLength) {
         const uint64_t value = call.base + call.message.msg_len;
         if (call.word < kOutputBegin) {
@@ -208,7 +209,7 @@ Ledger::Slot& Ledger::slot() const { return header_->slots[header_->current & 1]
 Status Ledger::write_facts(std::string_view facts) {
     if (facts.size() > kFactsBytes) return Error{ErrorKind::limit, 0, "ledger", "the description of the session is too long"};
     const uint32_t next = 1 - header_->facts_area;
-    memcpy(at(facts_at(next)), facts.data(), facts.size());
+    facts.copy(at(facts_at(next)), facts.size());
     header_->facts_bytes[next] = static_cast<uint32_t>(facts.size());
     in_order();
     header_->facts_area = next;
@@ -244,7 +245,7 @@ bool Ledger::add(Flow flow, std::string_view bytes) {
     Slot::Input& input = slot().input[flow];
     const auto end = static_cast<uint64_t>(input.end);
     if (bytes.size() > input_at(flow) + kInputBytes - end) return false;
-    memcpy(at(end), bytes.data(), bytes.size());
+    bytes.copy(at(end), bytes.size());
     in_order();
     input.end += static_cast<int64_t>(bytes.size());
     return true;
@@ -274,9 +275,9 @@ bool Ledger::keep_notes(Slot& next, const Turn& turn) {
         next.notes_bytes = 0;
     }
     if (turn.notes.size() > kNotesBytes - next.notes_bytes || turn.state.size() > kStateBytesMax) return false;
-    memcpy(at(notes_at(next.notes_area) + next.notes_bytes), turn.notes.data(), turn.notes.size());
+    turn.notes.copy(at(notes_at(next.notes_area) + next.notes_bytes), turn.notes.size());
     next.notes_bytes += static_cast<uint32_t>(turn.notes.size());
-    memcpy(next.state, turn.state.data(), turn.state.size());
+    turn.state.copy(next.state, turn.state.size());
     next.state_bytes = static_cast<uint32_t>(turn.state.size());
     return true;
 }
@@ -313,7 +314,7 @@ bool Ledger::commit(const Turn& turn) {
         }
         if (more > kOutputBytes - (output.end - output.origin)) return false;
         for (const std::string_view part : parts) {
-            memcpy(at(output_at(flow) + output.end - output.origin), part.data(), part.size());
+            part.copy(at(output_at(flow) + output.end - output.origin), part.size());
             output.end += part.size();
         }
     }
@@ -373,7 +374,7 @@ ssize_t Ledger::write_to_pipe(Flow flow, int fd) {
             if (put <= 0) {
                 const int error = errno;
                 move.phase = kIdle;
-                return -error;
+                return error == EAGAIN || error == EINTR ? written : -error;
             }
             move.bytes = moving_[flow] = static_cast<uint64_t>(put);
             in_order();

@@ -1,0 +1,36 @@
+// Pieces of CBOR: numbers, texts, lists, maps; some of them too short, some with a length that is a lie.
+#include "pieces.h"
+
+const std::vector<std::string> kPieces = {"\x18\xff",
+                                          "\x1b\x7f\xff\xff\xff\xff\xff\xff\xff",
+                                          "\x3b\xff\xff\xff\xff\xff\xff\xff\xff",
+                                          "\x20",
+                                          "\x40",
+                                          "\x41x",
+                                          "\x5f\x41x\xff",
+                                          "\x60",
+                                          "\x61\xff",
+                                          "\x7a\xff\xff\xff\xff",
+                                          "\x80",
+                                          "\x81",
+                                          "\x82\x01\x02",
+                                          "\x9f\xff",
+                                          "\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
+                                          "\xa0",
+                                          "\xa1\x61x\x01",
+                                          "\xbf\xff",
+                                          "\xd9\x01\x02",
+                                          "\xf4",
+                                          "\xf5",
+                                          "\xf6",
+                                          "\xf9\x7e",
+                                          "\xfb\x7f\xf0",
+                                          "\x62id",
+                                          "\x67pending",
+                                          "\x64held",
+                                          "\x67"
+                                          "charged",
+                                          "\x64line",
+                                          "\x46{\"a\":1",
+                                          "\x6e"
+                                          "client_skipped"};
