@@ -52,6 +52,8 @@ class CallJudge {
     // What the policy says of a client's message, and charges for it. Valid until the next call. Where it is allowed, its
     // approvals are used.
     const Verdict& judge(const Message& message, const Caller& caller, const PendingTable& pending);
+    // What that has come to, also where memory ran out in it.
+    const Verdict& verdict() const { return verdict_; }
     // The same of one of several that go on together or not at all: use_approvals() of each, or give_back().
     const Verdict& judge_part(const Message& message, const Caller& caller, const PendingTable& pending);
     // From here on no other call goes on with these approvals, whatever becomes of the agent. False where that cannot be

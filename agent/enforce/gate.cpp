@@ -97,6 +97,7 @@ void Gate::client_line(std::string_view line) {
         return refuse(line, message, message.refusal);
     }
     client_message(line, message);
+    in_hand_ = nullptr;
 }
 
 void Gate::client_message(std::string_view line, const Message& message) {
@@ -104,6 +105,7 @@ void Gate::client_message(std::string_view line, const Message& message) {
     if (message.has_client_info) remember_client(message);
     follow_grant();
     int64_t start = mark_ns_;
+    in_hand_ = &judge_.verdict();
     const Verdict& verdict = judge_.judge(message, caller_, pending_);
     mark_ns_ = monotonic_ns();
     judge_ns_ = mark_ns_ - start;
@@ -160,11 +162,22 @@ void Gate::client_oversize(std::string_view head) {
 void Gate::forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record) {
     ++counts_.forwarded;
     if (message.kind == MessageKind::request) {
-        pending_.add(message.id_key, CallJudge::pending_request(message, record, verdict, mark_ns_));
+        wait_for_answer(message, verdict, record);
     } else if (!message.cancelled_id_key.empty()) {
         pending_.cancel(message.cancelled_id_key);
     }
     send(client_framer_, line, to_server_);
+}
+
+void Gate::wait_for_answer(const Message& message, const Verdict& verdict, const RecordId& record) {
+    pending_.add(message.id_key, CallJudge::pending_request(message, record, verdict, mark_ns_));
+    in_hand_ = nullptr;
+}
+
+void Gate::give_up() {
+    if (const Verdict* const verdict = std::exchange(in_hand_, nullptr)) judge_.give_back(*verdict);
+    counts_.refused += counts_.in - (counts_.forwarded + counts_.denied + counts_.refused + counts_.held);
+    counts_.server_denied += counts_.server_in - (counts_.server_forwarded + counts_.server_denied);
 }
 
 // A long line is handed over instead of being copied.

@@ -91,9 +91,14 @@ class Gate {
     void drop_held();
     // Set by the owner: a call that waited has gone on, or was answered. Output has been made outside of any call.
     std::function<void()> on_output;
+    // … or it could not go on for want of memory.
+    std::function<void()> on_no_memory;
 
     // Both sides are done with it: what is unanswered now stays so. Not so where the session goes on without the gate.
     void session_ended() { pending_.never_answered(); }
+    // Memory has run out at any instant: what was being done is done as far as it has come, and the rest is refused. Only for
+    // the end of the session: see drop_held().
+    void give_up();
 
     // What grants.json says of its client now.
     const std::string& grant();
@@ -131,7 +136,7 @@ class Gate {
     // One call that waits, with what its record needs. See gate_waiting.cpp.
     struct HeldCall : WaitingCall {
         explicit HeldCall(Gate& owner) : gate(owner) {}
-        void turn(std::string_view key, int64_t now_ns) override { gate.try_again(*this, key, now_ns); }
+        void turn(std::string_view key, int64_t now_ns) override;
         Gate& gate;
         std::string line, id_key;
         int64_t read_ns = 0;           // realtime
@@ -141,7 +146,7 @@ class Gate {
     using HeldCalls = std::list<std::unique_ptr<HeldCall>>;
     bool hold(std::string_view line, const Message& message, const Verdict& verdict);
     void try_again(HeldCall& call, std::string_view key, int64_t now_ns);
-    void let_go(HeldCall& call);
+    std::unique_ptr<HeldCall> take_out(HeldCall& call);
     void drop(HeldCall& call, std::string_view rule, std::string_view reason);
     void cancel_held(const Message& notification);
 
@@ -153,6 +158,7 @@ class Gate {
     void refuse(std::string_view line, const Message& message, Refusal refusal);
     void deny(const Message& message, const Verdict& verdict);
     void forward(std::string_view line, const Message& message, const Verdict& verdict, const RecordId& record);
+    void wait_for_answer(const Message& message, const Verdict& verdict, const RecordId& record);
     RecordId log(MessageRecord record);
     RecordId write_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict);
 
@@ -197,6 +203,7 @@ class Gate {
     HeldCalls held_;
     size_t held_bytes_ = 0;
     bool may_wait_ = true;
+    const Verdict* in_hand_ = nullptr;  // of a message that may have been charged, and waits for no answer yet
     MessageParser held_parser_;
     FrameCounts counts_;
     std::string judge_from_opening_;

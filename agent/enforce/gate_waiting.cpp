@@ -21,16 +21,29 @@ bool Gate::hold(std::string_view line, const Message& message, const Verdict& ve
     if (message.kind != MessageKind::request || !may_wait_ || !fits) return false;
     const std::optional<WaitTime> time = wait_time(verdict, monotonic_ns(), std::nullopt);
     if (!time) return false;
-    HeldCall& call = *held_.emplace_back(std::make_unique<HeldCall>(*this));
+    auto made = std::make_unique<HeldCall>(*this);
+    HeldCall& call = *made;
     call.line = line;
     call.id_key = message.id_key;
     call.read_ns = read_ns_;
     call.arrived_ns = arrived_ns_;
+    held_.push_back(std::move(made));
     held_bytes_ += line.size();
     ++slow_changes_;
     ++counts_.held;
     counters_.waiting().wait(verdict.delay_key, call, time->due_ns, time->deadline_ns);
     return true;
+}
+
+// Called by other sessions' calls, too: what runs out here ends this session, and not theirs.
+void Gate::HeldCall::turn(std::string_view key, int64_t now_ns) {
+    Gate& owner = gate;
+    try {
+        owner.try_again(*this, key, now_ns);
+    } catch (const std::bad_alloc&) {
+        if (!owner.on_no_memory) throw;
+        owner.on_no_memory();
+    }
 }
 
 void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
@@ -40,10 +53,12 @@ void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
     follow_grant();
     caller_.turn = key;
     const int64_t start = monotonic_ns();
+    in_hand_ = &judge_.verdict();
     const Verdict& verdict = judge_.judge(message, caller_, pending_);
     mark_ns_ = monotonic_ns();
     caller_.turn = {};
     const bool is_denied = verdict.action == Action::deny && enforcing_;
+    if (is_denied) in_hand_ = nullptr;
     if (is_denied && verdict.max_delay_ms > 0 && may_wait_) {
         const std::optional<WaitTime> time = wait_time(verdict, now_ns, call.deadline_ns());
         if (time) return counters_.waiting().wait(verdict.delay_key, call, time->due_ns, time->deadline_ns);
@@ -51,8 +66,7 @@ void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
     read_ns_ = call.read_ns;
     queue_ns_ = start - call.arrived_ns;
     judge_ns_ = mark_ns_ - start;
-    held_bytes_ -= call.line.size();
-    --counts_.held;
+    std::unique_ptr<HeldCall> gone = take_out(call);
     if (is_denied) {
         ++counts_.denied;
         write_record(message, call.line.size(), Decision::denied, &verdict);
@@ -61,18 +75,22 @@ void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
         ++counts_.forwarded;
         const Decision decision = CallJudge::decision_of_forwarded(message, verdict);
         const RecordId record = write_record(message, call.line.size(), decision, &verdict);
-        pending_.add(message.id_key, CallJudge::pending_request(message, record, verdict, mark_ns_));
+        wait_for_answer(message, verdict, record);
         to_server_.append(call.line);
     }
-    let_go(call);
+    gone.reset();
     if (on_output) on_output();
 }
 
-// Destroys it.
-void Gate::let_go(HeldCall& call) {
+// It is held no more.
+std::unique_ptr<Gate::HeldCall> Gate::take_out(HeldCall& call) {
     ++slow_changes_;
+    --counts_.held;
+    held_bytes_ -= call.line.size();
     const auto place = std::find_if(held_.begin(), held_.end(), [&](const auto& each) { return each.get() == &call; });
+    std::unique_ptr<HeldCall> taken = std::move(*place);
     held_.erase(place);
+    return taken;
 }
 
 void Gate::drop(HeldCall& call, std::string_view rule, std::string_view reason) {
@@ -82,11 +100,9 @@ void Gate::drop(HeldCall& call, std::string_view rule, std::string_view reason) 
     read_ns_ = call.read_ns;
     queue_ns_ = monotonic_ns() - call.arrived_ns;
     judge_ns_ = 0;
-    --counts_.held;
+    const std::unique_ptr<HeldCall> gone = take_out(call);
     ++counts_.denied;
-    held_bytes_ -= call.line.size();
-    write_record(message, call.line.size(), Decision::denied, &verdict);
-    let_go(call);
+    write_record(message, gone->line.size(), Decision::denied, &verdict);
 }
 
 // The server has not seen what is cancelled, and will not. The notification goes on: it may mean another call of that id.

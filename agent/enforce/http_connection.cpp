@@ -40,12 +40,24 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
       unread_(std::move(ends.unread)),
       ended_(std::move(ended)),
       client_source_(ring, duplicate(ends.client), true,
-                     {[this](std::string_view bytes) { client_bytes(bytes); }, [this] { client_ended(); }}),
+                     {.bytes = [this](std::string_view bytes) { client_bytes(bytes); },
+                      .end = [this] { client_ended(); },
+                      .failed = [this] { out_of_memory(); }}),
       server_source_(ring, duplicate(ends.upstream.socket), true,
-                     {[this](std::string_view bytes) { server_bytes(bytes); }, [this] { server_ended(); }}),
+                     {.bytes = [this](std::string_view bytes) { server_bytes(bytes); },
+                      .end = [this] { server_ended(); },
+                      .failed = [this] { out_of_memory(); }}),
       server_sink_(ring, std::move(ends.upstream.socket), true,
-                   {[this] { pump(); }, [this] { server_gone(); }, [this] { end_if_over(); }}, Sink::Owner::others),
-      client_sink_(ring, std::move(ends.client), true, {[this] { pump(); }, [this] { reset(); }, [this] { end_if_over(); }},
+                   {.written = [this] { pump(); },
+                    .gone = [this] { server_gone(); },
+                    .finished = [this] { end_if_over(); },
+                    .failed = [this] { out_of_memory(); }},
+                   Sink::Owner::others),
+      client_sink_(ring, std::move(ends.client), true,
+                   {.written = [this] { pump(); },
+                    .gone = [this] { reset(); },
+                    .finished = [this] { end_if_over(); },
+                    .failed = [this] { out_of_memory(); }},
                    Sink::Owner::others) {
     if (!options) return;
     on_blind_ = options->policy->on_blind();
@@ -253,6 +265,12 @@ void HttpConnection::reset() {
     make_abortive(client_sink_.fd());
     make_abortive(server_sink_.fd());
     close();
+}
+
+// Of what was in hand nothing can be said any more.
+void HttpConnection::out_of_memory() {
+    if (gate_) gate_->give_up();
+    reset();
 }
 
 void HttpConnection::end_if_over() {

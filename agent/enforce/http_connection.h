@@ -6,7 +6,7 @@
 // The server is connected to as soon as the client is accepted, as it would be without the agent: it may be one that
 // speaks first, and its own time limits begin to run. Back-pressure: neither side is read while more than
 // kOutputBytesHigh waits for the one it would be written to, nor the client while the gate does not want it. An end is
-// passed on as an end, a reset as a reset.
+// passed on as an end, a reset as a reset. Where memory runs out this connection is reset, and no other one.
 //
 // Without a gate (the listener turned out to be nobody's business) both directions pass as they are.
 // All members belong to the loop's thread.
@@ -69,6 +69,7 @@ class HttpConnection {
     void close_client_gently();
     void close_when_all_has_arrived();
     void reset();
+    void out_of_memory();
     void end_if_over();
     bool is_quiet() const;
 

@@ -97,6 +97,10 @@ void HttpGate::server_failed() {
     s.close();
 }
 
+void HttpGate::give_up() {
+    if (state_->lines) state_->lines->gate.give_up();
+}
+
 bool HttpGate::wants_client() const {
     const State& s = *state_;
     if (s.closing || s.passage == State::Passage::blind) return false;

@@ -90,6 +90,8 @@ class HttpGate {
     void end_waiting();
     // Its client has gone: it reaches nobody, and nobody gets an answer.
     void drop_held();
+    // Memory has run out at any instant: the books are closed as they are. Only for the end of the connection.
+    void give_up();
     // The client has cancelled the request with this id, over another connection. False where it does not wait here.
     bool cancel_held(std::string_view id_key);
     // Set by the owner: to_client got bytes from outside, or close_client() has changed.

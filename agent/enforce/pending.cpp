@@ -20,12 +20,13 @@ bool holds_list(const std::multimap<int64_t, PendingRequest>& same) {
 bool PendingTable::full() const { return size_ >= kPendingMax; }
 
 void PendingTable::insert(std::string_view id_key, PendingRequest request) {
-    ++size_;
-    lists_ += is_list(request);
     auto found = requests_.find(id_key);
     if (found == requests_.end()) found = requests_.emplace(std::string(id_key), ByAge()).first;
     const int64_t age = request.forwarded_ns;
+    const bool list = is_list(request);
     found->second.emplace(age, std::move(request));
+    ++size_;
+    lists_ += list;
 }
 
 void PendingTable::add(std::string_view id_key, PendingRequest request) {
@@ -58,12 +59,12 @@ bool PendingTable::take_oldest(std::string_view id_key, const Fits& fits, Pendin
     ByAge& same = found->second;
     const auto oldest = std::find_if(same.begin(), same.end(), [&](const auto& each) { return fits(each.second); });
     if (oldest == same.end()) return false;
+    if (oldest->second.shares_id) notes_suffice_ = false;
+    if (makes_notes_ && notes_suffice_) append_taken(notes_, id_key);
     out = std::move(oldest->second);
     same.erase(oldest);
     --size_;
     lists_ -= is_list(out);
-    if (out.shares_id) notes_suffice_ = false;
-    if (makes_notes_ && notes_suffice_) append_taken(notes_, id_key);
     if (out.shares_id) leave_in_flight(same, out);
     if (same.empty()) requests_.erase(found);
     return true;

@@ -5,6 +5,10 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 
+#include <cerrno>
+#include <cstring>
+#include <new>
+
 #include "base/clock.h"
 #include "base/fault_point.h"
 
@@ -32,33 +36,24 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
       events_(std::move(events)),
       client_source_(ring, std::move(ends.from_client), input_is_socket_,
                      {[this](std::string_view bytes) { client_bytes(bytes); }, [this] { client_ended(); },
-                      [this] { return gate_.client_room(); }, [this] { ends_changed(); }, [this] { leave_ledger(); }}),
+                      [this] { return gate_.client_room(); }, [this] { ends_changed(); }, [this] { leave_ledger(); },
+                      [this] { out_of_memory(); }}),
       server_source_(ring, std::move(ends.from_server), output_is_socket_,
                      {[this](std::string_view bytes) { server_bytes(bytes); }, [this] { server_ended(); },
-                      [this] { return gate_.server_room(); }, [this] { ends_changed(); }, [this] { leave_ledger(); }}),
+                      [this] { return gate_.server_room(); }, [this] { ends_changed(); }, [this] { leave_ledger(); },
+                      [this] { out_of_memory(); }}),
       server_sink_(ring, std::move(ends.to_server), input_is_socket_,
-                   {[this] { pump(); },
-                    [this] {
-                        if (handed_over_) return;
-                        gate_.drop_held();
-                        client_source_.close();
-                        end_if_over();
-                    },
-                    [this] { end_if_over(); }, [this] { ends_changed(); }},
+                   {[this] { pump(); }, [this] { reader_gone(client_source_); }, [this] { end_if_over(); },
+                    [this] { ends_changed(); }, [this] { out_of_memory(); }},
                    Sink::Owner::agent),
       client_sink_(ring, std::move(ends.to_client), output_is_socket_,
-                   {[this] { pump(); },
-                    [this] {
-                        if (handed_over_) return;
-                        gate_.drop_held();
-                        server_source_.close();
-                        end_if_over();
-                    },
-                    [this] { end_if_over(); }, [this] { ends_changed(); }},
+                   {[this] { pump(); }, [this] { reader_gone(server_source_); }, [this] { end_if_over(); },
+                    [this] { ends_changed(); }, [this] { out_of_memory(); }},
                    Sink::Owner::others),
       unread_(std::move(ends.unread)),
       gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
     gate_.on_output = [this] { pump(); };
+    gate_.on_no_memory = [this] { out_of_memory(); };
     set_blocking(client_source_.fd());
     set_blocking(client_sink_.fd());
 }
@@ -79,20 +74,40 @@ void RelaySession::use_ledger(std::unique_ptr<SessionLedger> ledger) {
     gate_.note_changes();
 }
 
+void RelaySession::or_fail(const auto& work) {
+    try {
+        work();
+    } catch (const std::bad_alloc&) {
+        out_of_memory();
+    }
+}
+
+// Of what has come nothing can be said any more but that it went nowhere.
+void RelaySession::out_of_memory() {
+    out_of_memory_ = true;
+    feeding_ = false;
+    gate_.give_up();
+    close();
+}
+
 void RelaySession::start() {
     const AuditLog::Turn turn(audit_);
-    server_sink_.watch_hangup();
-    client_sink_.watch_hangup();
-    if (!unread_.empty()) feed_client_bytes(std::exchange(unread_, {}));
-    pump();
-    end_if_over();
+    or_fail([this] {
+        server_sink_.watch_hangup();
+        client_sink_.watch_hangup();
+        if (!unread_.empty()) feed_client_bytes(std::exchange(unread_, {}));
+        pump();
+        end_if_over();
+    });
 }
 
 void RelaySession::late_client_bytes(std::string_view bytes) {
     if (handed_over_) return;
     const AuditLog::Turn turn(audit_);
-    arrived_otherwise(bytes);
-    pump();
+    or_fail([&] {
+        arrived_otherwise(bytes);
+        pump();
+    });
 }
 
 void RelaySession::arrived_otherwise(std::string_view bytes) {
@@ -191,6 +206,14 @@ void RelaySession::server_ended() {
     end_if_over();
 }
 
+// What waits for it reaches nobody.
+void RelaySession::reader_gone(Source& writer) {
+    if (handed_over_) return;
+    gate_.drop_held();
+    writer.close();
+    end_if_over();
+}
+
 void RelaySession::end_if_over() {
     if (ended_ || handed_over_ || suspended_) return;
     bool from_client_over = !client_source_.open();
@@ -201,16 +224,29 @@ void RelaySession::end_if_over() {
 }
 
 void RelaySession::close() {
-    if (ended_) return;
-    ended_ = true;
+    if (!std::exchange(ended_, true)) {
+        *alive_ = false;
+        client_source_.close();
+        server_source_.close();
+        server_sink_.close();
+        client_sink_.close();
+    }
+    if (end_told_) return;
     gate_.drop_held();
     if (!handed_over_) gate_.session_ended();
-    *alive_ = false;
-    client_source_.close();
-    server_source_.close();
-    server_sink_.close();
-    client_sink_.close();
+    end_told_ = true;
     events_.ended(*this);
+}
+
+std::string RelaySession::failure() const {
+    if (out_of_memory_) return "the agent's memory ran out";
+    const std::pair<int, const char*> all[] = {{client_source_.error(), "reading from the client"},
+                                               {server_sink_.error(), "writing to the server"},
+                                               {server_source_.error(), "reading from the server"},
+                                               {client_sink_.error(), "writing to the client"}};
+    for (const auto& [error, what] : all)
+        if (error != 0 && error != EPIPE && error != ECONNRESET) return std::string(what) + ": " + strerror(error);
+    return {};
 }
 
 void RelaySession::suspend() {
@@ -322,7 +358,7 @@ void RelaySession::quiesce_step() {
         }
     }
     ring_.after(1ms, [this, alive = alive_] {
-        if (*alive) quiesce_step();
+        if (*alive) or_fail([this] { quiesce_step(); });
     });
 }
 

@@ -6,6 +6,7 @@
 // Back-pressure: the client is not read while more than kOutputBytesHigh waits for either side, answers that wait for the end of
 // a line of the server included; the server is not while so much waits for the client, or of what it was told by us for
 // itself. An end of file or a broken pipe on one side becomes the same on the other, after everything before it.
+// Where memory runs out only this session ends, and failure() says so. What was in hand is refused then.
 // All members belong to the loop's thread.
 #pragma once
 #include <array>
@@ -86,9 +87,13 @@ class RelaySession {
 
     void close();  // both directions at once
     bool ended() const { return ended_; }
+    // What of ours ended it, or a side of it: "writing to the server: Cannot allocate memory". Empty where nothing did.
+    std::string failure() const;
     bool idle() const { return client_source_.idle() && server_source_.idle() && client_sink_.idle() && server_sink_.idle(); }
 
   private:
+    void or_fail(const auto& work);
+    void out_of_memory();
     void pump();
     void client_bytes(std::string_view bytes);
     void server_bytes(std::string_view bytes);
@@ -101,6 +106,7 @@ class RelaySession {
     void server_ended();
     bool client_must_wait() const;
     bool server_must_wait();
+    void reader_gone(Source& writer);
     void end_if_over();
     void quiesce_step();
 
@@ -116,7 +122,8 @@ class RelaySession {
     bool feeding_ = false;                        // the gate is at work, and what it has said so far is not all
     Gate gate_;
     uint64_t told_and_written_ = 0;  // of Gate::told_server_bytes(), that much has been written
-    bool ended_ = false, suspended_ = false, quiescing_ = false, release_asked_ = false;
+    bool ended_ = false, end_told_ = false, out_of_memory_ = false, suspended_ = false, quiescing_ = false,
+         release_asked_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit
     bool goes_back_ = false;      // the client is not read any more
     bool handed_over_ = false;    // the descriptors are being given back: what happens on them is not ours any more

@@ -52,18 +52,31 @@ void EpollRing::poll(int fd, short events, Completion* completion) {
     begin(fd, {Operation::Kind::poll, false, static_cast<uint32_t>(events), completion, nullptr, 0});
 }
 
+// Whatever has begun can be cancelled, and found due, without memory.
 void EpollRing::begin(int fd, const Operation& operation) {
     assert(fd >= 0);
+    const size_t all = ended_.size() + where_.size() + 1;
+    if (ended_.capacity() < all) ended_.reserve(2 * all);
+    if (const int error = put_down(fd, operation)) ended_.push_back({operation.completion, -error});
+}
+
+// An errno, or 0.
+int EpollRing::put_down(int fd, const Operation& operation) try {
     if (operations_.size() <= static_cast<size_t>(fd)) operations_.resize(fd + 1);
     std::vector<Operation>& all = operations_[fd];
     const Watched before = watched(all);
+    if (due_.capacity() <= all.size()) due_.reserve(2 * all.size() + 1);
+    if (all.capacity() == all.size()) all.reserve(2 * all.size() + 1);
+    const auto place = where_.emplace(operation.completion, fd);
     all.push_back(operation);
-    if (const int error = watch(fd, before)) {
+    const int error = watch(fd, before);
+    if (error) {
         all.pop_back();
-        ended_.push_back({operation.completion, -error});
-    } else {
-        where_[operation.completion].push_back(fd);
+        where_.erase(place);
     }
+    return error;
+} catch (const std::bad_alloc&) {
+    return ENOMEM;
 }
 
 EpollRing::Watched EpollRing::watched(const std::vector<Operation>& all) {
@@ -83,37 +96,39 @@ int EpollRing::watch(int fd, const Watched& before) {
 }
 
 void EpollRing::cancel(Completion* completion) {
-    const auto found = where_.find(completion);
-    if (found == where_.end()) return;
-    const std::vector<int> fds = std::move(found->second);
-    where_.erase(found);
-    for (int fd : fds) {
+    const auto [first, last] = where_.equal_range(completion);
+    for (auto each = first; each != last; ++each) {
+        const int fd = each->second;
         const Watched before = watched(operations_[fd]);
-        const auto is_its = [&](const Operation& each) { return each.completion == completion; };
+        const auto is_its = [&](const Operation& operation) { return operation.completion == completion; };
         const size_t cancelled = std::erase_if(operations_[fd], is_its);
         (void)watch(fd, before);
         ended_.insert(ended_.end(), cancelled, {completion, -ECANCELED});
     }
+    where_.erase(first, last);
 }
 
 // A completion may begin others on the same descriptor, or close it: it is not watched for these any more then.
 void EpollRing::ready(int fd, uint32_t events) {
     std::vector<Operation>& all = operations_[fd];
     const Watched before = watched(all);
-    const auto is_not_due = [&](const Operation& each) { return !(events & (each.events | kAlways)); };
-    const auto due = std::stable_partition(all.begin(), all.end(), is_not_due);
-    std::vector<Operation> now(due, all.end());
-    all.erase(due, all.end());
+    due_.clear();
+    std::erase_if(all, [&](const Operation& each) {
+        const bool is_due = events & (each.events | kAlways);
+        if (is_due) due_.push_back(each);
+        return is_due;
+    });
     (void)watch(fd, before);
-    for (const Operation& each : now) forget(fd, each.completion);
-    for (const Operation& each : now) complete(fd, each, events);
+    for (const Operation& each : due_) forget(fd, each.completion);
+    for (size_t i = 0, count = due_.size(); i < count; ++i) {
+        const Operation each = due_[i];
+        complete(fd, each, events);
+    }
 }
 
 void EpollRing::forget(int fd, Completion* completion) {
-    const auto found = where_.find(completion);
-    std::vector<int>& fds = found->second;
-    fds.erase(std::find(fds.begin(), fds.end(), fd));
-    if (fds.empty()) where_.erase(found);
+    const auto [first, last] = where_.equal_range(completion);
+    where_.erase(std::find_if(first, last, [fd](const auto& each) { return each.second == fd; }));
 }
 
 void EpollRing::complete(int fd, const Operation& operation, uint32_t events) {
@@ -171,10 +186,14 @@ ssize_t EpollRing::send(int fd, const Operation& operation) {
     return moved < 0 ? -error : moved;
 }
 
+// Those that come meanwhile wait for the next turn.
 void EpollRing::complete_ended() {
-    std::vector<Ended> now;
-    now.swap(ended_);
-    for (const Ended& each : now) each.completion->complete(each.result, {});
+    const size_t count = ended_.size();
+    for (size_t i = 0; i < count; ++i) {
+        const Ended each = ended_[i];
+        each.completion->complete(each.result, {});
+    }
+    ended_.erase(ended_.begin(), ended_.begin() + static_cast<ptrdiff_t>(count));
 }
 
 void EpollRing::turn(std::optional<std::chrono::nanoseconds> limit) {

@@ -44,6 +44,7 @@ class EpollRing : public Ring {
     };
     static Watched watched(const std::vector<Operation>& all);
     void begin(int fd, const Operation& operation);
+    int put_down(int fd, const Operation& operation);
     // As its operations are now; `before` they were as that. An errno, or 0.
     int watch(int fd, const Watched& before);
     void ready(int fd, uint32_t events);
@@ -54,11 +55,12 @@ class EpollRing : public Ring {
     ssize_t send(int fd, const Operation& operation);
 
     Fd epoll_;
-    Fd pipe_reading_, pipe_writing_;                           // empty between two calls
-    std::unique_ptr<char[]> buffer_;                           // kReadBytes, of reads without memory of their own
-    std::vector<std::vector<Operation>> operations_;           // by descriptor
-    std::unordered_map<Completion*, std::vector<int>> where_;  // the descriptors of each
-    std::vector<Ended> ended_;                                 // by cancelling, or at once: told in the next turn
+    Fd pipe_reading_, pipe_writing_;                   // empty between two calls
+    std::unique_ptr<char[]> buffer_;                   // kReadBytes, of reads without memory of their own
+    std::vector<std::vector<Operation>> operations_;   // by descriptor
+    std::unordered_multimap<Completion*, int> where_;  // the descriptor of each operation
+    std::vector<Operation> due_;                       // those of one descriptor
+    std::vector<Ended> ended_;                         // by cancelling, or at once: told in the next turn
 };
 
 }  // namespace callgate

@@ -35,7 +35,6 @@ class Ring::WakeUp : public Completion {
 
 Result<std::unique_ptr<Ring>> Ring::create(Kind kind) {
     std::unique_ptr<Ring> ring = TRY(kind == Kind::io_uring ? Uring::create() : EpollRing::create());
-    ring->wake_ = Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!ring->wake_) return Error::system("eventfd", "", errno);
     return ring;
 }
@@ -48,6 +47,8 @@ Result<std::unique_ptr<Ring>> Ring::create() {
     return ring;
 }
 
+Ring::Ring(Kind kind, std::string features)
+    : kind_(kind), features_(std::move(features)), wake_(Fd::adopt(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {}
 Ring::~Ring() = default;
 
 void Ring::poll_readable(int fd, Completion* completion) { poll(fd, POLLIN, completion); }

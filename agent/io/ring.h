@@ -67,9 +67,11 @@ class Ring {
     const std::string& features() const { return features_; }
 
   protected:
-    Ring(Kind kind, std::string features) : kind_(kind), features_(std::move(features)) {}
+    Ring(Kind kind, std::string features);
     // Waits until an operation ends, for at most `limit` where there is one, and completes what has ended.
     virtual void turn(std::optional<std::chrono::nanoseconds> limit) = 0;
+    // For a ring that hands its operations on to another one.
+    static void turn_of(Ring& other, std::optional<std::chrono::nanoseconds> limit) { other.turn(limit); }
 
   private:
     void drain_posted();

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <new>
 #include <utility>
 
 namespace callgate {
@@ -21,6 +22,18 @@ void widen(int fd, bool is_socket) {
     }
 }
 
+void or_fail(const std::function<void()>& failed, const auto& work) {
+    try {
+        work();
+    } catch (const std::bad_alloc&) {
+        if (!failed) throw;
+        failed();
+    }
+}
+
+// Nothing was done, and nobody had asked for that: it is tried again.
+bool is_passing(ssize_t result) { return result == -EINTR || result == -EAGAIN || result == -ECANCELED; }
+
 }  // namespace
 
 Source::Source(Ring& ring, Fd fd, bool is_socket, Events events)
@@ -29,10 +42,10 @@ Source::Source(Ring& ring, Fd fd, bool is_socket, Events events)
 void Source::resume() {
     paused_ = false;
     if (!open_ || in_flight_) return;
-    in_flight_ = true;
     if (ledger_) {
-        polling_ = true;
-        return ring_.poll_readable(fd_.get(), this);
+        ring_.poll_readable(fd_.get(), this);
+        polling_ = in_flight_ = true;
+        return;
     }
     const std::span<char> room = events_.room ? events_.room() : std::span<char>();
     reading_into_ = room.data();
@@ -42,6 +55,7 @@ void Source::resume() {
         ring_.read_into(fd_.get(), is_socket_, room, this, drained_);
     }
     room_ = room.empty() ? kReadBytes : room.size();
+    in_flight_ = true;
 }
 
 void Source::stop() {
@@ -62,30 +76,37 @@ void Source::drop_fd() {
 }
 
 // A read from the ring would leave what has come to this process alone.
-void Source::readable(int result) {
+void Source::readable() {
     if (!open_) {
         if (closing_) drop_fd();
         return;
     }
-    if (result == -ECANCELED || paused_) return;
+    if (paused_) return;
     if (!ledger_) return resume();
     const ssize_t got = ledger_->read(flow_, fd_.get(), is_socket_);
-    if (got == -EAGAIN || got == -EINTR) return resume();
+    if (is_passing(got)) return resume();
     if (got == -ENOBUFS) {
         events_.no_room();
         return resume();
     }
-    if (got <= 0) {
-        open_ = false;
-        return events_.end();
-    }
+    if (got <= 0) return end(got);
     events_.bytes(ledger_->unseen(flow_));
     if (open_ && !paused_) resume();
 }
 
+void Source::end(ssize_t result) {
+    open_ = false;
+    error_ = static_cast<int>(-result);
+    events_.end();
+}
+
 void Source::complete(int result, std::string_view bytes) {
     in_flight_ = false;
-    if (std::exchange(polling_, false)) return readable(result);
+    or_fail(events_.failed, [&] { completed(result, bytes); });
+}
+
+void Source::completed(int result, std::string_view bytes) {
+    if (std::exchange(polling_, false)) return readable();
     if (reading_into_ && result > 0) bytes = {reading_into_, static_cast<size_t>(result)};
     if (!open_) {
         // Bytes that arrived while closing are still the connection's: nothing that was read is lost.
@@ -93,16 +114,11 @@ void Source::complete(int result, std::string_view bytes) {
         if (closing_) drop_fd();
         return;
     }
-    if (result == -EINTR || result == -EAGAIN || result == -ENOBUFS) {
+    if (is_passing(result) || result == -ENOBUFS) {
         if (!paused_) resume();
         return;
     }
-    if (result == -ECANCELED) return;
-    if (result <= 0) {
-        open_ = false;
-        events_.end();
-        return;
-    }
+    if (result <= 0) return end(result);
     drained_ = bytes.size() < room_;
     events_.bytes(bytes);
     if (open_ && !paused_) resume();
@@ -118,8 +134,8 @@ Sink::Sink(Ring& ring, Fd fd, bool is_socket, Events events, Owner owner)
 
 void Sink::watch_hangup() {
     if (watching_ || !open_ || suspended_) return;
-    watching_ = true;
     ring_.poll_hangup(fd_.get(), &hangup_);
+    watching_ = true;
 }
 
 void Sink::flush() {
@@ -157,13 +173,17 @@ void Sink::flush_ledger() {
     const size_t bytes = ledger_->unwritten_bytes(flow_);
     if (bytes == 0) return end_if_done();
     widen_once(bytes);
-    if (ledger_->write(flow_, fd_.get(), is_socket_) < 0) {
-        close();
-        return events_.gone();
-    }
+    const ssize_t written = ledger_->write(flow_, fd_.get(), is_socket_);
+    if (written < 0) return break_off(written);
     if (ledger_->unwritten_bytes(flow_) == 0) return end_if_done();
-    writing_now_ = polling_ = true;
     ring_.poll_writable(fd_.get(), this);
+    writing_now_ = polling_ = true;
+}
+
+void Sink::break_off(ssize_t result) {
+    error_ = static_cast<int>(-result);
+    close();
+    events_.gone();
 }
 
 void Sink::writable() {
@@ -192,9 +212,9 @@ void Sink::drop_fd() {
 
 void Sink::write_on() {
     const std::string_view first = writing_.first();
-    writing_now_ = true;
     ring_.write(fd_.get(), is_socket_,
                 written_ < first.size() ? first.substr(written_) : writing_.second().substr(written_ - first.size()), this);
+    writing_now_ = true;
 }
 
 void Sink::forget_written() {
@@ -228,18 +248,25 @@ void Sink::close() {
 
 void Sink::complete(int result, std::string_view) {
     writing_now_ = false;
+    or_fail(events_.failed, [&] { completed(result); });
+}
+
+void Sink::Hangup::complete(int result, std::string_view) {
+    sink_.watching_ = false;
+    or_fail(sink_.events_.failed, [&] { sink_.hung_up(result); });
+}
+
+void Sink::completed(int result) {
     if (std::exchange(polling_, false)) return writable();
     if (!open_) {
         if (idle()) drop_fd();
         forget_written();
         return;
     }
-    if (result == -EINTR || result == -EAGAIN || (result == -ECANCELED && suspended_)) result = 0;
+    if (is_passing(result)) result = 0;
     if (result < 0) {
         forget_written();
-        close();
-        events_.gone();
-        return;
+        return break_off(result);
     }
     written_ += result;
     if (suspended_) return;
@@ -253,13 +280,12 @@ void Sink::complete(int result, std::string_view) {
 }
 
 void Sink::hung_up(int result) {
-    watching_ = false;
     if (!open_) {
         if (idle()) drop_fd();
         return;
     }
-    if (result == -ECANCELED || suspended_) return;  // who goes on with it will be told again
-    if (result > 0 && !(result & (POLLHUP | POLLERR))) return look_for_hangup();
+    if (suspended_) return;  // who goes on with it will be told again
+    if (result < 0 || !(result & (POLLHUP | POLLERR))) return look_for_hangup();
     close();
     events_.gone();
 }
@@ -279,8 +305,8 @@ std::string Sink::unwritten() const {
     return bytes;
 }
 
-// io_uring reports a half-closed socket (POLLRDHUP) asked for or not. The other half may be open for long: from here on
-// the hang-up proper is looked for at intervals.
+// io_uring reports a half-closed socket (POLLRDHUP) asked for or not, and may have no memory to watch it. The other half may be
+// open for long: from here on the hang-up proper is looked for at intervals.
 void Sink::look_for_hangup() {
     pollfd poll{fd_.get(), 0, 0};
     if (::poll(&poll, 1, 0) == 1 && (poll.revents & (POLLHUP | POLLERR))) {
@@ -288,7 +314,8 @@ void Sink::look_for_hangup() {
         return events_.gone();
     }
     ring_.after(kHangupInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
-        if (!alive.expired() && open_ && !suspended_) look_for_hangup();
+        if (alive.expired() || !open_ || suspended_) return;
+        or_fail(events_.failed, [this] { look_for_hangup(); });
     });
 }
 

@@ -3,6 +3,8 @@
 // Both own their descriptor. close() may be called at any time: it stops new operations and cancels those in flight;
 // idle() tells when none is left, and only then may the object die. One without a descriptor is closed from the beginning.
 //
+// Where memory runs out in one of its events, or for its next operation, its owner is told by `failed`, and closes.
+//
 // Either works on a Ledger, where it is given one before its first operation: no byte is then in the memory of this process
 // alone. Who appends to pending() has it committed before it calls flush().
 #pragma once
@@ -29,6 +31,7 @@ class Source : public Completion {
         std::function<std::span<char>()> room = {};
         std::function<void()> closing = {};  // the descriptor is about to be closed: fd() is -1 already
         std::function<void()> no_room = {};  // in the ledger: leave_ledger()
+        std::function<void()> failed = {};   // memory ran out; without it the exception goes on
     };
     Source(Ring& ring, Fd fd, bool is_socket, Events events);
     ~Source() override { assert(idle()); }
@@ -43,11 +46,14 @@ class Source : public Completion {
     bool open() const { return open_; }
     bool idle() const { return !in_flight_; }
     int fd() const { return fd_.get(); }
+    int error() const { return error_; }  // an errno, where it did not end at the end of file
 
     void complete(int result, std::string_view bytes) override;
 
   private:
-    void readable(int result);
+    void completed(int result, std::string_view bytes);
+    void readable();
+    void end(ssize_t result);
     void drop_fd();
 
     Ring& ring_;
@@ -59,6 +65,7 @@ class Source : public Completion {
     bool polling_ = false;
     const char* reading_into_ = nullptr;  // null: the ring's own memory
     size_t room_ = 0;
+    int error_ = 0;
     bool open_, closing_ = false, paused_ = true, in_flight_ = false;
     bool drained_ = false;  // the last read got all that there was
 };
@@ -70,6 +77,7 @@ class Sink : public Completion {
         std::function<void()> gone;          // nobody reads any more; pending bytes were dropped
         std::function<void()> finished;      // everything was written and the end was passed on
         std::function<void()> closing = {};  // the descriptor is about to be closed: fd() is -1 already
+        std::function<void()> failed = {};   // memory ran out; without it the exception goes on
     };
     // `agent`: the channel was made for this session, and may be made wider for long messages.
     enum class Owner { agent, others };
@@ -97,6 +105,7 @@ class Sink : public Completion {
     bool open() const { return open_; }
     bool idle() const { return !writing_now_ && !watching_; }
     int fd() const { return fd_.get(); }
+    int error() const { return error_; }  // an errno, where writing failed
     void watch_hangup();
     // At the end of file do not shut a socket down, only close it: others may hold it too.
     void end_by_closing() { end_by_closing_ = true; }
@@ -107,12 +116,14 @@ class Sink : public Completion {
     class Hangup : public Completion {
       public:
         explicit Hangup(Sink& sink) : sink_(sink) {}
-        void complete(int result, std::string_view) override { sink_.hung_up(result); }
+        void complete(int result, std::string_view) override;
 
       private:
         Sink& sink_;
     };
+    void completed(int result);
     void hung_up(int result);
+    void break_off(ssize_t result);
     void look_for_hangup();
     void end_if_done();
     size_t send_now();
@@ -136,6 +147,7 @@ class Sink : public Completion {
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
     Outbox pending_, writing_;
     size_t written_ = 0;
+    int error_ = 0;
     bool open_, suspended_ = false, finishing_ = false, finished_ = false, end_by_closing_ = false, writing_now_ = false,
                 watching_ = false;
 };

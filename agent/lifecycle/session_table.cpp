@@ -192,6 +192,8 @@ void SessionTable::ended(const std::string& id) {
     auto found = entries_.find(id);
     if (found == entries_.end() || !found->second.relay) return;
     Entry& entry = found->second;
+    if (const std::string failure = entry.relay->failure(); !failure.empty()) entry.ended_because += ": " + failure;
+    buried_.reserve(buried_.size() + 1);
     note_end(entry.audit_session, entry.relay->counts(), entry.relay->gate().pending_requests(), entry.ended_because);
     bury(std::move(entry.relay));
     if (watcher_) watcher_->session_ended(id);

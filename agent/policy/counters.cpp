@@ -139,6 +139,7 @@ int64_t CounterTable::Cell::room_at_ns(int64_t amount) const {
 Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_t now_ns, std::vector<CounterUse>& charged,
                                   std::string_view turn) {
     charged.clear();
+    charged.reserve(demands.size());
     for (size_t i = 0; i < demands.size(); ++i) {
         const CounterDemand& demand = demands[i];
         assert((demand.window_s > 0 || demand.kind == CounterKind::in_flight) && demand.amount >= 0);
