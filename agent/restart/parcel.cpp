@@ -18,28 +18,31 @@ constexpr size_t kMessageBytes = 2048;
 
 }  // namespace
 
-Status send_bundle(const Fd& socket, const Bundle& bundle) {
-    if (bundle.label.empty() || bundle.label.size() > Bundle::kLabelBytesMax || bundle.fds.size() > Bundle::kBundleDescriptorsMax)
+Status send_bundle(const Fd& socket, std::string_view label, std::span<const int> fds) {
+    if (label.empty() || label.size() > Bundle::kLabelBytesMax || fds.size() > Bundle::kBundleDescriptorsMax)
         return Error::invalid("parcel", "a bundle has no label, or more than fits");
     alignas(cmsghdr) Control control{};
-    iovec label{const_cast<char*>(bundle.label.data()), bundle.label.size()};
+    iovec text{const_cast<char*>(label.data()), label.size()};
     msghdr message{};
-    message.msg_iov = &label;
+    message.msg_iov = &text;
     message.msg_iovlen = 1;
-    if (!bundle.fds.empty()) {
+    if (!fds.empty()) {
         message.msg_control = control;
-        message.msg_controllen = CMSG_SPACE(bundle.fds.size() * sizeof(int));
+        message.msg_controllen = CMSG_SPACE(fds.size_bytes());
         cmsghdr* header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(bundle.fds.size() * sizeof(int));
-        for (size_t i = 0; i < bundle.fds.size(); ++i) {
-            const int fd = bundle.fds[i].get();
-            memcpy(CMSG_DATA(header) + i * sizeof(int), &fd, sizeof(fd));
-        }
+        header->cmsg_len = CMSG_LEN(fds.size_bytes());
+        memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
     }
     if (sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return Error::system("sendmsg", "parcel", errno);
     return {};
+}
+
+Status send_bundle(const Fd& socket, const Bundle& bundle) {
+    std::vector<int> fds;
+    for (const Fd& each : bundle.fds) fds.push_back(each.get());
+    return send_bundle(socket, bundle.label, fds);
 }
 
 Result<Fd> pack(const std::vector<Bundle>& bundles) {
@@ -80,6 +83,11 @@ Result<Bundle> receive_bundle(const Fd& socket, Take take) {
     // More than this process may have open: what is missing cannot be told, so nothing of it can be used.
     if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) bundle.fds.clear();
     return bundle;
+}
+
+bool drop_bundle(const Fd& socket) {
+    char byte;
+    return ::recv(socket.get(), &byte, 1, MSG_DONTWAIT) > 0;
 }
 
 Result<std::vector<Bundle>> unpack(const Fd& parcel) {

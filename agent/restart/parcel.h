@@ -9,7 +9,9 @@
 //   pack({{"session", {a, b}}, {"session", {c}}})  ->  fd    unpack(fd)  ->  the same, in order; a second
 //   time: nothing
 #pragma once
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -27,7 +29,10 @@ struct Bundle {
 // there is none.
 enum class Take { out, copy };
 Status send_bundle(const Fd& socket, const Bundle& bundle);
+Status send_bundle(const Fd& socket, std::string_view label, std::span<const int> fds);
 Result<Bundle> receive_bundle(const Fd& socket, Take take);
+// Takes one out without a look at it. False where there is none.
+bool drop_bundle(const Fd& socket);
 
 // The descriptors stay the caller's.
 Result<Fd> pack(const std::vector<Bundle>& bundles);

@@ -1,18 +1,19 @@
 #include "restart/vault.h"
 
-#include <sys/random.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <unordered_set>
 
 namespace callgate {
 namespace {
 
 // Parcels that are over are taken out when there are so many, and more of them than of the others.
 constexpr size_t kGoneMost = 64;
-
-Fd copy_of(const Fd& fd) { return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
+constexpr char kParcelLabel[] = "parcel";
 
 struct Ends {
     Fd reading, writing;
@@ -27,26 +28,23 @@ Result<Ends> make_ends(int bytes) {
     return made;
 }
 
-std::string random_label() {
-    uint64_t random = 0;
-    (void)!getrandom(&random, sizeof(random), 0);
-    return "vault " + std::to_string(random);
-}
-
 // Several are there where a process ended in replace(): the last one holds, and stays alone.
 Result<Bundle> last_bundle(const Fd& parcel) {
-    const int from_first = 0, off = -1;
-    if (setsockopt(parcel.get(), SOL_SOCKET, SO_PEEK_OFF, &from_first, sizeof(from_first)))
-        return Error::system("setsockopt SO_PEEK_OFF", "parcel", errno);
-    Result<Bundle> last = receive_bundle(parcel, Take::copy);
-    size_t before = 0;
-    if (last) {
-        for (Result<Bundle> next = receive_bundle(parcel, Take::copy); next; ++before, next = receive_bundle(parcel, Take::copy))
-            last = std::move(next);
+    for (;;) {
+        Result<Bundle> bundle = receive_bundle(parcel, Take::copy);
+        int queued = 0;
+        const bool is_last =
+            !bundle || ioctl(parcel.get(), FIONREAD, &queued) || static_cast<size_t>(queued) <= bundle->label.size();
+        if (is_last || !drop_bundle(parcel)) return bundle;
     }
-    (void)setsockopt(parcel.get(), SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off));
-    for (; before > 0; --before) (void)receive_bundle(parcel, Take::out);
-    return last;
+}
+
+// Of the socket, whatever refers to it.
+uint64_t cookie_of(const Fd& socket) {
+    uint64_t cookie = 0;
+    socklen_t bytes = sizeof(cookie);
+    (void)getsockopt(socket.get(), SOL_SOCKET, SO_COOKIE, &cookie, &bytes);
+    return cookie;
 }
 
 }  // namespace
@@ -54,52 +52,60 @@ Result<Bundle> last_bundle(const Fd& parcel) {
 Status Vault::Entry::replace(const Bundle& bundle) {
     if (is_over()) return {};
     TRY_VOID(send_bundle(writing_, bundle));
-    (void)receive_bundle(reading_, Take::out);
+    (void)drop_bundle(reading_);
     return {};
 }
 
 void Vault::Entry::remove() {
     if (is_over()) return;
-    while (receive_bundle(reading_, Take::out)) {
+    while (drop_bundle(reading_)) {
     }
     reading_.reset();
     writing_.reset();
     ++*gone_;
 }
 
-Vault::Vault(Fd reading, Fd writing) : reading_(std::move(reading)), writing_(std::move(writing)), generation_(random_label()) {}
+Vault::Vault(Fd reading, Fd writing) : reading_(std::move(reading)), writing_(std::move(writing)) {}
 
 Result<std::unique_ptr<Vault>> Vault::create() {
     Ends ends = TRY(make_ends(INT_MAX / 2));
     return std::unique_ptr<Vault>(new Vault(std::move(ends.reading), std::move(ends.writing)));
 }
 
-// Each parcel is put behind the others before it is taken away at the front, so that it is always in.
+// All parcels stay where they are: to send so many sockets may have to wait, each time, until the kernel has looked for
+// unreachable ones.
 Result<std::unique_ptr<Vault>> Vault::adopt(Fd reading, Fd writing, std::vector<Found>& found) {
     std::unique_ptr<Vault> vault(new Vault(std::move(reading), std::move(writing)));
-    for (;;) {
-        Result<Bundle> parcel = receive_bundle(vault->reading_, Take::copy);
-        if (!parcel || parcel->label == vault->generation_) return vault;
+    const int from_first = 0, off = -1;
+    if (setsockopt(vault->reading_.get(), SOL_SOCKET, SO_PEEK_OFF, &from_first, sizeof(from_first)))
+        return Error::system("setsockopt SO_PEEK_OFF", "vault", errno);
+    std::unordered_set<uint64_t> seen;
+    while (Result<Bundle> parcel = receive_bundle(vault->reading_, Take::copy)) {
+        std::shared_ptr<Entry> entry;
         if (parcel->fds.size() != 2) {
             found.push_back({});
-        } else {
-            std::shared_ptr<Entry> entry(new Entry(vault->gone_, std::move(parcel->fds[0]), std::move(parcel->fds[1])));
+        } else if (seen.insert(cookie_of(parcel->fds[0])).second) {  // there twice where a process ended in forget_those_gone()
+            entry.reset(new Entry(vault->gone_, std::move(parcel->fds[0]), std::move(parcel->fds[1])));
             Result<Bundle> bundle = last_bundle(entry->reading_);
             if (bundle) {
-                TRY_VOID(vault->put(entry));
-                found.push_back({std::move(*bundle), std::move(entry)});
+                found.push_back({std::move(*bundle), entry});
             } else {
                 entry->reading_.reset();
                 if (bundle.error().kind != ErrorKind::gone) found.push_back({});
+                entry.reset();
             }
         }
-        (void)receive_bundle(vault->reading_, Take::out);
+        if (!entry) ++*vault->gone_;
+        vault->parcels_.push_back(entry);
     }
+    (void)setsockopt(vault->reading_.get(), SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off));
+    if (std::any_of(found.begin(), found.end(), [](const Found& each) { return !each.entry; })) vault->forget_those_gone();
+    return vault;
 }
 
 Result<std::shared_ptr<Vault::Entry>> Vault::add(const Bundle& bundle) {
     const std::lock_guard lock(mutex_);
-    forget_those_gone();
+    forget_some();
     Ends ends = TRY(make_ends(1 << 16));
     TRY_VOID(send_bundle(ends.writing, bundle));
     std::shared_ptr<Entry> entry(new Entry(gone_, std::move(ends.reading), std::move(ends.writing)));
@@ -108,22 +114,23 @@ Result<std::shared_ptr<Vault::Entry>> Vault::add(const Bundle& bundle) {
 }
 
 Status Vault::put(const std::shared_ptr<Entry>& entry) {
-    Bundle parcel{generation_, {}};
-    parcel.fds.push_back(copy_of(entry->reading_));
-    parcel.fds.push_back(copy_of(entry->writing_));
-    if (!parcel.fds[0] || !parcel.fds[1]) return Error::system("fcntl F_DUPFD_CLOEXEC", "vault", errno);
-    TRY_VOID(send_bundle(writing_, parcel));
+    const int ends[] = {entry->reading_.get(), entry->writing_.get()};
+    TRY_VOID(send_bundle(writing_, kParcelLabel, ends));
     parcels_.push_back(entry);
     return {};
 }
 
+void Vault::forget_some() {
+    if (*gone_ >= kGoneMost && *gone_ >= parcels_.size() / 2) forget_those_gone();
+}
+
+// Each of the others is put behind all before it is taken away at the front, so that it is always in.
 void Vault::forget_those_gone() {
-    if (*gone_ < kGoneMost || *gone_ < parcels_.size() / 2) return;
     for (size_t left = parcels_.size(); left > 0; --left) {
         const std::shared_ptr<Entry> first = parcels_.front().lock();
         if (first && !first->is_over() && !put(first)) return;
         parcels_.pop_front();
-        (void)receive_bundle(reading_, Take::out);
+        (void)drop_bundle(reading_);
     }
     *gone_ = 0;
 }

@@ -55,11 +55,11 @@ class Vault {
   private:
     Vault(Fd reading, Fd writing);
     Status put(const std::shared_ptr<Entry>& entry);
+    void forget_some();
     void forget_those_gone();
 
     std::mutex mutex_;  // guards what follows
     Fd reading_, writing_;
-    std::string generation_;                    // label of this process's messages
     std::deque<std::weak_ptr<Entry>> parcels_;  // in the order of the messages
     std::shared_ptr<std::atomic<size_t>> gone_ = std::make_shared<std::atomic<size_t>>(0);
 };

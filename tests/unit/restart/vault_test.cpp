@@ -108,6 +108,23 @@ TEST_F(VaultTest, OfTwoThatAKillHasLeftTheLaterHolds) {
     EXPECT_TRUE(before.is_at_end());
 }
 
+// A process may end when it has put one behind the others and has not taken it away at the front.
+TEST_F(VaultTest, WhatIsThereTwiceIsFoundOnce) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    const Fd reading = Fd::adopt(ends[0]), writing = Fd::adopt(ends[1]);
+    Pipe one;
+    ASSERT_TRUE(send_bundle(writing, bundle_of("one", one.writing)));
+    one.writing.reset();
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(send_bundle(vault_->writing(), "vault of another", ends));
+    std::vector<Vault::Found> found = adopted();
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].bundle.label, "one");
+    before_entries_.push_back(found[0].entry);
+    found.clear();
+    EXPECT_EQ(adopted().size(), 1u);
+}
+
 TEST_F(VaultTest, ThousandsComeAndGoAndTheFirstStays) {
     Pipe pipe;
     auto stays = vault_->add(bundle_of("stays", pipe.writing));
