@@ -1,7 +1,7 @@
 #include "enforce/pending_notes.h"
 
-#include <algorithm>
 #include <cstring>
+#include <unordered_map>
 
 namespace callgate {
 namespace {
@@ -113,17 +113,36 @@ void append_taken(std::string& notes, std::string_view id_key) {
 }
 
 Status apply_notes(std::string_view notes, std::vector<PendingState>& pending) {
+    std::unordered_map<std::string, size_t> places;  // once one is looked for that was not the last to be added
+    // Where one is taken, no other has its id.
+    const auto take = [&](const std::string& id) {
+        if (places.empty())
+            for (size_t i = 0; i < pending.size(); ++i) places.emplace(pending[i].id_key, i);
+        const auto found = places.find(id);
+        if (found == places.end()) return false;
+        const size_t place = found->second;
+        places.erase(found);
+        if (place + 1 < pending.size()) {
+            pending[place] = std::move(pending.back());
+            places[pending[place].id_key] = place;
+        }
+        pending.pop_back();
+        return true;
+    };
     Reader all{notes};
     while (!all.rest.empty() && !all.failed) {
         Reader note{all.text()};
         const std::string_view kind = note.take(1);
         if (kind == "+") {
             pending.push_back(request_of(note));
+            if (!places.empty()) places.emplace(pending.back().id_key, pending.size() - 1);
         } else if (kind == "-") {
-            const std::string_view id = note.text();
-            const auto found = std::find_if(pending.begin(), pending.end(), [&](const auto& each) { return each.id_key == id; });
-            if (found == pending.end()) note.failed = true;
-            if (found != pending.end()) pending.erase(found);
+            const std::string id(note.text());
+            if (places.empty() && !pending.empty() && pending.back().id_key == id) {
+                pending.pop_back();
+            } else {
+                note.failed |= !take(id);
+            }
         } else {
             note.failed = true;
         }

@@ -284,6 +284,7 @@ bool RelaySession::restore(RelayState state) {
     if (!gate_.restore(std::move(state.gate))) return false;
     if (state.ledger) {
         use_ledger(std::move(state.ledger));
+        ledger_->go_on_with(gate_);
         // What had come in, and led to nothing that lasted.
         const std::string from_client(ledger_->bytes().unseen(Ledger::kToServer));
         const std::string from_server(ledger_->bytes().unseen(Ledger::kToClient));

@@ -21,6 +21,8 @@ bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, boo
     std::string snapshot;
     if (!is_current || ledger_->notes_are_long(notes_.size())) {
         GateState state = gate.save();
+        // They stand beside it.
+        state.counts = {};
         state.client_rest.clear();
         state.server_rest.clear();
         const std::string text = form_.write(state);
@@ -39,6 +41,11 @@ bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, boo
     to_server.clear();
     to_client.clear();
     return true;
+}
+
+void SessionLedger::go_on_with(const Gate& gate) {
+    has_snapshot_ = true;
+    slow_changes_ = gate.slow_changes();
 }
 
 Result<GateState> SessionLedger::gate_state() const {

@@ -30,11 +30,13 @@ class SessionLedger {
     bool commit(Gate& gate, Outbox& to_server, Outbox& to_client, bool goes_back = false);
     // What the last commit said; the lines that have begun included, what is unseen not.
     Result<GateState> gate_state() const;
+    // `gate` has been restored from that: the next commit adds to what is here.
+    void go_on_with(const Gate& gate);
 
   private:
     std::unique_ptr<Ledger> ledger_;
     Form form_;
-    bool has_snapshot_ = false;  // of this process
+    bool has_snapshot_ = false;  // of this gate, or of the one that it was restored from
     uint64_t slow_changes_ = 0;
     std::string notes_;
 };

@@ -27,6 +27,16 @@ void take(const json& object, const char* key, T& value) {
     if (const auto found = object.find(key); found != object.end()) value = found->get<T>();
 }
 
+// What has its default is left out, since the reader has that anyway: a thousand states are read while clients wait.
+template <typename T>
+void put(json& object, const char* key, const T& value, const T& otherwise = T()) {
+    if (value != otherwise) object[key] = value;
+}
+
+void put_raw(json& object, const char* key, const std::string& bytes) {
+    if (!bytes.empty()) object[key] = raw(bytes);
+}
+
 json channel_json(const cg_channel_key& key) { return {key.inode, key.device}; }
 
 void take_channel(const json& object, const char* key, cg_channel_key& channel) {
@@ -37,10 +47,21 @@ void take_channel(const json& object, const char* key, cg_channel_key& channel) 
 }
 
 json process_json(const ProcessFacts& process) {
-    return {{"pid", process.pid},   {"parent", process.parent_pid}, {"start_time", process.start_time},
-            {"uid", process.uid},   {"gid", process.gid},           {"user", process.user},
-            {"exe", process.exe},   {"cwd", process.cwd},           {"cgroup", process.cgroup},
-            {"argv", process.argv}, {"comm", process.comm}};
+    const ProcessFacts none;
+    json object = json::object();
+    put(object, "pid", process.pid, none.pid);
+    put(object, "parent", process.parent_pid, none.parent_pid);
+    put(object, "start_time", process.start_time, none.start_time);
+    put(object, "uid", process.uid, none.uid);
+    put(object, "gid", process.gid, none.gid);
+    put(object, "groups", process.groups);
+    put(object, "user", process.user);
+    put(object, "exe", process.exe);
+    put(object, "cwd", process.cwd);
+    put(object, "cgroup", process.cgroup);
+    put(object, "argv", process.argv);
+    put(object, "comm", process.comm);
+    return object;
 }
 
 void take_process(const json& object, ProcessFacts& process) {
@@ -49,6 +70,7 @@ void take_process(const json& object, ProcessFacts& process) {
     take(object, "start_time", process.start_time);
     take(object, "uid", process.uid);
     take(object, "gid", process.gid);
+    take(object, "groups", process.groups);
     take(object, "user", process.user);
     take(object, "exe", process.exe);
     take(object, "cwd", process.cwd);
@@ -58,13 +80,16 @@ void take_process(const json& object, ProcessFacts& process) {
 }
 
 json server_json(const ServerIdentity& server) {
-    const Package& package = server.package;
-    return {{"process", process_json(server.process)},
-            {"command", server.command},
-            {"package",
-             {{"ecosystem", package.ecosystem}, {"name", package.name}, {"version", package.version}, {"root", package.root}}},
-            {"exe_sha256", server.exe_sha256},
-            {"listens", server.listens}};
+    json package = json::object();
+    put(package, "ecosystem", server.package.ecosystem);
+    put(package, "name", server.package.name);
+    put(package, "version", server.package.version);
+    put(package, "root", server.package.root);
+    json object = {{"process", process_json(server.process)}, {"package", std::move(package)}};
+    put(object, "command", server.command);
+    put(object, "exe_sha256", server.exe_sha256);
+    put(object, "listens", server.listens);
+    return object;
 }
 
 void take_server(const json& object, ServerIdentity& server) {
@@ -96,18 +121,20 @@ void take_client(const json& object, PeerIdentity& client) {
 }
 
 json use_json(const KeptUse& kept) {
-    const CounterUse& use = kept.use;
-    return {{"key", kept.key},
-            {"counter", kept.counter},
-            {"window_start_s", use.window_start_s},
-            {"amount", use.amount},
-            {"count_after", use.count_after},
-            {"max", use.max},
-            {"slice", use.slice},
-            {"scale", use.scale},
-            {"keeps_failed", use.keeps_failed},
-            {"returns_unanswered", use.returns_unanswered},
-            {"in_flight", use.is_in_flight}};
+    const CounterUse &use = kept.use, none;
+    json object = json::object();
+    put(object, "key", kept.key);
+    put(object, "counter", kept.counter);
+    put(object, "window_start_s", use.window_start_s, none.window_start_s);
+    put(object, "amount", use.amount, none.amount);
+    put(object, "count_after", use.count_after, none.count_after);
+    put(object, "max", use.max, none.max);
+    put(object, "slice", use.slice, none.slice);
+    put(object, "scale", use.scale, none.scale);
+    put(object, "keeps_failed", use.keeps_failed, none.keeps_failed);
+    put(object, "returns_unanswered", use.returns_unanswered, none.returns_unanswered);
+    put(object, "in_flight", use.is_in_flight, none.is_in_flight);
+    return object;
 }
 
 KeptUse use_of(const json& object) {
@@ -131,13 +158,14 @@ json pending_json(const std::vector<PendingState>& pending) {
     for (const PendingState& each : pending) {
         json charged = json::array();
         for (const KeptUse& kept : each.charged) charged.push_back(use_json(kept));
-        list.push_back({{"id", each.id_key},
-                        {"record", each.record},
-                        {"method", each.method},
-                        {"tool", each.tool},
-                        {"forwarded_ns", each.forwarded_ns},
-                        {"shares_id", each.shares_id},
-                        {"charged", charged}});
+        json object = {{"charged", std::move(charged)}};
+        put(object, "id", each.id_key);
+        put(object, "record", each.record);
+        put(object, "method", each.method);
+        put(object, "tool", each.tool);
+        put(object, "forwarded_ns", each.forwarded_ns);
+        put(object, "shares_id", each.shares_id);
+        list.push_back(std::move(object));
     }
     return list;
 }
@@ -155,34 +183,40 @@ void take_pending(const json& gate, std::vector<PendingState>& pending) {
     }
 }
 
+json opening_json(const OpeningState& opening) {
+    const OpeningState none;
+    json object = json::object();
+    put(object, "phase", opening.phase, none.phase);
+    put(object, "certain", opening.certain, none.certain);
+    put(object, "tail_open", opening.tail_open, none.tail_open);
+    put(object, "foreign_call", opening.foreign_call, none.foreign_call);
+    put_raw(object, "held", opening.held);
+    put_raw(object, "line_passed", opening.line_passed);
+    return object;
+}
+
 json gate_json(const GateState& gate) {
     json held = json::array();
     for (const HeldState& each : gate.held)
         held.push_back({{"line", raw(each.line)}, {"read_ns", each.read_ns}, {"deadline_ns", each.deadline_ns}});
-    const OpeningState& opening = gate.opening;
-    return {{"counts", counts_state(gate.counts)},
-            {"opening",
-             {{"phase", opening.phase},
-              {"certain", opening.certain},
-              {"tail_open", opening.tail_open},
-              {"foreign_call", opening.foreign_call},
-              {"held", raw(opening.held)},
-              {"line_passed", raw(opening.line_passed)}}},
-            {"client_rest", raw(gate.client_rest)},
-            {"client_skipped", gate.client_skipped},
-            {"server_rest", raw(gate.server_rest)},
-            {"server_skipped", gate.server_skipped},
-            {"answers_waiting", raw(gate.answers_waiting)},
-            {"server_head", raw(gate.server_head)},
-            {"server_line_open", gate.server_line_open},
-            {"server_spoke", gate.server_spoke},
-            {"wants_release", gate.wants_release},
-            {"modern", gate.modern},
-            {"client_name", gate.client_name},
-            {"client_version", gate.client_version},
-            {"annotations", gate.annotations},
-            {"pending", pending_json(gate.pending)},
-            {"held", held}};
+    json object = {{"counts", counts_state(gate.counts)},
+                   {"opening", opening_json(gate.opening)},
+                   {"pending", pending_json(gate.pending)},
+                   {"held", std::move(held)}};
+    put_raw(object, "client_rest", gate.client_rest);
+    put(object, "client_skipped", gate.client_skipped);
+    put_raw(object, "server_rest", gate.server_rest);
+    put(object, "server_skipped", gate.server_skipped);
+    put_raw(object, "answers_waiting", gate.answers_waiting);
+    put_raw(object, "server_head", gate.server_head);
+    put(object, "server_line_open", gate.server_line_open);
+    put(object, "server_spoke", gate.server_spoke);
+    put(object, "wants_release", gate.wants_release);
+    put(object, "modern", gate.modern);
+    put(object, "client_name", gate.client_name);
+    put(object, "client_version", gate.client_version);
+    put(object, "annotations", gate.annotations);
+    return object;
 }
 
 void take_gate(const json& object, GateState& gate) {
@@ -241,19 +275,21 @@ SessionLedger::Form ledger_form() {
 }
 
 json counts_state(const FrameCounts& counts) {
-    return {{"in", counts.in},
-            {"forwarded", counts.forwarded},
-            {"denied", counts.denied},
-            {"refused", counts.refused},
-            {"held", counts.held},
-            {"blank", counts.blank},
-            {"server_in", counts.server_in},
-            {"server_forwarded", counts.server_forwarded},
-            {"server_denied", counts.server_denied},
-            {"lists_filtered", counts.lists_filtered},
-            {"foreign_bytes", counts.foreign_bytes},
-            {"client_bytes", counts.client_bytes},
-            {"server_bytes", counts.server_bytes}};
+    json object = json::object();
+    put(object, "in", counts.in);
+    put(object, "forwarded", counts.forwarded);
+    put(object, "denied", counts.denied);
+    put(object, "refused", counts.refused);
+    put(object, "held", counts.held);
+    put(object, "blank", counts.blank);
+    put(object, "server_in", counts.server_in);
+    put(object, "server_forwarded", counts.server_forwarded);
+    put(object, "server_denied", counts.server_denied);
+    put(object, "lists_filtered", counts.lists_filtered);
+    put(object, "foreign_bytes", counts.foreign_bytes);
+    put(object, "client_bytes", counts.client_bytes);
+    put(object, "server_bytes", counts.server_bytes);
+    return object;
 }
 
 FrameCounts counts_of(const json& object) {
@@ -281,25 +317,26 @@ json to_json(const SessionState& session) {
     const Fd* all[] = {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client};
     for (size_t i = 0; i < std::size(all); ++i)
         if (all[i]->valid()) present.push_back(kEndNames[i]);
-    return {{"id", session.id},
-            {"started", session.started},
-            {"policy", session.policy},
-            {"fails_open", session.fail == Fail::open},
-            {"remark", session.remark},
-            {"server", server_json(session.server)},
-            {"client", client_json(session.client)},
-            {"watched",
-             {{"pids", watched.pids},
-              {"input", channel_json(watched.input)},
-              {"output", channel_json(watched.output)},
-              {"new_input", channel_json(watched.new_input)},
-              {"new_output", channel_json(watched.new_output)}}},
-            {"input_kind", static_cast<uint32_t>(ends.input_kind)},
-            {"output_kind", static_cast<uint32_t>(ends.output_kind)},
-            {"ends", present},
-            {"to_server", raw(session.relay.to_server)},
-            {"to_client", raw(session.relay.to_client)},
-            {"gate", gate_json(session.relay.gate)}};
+    json state = {{"id", session.id},
+                  {"server", server_json(session.server)},
+                  {"client", client_json(session.client)},
+                  {"watched",
+                   {{"pids", watched.pids},
+                    {"input", channel_json(watched.input)},
+                    {"output", channel_json(watched.output)},
+                    {"new_input", channel_json(watched.new_input)},
+                    {"new_output", channel_json(watched.new_output)}}},
+                  {"input_kind", static_cast<uint32_t>(ends.input_kind)},
+                  {"output_kind", static_cast<uint32_t>(ends.output_kind)},
+                  {"ends", present},
+                  {"gate", gate_json(session.relay.gate)}};
+    put(state, "started", session.started);
+    put(state, "policy", session.policy);
+    put(state, "fails_open", session.fail == Fail::open);
+    put(state, "remark", session.remark);
+    put_raw(state, "to_server", session.relay.to_server);
+    put_raw(state, "to_client", session.relay.to_client);
+    return state;
 }
 
 Result<SessionState> session_from(const json& state) {

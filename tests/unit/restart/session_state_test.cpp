@@ -25,6 +25,7 @@ SessionState sample() {
     session.server.package = {"npm", "notes", "1.0", "/srv"};
     session.server.exe_sha256 = "ab";
     session.client.process.uid = 1000;
+    session.client.process.groups = {1000, 27};
     session.client.parents = {{7, "sh", "/bin/sh"}, {1, "init", "/sbin/init"}};
     session.watched = {session.id, {42, 43}, {1, 2, 0}, {3, 4, 0}, {5, 6, 0}, {7, 8, 0}};
     RelayState& relay = session.relay;
@@ -69,12 +70,26 @@ TEST(SessionState, RoundTrip) {
     EXPECT_EQ(read.value().relay.gate.pending[0].charged[0].use.slice, -5);
     EXPECT_EQ(read.value().relay.to_server, sample().relay.to_server);
     EXPECT_EQ(read.value().watched.new_output.inode, 7u);
+    EXPECT_EQ(read.value().client.process.groups, sample().client.process.groups);  // a grant may name one
 }
 
 TEST(SessionState, ThroughTheBlobToo) {
     auto read = decode_state(encode_state(to_json(sample())));
     ASSERT_TRUE(read.ok()) << read.error().text();
     EXPECT_EQ(read.value(), to_json(sample()));
+}
+
+// A thousand of them are read while their clients wait.
+TEST(SessionState, WhatIsAsItIsAnywayIsNotWritten) {
+    SessionState session;
+    session.id = "01JABCDEFGHJKMNPQRSTVWXYZ0";
+    session.relay.ends.input_kind = session.relay.ends.output_kind = ChannelKind::pipe;
+    const std::string gate = to_json(session)["gate"].dump();
+    EXPECT_EQ(gate, R"({"counts":{},"held":[],"opening":{},"pending":[]})");
+    EXPECT_LT(encode_state(to_json(session)).size(), 400u);
+    auto read = session_from(to_json(session));
+    ASSERT_TRUE(read.ok()) << read.error().text();
+    EXPECT_TRUE(read.value().relay.gate.opening.certain);
 }
 
 TEST(SessionState, MembersOfANewerAgentAreIgnoredAndThoseOfALaterOneNotMissed) {
