@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 
 #include "app_parts.h"
@@ -26,6 +27,7 @@ int run_agent(const RunOptions& options) {
     }
     App app;
     app.options = options;
+    prepare_process();
     if (Status confined = confine(app); !confined) return fail(exit_code_of(confined.error()), confined.error());
     if (Status opened = open_memory(app); !opened) return fail(exit_code_of(opened.error()), opened.error());
     const int configured = configure(app);
@@ -47,10 +49,19 @@ int run_agent(const RunOptions& options) {
     SignalReader signals(app);
     signals.arm();
     start_watchdog(app);
-    start_watcher(app);
+    // What sessions have waiting goes first: the worker, too, needs a processor.
+    app.ring->after(std::chrono::nanoseconds(0), [&app] { start_watcher(app); });
     app.ring->run();
 
     app.loop_has_ended = true;
+    if (app.kept_for_next && !app.start_error) {
+        // The next agent waits for the end of this process: no thread is waited for, and the kernel takes down faster what it
+        // can do by itself.
+        app.audit->event("agent_stop", nullptr, {{"restart", "true"}});
+        app.audit.reset();
+        spdlog::info("stopped; the sessions are kept for the next agent");
+        std::_Exit(0);
+    }
     app.control.reset();
     app.worker.reset();
     app.policy_watch.reset();
@@ -58,13 +69,6 @@ int run_agent(const RunOptions& options) {
     if (app.start_error) {
         app.audit.reset();
         std::_Exit(exit_code_of(*app.start_error));
-    }
-    if (app.kept_for_next) {
-        // The next agent waits for the end of this process, and the kernel takes down faster what it can do by itself.
-        app.audit->event("agent_stop", nullptr, {{"restart", "true"}});
-        app.audit.reset();
-        spdlog::info("stopped; the sessions are kept for the next agent");
-        std::_Exit(0);
     }
     if (app.watcher) app.watcher->stop();
     app.http.reset();  // its sessions end; it uses the watcher's maps

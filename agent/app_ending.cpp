@@ -36,6 +36,7 @@ void Ending::hand_back() {
 }
 
 void Ending::restart() {
+    app_.policy_watch->watch_no_more();
     app_.restart =
         std::make_unique<PlannedRestart>(*app_.ring, *app_.worker, app_.watcher, *app_.sessions, *app_.http, app_.carrier);
     app_.restart->begin(*app_.policies, policy_of_unnamed(app_), [this](Status kept) {

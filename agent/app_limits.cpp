@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "app_parts.h"
+#include "audit/wake_up.h"
 #include "io/ledger_size.h"
 #include "kernel/scope.h"
 
@@ -86,6 +87,11 @@ std::pair<uint64_t, std::string> memory_of_cgroup() {
 }
 
 }  // namespace
+
+void prepare_process() {
+    if (const Result<uint64_t> limit = raised(RLIMIT_NOFILE, "RLIMIT_NOFILE")) make_room_for_descriptors(limit.value());
+    WakeUp::prepare_process();
+}
 
 Result<std::vector<Check>> limit_checks() {
     const uint64_t descriptors = TRY(raised(RLIMIT_NOFILE, "RLIMIT_NOFILE"));

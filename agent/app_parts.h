@@ -85,6 +85,9 @@ Status start(App& app);
 void start_watchdog(App& app);
 
 // --- app_limits.cpp
+// What the kernel does at once for a process with a single thread, and for others only when every processor has come by: tens of
+// milliseconds on a busy host, in which the sessions of the agent before would wait.
+void prepare_process();
 // Raises what can be raised. An error where a single session would not fit, a problem where few do; both say which limit it is,
 // what it is, and what to do.
 Status check_limits(std::vector<PolicyProblem>& problems);

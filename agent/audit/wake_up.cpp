@@ -15,6 +15,8 @@ bool membarrier(int command) { return ::syscall(SYS_membarrier, command, 0, 0) =
 
 }  // namespace
 
+void WakeUp::prepare_process() { (void)membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED); }
+
 Result<WakeUp> WakeUp::create() {
     Fd event = Fd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!event) return Error::system("eventfd", "", errno);

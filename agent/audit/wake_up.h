@@ -20,6 +20,8 @@ class WakeUp {
     static constexpr int kLookAgainMs = 20;
 
     static Result<WakeUp> create();
+    // Optional, before there is a second thread: create() then need not wait for the kernel.
+    static void prepare_process();
     WakeUp(WakeUp&& other) noexcept : event_(std::move(other.event_)), has_barrier_(other.has_barrier_) {}
 
     void announce();

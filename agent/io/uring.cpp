@@ -13,9 +13,6 @@ namespace {
 constexpr io_uring_op kOperations[] = {IORING_OP_READ,   IORING_OP_RECV,     IORING_OP_WRITE,       IORING_OP_SEND,
                                        IORING_OP_ACCEPT, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
 
-// The kind of an operation lives in the low bits of its user data; a Completion is aligned to 8.
-enum : uint64_t { kTagPlain = 0, kTagRead = 1, kTagMask = 7 };
-
 struct Mode {
     unsigned flags;
     const char* name;
@@ -120,7 +117,7 @@ void Uring::read(int fd, bool is_socket, Completion* completion, bool waits) {
     }
     entry->flags |= IOSQE_BUFFER_SELECT;
     entry->buf_group = kBufferGroup;
-    entry->user_data = reinterpret_cast<uint64_t>(completion) | kTagRead;
+    entry->user_data = reinterpret_cast<uint64_t>(completion);
 }
 
 void Uring::read_into(int fd, bool is_socket, std::span<char> memory, Completion* completion, bool waits) {
@@ -158,15 +155,13 @@ void Uring::poll(int fd, short events, Completion* completion) {
 }
 
 void Uring::cancel(Completion* completion) {
-    for (uint64_t tag : {kTagPlain, kTagRead}) {
-        io_uring_sqe* entry = next_entry();
-        io_uring_prep_cancel64(entry, reinterpret_cast<uint64_t>(completion) | tag, IORING_ASYNC_CANCEL_ALL);
-        entry->user_data = 0;
-    }
+    io_uring_sqe* entry = next_entry();
+    io_uring_prep_cancel64(entry, reinterpret_cast<uint64_t>(completion), IORING_ASYNC_CANCEL_ALL);
+    entry->user_data = 0;
 }
 
 void Uring::handle(const io_uring_cqe& entry) {
-    auto* completion = reinterpret_cast<Completion*>(entry.user_data & ~uint64_t{kTagMask});
+    auto* completion = reinterpret_cast<Completion*>(entry.user_data);
     if (!completion) return;
     if (!(entry.flags & IORING_CQE_F_BUFFER)) return completion->complete(entry.res, {});
     unsigned number = entry.flags >> IORING_CQE_BUFFER_SHIFT;

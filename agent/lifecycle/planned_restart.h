@@ -4,6 +4,8 @@
 //   next process:   sessions out of the vault ─► they go on ─► BPF programs loaded, watched again ─► ready
 //
 // Sessions that are kept for the case of a kill (vault.h) need nothing more; states and descriptors of others go into the store.
+// None goes on before all have been read: what is in flight in one counts for the calls of others. So the next process does
+// nothing before that which can be done later, and nothing that waits for the disk or for the kernel.
 // Between the two, clients and servers wait as for a slow peer: what they write stays in their pipes and
 // sockets. Nothing in here blocks on a client or a server. All of it belongs to the loop's thread.
 #pragma once

@@ -54,11 +54,14 @@ void PolicyWatch::run() {
         (void)::poll(waiting, 2, -1);
         uint64_t count = 0;
         if (waiting[1].revents) (void)!::read(wake_.get(), &count, sizeof count);
+        bool watches;
         {
             std::lock_guard lock(mutex_);
             if (stopping_) return;
+            watches = watches_;
         }
-        if (waiting[0].revents) settle();
+        if (!watches) inotify_.reset();
+        if (watches && waiting[0].revents) settle();
         // What changes from here on is seen as the next change.
         add_watches();
         load();
@@ -106,6 +109,15 @@ void PolicyWatch::reload(std::function<void()> done) {
     {
         std::lock_guard lock(mutex_);
         asked_.push_back(std::move(done));
+    }
+    const uint64_t one = 1;
+    (void)!::write(wake_.get(), &one, sizeof one);
+}
+
+void PolicyWatch::watch_no_more() {
+    {
+        std::lock_guard lock(mutex_);
+        watches_ = false;
     }
     const uint64_t one = 1;
     (void)!::write(wake_.get(), &one, sizeof one);

@@ -38,6 +38,9 @@ class PolicyWatch {
 
     // From any thread: read everything now, changed or not.
     void reload(std::function<void()> done);
+    // From any thread: what changes from here on is left to the next agent; reload() still reads. To close what watches takes the
+    // kernel some tens of milliseconds, which nobody waits for now.
+    void watch_no_more();
 
   private:
     PolicyWatch(std::string config, std::shared_ptr<const PolicyStore> policies, std::shared_ptr<const GrantStore> grants,
@@ -57,7 +60,7 @@ class PolicyWatch {
     int directory_ = -1;  // the watch of what policies.d is at the moment
     std::mutex mutex_;
     std::vector<std::function<void()>> asked_;
-    bool stopping_ = false;
+    bool stopping_ = false, watches_ = true;
     std::thread thread_;
 };
 

@@ -59,8 +59,10 @@ Status Database::prepare_file() {
     if (version > kFileVersion) {
         return Error::refused(path_, "written by a newer version of callgate; start that, or move the file away to begin anew");
     }
-    // Also takes the lock, and finds out whether the file can be written.
-    TRY_VOID(write([this]() -> Status {
+    // Also takes the lock, and finds out whether the file can be written. Nothing is, where there is nothing to write: sessions
+    // may wait for this agent, and the disk for others.
+    TRY_VOID(write([&]() -> Status {
+        if (version == kFileVersion) return {};
         return execute(
             "PRAGMA user_version = 1;"
             "CREATE TABLE IF NOT EXISTS owners (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT");
