@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, EndToEnd, cpp_server, main, policy, wait_for
+from governed import MCP_SERVER, SLOWNESS, EndToEnd, cpp_server, main, policy, wait_for
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
@@ -49,6 +49,9 @@ def refuse(*numbers):
 
 def refuse_what_a_takeover_needs():
     refuse(SYS_PIPE2, SYS_SOCKETPAIR, SYS_DUP3)
+
+
+LATE = str(int(300 * SLOWNESS))  # milliseconds until a server reads: it is taken over before
 
 
 class TestBlind(EndToEnd):
@@ -315,7 +318,7 @@ class TestUnseenReads(EndToEnd):
     def test_handed_back_with_a_read_under_way(self):
         """That read is of the channel that goes; the ones after it are of the client's own."""
         agent = self.agent({"p": policy(cpp_server().match, denied="delete_note", on_blind="kill")})
-        client = self.start("--late", "300", "--io_uring")
+        client = self.start("--late", LATE, "--io_uring")
         self.assert_denied(client.call("delete_note"))
         self.assert_result(client.call("echo", {"text": "a"}))
         self.stop_agent(agent)
@@ -328,7 +331,7 @@ class TestUnseenReads(EndToEnd):
         for option in ("--splice", "--io_uring", "--registered"):
             with self.case(option=option):
                 agent = self.agent({"p": policy(cpp_server().match, denied="delete_note", on_blind="kill")})
-                client = self.start("--late", "300", option)
+                client = self.start("--late", LATE, option)
                 for identifier in range(3):
                     self.assert_denied(client.call("delete_note", identifier=identifier))
                 self.assertEqual(client.shutdown(), 0)

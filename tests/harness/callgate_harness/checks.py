@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from .agent import Agent, assert_conserved
-from .base import BINARY, DENIED, LIMITED, wait_for
+from .base import BINARY, DENIED, LIMITED, SLOWNESS, wait_for
 from .processes import bpf_alive, descendants, exe_of
 from .sdk_client import SdkClient
 from .stdio_client import StdioClient
@@ -125,7 +125,7 @@ class EndToEnd(unittest.TestCase):
         def found():
             listed = [s for s in agent.sessions() if pid is None or s["server"]["pid"] == pid]
             return listed or None
-        session = wait_for(found, f"a session of {pid}", seconds=10)[0]
+        session = wait_for(found, f"a session of {pid}", seconds=10 * SLOWNESS)[0]
         self.assertEqual(session["state"], "enforced", session)
         return session
 
@@ -157,7 +157,7 @@ class EndToEnd(unittest.TestCase):
             alive = {kind: bpf_alive(kind) for kind in {kind for kind, _ in agent.bpf}}
             return [(kind, i) for kind, i in agent.bpf if i in alive[kind]]
         # Programs and maps are freed after an RCU grace period, so a moment may pass.
-        wait_for(lambda: not left(), "BPF objects gone", seconds=10, interval=0.05)
+        wait_for(lambda: not left(), "BPF objects gone", seconds=10 * SLOWNESS, interval=0.05)
         self.assertFalse(agent.control_path.exists(), "the control socket is still there")
         self.assertNotIn(str(agent.directory), Path("/proc/net/unix").read_text())
         self.assertEqual([pid for pid in descendants(os.getpid()) if exe_of(pid) == str(BINARY)], [],

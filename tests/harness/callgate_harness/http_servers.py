@@ -13,7 +13,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from .base import MCP_SERVER, MODULES, NODE, NODE_DIRECTORY, PYTHON, SERVERS, wait_for
+from .base import ANSWER_SECONDS, MCP_SERVER, MODULES, NODE, NODE_DIRECTORY, PYTHON, SERVERS, wait_for
 from .processes import descendants, listening
 
 HTTP_SERVER = os.path.join(os.path.dirname(MCP_SERVER), "http_server")
@@ -132,7 +132,7 @@ class HttpServer:
         below = descendants(self.pid)
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(timeout=20)
+        code = self.process.wait(timeout=ANSWER_SECONDS)
         for pid in below:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

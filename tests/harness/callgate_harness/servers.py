@@ -1,7 +1,7 @@
 """The servers of the tests: how each is started, how a policy names it, which tools it has."""
 import dataclasses
 
-from .base import BUN, DENO, MCP_SERVER, MODULES, NODE, NODE_DIRECTORY, PYTHON, SERVERS
+from .base import BUN, DENO, MCP_SERVER, MODULES, NODE, NODE_DIRECTORY, PYTHON, SERVERS, SHORT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,13 @@ def cpp_server(*options):
     """The C++ test server in one of its ways of reading; the policy knows it by its command line."""
     return _notes("cpp" + "".join(o for o in options if o.startswith("--")), (MCP_SERVER, *options),
                   {"command": "*mcp_server " + " ".join(options) + "*" if options else "*mcp_server*"})
+
+
+def chosen(servers):
+    """All of them; in the short form the first one written in Python and the first in C++, which need no runtime beside."""
+    if not SHORT:
+        return tuple(servers)
+    return tuple(next(server for server in servers if server.name.startswith(name)) for name in ("python", "cpp"))
 
 
 EVERYTHING = Server("server-everything", published("server-everything", "stdio"),
