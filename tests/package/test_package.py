@@ -116,6 +116,47 @@ class TestContents(Packages):
             run("sh", "-n", "-c", phase)
 
 
+class TestRpm(Packages):
+    """rpm and its scriptlets in a root of their own, where systemctl only writes down what it is asked for."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(dir=self.place))
+        for directory in ("bin", "usr/bin", "run/systemd/system"):
+            (self.root / directory).mkdir(parents=True)
+        shutil.copy(shutil.which("busybox"), self.root / "bin/sh")
+        for name in ("systemctl", "systemd-tmpfiles"):
+            program = self.root / "usr/bin" / name
+            program.write_text(f'#!/bin/sh\necho "{name} $*" >>/calls\n')
+            program.chmod(0o755)
+
+    def call(self, *words):
+        """What its scriptlets called."""
+        calls = self.root / "calls"
+        calls.write_text("")
+        run("rpm", "--root", self.root, "--nodeps", *words)
+        return calls.read_text().splitlines()
+
+    def test_installed_upgraded_removed(self):
+        tmpfiles, reload = "systemd-tmpfiles --create callgate.conf", "systemctl daemon-reload"
+        self.assertEqual(self.call("-i", "--nosignature", self.rpm),
+                         [tmpfiles, "systemctl --no-reload preset callgate.service", reload])
+        run("rpm", "--root", self.root, "-V", "--nodeps", "callgate")  # owners, modes, contents
+        configuration, policy = self.root / "etc/callgate/callgate.json", self.root / "etc/callgate/policies.d/own.json"
+        kept = [policy, self.root / "var/lib/callgate/key", self.root / "var/log/callgate/audit.jsonl"]
+        for file in (configuration, *kept):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("own")
+        # An upgrade stops nothing: the new agent goes on with the sessions of the old one.
+        self.assertEqual(self.call("-U", "--force", "--nosignature", self.rpm),
+                         [tmpfiles, reload, reload, "systemctl try-restart callgate.service"])
+        self.assertEqual(configuration.read_text(), "own")
+        self.assertEqual(self.call("-e", "callgate"),
+                         ["systemctl --no-reload disable --now callgate.service callgate-guard.service", reload])
+        self.assertEqual(configuration.with_name("callgate.json.rpmsave").read_text(), "own")
+        self.assertEqual([file.read_text() for file in kept], ["own"] * len(kept))
+        self.assertFalse((self.root / "usr/bin/callgate").exists())
+
+
 class TestUnit(Packages):
     def test_the_unit_is_well_formed(self):
         # Of the host around it: the program that reloads it.
