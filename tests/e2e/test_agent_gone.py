@@ -103,6 +103,7 @@ class TestAgentGone(EndToEnd):
                 for _ in range(4):
                     before = wait_for(lambda: running_under(agent, before), "the next agent", seconds=20, interval=0.001)
                     wait_for(lambda: started(before) or not os.path.exists(f"/proc/{before}"), "its start", interval=0.001)
+                    time.sleep(0.02)  # it counts right behind the mapping
                     os.kill(before, signal.SIGKILL)
                 agent.wait_ready()
                 if fail == "open":
