@@ -3,6 +3,7 @@
 #include <future>
 
 #include "app_parts.h"
+#include "base/capabilities.h"
 #include "kernel/confinement.h"
 #include "lifecycle/pins_json.h"
 #include "lifecycle/session_json.h"
@@ -35,6 +36,7 @@ json status_json(App& app) {
                            {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
     const ConfinedThreads threads = confined_threads();
     status["threads"] = {{"confined", threads.confined}, {"free", threads.free}};
+    status["capabilities"] = held_capabilities();
     uint64_t seen = 0, sent = 0;
     for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXIT_SEEN,
                             CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "app_parts.h"
+#include "base/capabilities.h"
 #include "control/protocol.h"
 #include "exit_codes.h"
 #include "lifecycle/guard.h"
@@ -30,6 +31,7 @@ int run_guard(const RunOptions& options) {
         spdlog::error("run as root: ending other users' servers needs it");
         return kExitNotPermitted;
     }
+    if (const Status limited = limit_capabilities(kOfGuard); !limited) spdlog::warn("{}", limited.error().text());
     App app;
     app.options = options;
     // What keeps the agent from starting may be in callgate.json.

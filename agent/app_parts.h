@@ -46,7 +46,7 @@ struct App {
     std::unique_ptr<KeptMemory> memory;  // outlives the audit log, and this process
     std::unique_ptr<Worker> worker;      // it and the threads that it starts may trace and load programs
     std::unique_ptr<Ring> ring;
-    std::optional<Error> unconfined;  // why the others may do that too
+    std::optional<Error> unlimited, unconfined;  // why it holds more than its work takes; why the others may do that too
     std::unique_ptr<AuditLog> audit;
     std::unique_ptr<Database> database;      // state.db
     std::unique_ptr<KeptCounters> counters;  // outlives the table, which sessions have
@@ -73,7 +73,8 @@ struct App {
 void start_logging(bool verbose);
 
 // --- app_start.cpp
-// Starts the worker, makes the ring, and confines this thread and those that it starts from then on.
+// Gives up what no part of the agent needs, starts the worker, makes the ring, and confines this thread and those that it
+// starts from then on.
 Status confine(App& app);
 int fail(int exit_code, const Error& error);
 int exit_code_of(const Error& error);

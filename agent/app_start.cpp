@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "app_parts.h"
+#include "base/capabilities.h"
 #include "base/trouble.h"
 #include "exit_codes.h"
 #include "kernel/confinement.h"
@@ -105,8 +106,10 @@ void start_watchdog(App& app) {
 }
 
 Status confine(App& app) {
+    if (const Status limited = limit_capabilities(kOfAgent); !limited) app.unlimited = limited.error();
     app.worker = std::make_unique<Worker>("cg-worker");
     app.ring = TRY(Ring::create());
+    if (const Status kept = keep_capabilities(kOfRelay); !kept) app.unlimited = kept.error();
     if (const Status confined = confine_this_thread(); !confined) app.unconfined = confined.error();
     return {};
 }
@@ -115,6 +118,8 @@ Status start(App& app) {
     TRY_VOID(check_limits(app.problems));
     TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
+    if (app.unlimited)
+        app.problems.push_back({"capabilities", 0, 0, "", "some stay that are not needed: " + app.unlimited->text()});
     if (app.unconfined)
         app.problems.push_back({"seccomp", 0, 0, "", "no thread of the agent is confined: " + app.unconfined->text()});
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",

@@ -86,6 +86,7 @@ void print_readable(const json& status) {
     print_line("scope", listed(member(status, "scope")));
     print_line("mechanism", listed(member(status, "mechanism")));
     print_line("threads", listed(member(status, "threads")));
+    print_line("capabilities", listed(member(status, "capabilities")));
     print_line("sessions", listed(member(status, "sessions")));
     print_line("frames", frames_text(member(status, "frames")));
     print_line("http", listed(member(status, "http")));

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "approval/webhook_secret.h"
+#include "base/capabilities.h"
 #include "base/clock.h"
 #include "fetch/curl_library.h"
 
@@ -44,7 +45,10 @@ Result<std::unique_ptr<Webhook>> Webhook::start(Options options) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    webhook->thread_ = std::thread([made = webhook.get()] { made->run(); });
+    webhook->thread_ = std::thread([made = webhook.get()] {
+        (void)keep_capabilities(0);
+        made->run();
+    });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_setname_np(webhook->thread_.native_handle(), "cg-webhook");
     return webhook;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/capabilities.h"
 #include "base/clock.h"
 
 namespace callgate {
@@ -39,6 +40,7 @@ void AuditWriter::reopen() {
 }
 
 void AuditWriter::run() {
+    (void)keep_capabilities(kOfFiles);
     while (true) {
         // Read before draining: what was queued before the stop is then seen.
         const bool is_last = is_stopping_;

@@ -73,6 +73,8 @@ constexpr int kAllowed[] = {
     SCMP_SYS(setrlimit),
     SCMP_SYS(prlimit64),
     SCMP_SYS(pidfd_open),
+    SCMP_SYS(capget),  // a thread gives up what it has
+    SCMP_SYS(capset),
     SCMP_SYS(wait4),
     SCMP_SYS(waitid),
     // descriptors, pipes, what becomes ready; the ring is there by then, and does what it was made for only

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/capabilities.h"
 #include "kernel/confinement.h"
 
 namespace callgate {
@@ -59,6 +60,7 @@ void NamespaceSockets::run(int netns) {
         reserved_ports_ = read_setting("/proc/sys/net/ipv4/ip_local_reserved_ports");
     }
     made_.notify_all();
+    (void)keep_capabilities(0);
     (void)confine_this_thread();  // whoever started it was not; where that cannot be, start-up has said so
     while (!stopping_) {
         bool all_full = true;

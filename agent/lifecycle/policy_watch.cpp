@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/capabilities.h"
 #include "base/clock.h"
 #include "base/limits.h"
 
@@ -33,7 +34,10 @@ Result<std::unique_ptr<PolicyWatch>> PolicyWatch::start(std::string config_direc
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    watch->thread_ = std::thread([raw = watch.get()] { raw->run(); });
+    watch->thread_ = std::thread([raw = watch.get()] {
+        (void)keep_capabilities(kOfFiles);
+        raw->run();
+    });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_setname_np(watch->thread_.native_handle(), "cg-policies");
     return watch;

@@ -16,6 +16,8 @@
 
 #include "base/clock.h"
 
+#include "base/capabilities.h"
+
 namespace callgate {
 namespace {
 
@@ -259,6 +261,7 @@ void CounterFile::start_syncing() {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     thread_ = std::thread([this] {
+        (void)keep_capabilities(0);
         std::unique_lock lock(mutex_);
         while (!stopping_) {
             changed_.wait_for(lock, kCounterSyncInterval, [this] { return stopping_; });

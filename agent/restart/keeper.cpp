@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "base/capabilities.h"
 #include "base/clock.h"
 #include "restart/carrier.h"
 #include "restart/keeper_store.h"
@@ -170,6 +171,7 @@ class Keeper {
 };
 
 Result<int> keep(const std::vector<std::string>& arguments) {
+    (void)limit_capabilities(kOfAgent);  // the agent does it again, and says where it cannot
     // Read now: once another file is in its place the kernel calls this one deleted.
     char binary[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", binary, sizeof(binary));

@@ -1,9 +1,29 @@
-"""What the agent may ask of the kernel: its threads are under a seccomp filter, and work."""
+"""What the agent may ask of the kernel: its threads are under a seccomp filter, hold the capabilities that their work takes, and work."""
+import collections
+import re
+import unittest
+
 from governed import *  # noqa: F403
-from governed import NOTES_PY, EndToEnd, Path, main, policy_for
+from governed import NOTES_PY, ROOT, EndToEnd, Path, main, policy_for
 
 # They take servers over, or start those that do: who is under a filter cannot suspend another's.
 FREE = {"cg-worker", "callgate-watch"}
+
+NUMBERS = {name: int(number) for name, number in
+           re.findall(r"^#define (CAP_\w+)\s+(\d+)$", Path("/usr/include/linux/capability.h").read_text(), re.M)}
+FILES = {"CAP_DAC_READ_SEARCH"}
+RELAY = FILES | {"CAP_SYS_PTRACE", "CAP_NET_ADMIN", "CAP_SYS_RESOURCE", "CAP_BPF"}
+AGENT = RELAY | {"CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_KILL", "CAP_SYS_NICE"}
+HELD = {"callgate": RELAY, "cg-control": RELAY, "cg-audit": FILES, "cg-policies": FILES, "cg-webhook": set(), "cg-counters": set(),
+        "callgate-netns": set(), "cg-worker": AGENT, "callgate-watch": AGENT}
+
+
+def capabilities(pid):
+    """(name of a thread, {"CapPrm": {"CAP_BPF", …}, …}) of each."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+        yield fields["Name"], {key: {name for name, number in NUMBERS.items() if int(value, 16) >> number & 1}
+                               for key, value in fields.items() if key.startswith("Cap")}, fields["NoNewPrivs"]
 
 
 def threads(pid):
@@ -29,6 +49,44 @@ class TestConfinement(EndToEnd):
         self.assertEqual(agent.status()["threads"], {"confined": len(found) - free, "free": free})
         client.shutdown()
         self.stop_agent(agent)
+
+    def test_each_thread_holds_what_its_work_takes(self):
+        for keeper in (False, True):
+            with self.case(keeper=keeper):
+                webhook = {"approvals": {"webhook": {"url": "http://127.0.0.1:9/"}}}
+                agent = self.agent({"p": policy_for(NOTES_PY)}, config=webhook, keeper=keeper)
+                client = self.client(NOTES_PY.command)
+                client.initialize()
+                self.assert_denied(client.call(*NOTES_PY.denied))
+                seen, holders = set(), collections.Counter()
+                may = next(capabilities("self"))[1]["CapBnd"]  # what this host does not have nobody can hold
+                for name, sets, no_new_privileges in capabilities(agent.pid):
+                    if name.startswith("iou-"):  # the kernel's own, of the ring
+                        continue
+                    seen.add(name)
+                    holders.update(sets["CapPrm"])
+                    self.assertEqual(sets, {"CapBnd": AGENT & may, "CapPrm": HELD[name] & may, "CapEff": HELD[name] & may, "CapInh": set(),
+                                            "CapAmb": set()}, name)
+                    self.assertEqual(no_new_privileges, "1", name)
+                self.assertEqual(seen, HELD.keys())
+                self.assertEqual(agent.status()["capabilities"], holders)
+                client.shutdown()
+                self.stop_agent(agent)
+
+
+class TestPackaging(unittest.TestCase):
+    def named(self, path, line, words):
+        found, = re.findall(line, (ROOT / "packaging" / path).read_text(), re.M)
+        return {"CAP_" + name.upper().removeprefix("CAP_") for name in re.findall(words, found)}
+
+    def test_all_ways_of_starting_it_give_it_the_same(self):
+        self.assertEqual(self.named("systemd/callgate.service", r"^CapabilityBoundingSet=(.*)", r"\w+"), AGENT)
+        self.assertEqual(self.named("helm/callgate/templates/daemonset.yaml", r"^ +add: \[(.*)\]", r"\w+"), AGENT)
+        self.assertEqual(self.named("container/Containerfile", r"--cap-add=(\S+)", r"\w+"), AGENT)
+        self.assertEqual(self.named("systemd/callgate-guard.service", r"^CapabilityBoundingSet=(.*)", r"\w+"),
+                         FILES | {"CAP_SYS_PTRACE", "CAP_KILL"})
+        profile = (ROOT / "packaging/apparmor/usr.bin.callgate").read_text()
+        self.assertEqual({"CAP_" + name.upper() for name in re.findall(r"^  capability (\w+),", profile, re.M)}, AGENT)
 
 
 if __name__ == "__main__":
