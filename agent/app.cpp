@@ -71,6 +71,7 @@ int run_agent(const RunOptions& options) {
         std::_Exit(exit_code_of(*app.start_error));
     }
     if (app.watcher) app.watcher->stop();
+    app.governed_until->forget();
     app.http.reset();  // its sessions end; it uses the watcher's maps
     app.audit->event("agent_stop", nullptr, {});
     app.watcher.reset();

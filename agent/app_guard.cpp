@@ -10,6 +10,7 @@
 #include "base/capabilities.h"
 #include "control/protocol.h"
 #include "exit_codes.h"
+#include "lifecycle/governed_until.h"
 #include "lifecycle/guard.h"
 
 namespace callgate {
@@ -41,9 +42,10 @@ int run_guard(const RunOptions& options) {
     }
     auto audit = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments);
     if (!audit) return fail(exit_code_of(audit.error()), audit.error());
-    Guard guard(app.config.scope, *app.policies, **audit);
+    Guard guard(app.config.scope, *app.policies, **audit, GovernedUntil::read(app.config.state_directory));
     spdlog::warn("no agent runs: servers whose policy fails closed are ended when they start, or listen already");
     if (const size_t ended = guard.end_listening()) spdlog::warn("ended {} that listened", ended);
+    if (const size_t ended = guard.round()) spdlog::warn("ended {} that had started since the last agent", ended);
     sd_notify(0, "READY=1");
     for (int round = 0;; ++round) {
         if (const size_t ended = guard.round()) spdlog::warn("ended {} that started while no agent ran", ended);

@@ -59,6 +59,7 @@ struct App {
     bool kept_for_next = false;
     std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
+    std::unique_ptr<GovernedUntil> governed_until;  // outlives the watcher
     Fd signals;
     std::unique_ptr<Vault> vault;        // of the live sessions; null where nobody keeps it
     std::vector<Vault::Found> steering;  // left in it by an agent before

@@ -125,6 +125,7 @@ Status start(App& app) {
     app.audit = TRY(AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret",
                                    app.config.audit_arguments, app.memory.get()));
     watch(app.audit->trouble(), "audit records are lost");
+    app.governed_until = TRY(GovernedUntil::open(app.config.state_directory));
     app.sessions = std::make_unique<SessionTable>(*app.ring, *app.worker, *app.audit, app.config);
     app.sessions->use_grants(app.grants->table);
     app.http = std::make_unique<HttpTable>(*app.ring, *app.audit, app.sessions->counters(), app.sessions->grants(),

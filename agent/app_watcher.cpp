@@ -121,7 +121,7 @@ Status load_and_scan(App& app, Watcher::Options options) {
 }  // namespace
 
 void start_watcher(App& app) {
-    Watcher::Options options{app.config.scope, app.policies, app.config.deny_unnamed, app.vault.get()};
+    Watcher::Options options{app.config.scope, app.policies, app.config.deny_unnamed, app.vault.get(), app.governed_until.get()};
     app.worker->post([&app, options = std::move(options)]() mutable {
         Status loaded = load_and_scan(app, std::move(options));
         if (loaded) return;

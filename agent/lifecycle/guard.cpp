@@ -29,10 +29,12 @@ bool listens(pid_t pid) {
 
 }  // namespace
 
-Guard::Guard(Scope scope, const PolicyStore& policies, AuditLog& audit)
+Guard::Guard(Scope scope, const PolicyStore& policies, AuditLog& audit, std::optional<uint64_t> unseen_since)
     : scope_(std::move(scope)), policies_(policies), audit_(audit) {
-    for (const pid_t pid : processes_in_scope(scope_))
-        if (auto process = read_process(pid)) known_[pid] = program_of(*process);
+    for (const pid_t pid : processes_in_scope(scope_)) {
+        auto process = read_process(pid);
+        if (process && (!unseen_since || process->start_time < *unseen_since)) known_[pid] = program_of(*process);
+    }
 }
 
 Guard::Program Guard::program_of(const ProcessFacts& process) {

@@ -3,11 +3,12 @@
 //
 // There is nobody then who could hold a read, so a server that a policy with `"fail": "closed"` names is
 // ended as soon as it is seen: /proc is looked through every kRoundInterval, and of each process that is new,
-// or has become another program, it is asked what it is. What ran before and listens is ended at the
-// beginning, for whoever connects to it would reach it past the agent; the rest of it is left alone: its
-// sessions have ended, or it was never governed.
+// or has become another program, it is asked what it is. New is what has started since the last agent saw
+// anything start. What ran before and listens is ended at the beginning, for whoever connects to it would reach
+// it past the agent; the rest of it is left alone: its sessions have ended, or it was never governed.
 #pragma once
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,8 +23,9 @@ class Guard {
   public:
     static constexpr std::chrono::milliseconds kRoundInterval{100};
 
-    // What runs now and does not listen is left alone.
-    Guard(Scope scope, const PolicyStore& policies, AuditLog& audit);
+    // What runs now and does not listen is left alone, but for what has started since the last agent saw anything start
+    // (GovernedUntil::read()): that is new to the first round.
+    Guard(Scope scope, const PolicyStore& policies, AuditLog& audit, std::optional<uint64_t> unseen_since);
     // Those that listen already. How many were ended.
     size_t end_listening();
     // Takes milliseconds. How many servers were ended.

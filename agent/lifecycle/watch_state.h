@@ -82,6 +82,7 @@ struct Watcher::State {
     std::mutex hearing;                // held by the thread that takes events in: `caught`, `wanted`, and the order of events
     std::atomic<bool> stopping{false};
     std::atomic<bool> taking{true};
+    std::atomic<bool> has_scanned{false};
     std::mutex mutex;
     std::vector<std::function<void()>> commands;
     std::vector<HandBackJob> jobs;

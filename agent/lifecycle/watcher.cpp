@@ -106,6 +106,7 @@ void Watcher::run() {
                 state.programs->enable_holds(true);
                 state.hold_as_needed();
                 state.scan();
+                state.has_scanned = true;
                 scanned.set_value();
             }
             state.watch();
@@ -126,12 +127,14 @@ void Watcher::State::watch() {
         }
         soon |= Tracee::let_go_of_those_left_behind();
         wait(soon ? kPatience : std::chrono::seconds(1), wake.get());
+        const int64_t woken_ns = GovernedUntil::now_ns();
         listen();
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
         turn_once();
         find_what_was_missed();
         if (taking) unix_servers->prune_if_due();
+        if (taking && has_scanned && options.until) options.until->note(woken_ns);
         run_commands();
     }
     post([] {});  // the other thread may have slept through the end

@@ -17,6 +17,7 @@
 #include "enforce/opening.h"
 #include "kernel/channel_programs.h"
 #include "lifecycle/earlier_connections.h"
+#include "lifecycle/governed_until.h"
 #include "lifecycle/listen_watch.h"
 #include "lifecycle/unix_servers.h"
 #include "policy/store.h"
@@ -82,7 +83,8 @@ class Watcher {
         Scope scope;
         std::shared_ptr<const PolicyStore> policies;
         bool deny_unnamed = false;
-        Vault* vault = nullptr;  // of take-overs that are under way; null where nobody keeps anything
+        Vault* vault = nullptr;          // of take-overs that are under way; null where nobody keeps anything
+        GovernedUntil* until = nullptr;  // outlives the watcher; null: nobody asks
     };
 
     // Loads and attaches the kernel's side; nothing is held or taken before run().

@@ -8,7 +8,7 @@ import time
 
 from governed import *  # noqa: F403
 from callgate_harness.agent import Agent
-from governed import BINARY, NOTES_PY, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
+from governed import BINARY, NOTES_PY, PYTHON, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
 from test_kill import running_under
 
 CHANNELS = ("pipe", "socketpair")
@@ -162,6 +162,50 @@ class TestAgentGone(EndToEnd):
                               text=True, timeout=20)
         self.assertEqual(done.returncode, 78)
         self.assertIn("not kept out", done.stderr)
+
+    def test_servers_that_start_before_the_guard_looks(self):
+        """Between the last agent and the guard nobody sees them. Who was governed sees an end of its input, and is left alone."""
+        for fail in ("closed", "open"):
+            with self.case(fail=fail):
+                agent = self.agent({"p": policy_for(NOTES_PY, fail=fail)})
+                ends_slowly = self.client([PYTHON, "-c", "import sys, time; sys.stdin.read(); time.sleep(60)"])
+                governed = self.client(NOTES_PY.command)
+                governed.initialize()
+                self.assert_denied(governed.call(*NOTES_PY.denied))
+                time.sleep(1.5)  # the agent says at least once a second that it has seen everything
+                agent.process.kill()
+                agent.process.wait()
+                late = self.client(NOTES_PY.command)
+                late.initialize()
+                guard = self.guard(agent)
+                if fail == "closed":
+                    self.assertEqual(late.wait(5), -signal.SIGKILL)
+                    late.read_rest()
+                    event = agent.wait_audit("session_blind")[0]
+                    self.assertEqual((event["killed"], event["policy"], event["server"]["pid"]), (True, "p", late.pid))
+                else:
+                    self.assert_result(late.call(*NOTES_PY.denied))
+                    self.assertEqual(late.shutdown(), 7)
+                self.assertEqual(governed.wait(5), 7)
+                self.assertIsNone(ends_slowly.process.poll())
+                ends_slowly.process.kill()
+                ends_slowly.wait()
+                self.assertEqual(len(agent.audit("session_blind")), 1 if fail == "closed" else 0)
+                guard.kill()
+                guard.wait()
+
+    def test_after_a_stop_nobody_is_missing(self):
+        """What starts when the agent has been stopped is left alone, though the next one cannot start."""
+        agent = self.agent({"p": policy_for(NOTES_PY)})
+        self.assertEqual(agent.stop(), 0)
+        late = self.client(NOTES_PY.command)
+        late.initialize()
+        guard = self.guard(agent)
+        time.sleep(0.5)
+        self.assert_result(late.call(*NOTES_PY.denied))
+        self.assertEqual(late.shutdown(), 7)
+        guard.kill()
+        guard.wait()
 
     def test_servers_that_start_meanwhile(self):
         """They are kept out, where their policy fails closed, until an agent runs again; who ran before is left alone."""
