@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <thread>
 
 #include "audit/writer.h"
 #include "base/clock.h"
@@ -88,10 +87,9 @@ void AuditLog::settle(const std::function<bool(std::string_view, uint32_t)>& is_
     });
     queues.wake_up.ring();
     // Their sessions lie where those of this process will.
-    for (int64_t until = monotonic_ns() + kSettleNanoseconds; monotonic_ns() < until;) {
-        if (queues.messages.is_empty()) return state_->kept->begin();
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    std::unique_lock lock(queues.writing);
+    const auto all_is_written = [&] { return queues.messages.is_empty(); };
+    if (queues.written_all.wait_for(lock, std::chrono::nanoseconds(kSettleNanoseconds), all_is_written)) state_->kept->begin();
 }
 
 std::shared_ptr<const AuditSession> AuditLog::describe(const SessionFacts& facts) const {

@@ -140,6 +140,9 @@ void AuditWriter::flush() {
     buffer_.clear();
     lines_.clear();
     queues_.messages.release();
+    if (!queues_.messages.is_empty()) return;
+    { std::lock_guard lock(queues_.writing); }
+    queues_.written_all.notify_all();
 }
 
 }  // namespace callgate

@@ -4,7 +4,9 @@
 // cannot be written is counted, and the first line that can be written says how much is missing.
 #pragma once
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,6 +32,8 @@ struct AuditQueues {
     std::atomic<uint64_t> lost{0}, written{0};   // in total
     Trouble trouble;                             // of the file; records are lost meanwhile
     WakeUp wake_up;
+    std::mutex writing;                   // of those who wait:
+    std::condition_variable written_all;  // no message is queued any more
 };
 
 class AuditWriter {
