@@ -14,9 +14,8 @@
 #include <cstring>
 #include <vector>
 
-#include "base/clock.h"
-
 #include "base/capabilities.h"
+#include "base/clock.h"
 
 namespace callgate {
 namespace {
