@@ -176,16 +176,15 @@ class TestKill(SessionsGoOn, EndToEnd):
         """Every message that was forwarded or answered has its record, and only one: the same record may be there twice."""
         written, found, shortest = set(), collections.Counter(), None
         twice = collections.Counter()
-        with agent.audit_path.open() as lines:
-            for record in map(json.loads, lines):
-                if record["type"] != "message":
-                    continue
-                if record["id"] in written:
-                    twice[record["id"]] += 1
-                    continue
-                written.add(record["id"])
-                found[record["session"], record["direction"]] += 1
-                shortest = min(shortest or record, record, key=len)
+        for record in agent.records():
+            if record["type"] != "message":
+                continue
+            if record["id"] in written:
+                twice[record["id"]] += 1
+                continue
+            written.add(record["id"])
+            found[record["session"], record["direction"]] += 1
+            shortest = min(shortest or record, record, key=len)
         self.assertLessEqual(max(twice.values(), default=0), 1)
         for record in ended:
             frames = record["frames"]

@@ -111,21 +111,28 @@ class Agent:
         listing = json.loads(self.command("sessions", "--json").stdout)
         return listing["sessions"] if isinstance(listing, dict) else listing
 
+    def records(self):
+        """Each of the audit file, one after the other."""
+        end = 0
+        with open(self.audit_path, "rb") as lines:
+            for line in lines:
+                end += len(line)
+                if not line.endswith(b"\n"):
+                    continue
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    # The kernel ends a write of a process that is killed between two pages; the next agent ends the line.
+                    if (end - 1) % mmap.PAGESIZE:
+                        raise AssertionError(f"{error}: {line}") from error
+                    continue
+                yield record
+
     def audit(self, type=None, **fields):
         """The records so far, or those of one type whose fields have these values."""
         if not self.audit_path.exists():
             return []
-        records, end = [], 0
-        for line in self.audit_path.read_bytes().splitlines(keepends=True):
-            end += len(line)
-            if not line.endswith(b"\n"):
-                continue
-            try:
-                records.append(json.loads(line))
-            except ValueError as error:
-                # The kernel ends a write of a process that is killed between two pages; the next agent ends the line.
-                if (end - 1) % mmap.PAGESIZE:
-                    raise AssertionError(f"{error}: {line}") from error
+        records = self.records()
         return [r for r in records if (type is None or r["type"] == type) and all(r.get(k) == v for k, v in fields.items())]
 
     def wait_audit(self, type=None, count=1, **fields):
