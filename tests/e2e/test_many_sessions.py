@@ -14,7 +14,7 @@ PROGRAM = Path(MCP_SERVER).parent / "many_sessions"
 SESSIONS, SECONDS = int(os.environ.get("CALLGATE_SESSIONS", "10000")), int(os.environ.get("CALLGATE_SECONDS", "30"))
 OF_AGENT, OF_SESSION = 512, 4  # descriptors
 FIRST, OF_CLIENT = 200, 2500   # sessions of the first client process, and of the others
-SESSION_BYTES_MAX = 18 * 1024  # what an idle one costs is 16 KiB, and what is measured a little more or less
+SESSION_BYTES_MAX = 16 * 1024
 
 
 def ticks(pid):
