@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace callgate {
@@ -23,22 +24,28 @@ Status AuditFile::open_file() {
     if (!fd && errno == EISDIR) return Error::refused(path_, "is a directory; name a file for the audit log");
     struct stat status;
     if (!fd || ::fstat(fd.get(), &status) != 0) return Error::system("open", path_, errno);
-    is_at_line_start_ = true;
+    cut_.clear();
     if (S_ISREG(status.st_mode)) {
         if ((status.st_mode & 022) != 0 || (status.st_uid != 0 && status.st_uid != ::geteuid())) {
             return Error::refused(path_,
                                   "others can write this audit file; make it the agent's own with mode 0600, "
                                   "or choose another path");
         }
-        char last = '\n';
-        if (status.st_size > 0 && ::pread(fd.get(), &last, 1, status.st_size - 1) == 1) {
-            is_at_line_start_ = last == '\n';
-        }
     } else if (!S_ISCHR(status.st_mode)) {
         return Error::refused(path_, "is neither a file nor a character device; choose another audit path");
     }
     fd_ = std::move(fd);
+    if (S_ISREG(status.st_mode)) cut_ = last_line(status.st_size);
     return {};
+}
+
+// What stands behind the last line feed. A longer line than any record is ended as it is, whatever its beginning.
+std::string AuditFile::last_line(off_t size) const {
+    constexpr off_t kLongest = off_t{1} << 20;
+    std::string end(static_cast<size_t>(std::min(size, kLongest)), '\0');
+    const ssize_t got = ::pread(fd_.get(), end.data(), end.size(), size - static_cast<off_t>(end.size()));
+    end.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return end.substr(end.rfind('\n') + 1);
 }
 
 // At once: whoever has rotated the file waits for the new one. Where it fails append() tries again, and says why.
@@ -61,6 +68,19 @@ size_t AuditFile::write_all(std::string_view bytes) {
     return written;
 }
 
+// `lines` as they follow the cut line: its rest first, where it is among them. Those before it may be in the file already.
+std::string AuditFile::behind_cut_line(std::string_view lines) const {
+    for (size_t begin = 0; begin < lines.size();) {
+        const size_t end = std::min(lines.find('\n', begin), lines.size() - 1) + 1;
+        if (lines.substr(begin, end - begin).starts_with(cut_)) {
+            std::string text(lines.substr(begin + cut_.size(), end - begin - cut_.size()));
+            return text.append(lines.substr(0, begin)).append(lines.substr(end));
+        }
+        begin = end;
+    }
+    return "\n" + std::string(lines);
+}
+
 size_t AuditFile::append(std::string_view lines, int64_t now_ns) {
     if (!fd_) {
         if (now_ns < retry_after_ns_) return 0;
@@ -68,9 +88,12 @@ size_t AuditFile::append(std::string_view lines, int64_t now_ns) {
         if (!opened.ok()) failure_ = opened.error().text();
     }
     size_t written = 0;
-    if (fd_ && (is_at_line_start_ || write_all("\n") == 1)) {
-        is_at_line_start_ = true;
+    if (fd_ && cut_.empty()) {
         written = write_all(lines);
+    } else if (fd_) {
+        const std::string text = behind_cut_line(lines);
+        if (write_all(text) == text.size()) written = lines.size();
+        cut_.clear();
     }
     if (written == lines.size()) {
         failure_.clear();

@@ -1,7 +1,8 @@
 // AuditFile: appends whole lines to a file and survives a full disk.
 //
-// A write that fails closes the file; append() opens it again, at most once in kRetryNanoseconds. A line that
-// was cut short is ended before the next one, so that every later line is whole.
+// A write that fails closes the file; append() opens it again, at most once in kRetryNanoseconds. A line that was cut short,
+// as by the end of the process that wrote it, gets its rest where that is among the first lines that are appended; otherwise
+// it is ended before the next one, so that every later line is whole.
 #pragma once
 #include <sys/types.h>
 
@@ -33,10 +34,12 @@ class AuditFile {
   private:
     explicit AuditFile(std::string path) : path_(std::move(path)) {}
     Status open_file();
+    std::string last_line(off_t size) const;
     size_t write_all(std::string_view bytes);
+    std::string behind_cut_line(std::string_view lines) const;
     std::string path_;
     Fd fd_;
-    bool is_at_line_start_ = true;
+    std::string cut_;  // the last line of the file, where it was not ended
     int64_t retry_after_ns_ = 0;
     std::string failure_;
 };
