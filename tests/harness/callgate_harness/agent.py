@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -95,6 +96,10 @@ class Agent:
 
     def remove(self):
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def keep(self, directory):
+        shutil.move(self.directory, Path(directory) / self.directory.name)
+        print(f"---- its directory: {Path(directory) / self.directory.name} ----", file=sys.stderr)
 
     def command(self, *words, check=True):
         """Runs `callgate WORDS --control SOCKET`."""

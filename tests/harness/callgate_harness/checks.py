@@ -17,6 +17,7 @@ from .sdk_client import SdkClient
 from .stdio_client import StdioClient
 
 ATTEMPTS_MAX = 3
+KEPT = os.environ.get("CALLGATE_KEEP")  # a directory: what the agents of a failed test leave goes there
 
 
 class EndToEnd(unittest.TestCase):
@@ -44,7 +45,8 @@ class EndToEnd(unittest.TestCase):
         self._stderr = tempfile.TemporaryFile()
         troubles = len(result.failures) + len(result.errors)
         super().run(result)
-        if len(result.failures) + len(result.errors) > troubles:
+        failed = len(result.failures) + len(result.errors) > troubles
+        if failed:
             for agent in self._agents:
                 print(f"---- agent of {self.id()} ----\n{agent.log()[-2000:]}{json.dumps(agent.last_status)}", file=sys.stderr)
                 if agent.audit_path.exists():
@@ -53,7 +55,10 @@ class EndToEnd(unittest.TestCase):
             print(f"---- what servers and clients wrote to stderr ----\n"
                   f"{self._stderr.read().decode(errors='replace')[-4000:]}", file=sys.stderr)
         for agent in self._agents:
-            agent.remove()
+            if failed and KEPT:
+                agent.keep(KEPT)
+            else:
+                agent.remove()
         self._stderr.close()
         kernels = [agent.last_status["kernel"] for agent in self._agents if agent.last_status]
         return sum(kernel["hold_expired"] + kernel["listen_expired"] for kernel in kernels)
