@@ -31,6 +31,8 @@ constexpr uint64_t kAddressesOfAgent = 512 * kMebibyte;
 // The rings of submissions and completions, which kernels before 5.12 and those without CAP_IPC_LOCK are
 // charged for.
 constexpr uint64_t kLockedOfAgent = kMebibyte;
+// Its threads, those of the agent that follows it, and what keeps both.
+constexpr uint64_t kTasksOfAgent = 48;
 
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 
@@ -68,18 +70,22 @@ Check check(const Limit& limit) {
     return {limit.name, CheckState::ok, detail, {}};
 }
 
+struct CgroupFile {
+    const char *controller, *name;  // no controller: of v2
+};
+
 // The smallest limit from this process's cgroup up, in v2 or v1, and where it stands.
-std::pair<uint64_t, std::string> memory_of_cgroup() {
+std::pair<uint64_t, std::string> least_of_cgroup(std::initializer_list<CgroupFile> files) {
     constexpr uint64_t kNoLimitInVersion1 = uint64_t{1} << 62;  // there it is a number too, near 2^63
     std::pair<uint64_t, std::string> least{kUnlimited, {}};
-    for (auto [controller, name] : {std::pair("", "memory.max"), std::pair("memory", "memory.limit_in_bytes")}) {
+    for (const auto& [controller, name] : files) {
         const std::string mount = cgroup_mount(controller), path = cgroup_path(getpid(), controller);
         if (mount.empty()) continue;
         // A container's own cgroup is the root of what is mounted there.
         for (std::filesystem::path at = path.size() > 1 ? mount + path : mount;; at = at.parent_path()) {
             const std::string file = (at / name).string();
-            uint64_t bytes = 0;
-            if (std::ifstream(file) >> bytes && bytes < std::min(least.first, kNoLimitInVersion1)) least = {bytes, file};
+            uint64_t limit = 0;
+            if (std::ifstream(file) >> limit && limit < std::min(least.first, kNoLimitInVersion1)) least = {limit, file};
             if (at.string().size() <= mount.size()) break;
         }
     }
@@ -96,7 +102,8 @@ void prepare_process() {
 Result<std::vector<Check>> limit_checks() {
     const uint64_t descriptors = TRY(raised(RLIMIT_NOFILE, "RLIMIT_NOFILE"));
     const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")), locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
-    const auto [memory, file] = memory_of_cgroup();
+    const auto [memory, memory_file] = least_of_cgroup({{"", "memory.max"}, {"memory", "memory.limit_in_bytes"}});
+    const auto [tasks, tasks_file] = least_of_cgroup({{"", "pids.max"}, {"pids", "pids.max"}});
     return std::vector<Check>{
         check({"descriptors", "the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"",
                descriptors, kDescriptorsOfAgent, kDescriptorsOfSession}),
@@ -105,8 +112,10 @@ Result<std::vector<Check>> limit_checks() {
                kAddressesOfAgent, ledger_address_bytes()}),
         check({"locked memory", "the limit of locked memory (RLIMIT_MEMLOCK)",
                "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"", locked, kLockedOfAgent, 0}),
-        check({"memory", "the limit of memory (" + file + ")", "raise MemoryMax= in the unit, or the memory of the container",
-               memory, kMemoryOfAgent, kMemoryOfSession}),
+        check({"memory", "the limit of memory (" + memory_file + ")",
+               "raise MemoryMax= in the unit, or the memory of the container", memory, kMemoryOfAgent, kMemoryOfSession}),
+        check({"tasks", "the limit of processes and threads (" + tasks_file + ")", "raise TasksMax= in the unit", tasks,
+               kTasksOfAgent, 0}),
     };
 }
 

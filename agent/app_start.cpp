@@ -90,7 +90,8 @@ int configure(App& app, Needed needed) {
     if (int code = check_paths_and_scope(app.config)) return code;
     auto policies = PolicyStore::load(app.options.config_directory + "/policies.d");
     if (!policies) {
-        spdlog::error("{}; policies are the *.json files of that directory", policies.error().text());
+        const bool is_absent = policies.error().kind == ErrorKind::system;
+        spdlog::error("{}{}", policies.error().text(), is_absent ? "; policies are the *.json files of that directory" : "");
         return kExitConfig;
     }
     for (const PolicyProblem& problem : policies->problems()) spdlog::error("policy: {}", problem.text());

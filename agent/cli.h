@@ -98,7 +98,7 @@ int reload_policies(const AskOptions& options);
 int restart_agent(const AskOptions& options);
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
-int print_doctor(bool as_json);
+int print_doctor(const std::string& config_directory, bool as_json);
 nlohmann::json doctor_json();
 int write_support_bundle(const SupportOptions& options);
 int check_policies(const std::vector<std::string>& files);

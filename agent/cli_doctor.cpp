@@ -1,6 +1,10 @@
 // callgate doctor: what this kernel allows, which mechanism is chosen, and what will therefore be blind.
+#include <sys/timex.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "app_parts.h"
@@ -9,6 +13,9 @@
 #include "fetch/curl_library.h"
 #include "io/ring.h"
 #include "kernel/doctor.h"
+#include "lifecycle/config.h"
+#include "policy/grant_store.h"
+#include "policy/store.h"
 
 namespace callgate {
 namespace {
@@ -41,6 +48,54 @@ Check check_relay() {
     return {"io_uring", CheckState::degraded, ring.value()->features(),
             "each message costs some system calls more; allow io_uring: sysctl kernel.io_uring_disabled=0 (or 1,"
             " for root), Linux 5.19 or newer, and no seccomp profile of a container engine that refuses it"};
+}
+
+// By it times are told, and windows of a day begin. The kernel says whether somebody keeps it right (adjtimex(2)).
+Check check_clock() {
+    constexpr time_t kWritten = 1'735'689'600;  // 2025-01-01: no agent is older
+    timespec now{};
+    tm parts{};
+    char text[32] = {};
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (now.tv_sec < kWritten)
+        return {"clock", CheckState::failed, std::string(text) + ": it has not been set",
+                "set it, and keep it right with chrony or systemd-timesyncd: windows and audit records go by it"};
+    timex kept{};
+    if (adjtimex(&kept) >= 0 && !(kept.status & STA_UNSYNC))
+        return {"clock", CheckState::ok, std::string(text) + ", synchronised", {}};
+    return {
+        "clock", CheckState::degraded, std::string(text) + ", not synchronised",
+        "keep it right with chrony or systemd-timesyncd (a virtual machine's host may do so unseen): audit records carry its time"};
+}
+
+std::string first_of(const std::vector<PolicyProblem>& problems) {
+    const std::string more = problems.size() > 1 ? " (and " + std::to_string(problems.size() - 1) + " more)" : "";
+    return problems.front().text() + more;
+}
+
+// What an agent would start with.
+void check_configuration(const std::string& directory, std::vector<Check>& checks) {
+    const std::string remedy = "mend it; \"callgate check FILE\" says whether it is good";
+    std::vector<PolicyProblem> problems;
+    const Result<Config> config = load_config(directory, problems);
+    if (!config) {
+        const bool is_absent = config.error().kind == ErrorKind::system && config.error().code == ENOENT;
+        checks.push_back({"configuration", is_absent ? CheckState::degraded : CheckState::failed, config.error().text(),
+                          "name the directory that holds callgate.json with --config; a file with {} in it will do"});
+        return;
+    }
+    checks.push_back(problems.empty() ? Check{"configuration", CheckState::ok, directory + "/callgate.json", {}}
+                                      : Check{"configuration", CheckState::failed, first_of(problems), remedy});
+    Result<PolicyStore> policies = PolicyStore::load(directory + "/policies.d");
+    if (!policies) return checks.push_back({"policies", CheckState::failed, policies.error().text(), "the agent does not start"});
+    problems = policies->problems();
+    const GrantStore grants = GrantStore::load(directory);
+    problems.insert(problems.end(), grants.problems.begin(), grants.problems.end());
+    const std::string number = std::to_string(policies->policies().size()) + " in " + directory + "/policies.d";
+    checks.push_back(problems.empty() ? Check{"policies", CheckState::ok, number, {}}
+                                      : Check{"policies", CheckState::degraded, first_of(problems), remedy});
 }
 
 // The host, and what this process may have on it.
@@ -83,9 +138,11 @@ void print_report(const DoctorReport& report) {
 
 nlohmann::json doctor_json() { return report_json(examine()); }
 
-int print_doctor(bool as_json) {
+int print_doctor(const std::string& config_directory, bool as_json) {
     DoctorReport report = examine();
+    report.checks.push_back(check_clock());
     report.checks.push_back(check_webhooks());
+    check_configuration(config_directory, report.checks);
     if (as_json) {
         print_json(report_json(report));
     } else {

@@ -364,10 +364,14 @@ void add_restart(CLI::App& app, Action& action) {
 
 void add_doctor(CLI::App& app, Action& action) {
     auto as_json = std::make_shared<bool>(false);
+    auto directory = std::make_shared<std::string>("/etc/callgate");
     CLI::App* command =
         add_verb(app, "doctor", "Say what this host allows, what is used, and what will be blind", "  sudo callgate doctor\n");
+    command->add_option("--config", *directory, "directory that holds callgate.json and policies.d/")
+        ->type_name("DIR")
+        ->capture_default_str();
     command->add_flag("--json", *as_json, "print JSON");
-    command->callback([as_json, &action] { action = [as_json] { return print_doctor(*as_json); }; });
+    command->callback([=, &action] { action = [=] { return print_doctor(*directory, *as_json); }; });
 }
 
 void add_support_bundle(CLI::App& app, Action& action) {

@@ -1,12 +1,12 @@
 #include "lifecycle/config.h"
 
 #include <pwd.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
+#include "base/trusted_path.h"
 #include "kernel/proc.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
@@ -96,9 +96,8 @@ Result<Config> load_config(const std::string& directory, std::vector<PolicyProbl
     Config config;
     std::string path = directory + "/callgate.json";
     std::string text = TRY(read_small_file(path, size_t{1} << 20));
-    struct stat status;
-    if (stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH))) {
-        found.push_back({path, 0, 0, "", "can be written by others than its owner; chmod go-w it"});
+    if (const Status trusted = check_trusted_path(path); !trusted) {
+        found.push_back({trusted.error().where, 0, 0, "", trusted.error().what});
         return config;
     }
     ProblemList problems;

@@ -6,9 +6,8 @@
 
 namespace callgate {
 
-// Refuses a state directory that others than root and the agent's user own or can write, what lies in it, and the directories
-// above, but for those with the sticky bit (/tmp). Each with what to do. What is not there yet is made by the agent, or is an
-// error of who opens it.
+// Refuses a state directory that others could change (base/trusted_path.h), and what lies in it, with what to do. What is not
+// there yet is made by the agent, or is an error of who opens it.
 Status check_state_directory(const std::string& path);
 
 }  // namespace callgate

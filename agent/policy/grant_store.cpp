@@ -16,7 +16,7 @@ GrantStore GrantStore::load(const std::string& directory, const GrantStore* befo
     const std::string path = directory + (directory.ends_with('/') ? "" : "/") + std::string(kGrantsFile);
     const bool is_absent = faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
     if (is_absent) return store;
-    const PolicyFile file = read_policy_file(path);
+    const PolicyFile file = read_governing_file(path);
     std::shared_ptr<const GrantTable> table;
     if (file.problem.empty()) {
         table = GrantTable::load(*file.text, path, store.problems);

@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/trusted_path.h"
 
 namespace callgate {
 namespace {
@@ -67,6 +68,12 @@ PolicyFile read_policy_file(const std::string& path) {
         if (text.size() > kPolicyFileBytesMax)
             return refused("is larger than 16 MiB, which no policy needs; split it into one file for each server");
     }
+}
+
+PolicyFile read_governing_file(const std::string& path) {
+    PolicyFile file = read_policy_file(path);
+    if (const Status owned = check_owner(path); !owned && file.problem.empty()) file.problem = owned.error().what;
+    return file;
 }
 
 }  // namespace callgate

@@ -16,5 +16,7 @@ struct PolicyFile {
 };
 
 PolicyFile read_policy_file(const std::string& path);
+// As the agent reads it: nobody but root and the agent's own user may own it, either.
+PolicyFile read_governing_file(const std::string& path);
 
 }  // namespace callgate

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <map>
 
+#include "base/trusted_path.h"
 #include "policy/glob.h"
 #include "policy/listen_address.h"
 #include "policy/name_pattern.h"
@@ -98,7 +99,7 @@ namespace {
 
 // Null where it must not govern; `problems` says why.
 std::shared_ptr<const Policy> load_file(const std::string& path, std::vector<PolicyProblem>& problems) {
-    PolicyFile file = read_policy_file(path);
+    PolicyFile file = read_governing_file(path);
     if (!file.problem.empty()) {
         problems.push_back({path, 0, 0, "", std::move(file.problem)});
         return nullptr;
@@ -114,6 +115,7 @@ std::shared_ptr<const Policy> load_file(const std::string& path, std::vector<Pol
 }  // namespace
 
 Result<PolicyStore> PolicyStore::load(const std::string& directory, const PolicyStore* before) {
+    TRY_VOID(check_trusted_path(directory));
     const std::vector<std::string> names = TRY(list_files(directory));
     PolicyStore store;
     std::map<std::string_view, std::shared_ptr<const Policy>> before_by_name;

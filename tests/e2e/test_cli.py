@@ -2,6 +2,7 @@
 import socket
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from governed import *  # noqa: F403
@@ -268,6 +269,76 @@ class TestLive(EndToEnd):
                 readable = callgate("doctor").stdout
                 for each in [*report["mechanism"], *report["blind"], *(c["name"] for c in report["checks"])]:
                     self.assertIn(each, readable)
+
+    def test_doctor_looks_at_configuration_and_policies(self):
+        agent = self.agent({"p": policy_for(NOTES_PY)})
+        directory = agent.config_directory
+
+        def checks():
+            found = json.loads(callgate("doctor", "--json", "--config", directory).stdout)["checks"]
+            return {check["name"]: check for check in found if check["name"] in ("configuration", "policies")}
+
+        states = lambda: {name: check["state"] for name, check in checks().items()}  # noqa: E731
+        self.assertEqual(states(), {"configuration": "ok", "policies": "ok"})
+        (directory / "policies.d" / "p.json").chmod(0o666)
+        self.assertEqual(states(), {"configuration": "ok", "policies": "degraded"})
+        self.assertIn("chmod go-w", checks()["policies"]["detail"])
+        (directory / "policies.d").chmod(0o777)
+        self.assertEqual(states(), {"configuration": "ok", "policies": "failed"})
+        directory.chmod(0o777)
+        self.assertEqual(states()["configuration"], "failed")
+        self.assertEqual(callgate("doctor", "--config", directory).returncode, 1)
+        directory.chmod(0o755)
+        (directory / "callgate.json").unlink()
+        self.assertEqual(states(), {"configuration": "degraded"})
+        self.assertIn("--config", checks()["configuration"]["remedy"])
+
+    def test_doctor_looks_at_the_clock(self):
+        wrong_by = self.directory() / "clock"
+        library = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "set_clock.so"
+
+        def clock(nanoseconds):
+            wrong_by.write_bytes(nanoseconds.to_bytes(8, "little", signed=True))
+            done = subprocess.run([str(BINARY), "doctor", "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                                  env={**os.environ, "LD_PRELOAD": str(library), "CALLGATE_CLOCK": str(wrong_by)})
+            return done.returncode, next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "clock")
+
+        self.assertIn(clock(0)[1]["state"], ("ok", "degraded"))  # who keeps it is the host's affair
+        code, found = clock(-time.time_ns())
+        self.assertEqual((code, found["state"]), (1, "failed"), found)
+        self.assertIn("1970-01-01", found["detail"])
+
+    def test_doctor_looks_at_the_limit_of_tasks(self):
+        mount = next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2] == "cgroup2")
+        version1 = next((line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()
+                         if line.split()[2] == "cgroup" and "pids" in line.split()[3].split(",")), None)
+        group = Path(version1 or mount) / f"callgate-test-{os.getpid()}"
+        group.mkdir()
+        self.addCleanup(group.rmdir)
+        (group / "pids.max").write_text("20")
+        done = subprocess.run(["bash", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', str(group), str(BINARY), "doctor", "--json"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        found = next(check for check in json.loads(done.stdout)["checks"] if check["name"] == "tasks")
+        self.assertEqual((done.returncode, found["state"]), (1, "failed"), found)
+        self.assertIn("20", found["detail"])
+        self.assertIn("TasksMax", found["remedy"])
+
+    def test_policies_that_others_can_write_govern_nobody(self):
+        """Nor is there an agent where others could put policies: it says why, and that it is the configuration's fault."""
+        agent = self.agent({"p": policy_for(NOTES_PY)})
+        directory = agent.config_directory / "policies.d"
+        directory.chmod(0o777)
+        refused = agent.command("reload", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("can be written by others", refused.stdout + refused.stderr)
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+        done = subprocess.run([str(BINARY), "run", "--config", str(agent.config_directory), "--scope-tree", str(os.getpid()), "--control",
+                               str(agent.directory / "other.sock")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("policies.d: can be written by others", done.stderr)
 
     def test_support_bundle(self):
         """Enough to see what is going on, and nobody's data: no command line, path, argument, tool or text of a policy."""

@@ -29,6 +29,15 @@ class ConfigTest : public ::testing::Test {
     std::vector<PolicyProblem> problems_;
 };
 
+TEST_F(ConfigTest, WhatOthersCouldHaveWrittenIsRefused) {
+    ASSERT_EQ(geteuid(), 0u) << "run as root";
+    load("{}", 0664);
+    ASSERT_EQ(problems_.size(), 1u);
+    EXPECT_THAT(problems_[0].text(), HasSubstr("callgate.json: can be written by others than its owner"));
+    ASSERT_EQ(chown(tree_.root().c_str(), 1234, 0), 0);
+    EXPECT_THAT(problem("{}"), HasSubstr(tree_.root() + ": belongs to user 1234"));
+}
+
 TEST_F(ConfigTest, EmptyObjectIsAWholeConfiguration) {
     Config config = load("{}");
     EXPECT_TRUE(problems_.empty());

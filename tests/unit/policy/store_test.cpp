@@ -133,6 +133,29 @@ TEST_F(Store, FilesThatOthersCouldHaveWrittenAreRefused) {
     EXPECT_EQ(store.policies().size(), 1u);
 }
 
+TEST_F(Store, SoAreThoseOfSomebodyElse) {
+    ASSERT_EQ(geteuid(), 0u) << "run as root";
+    write_policy("a", R"("package":"some-server")");
+    ASSERT_EQ(chown((directory_ + "/a.json").c_str(), 1234, 0), 0);
+    const PolicyStore store = load();
+    EXPECT_THAT(problems(store), ElementsAre("a.json: belongs to user 1234, who could change what the agent goes by; chown root it"));
+    EXPECT_TRUE(store.policies().empty());
+}
+
+TEST_F(Store, ADirectoryThatOthersCouldHaveWrittenIsAnError) {
+    ASSERT_EQ(geteuid(), 0u) << "run as root";
+    write_policy("a", R"("package":"some-server")");
+    ASSERT_EQ(chmod(directory_.c_str(), 0777), 0);
+    Result<PolicyStore> store = PolicyStore::load(directory_);
+    ASSERT_FALSE(store.ok());
+    EXPECT_THAT(store.error().text(), HasSubstr("can be written by others than its owner"));
+    ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
+    ASSERT_EQ(chown(directory_.c_str(), 1234, 0), 0);
+    store = PolicyStore::load(directory_);
+    ASSERT_FALSE(store.ok());
+    EXPECT_THAT(store.error().text(), HasSubstr("belongs to user 1234"));
+}
+
 TEST_F(Store, LinksOfAConfigMapAreFollowed) {
     ASSERT_EQ(mkdir((directory_ + "/..1").c_str(), 0755), 0);
     write("..1/a.json", R"({"version":"1","default":"deny","server":{"package":"some-server"}})", 0644);

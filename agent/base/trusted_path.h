@@ -1,0 +1,22 @@
+// What the agent goes by is trusted as far as whoever could have written it: root and the agent's own user, nobody else.
+//
+//   check_owner("/etc/callgate/policies.d/x.json")     (of user 1000)  ->  "belongs to user 1000, who could change …"
+//   check_trusted_path("/etc/callgate")           (mode 0777)     ->  "can be written by others than its owner, …"
+//   check_trusted_path("/home/alice/callgate")                    ->  "/home/alice: belongs to user 1000, …"
+#pragma once
+#include <string>
+
+#include "base/result.h"
+
+namespace callgate {
+
+// Each refuses with what to do. Of what is not there nothing is said: whoever opens it does.
+
+// A link's own owner.
+Status check_owner(const std::string& path);
+// That, and who can write it by its mode; of links only the owner counts, on a file system that is mounted read-only too.
+Status check_trusted(const std::string& path);
+// What it leads to, and the directories above that, of which one with the sticky bit (/tmp) may be written by others.
+Status check_trusted_path(const std::string& path);
+
+}  // namespace callgate
