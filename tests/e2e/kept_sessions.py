@@ -1,13 +1,15 @@
 """What holds for every session that goes on with another agent, whatever became of the one before."""
+import select
 import subprocess
 
 from governed import *  # noqa: F403
-from governed import (BINARY, NOTES_BUN, NOTES_PY, Path, chosen, cpp_server, echo, echoed, json, os, policy, policy_for, steady_descriptors,
+from governed import (BINARY, NOTES_BUN, NOTES_PY, SLOWNESS, Path, chosen, cpp_server, echo, echoed, json, os, policy, policy_for, steady_descriptors,
                       wait_for)
 
 LOAD = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "stdio_load" if "CALLGATE_MCP_SERVER" in os.environ else \
     BINARY.parent / "tests" / "harness" / "stdio_load"
 CHANNELS = ("pipe", "socketpair")
+PATIENCE_SECONDS = 180 * SLOWNESS
 FRAME = b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"echo","arguments":{"text":"whole"}}}\n'
 
 
@@ -22,6 +24,8 @@ class Load:
     def command(self, word):
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0]:
+            raise AssertionError(f"stdio_load did not answer to {word}: some session waits for an answer")
         return self.process.stdout.readline().strip()
 
     def stop(self):

@@ -128,6 +128,7 @@ class TestSoak(EndToEnd):
         load = Load(self.stays, STAY, depth=2, pause_ms=200, large_each=500)
         self.addCleanup(load.kill)
         wait_for(lambda: self.enforced(agent) == STAY, "the sessions that stay")
+        self.assertEqual(load.command("begin"), "begun")
         begun = time.monotonic()
         for life in range(LIVES):
             life_begun, looks, rounds = time.monotonic(), [], 0

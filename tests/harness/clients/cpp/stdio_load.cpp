@@ -5,9 +5,9 @@
 //
 // Each session in turn has the next KIND of channel: "pipe", "socketpair" (the two are the default), or one connection
 // for both ways, accepted and given to the server as inetd does, "unix" (at PATH) or "tcp". Each has up to D calls under way and
-// makes the next one MS after the last. Every fourth call is of delete_note, which must be denied; the others are of echo, 20
-// bytes to 2 KB long, each K-th up to 1 MiB. Answers of echo must come in the order of the calls, and so must
-// denials; what is lost, doubled, reordered or corrupted, and an end, are failures.
+// makes the next one MS after the last. From "begin" on every fourth call is of delete_note, which must be denied (before, a
+// session may not be governed yet); the others are of echo, 20 bytes to 2 KB long, each K-th up to 1 MiB. Answers of echo must
+// come in the order of the calls, and so must denials; what is lost, doubled, reordered or corrupted, and an end, are failures.
 //
 // Commands on stdin, an answer for each on stdout:
 //   begin   ->  begun      from here on the longest wait of each session is measured
@@ -78,6 +78,7 @@ uint64_t calls = 0, denied = 0, bytes = 0;
 int64_t last_answer_ns = 0;
 uint64_t lost = 0, doubled = 0, reordered = 0, corrupted = 0;
 int failures = 0;
+bool begun = false;
 
 int64_t now_ns() {
     timespec now;
@@ -110,7 +111,7 @@ std::string text_of(const Session& session, uint64_t number) {
 
 void make_call(Session& session, int64_t now) {
     const uint64_t number = session.next++;
-    const bool is_denied = number % 4 == 0;
+    const bool is_denied = begun && number % 4 == 0;
     session.to_send.erase(0, session.sent);
     session.sent = 0;
     session.to_send += R"({"jsonrpc":"2.0","id":)" + std::to_string(number) + R"(,"method":"tools/call","params":{"name":")";
@@ -423,6 +424,7 @@ int main(int argc, char** argv) {
         for (size_t end; (end = input.find('\n')) != std::string::npos; input.erase(0, end + 1)) {
             const std::string command = input.substr(0, end);
             if (command == "begin") {
+                begun = true;
                 for (Session& session : sessions) session.longest_ns = 0;
                 puts("begun");
             } else if (command == "settle") {
