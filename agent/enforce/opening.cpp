@@ -10,6 +10,9 @@
 namespace callgate {
 namespace {
 
+// One per thread: a session needs it for its first lines only, and there are thousands.
+thread_local MessageParser parser;
+
 constexpr std::string_view kHeader = "content-";
 constexpr std::string_view kBlank = " \t\r\n";
 constexpr size_t kLinePassedMax = 4096;
@@ -80,7 +83,7 @@ Tail tail_in(std::string_view bytes, std::string_view held, bool may_be_over) {
 
 // Of the rest of a line that began before us, how much may pass. It cannot end with a whole message: the object that it is the
 // rest of has to be closed, too. Some servers overlook what stands before a message (Rust: a byte order mark, Kotlin: anything).
-size_t bytes_before_message(std::string_view tail, MessageParser& parser) {
+size_t bytes_before_message(std::string_view tail) {
     const size_t brace = tail.find('{');
     if (brace == tail.npos) return tail.size();
     const std::string_view rest = tail.substr(brace);
@@ -121,7 +124,7 @@ size_t Opening::pass_tail(std::string_view bytes, std::string& pass) {
     tail_open_ = tail_open_ || held_.find_first_not_of(kBlank) != held_.npos;
     if (!tail.is_over && held_.size() <= frame_bytes_max_) return tail.bytes;
     state_ = State::decided;
-    const size_t passing = bytes_before_message(held_, parser_);
+    const size_t passing = bytes_before_message(held_);
     pass.append(held_, 0, passing);
     held_.erase(0, passing);
     return tail.bytes;
@@ -129,7 +132,7 @@ size_t Opening::pass_tail(std::string_view bytes, std::string& pass) {
 
 void Opening::finish(std::string& pass, std::string& judge) {
     if (state_ == State::tail) {
-        const size_t passing = bytes_before_message(held_, parser_);
+        const size_t passing = bytes_before_message(held_);
         pass.append(held_, 0, passing);
         judge.append(held_, passing);
         if (passing < held_.size()) state_ = State::decided;
@@ -137,7 +140,7 @@ void Opening::finish(std::string& pass, std::string& judge) {
     }
     bool judged = state_ == State::sniff && held_.find('{') != std::string::npos;
     // What a server that reads lines would take for a call at the end of file.
-    judged |= !held_.empty() && (classify_bytes(held_, parser_) == Protocol::mcp || hides_a_call(held_));
+    judged |= !held_.empty() && (classify_bytes(held_, parser) == Protocol::mcp || hides_a_call(held_));
     if (state_ == State::foreign_headers) drop_passed_header();
     if (judged) state_ = State::decided;
     (state_ == State::decided ? judge : pass).append(held_);
@@ -181,7 +184,7 @@ bool Opening::take_line(std::string& pass) {
     }
     std::string line = line_passed_ + std::string(left.substr(0, end + 1));
     line_passed_.clear();
-    Protocol protocol = classify_bytes(line, parser_);
+    Protocol protocol = classify_bytes(line, parser);
     bool judged_as_first = protocol == Protocol::json_like && certain_ && state_ == State::sniff;
     if (protocol == Protocol::mcp || judged_as_first || (protocol == Protocol::json_like && hides_a_call(line))) {
         state_ = State::decided;
@@ -197,7 +200,7 @@ bool Opening::take_line(std::string& pass) {
         return true;
     }
     if (protocol == Protocol::foreign || protocol == Protocol::json_like) state_ = State::foreign_lines;
-    if (protocol == Protocol::foreign && parser_.parse(line).method != "initialize") foreign_call_ = true;
+    if (protocol == Protocol::foreign && parser.parse(line).method != "initialize") foreign_call_ = true;
     pass.append(left.substr(0, end + 1));
     taken_ += end + 1;
     return true;
@@ -226,9 +229,9 @@ bool Opening::take_headed_message(std::string& pass) {
     if (left.size() < whole) return false;
     // The body must be one whole message: what follows it on its line then cannot be the rest of another.
     std::string_view body = left.substr(headers.bytes, headers.content_length);
-    const Message& message = parser_.parse(body);
+    const Message& message = parser.parse(body);
     bool is_whole = message.kind != MessageKind::invalid || message.refusal == Refusal::no_method;
-    if (!is_whole || classify_bytes(body, parser_) == Protocol::mcp) {
+    if (!is_whole || classify_bytes(body, parser) == Protocol::mcp) {
         drop_passed_header();
         state_ = State::decided;
         return false;
@@ -257,7 +260,7 @@ bool Opening::restore(OpeningState state) {
 
 // Refused by the strict parser, so that a server may read something else in it than we do.
 bool Opening::hides_a_call(std::string_view line) {
-    const Message& message = parser_.parse(line);
+    const Message& message = parser.parse(line);
     if (message.kind != MessageKind::invalid || message.refusal == Refusal::empty) return false;
     return line.find_first_of("{[") != std::string_view::npos && (certain_ || may_hide_a_call(line));
 }
@@ -265,7 +268,7 @@ bool Opening::hides_a_call(std::string_view line) {
 bool Opening::server_confirms(std::string_view line) {
     if (state_ == State::foreign_headers) return begins_with_header(line);
     if (state_ != State::foreign_lines) return false;
-    const Message& message = parser_.parse(line);
+    const Message& message = parser.parse(line);
     if (message.kind != MessageKind::response) return false;
     if (!message.has_jsonrpc_2) return true;              // an MCP server always says so
     if (!message.is_error && foreign_call_) return true;  // it knows a method that MCP does not have

@@ -62,7 +62,6 @@ class Opening {
     size_t taken_ = 0;           // in step(): that much of held_ has passed
     size_t searched_ = 0;        // what is left has no LF before this offset
     std::string line_passed_;    // the part of the current line that has passed already (no brace in it)
-    MessageParser parser_;
 };
 
 }  // namespace callgate
