@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import unittest
 from pathlib import Path
 
 from governed import BINARY, EndToEnd, main, wait_for
@@ -45,7 +44,7 @@ def unified_hierarchy():
 class TestUnderSystemd(EndToEnd):
     def setUp(self):
         if not SYSTEMD.exists() or not unified_hierarchy():
-            raise unittest.SkipTest("no systemd is installed, or cgroup v2 is not mounted")
+            self.fail("no systemd is installed, or cgroup v2 is not mounted")
         self.place = self.directory()
         for name, descriptors in (("keeping", 4), ("plain", 0)):
             text = SERVICE.format(probe=PROBE, log=self.place / f"{name}.log", descriptors=descriptors)
