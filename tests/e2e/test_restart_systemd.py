@@ -1,14 +1,15 @@
 """What the agent learns of a restart from systemd, and what systemd keeps: a systemd of its own, first process of its own
-namespaces, with one service (restart_probe.cpp). The agent itself, under a systemd that is the host's, is in tests/host."""
+namespaces, with one service (restart_probe.cpp). And the agent itself as a service of systemd; as it is installed it is in
+tests/host."""
 import contextlib
 import os
 import signal
 import subprocess
 from pathlib import Path
 
-from governed import BINARY, EndToEnd, main, wait_for
+from governed import BINARY, EndToEnd, SystemdAgent, cpp_server, json, main, new_group, policy, wait_for
+from kept_sessions import Load
 
-SYSTEMD = Path("/lib/systemd/systemd")
 PROBE = Path(os.environ.get("CALLGATE_MCP_SERVER", BINARY.parent / "tests" / "harness" / "mcp_server")).parent / "restart_probe"
 # In namespaces of its own: what is mounted here is nobody else's, and no setting of the host can be written.
 INIT = """set -e
@@ -33,27 +34,14 @@ FileDescriptorStoreMax={descriptors}
 """
 
 
-def unified_hierarchy():
-    for line in Path("/proc/mounts").read_text().splitlines():
-        _, place, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return Path(place)
-    return None
-
-
 class TestUnderSystemd(EndToEnd):
     def setUp(self):
-        if not SYSTEMD.exists() or not unified_hierarchy():
-            self.fail("no systemd is installed, or cgroup v2 is not mounted")
         self.place = self.directory()
         for name, descriptors in (("keeping", 4), ("plain", 0)):
             text = SERVICE.format(probe=PROBE, log=self.place / f"{name}.log", descriptors=descriptors)
             (self.place / f"{name}.service").write_text(text)
         (self.place / "only.target").write_text("[Unit]\nWants=keeping.service plain.service\n")
-        own = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip().lstrip("/")
-        group = unified_hierarchy() / own / f"callgate-test-{os.getpid()}"
-        group.mkdir()
-        self.addCleanup(self.remove, group)
+        group = self.enterContext(new_group(f"callgate-test-{os.getpid()}"))
         self.outer = subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--cgroup", "--kill-child", "sh", "-c", INIT,
                                        str(self.place)], stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
                                       preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
@@ -67,14 +55,6 @@ class TestUnderSystemd(EndToEnd):
             os.kill(int(self.init), signal.SIGKILL)
         self.outer.kill()
         self.outer.wait()
-
-    def remove(self, group):
-        def is_gone():
-            for directory, _, _ in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
-            return not group.exists()
-        wait_for(is_gone, "the cgroup being empty")
 
     def systemctl(self, *words):
         done = subprocess.run(["nsenter", "-t", self.init, "-m", "-p", "-C", "-u", "-i", "systemctl", *words], stdin=subprocess.DEVNULL,
@@ -98,6 +78,35 @@ class TestUnderSystemd(EndToEnd):
     def test_a_unit_that_keeps_nothing(self):
         self.systemctl("restart", "plain")
         self.assertEqual(self.log("plain"), ["started, 0 descriptors", "restart, and nothing is kept", "started, 0 descriptors"])
+
+
+class TestTheAgent(EndToEnd):
+    SESSIONS, TURNS = 64, 8
+
+    def test_restarted_and_killed_under_load(self):
+        """systemd keeps what the sessions are; each second agent ends by SIGKILL, and is started again."""
+        server = cpp_server("--readv")
+        agent = self.agent({"p": policy({"command": " ".join(server.command)}, denied="delete_note")}, kind=SystemdAgent)
+        load = Load(server, self.SESSIONS, depth=4, pause_ms=20, large_each=60)
+        self.addCleanup(load.kill)
+        wait_for(lambda: agent.status()["sessions"]["enforced"] == self.SESSIONS, "the sessions")
+        for turn in range(self.TURNS):
+            self.assertEqual(load.command("begin"), "begun")
+            if turn % 2:
+                os.kill(agent.pid, signal.SIGKILL)
+                agent.wait_ready()
+            else:
+                self.assertEqual(agent.restart()["sessions"], self.SESSIONS)
+            self.assertEqual(load.command("settle"), "settled")
+        report, code, said = load.stop()
+        print(json.dumps(report))
+        self.assertEqual((code, said), (0, ""))
+        ended = agent.wait_audit("session_end", count=self.SESSIONS)
+        self.assertEqual({record["reason"] for record in ended}, {"ended"})
+        self.assertEqual(sum(record["frames"]["denied"] for record in ended), report["denied"])
+        self.assertEqual(agent.audit("session_lost"), [])
+        resumed = [event["killed"] for event in agent.audit("session_resumed")]
+        self.assertEqual((resumed.count(True), resumed.count(False)), (self.TURNS // 2 * self.SESSIONS,) * 2)
 
 
 if __name__ == "__main__":

@@ -47,3 +47,4 @@ from .processes import *  # noqa: F401,F403
 from .sdk_client import *  # noqa: F401,F403
 from .servers import *  # noqa: F401,F403
 from .stdio_client import *  # noqa: F401,F403
+from .systemd_agent import *  # noqa: F401,F403

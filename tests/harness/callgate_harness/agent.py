@@ -48,14 +48,17 @@ class Agent:
         self.bpf = set()
         self.last_status = None
 
+    def words(self):
+        return [str(self.binary), *(("keep", "--") if self.keeper else ()), "run", "--config", str(self.config_directory), "--scope-tree",
+                str(self.scope), "--audit", str(self.audit_path), "--control", str(self.control_path), *self.arguments]
+
     def start(self):
         if not BINARY.exists():
             raise AssertionError(f"{BINARY} is not there: build it first (packaging/setup)")
         with open(self.log_path, "ab") as log:
             found = ("bash", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=callgate exec "$@" 3<&$0', str(self.left))
             self.process = subprocess.Popen(
-                [*(found if self.left is not None else ()), str(self.binary), *(("keep", "--") if self.keeper else ()), "run", "--config", str(self.config_directory), "--scope-tree", str(self.scope), "--audit",
-                 str(self.audit_path), "--control", str(self.control_path), *self.arguments],
+                [*(found if self.left is not None else ()), *self.words()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, preexec_fn=self.preexec, env=self.environment,
                 pass_fds=[] if self.left is None else [self.left])
         return self.wait_ready()

@@ -76,9 +76,9 @@ class EndToEnd(unittest.TestCase):
                     for function, arguments, keywords in inside:
                         stack.callback(function, *arguments, **keywords)
 
-    def agent(self, policies, **options):
+    def agent(self, policies, kind=Agent, **options):
         """A started agent that is stopped, and checked, when the test ends."""
-        agent = Agent(policies, **options)
+        agent = kind(policies, **options)
         self._agents.append(agent)
         agent.start()
         self.addCleanup(self._finish, agent)
