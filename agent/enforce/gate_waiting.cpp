@@ -48,6 +48,8 @@ void Gate::HeldCall::turn(std::string_view key, int64_t now_ns) {
 
 void Gate::try_again(HeldCall& call, std::string_view key, int64_t now_ns) {
     const AuditLog::Turn turn(audit_);
+    std::optional<CounterTable::Turn> charges;
+    if (pending_.makes_notes()) charges.emplace(counters_);  // else nobody commits before the call goes on
     const Message& message = held_parser_.parse(call.line);
     if (message.has_client_info) remember_client(message);
     follow_grant();

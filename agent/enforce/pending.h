@@ -64,6 +64,7 @@ class PendingTable {
     std::vector<PendingState> save() const;
     // Notes of every change from now on, for take_notes(): what is added as a note_of(), what is taken as a note_of_taken().
     void make_notes() { makes_notes_ = true; }
+    bool makes_notes() const { return makes_notes_; }
     // False where they do not say everything: save() does.
     bool take_notes(std::string& notes);
     // Of another table; what was charged is found again in the counters.

@@ -31,6 +31,7 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
                            Events events)
     : ring_(ring),
       audit_(audit),
+      counters_(counters),
       input_is_socket_(ends.input_kind == ChannelKind::unix_socket),
       output_is_socket_(ends.output_kind == ChannelKind::unix_socket),
       events_(std::move(events)),
@@ -91,7 +92,7 @@ void RelaySession::out_of_memory() {
 }
 
 void RelaySession::start() {
-    const AuditLog::Turn turn(audit_);
+    const Turn turn(*this);
     or_fail([this] {
         server_sink_.watch_hangup();
         client_sink_.watch_hangup();
@@ -103,7 +104,7 @@ void RelaySession::start() {
 
 void RelaySession::late_client_bytes(std::string_view bytes) {
     if (handed_over_) return;
-    const AuditLog::Turn turn(audit_);
+    const Turn turn(*this);
     or_fail([&] {
         arrived_otherwise(bytes);
         pump();
@@ -122,13 +123,13 @@ void RelaySession::feed_client_bytes(std::string_view bytes) {
 }
 
 void RelaySession::client_bytes(std::string_view bytes) {
-    const AuditLog::Turn turn(audit_);
+    const Turn turn(*this);
     feed_client_bytes(bytes);
     pump();
 }
 
 void RelaySession::server_bytes(std::string_view bytes) {
-    const AuditLog::Turn turn(audit_);
+    const Turn turn(*this);
     feeding_ = true;
     gate_.server_bytes(bytes);
     feeding_ = false;
@@ -141,10 +142,14 @@ void RelaySession::ends_changed() {
 
 // What nobody reads any more is dropped, as without a ledger.
 void RelaySession::commit() {
-    if (!ledger_) return;
+    if (!ledger_) return counters_.write_turn();
     for (Sink* sink : {&server_sink_, &client_sink_})
         if (!sink->open()) sink->pending().clear();
-    if (!ledger_->commit(gate_, server_sink_.pending(), client_sink_.pending(), goes_back_)) leave_ledger();
+    const std::string_view charges = counters_.turn_text(Ledger::kEffectsBytesMax);
+    if (!charges.empty()) fault_point("charged");
+    if (!ledger_->commit(gate_, server_sink_.pending(), client_sink_.pending(), charges, goes_back_)) return leave_ledger();
+    if (!charges.empty()) fault_point("charges committed");
+    counters_.write_turn();
 }
 
 void RelaySession::leave_ledger() {
@@ -189,7 +194,7 @@ bool RelaySession::server_must_wait() {
 }
 
 void RelaySession::client_ended() {
-    const AuditLog::Turn turn(audit_);
+    const Turn turn(*this);
     gate_.client_end();
     client_at_end_ = true;
     pump();
@@ -197,7 +202,7 @@ void RelaySession::client_ended() {
 }
 
 void RelaySession::server_ended() {
-    const AuditLog::Turn turn(audit_);
+    const Turn turn(*this);
     gate_.server_end();
     commit();
     // A server that has gone closes; one that only says "no more" shuts down, and so does what it had before.

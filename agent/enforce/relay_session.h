@@ -110,8 +110,16 @@ class RelaySession {
     void end_if_over();
     void quiesce_step();
 
+    // What is charged and recorded in it becomes valid with the ledger's commit.
+    struct Turn {
+        explicit Turn(RelaySession& session) : audit(session.audit_), counters(session.counters_) {}
+        AuditLog::Turn audit;
+        CounterTable::Turn counters;
+    };
+
     Ring& ring_;
     AuditLog& audit_;
+    CounterTable& counters_;
     bool input_is_socket_, output_is_socket_;
     Events events_;
     Source client_source_, server_source_;

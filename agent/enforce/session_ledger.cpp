@@ -6,16 +6,18 @@
 
 namespace callgate {
 
-bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, bool goes_back) {
+bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, std::string_view effects, bool goes_back) {
     const bool notes_suffice = gate.take_notes(notes_);
     const bool is_current = has_snapshot_ && notes_suffice && slow_changes_ == gate.slow_changes();
     const bool has_bytes = !ledger_->unseen(Ledger::kToServer).empty() || !ledger_->unseen(Ledger::kToClient).empty();
     const bool is_decided = goes_back && !ledger_->goes_back();
-    if (is_current && !is_decided && !has_bytes && notes_.empty() && to_server.empty() && to_client.empty()) return true;
+    if (is_current && !is_decided && !has_bytes && notes_.empty() && effects.empty() && to_server.empty() && to_client.empty())
+        return true;
     Ledger::Turn turn;
     turn.line_begun = {gate.client_line_bytes(), gate.server_line_bytes()};
     turn.output = {&to_server, &to_client};
     turn.goes_back = goes_back;
+    turn.effects = effects;
     const GateFigures figures = gate.figures();
     turn.state = {reinterpret_cast<const char*>(&figures), sizeof(figures)};
     std::string snapshot;

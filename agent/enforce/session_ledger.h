@@ -27,7 +27,8 @@ class SessionLedger {
     Ledger& bytes() { return *ledger_; }
     // False where there is no room: nothing was committed. Else what was to be written is the ledger's. `goes_back`: see
     // Ledger::Turn.
-    bool commit(Gate& gate, Outbox& to_server, Outbox& to_client, bool goes_back = false);
+    // `effects`: of the turn, on what is kept elsewhere.
+    bool commit(Gate& gate, Outbox& to_server, Outbox& to_client, std::string_view effects, bool goes_back = false);
     // What the last commit said; the lines that have begun included, what is unseen not.
     Result<GateState> gate_state() const;
     // `gate` has been restored from that: the next commit adds to what is here.

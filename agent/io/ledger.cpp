@@ -25,6 +25,13 @@ constexpr uint32_t kFormat = 1;
 // Places in the memfd. Only what is used takes memory.
 constexpr uint64_t kPage = 4096, kMebibyte = uint64_t{1} << 20;
 constexpr uint64_t kHeaderBytes = 4 * kPage;
+// One for each slot, behind the header: its length, and the effects. Those that were made before there were any have none.
+struct Effects {
+    uint32_t bytes, padding;
+    char text[Ledger::kEffectsBytesMax];
+};
+constexpr uint64_t effects_at(uint32_t slot) { return kPage + slot * 2048; }
+static_assert(sizeof(Effects) <= 2048 && effects_at(2) <= kHeaderBytes);
 constexpr uint64_t kFactsBytes = kMebibyte, kNotesBytes = 16 * kMebibyte;
 constexpr uint64_t kReadMost = kMebibyte;  // at once
 // A line of the largest size, and what was read before and behind it.
@@ -145,6 +152,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(Fd memory, std::array<Fd, kFlows> p
         return Error::invalid("ledger of an earlier agent", "has another size");
     TRY_VOID(ledger->map());
     TRY_VOID(ledger->recover());
+    ledger->has_effects_ = true;
     return ledger;
 }
 
@@ -153,7 +161,7 @@ Ledger::~Ledger() {
 }
 
 Status Ledger::map() {
-    static_assert(sizeof(Header) <= kHeaderBytes);
+    static_assert(sizeof(Header) <= effects_at(0));
     void* start = mmap(nullptr, kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(), 0);
     if (start == MAP_FAILED) return Error::system("mmap", "ledger", errno);
     memory_start_ = static_cast<char*>(start);
@@ -267,6 +275,22 @@ std::string_view Ledger::notes() const { return {at(notes_at(slot().notes_area &
 
 bool Ledger::goes_back() const { return slot().goes_back != 0; }
 
+std::string_view Ledger::effects() const {
+    const auto* effects = reinterpret_cast<const Effects*>(at(effects_at(header_->current & 1)));
+    return {effects->text, std::min<size_t>(effects->bytes, kEffectsBytesMax)};
+}
+
+// The page is not touched where there never were any.
+bool Ledger::keep_effects(uint32_t slot, std::string_view effects) {
+    if (effects.size() > kEffectsBytesMax) return false;
+    if (effects.empty() && !has_effects_) return true;
+    has_effects_ = true;
+    auto* kept = reinterpret_cast<Effects*>(at(effects_at(slot)));
+    kept->bytes = static_cast<uint32_t>(effects.size());
+    effects.copy(kept->text, effects.size());
+    return true;
+}
+
 std::string_view Ledger::state() const { return {slot().state, slot().state_bytes}; }
 
 bool Ledger::keep_notes(Slot& next, const Turn& turn) {
@@ -318,7 +342,7 @@ bool Ledger::commit(const Turn& turn) {
             output.end += part.size();
         }
     }
-    if (!keep_notes(next, turn)) return false;
+    if (!keep_notes(next, turn) || !keep_effects(1 - (header_->current & 1), turn.effects)) return false;
     if (turn.goes_back) next.goes_back = 1;
     in_order();
     header_->current = 1 - (header_->current & 1);

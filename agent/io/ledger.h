@@ -63,13 +63,16 @@ class Ledger {
         std::string_view state;                      // replaces the last one; at most kStateBytesMax
         std::string_view notes;                      // are added to those before, or replace them
         bool notes_replace = false;
-        bool goes_back = false;  // the session goes back to its own channels from here on, whoever brings that about
+        std::string_view effects;  // elsewhere, of this turn, which are yet to come about; at most kEffectsBytesMax
+        bool goes_back = false;    // the session goes back to its own channels from here on, whoever brings that about
     };
-    static constexpr size_t kStateBytesMax = 512;
+    static constexpr size_t kStateBytesMax = 512, kEffectsBytesMax = 2000;
     // Everything unseen has been seen, and led to that. False where there is no room: nothing has changed.
     bool commit(const Turn& turn);
     std::string_view state() const;
     std::string_view notes() const;
+    // Of the last commit.
+    std::string_view effects() const;
     bool goes_back() const;
     // So many more make it time to replace them all.
     bool notes_are_long(size_t more) const;
@@ -91,6 +94,7 @@ class Ledger {
     Slot& slot() const;
     char* at(uint64_t offset) const { return memory_start_ + offset; }
     bool keep_notes(Slot& next, const Turn& turn);
+    bool keep_effects(uint32_t slot, std::string_view effects);
     ssize_t write_to_pipe(Flow flow, int fd);
     ssize_t write_to_socket(Flow flow, int fd);
     void punch(uint64_t offset, uint64_t end) const;
@@ -100,6 +104,7 @@ class Ledger {
     std::array<uint64_t, kFlows> moving_{};  // bytes in pipes_
     char* memory_start_ = nullptr;
     Header* header_ = nullptr;
+    bool has_effects_ = false;  // some turn had, perhaps one of the process before
 };
 
 }  // namespace callgate

@@ -24,7 +24,7 @@ Result<std::unique_ptr<KeptCounters>> KeptCounters::open(const std::string& stat
     if (remark.empty() && kept->file_->damaged() > 0) {
         remark = path + ": " + std::to_string(kept->file_->damaged()) + " damaged counters begin anew";
     }
-    table.keep_in(*kept->file_);
+    table.keep_in(kept->turns_);
     return kept;
 }
 

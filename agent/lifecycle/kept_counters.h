@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "policy/counter_file.h"
+#include "policy/counter_turns.h"
 
 namespace callgate {
 
@@ -24,6 +25,7 @@ class KeptCounters {
   private:
     KeptCounters(std::unique_ptr<CounterFile> file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
     std::unique_ptr<CounterFile> file_;
+    CounterTurns turns_{*file_};
     std::string path_;
     uint64_t restored_ = 0;
 };

@@ -203,6 +203,7 @@ void take_kept(std::vector<Vault::Found>& found, Worker& worker, SessionTable& s
     for (size_t i = 0; i < found.size(); ++i) {
         Taken& each = taken[i];
         if (each.kept) {
+            sessions.counters().redo(each.state.relay.ledger->bytes().effects(), realtime_ns());
             LeftSession session;
             session.state = std::move(each.state);
             session.kept = std::move(*each.kept);

@@ -46,6 +46,13 @@ uint64_t checksum(const void* bytes, size_t size, uint64_t seed) {
 
 }  // namespace
 
+// In the header's page, which is always there.
+struct CounterFile::Turns {
+    uint64_t file, last;
+};
+constexpr size_t kTurnsPlace = 64;
+static_assert(sizeof(Header) <= kTurnsPlace);
+
 struct CounterFile::Cell {
     struct State {
         uint64_t checksum;
@@ -156,7 +163,20 @@ Status CounterFile::map() {
     void* memory = mmap(nullptr, kHeaderBytes + kCountersMax * kCellBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
     if (memory == MAP_FAILED) return Error::system("mmap", path_, errno);
     memory_ = static_cast<std::byte*>(memory);
+    while (turns().file == 0) randombytes_buf(&turns().file, sizeof(turns().file));
     return {};
+}
+
+CounterFile::Turns& CounterFile::turns() const { return *reinterpret_cast<Turns*>(memory_ + kTurnsPlace); }
+
+uint64_t CounterFile::id() const { return turns().file; }
+
+uint64_t CounterFile::turn() const { return turns().last; }
+
+void CounterFile::set_turn(uint64_t turn) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    turns().last = turn;
+    dirty_.store(true, std::memory_order_relaxed);
 }
 
 CounterFile::Cell& CounterFile::cell(uint32_t number) const {

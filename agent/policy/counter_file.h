@@ -4,7 +4,7 @@
 // so is there for the next one; a thread of its own writes it to the disk every kCounterSyncInterval, so that a power cut
 // loses no more than the last second.
 //
-//   header  4096 bytes: magic, version, bytes of a cell, checksum
+//   header  4096 bytes: magic, version, bytes of a cell, checksum; behind them which file this is, and its last turn
 //   cell     512 bytes: who it is (key, window, kind) under a checksum, and two states, each with a sequence number under
 //            a checksum. The older state is overwritten, so that one that was torn in the middle leaves the other.
 //
@@ -40,6 +40,12 @@ class CounterFile final : public CounterStore {
     bool save(uint32_t cell, std::string_view key, const CounterImage& image) override;
     void erase(uint32_t cell) override;
 
+    // This file, and no other, whatever becomes of it; never 0.
+    uint64_t id() const;
+    // The last turn whose changes are all in it (counter_turns.h).
+    uint64_t turn() const;
+    void set_turn(uint64_t turn);
+
     uint64_t damaged() const { return damaged_; }  // cells that each() left out
     uint64_t unsaved() const { return unsaved_; }  // changes that found no room
     // While there is no room.
@@ -48,6 +54,8 @@ class CounterFile final : public CounterStore {
   private:
     CounterFile(std::string path, Fd file) : path_(std::move(path)), file_(std::move(file)) {}
     struct Cell;
+    struct Turns;
+    Turns& turns() const;
     Status map();
     Status write_header();
     enum class Head { good, empty, damaged, newer };

@@ -319,6 +319,15 @@ bool CounterTable::restore(uint32_t number, std::string_view key, const CounterI
     return true;
 }
 
+void CounterTable::redo(std::string_view turn_text, int64_t now_ns) {
+    if (!store_ || turn_text.empty()) return;
+    store_->redo(turn_text, [&](uint32_t number, std::string_view key, const CounterImage& image) {
+        if (const auto found = index_.find(key); found != index_.end()) forget(found->second);
+        if (number < cells_.size() && cells_[number].key) forget(number);
+        (void)restore(number, key, image, now_ns);
+    });
+}
+
 KeptUse CounterTable::keep(const CounterUse& use) const {
     const Cell* cell = cell_of(use);
     KeptUse kept{use, cell ? *cell->key : std::string(), std::string(use.counter)};
@@ -384,8 +393,12 @@ void CounterTable::drop_all_expired(int64_t now_ns) {
 }
 
 void CounterTable::drop(uint32_t number) {
+    if (store_ && cells_[number].kind != CounterKind::in_flight) store_->erase(number);
+    forget(number);
+}
+
+void CounterTable::forget(uint32_t number) {
     Cell& cell = cells_[number];
-    if (store_ && cell.kind != CounterKind::in_flight) store_->erase(number);
     index_.erase(*cell.key);
     cell.key = nullptr;
     ++cell.generation;

@@ -81,6 +81,14 @@ class CounterStore {
     virtual ~CounterStore() = default;
     virtual bool save(uint32_t cell, std::string_view key, const CounterImage& image) = 0;
     virtual void erase(uint32_t cell) = 0;
+    // What is saved between the two, in the outermost pair of them, may wait until write(), or the end. text(): what waits, for
+    // redo() in another process; where it would be longer than `bytes_max`, it does not wait.
+    virtual void begin_turn() {}
+    virtual void end_turn() {}
+    virtual std::string_view text(size_t /*bytes_max*/) { return {}; }
+    virtual void write() {}
+    using Redone = std::function<void(uint32_t cell, std::string_view key, const CounterImage& image)>;
+    virtual void redo(std::string_view /*text*/, const Redone&) {}
 };
 
 class CounterTable {
@@ -109,6 +117,27 @@ class CounterTable {
 
     // Every change from now on goes to `store` too, which outlives the table.
     void keep_in(CounterStore& store) { store_ = &store; }
+    // A turn of a session: changes become valid by what text() is committed with, and are then written (CounterStore).
+    class Turn {
+      public:
+        explicit Turn(CounterTable& table) : store_(table.store_) {
+            if (store_) store_->begin_turn();
+        }
+        ~Turn() {
+            if (store_) store_->end_turn();
+        }
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+      private:
+        CounterStore* store_;
+    };
+    std::string_view turn_text(size_t bytes_max) { return store_ ? store_->text(bytes_max) : std::string_view(); }
+    void write_turn() {
+        if (store_) store_->write();
+    }
+    // Of a process that has ended, before anything is charged here: what it had committed and not written.
+    void redo(std::string_view turn_text, int64_t now_ns);
     // One counter of an earlier agent, before anything was charged. False where it is over, or its cell is in use.
     bool restore(uint32_t cell, std::string_view key, const CounterImage& image, int64_t now_ns);
     // Of a call that was charged and is not over. The key is empty where its counter is gone.
@@ -174,6 +203,7 @@ class CounterTable {
     void drop_expired_step(int64_t now_ns);
     void drop_all_expired(int64_t now_ns);
     void drop(uint32_t cell);
+    void forget(uint32_t cell);  // and leave it in the store
     void save(const Cell& cell);
 
     size_t capacity_;

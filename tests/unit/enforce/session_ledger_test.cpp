@@ -59,7 +59,7 @@ class SessionLedgerTest : public ::testing::Test {
         gate_->server_bytes(std::string(ledger_->bytes().unseen(Ledger::kToClient)));
         commit();
     }
-    void commit() { ASSERT_TRUE(ledger_->commit(*gate_, to_server_, to_client_)); }
+    void commit() { ASSERT_TRUE(ledger_->commit(*gate_, to_server_, to_client_, {})); }
     void client(std::string_view bytes) {
         ASSERT_TRUE(ledger_->bytes().add(Ledger::kToServer, bytes));
         gate_->client_bytes(bytes);

@@ -259,6 +259,26 @@ TEST_P(LedgerTest, WhatWasNotCommittedIsSeenAgain) {
     EXPECT_EQ(opened_again(std::move(ledger))->notes(), "third");
 }
 
+TEST_P(LedgerTest, EffectsAreThoseOfTheLastTurn) {
+    auto ledger = std::move(Ledger::create().value());
+    EXPECT_EQ(ledger->effects(), "");
+    const auto commit = [&](std::string_view effects) {
+        Ledger::Turn turn;
+        turn.effects = effects;
+        return ledger->commit(turn);
+    };
+    const std::string most(Ledger::kEffectsBytesMax, 'x');
+    for (const std::string_view effects : {"", "one", "", "two", "three", most.c_str(), ""}) {
+        ASSERT_TRUE(commit(effects));
+        EXPECT_EQ(ledger->effects(), effects);
+        ledger = opened_again(std::move(ledger));
+        EXPECT_EQ(ledger->effects(), effects);
+    }
+    ASSERT_TRUE(commit("last"));
+    EXPECT_FALSE(commit(most + "x"));
+    EXPECT_EQ(ledger->effects(), "last");
+}
+
 TEST_P(LedgerTest, AnEndIsNoByte) {
     Ends in = make_channel(GetParam());
     auto ledger = std::move(Ledger::create().value());

@@ -1,0 +1,80 @@
+"""kill -9 of the agent between judging a call and having it in its books: it counts once, and what it gives back it gives back once."""
+import os
+
+from governed import *  # noqa: F403
+from governed import BINARY, EndToEnd, cpp_server, echo, echoed, json, main, policy
+
+FAULTS = BINARY.parent / "tests" / "callgate_faults"
+# Of one turn: judged, in the session's ledger, in the counters' file, which does not say yet that the turn is over.
+STEPS = ("charged", "charges committed", "counters saved")
+CHANNELS = ("pipe", "socketpair")
+
+
+class TestKillAndCounters(EndToEnd):
+    def setUp(self):
+        self.fault = self.directory() / "step"
+        os.environ["CALLGATE_FAULT_FILE"] = str(self.fault)
+        self.addCleanup(os.environ.pop, "CALLGATE_FAULT_FILE")
+
+    def counts(self, agent):
+        listed = json.loads(agent.command("counters", "--json").stdout)["counters"]
+        return {each["counter"]: each["count"] for each in listed}
+
+    def killed_at(self, agent, step):
+        """Once the agent has come by it: in the turn of what comes next."""
+        self.fault.write_text(step)
+        before = agent.pid
+
+        def wait():
+            agent.wait_ready()
+            self.assertNotEqual(agent.pid, before)
+            self.assertFalse(self.fault.exists(), "nobody came by this step")
+        return wait
+
+    def test_a_call_counts_once(self):
+        server = cpp_server("--readv")
+        limits = [{"counter": "calls", "window": "day", "max": 50}, {"counter": "slowly", "window": "day", "sliding": True, "max": 50}]
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.agent({"p": policy(server.match, tools={"echo": {"limits": limits}})}, keeper=True, binary=FAULTS)
+                client = self.client(server.command, channel=channel)
+                client.initialize()
+                calls = 0
+                for step in STEPS:
+                    with self.subTest(step=step):
+                        started = self.killed_at(agent, step)
+                        asked = echo(client, server, step)
+                        started()
+                        self.assertEqual(echoed(client.answer(asked)), step)
+                        calls += 1
+                        self.assertEqual(self.counts(agent), {"calls": calls, "slowly": calls})
+                        self.assertEqual(echoed(client.answer(echo(client, server, "x"))), "x")
+                        calls += 1
+                        self.assertEqual(self.counts(agent), {"calls": calls, "slowly": calls})
+                self.assertEqual(client.shutdown(), 0)
+
+    def test_what_a_failed_call_gives_back(self):
+        """The answer is judged when the agent is killed."""
+        server = cpp_server("--readv")
+        rules = policy(server.match, tools={"fail": {"limits": [{"counter": "failing", "window": "day", "max": 50}]},
+                                            "echo": {"limits": [{"counter": "calls", "window": "day", "max": 50}]}})
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.agent({"p": rules}, keeper=True, binary=FAULTS)
+                client = self.client(server.command, channel=channel)
+                client.initialize()
+                for _ in range(3):
+                    client.answer(echo(client, server, "x"))
+                for step in STEPS:
+                    with self.subTest(step=step):
+                        started = self.killed_at(agent, step + " 2")
+                        asked = client.post("tools/call", {"name": "fail", "arguments": {}})
+                        started()
+                        client.answer(asked)
+                        counts = self.counts(agent)
+                        self.assertEqual((counts.get("failing", 0), counts["calls"]), (0, 3))
+                self.assertEqual(client.shutdown(), 0)
+
+
+if __name__ == "__main__":
+    main()
