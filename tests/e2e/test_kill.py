@@ -122,7 +122,8 @@ class TestKill(SessionsGoOn, EndToEnd):
 
     def batch(self, channels, kills):
         server = cpp_server("--readv")
-        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
+        limits = [{"counter": "echoes", "window": "day", "max": 1 << 40}]
+        agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note", tools={"echo": {"limits": limits}})})
         load = Load(server, SESSIONS, depth=4, pause_ms=250 if LONG else 20, large_each=60, channels=",".join(channels),
                     socket=agent.directory / "load.sock")
         self.addCleanup(load.kill)
@@ -159,6 +160,8 @@ class TestKill(SessionsGoOn, EndToEnd):
         self.assertLessEqual(unseen, 4 * len(agent.audit("session_blind")))
         self.assertGreaterEqual(unseen, 0)
         self.assertEqual({record["conserved"] for record in ended}, {True})
+        counted = {each["counter"]: each["count"] for each in json.loads(agent.command("counters", "--json").stdout)["counters"]}
+        self.assertEqual(counted, {"echoes": sum(record["frames"]["forwarded"] for record in ended)})
         self.assertEqual(agent.audit("session_lost"), [])
         self.assert_recorded(agent, ended)
         self.stop_agent(agent)
