@@ -64,22 +64,10 @@ class TestRestart(SessionsGoOn, EndToEnd):
         self.assertEqual(sum(record["frames"]["denied"] for record in ended), report["denied"])
         # Of a session whose first read nobody could hold in time, what was read then is not in the books.
         unseen = report["calls"] - sum(record["frames"]["in"] for record in ended)
-        blind = len(agent.audit("session_blind"))
-        self.assertLessEqual(unseen, 4 * blind)
+        self.assertLessEqual(unseen, 4 * len(agent.audit("session_blind")))
         self.assertGreaterEqual(unseen, 0)
-        self.assertLessEqual(report["unjudged"], blind)
         self.assertEqual(len(agent.audit("session_resumed")), restarts * sessions)
         self.assertEqual(agent.audit("session_lost"), [])
-
-    def test_a_load_that_nobody_judges(self):
-        """What the tests under load go by where a hold has run out: calls that the server answered itself, and no session stands still."""
-        load = Load(cpp_server("--readv"), 4, depth=4, pause_ms=1, large_each=0)
-        self.addCleanup(load.kill)
-        for _ in range(2):
-            self.assertEqual(load.command("settle"), "settled")
-        report, code, said = load.stop()
-        self.assertEqual((code, said, report["denied"]), (0, "", 0))
-        self.assertGreater(report["unjudged"], 0)
 
     def test_many_sessions(self):
         """They go on long before the next agent has its programs in the kernel. With CALLGATE_LONG for three hours at most."""
@@ -106,7 +94,7 @@ class TestRestart(SessionsGoOn, EndToEnd):
         parts.sort()
         print(f"{len(parts)} restarts, {sessions} sessions: {json.dumps(report)}; 99 of 100 went on after {parts[len(parts) // 2]:.2f} of "
               "the time until the next agent was ready")
-        self.assertEqual((code, said, report["unjudged"]), (0, "", 0))
+        self.assertEqual((code, said), (0, ""))
         if not any(SANITIZERS):  # they slow the agent down, and not the kernel, which has the larger part otherwise
             self.assertLess(parts[len(parts) // 2], 0.5)
 

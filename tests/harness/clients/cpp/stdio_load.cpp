@@ -7,15 +7,14 @@
 // for both ways, accepted and given to the server as inetd does, "unix" (at PATH) or "tcp". Each has up to D calls under way and
 // makes the next one MS after the last. Every fourth call is of delete_note, which must be denied; the others are of echo, 20
 // bytes to 2 KB long, each K-th up to 1 MiB. Answers of echo must come in the order of the calls, and so must
-// denials; what is lost, doubled, reordered or corrupted, and an end, are failures. A delete_note that the server itself answers
-// was read by it before anybody could judge it; whether that may be is for the test to say.
+// denials; what is lost, doubled, reordered or corrupted, and an end, are failures.
 //
 // Commands on stdin, an answer for each on stdout:
 //   begin   ->  begun      from here on the longest wait of each session is measured
 //   settle  ->  settled    when each session has had three more answers; its longest wait since "begin" is one sample
 //   round   ->  rounded    each session's longest wait since the last "begin" or "round", calls under way included, is one sample
 //   waits   ->  [12.3,…]   each session's longest wait since "begin", in ms
-//   stop    ->  {"calls":…,"denied":…,"unjudged":…,"bytes":…,"lost":…,"doubled":…,"reordered":…,"corrupted":…,"waits":…,
+//   stop    ->  {"calls":…,"denied":…,"bytes":…,"lost":…,"doubled":…,"reordered":…,"corrupted":…,"waits":…,
 //               "wait_ms":{"p50":…,"p99":…,"max":…}}, after the last answers (what has not come after a minute in which
 //               nothing came is lost) and the ends of the servers; exit code 0 if there was no failure, else 1 and the
 //               failures on stderr
@@ -75,7 +74,7 @@ struct Session {
 Options options;
 std::vector<Session> sessions;
 std::vector<double> waits_ms;
-uint64_t calls = 0, denied = 0, unjudged = 0, bytes = 0;
+uint64_t calls = 0, denied = 0, bytes = 0;
 int64_t last_answer_ns = 0;
 uint64_t lost = 0, doubled = 0, reordered = 0, corrupted = 0;
 int failures = 0;
@@ -132,15 +131,11 @@ void answered(Session& session, std::deque<Call>& waiting, int64_t now) {
     ++calls;
 }
 
-// The call that it answers; 0: none that can be.
-uint64_t number_of(std::string_view line) {
-    constexpr std::string_view kBegin = R"({"jsonrpc":"2.0","id":)";
-    return line.starts_with(kBegin) ? strtoull(std::string(line.substr(kBegin.size(), 20)).c_str(), nullptr, 10) : 0;
-}
-
 // Of a line that is not the next one of its kind.
 uint64_t& kind_of(std::string_view line, const std::deque<Call>& waiting) {
-    const uint64_t number = number_of(line);
+    constexpr std::string_view kBegin = R"({"jsonrpc":"2.0","id":)";
+    const uint64_t number =
+        line.starts_with(kBegin) ? strtoull(std::string(line.substr(kBegin.size(), 20)).c_str(), nullptr, 10) : 0;
     if (number == 0) return corrupted;
     if (waiting.empty() || number < waiting.front().number) return doubled;
     return number == waiting.front().number ? corrupted : reordered;
@@ -156,10 +151,6 @@ void take_line(Session& session, std::string_view line, int64_t now) {
             return fail(session, "a denial that is not due: " + std::string(line.substr(0, 100)));
         }
         ++denied;
-        return answered(session, session.denials, now);
-    }
-    if (!session.denials.empty() && number_of(line) == session.denials.front().number) {
-        ++unjudged;
         return answered(session, session.denials, now);
     }
     if (session.echoes.empty()) {
@@ -364,12 +355,12 @@ void stop() {
                    : waits_ms[std::min(waits_ms.size() - 1, static_cast<size_t>(part * static_cast<double>(waits_ms.size())))];
     };
     printf(
-        "{\"calls\":%llu,\"denied\":%llu,\"unjudged\":%llu,\"bytes\":%llu,\"lost\":%llu,\"doubled\":%llu,\"reordered\":%llu,\"corrupted\":%llu,"
+        "{\"calls\":%llu,\"denied\":%llu,\"bytes\":%llu,\"lost\":%llu,\"doubled\":%llu,\"reordered\":%llu,\"corrupted\":%llu,"
         "\"failures\":%d,\"waits\":%zu,\"wait_ms\":{\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}}\n",
-        static_cast<unsigned long long>(calls), static_cast<unsigned long long>(denied),
-        static_cast<unsigned long long>(unjudged), static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(lost),
-        static_cast<unsigned long long>(doubled), static_cast<unsigned long long>(reordered),
-        static_cast<unsigned long long>(corrupted), failures, waits_ms.size(), at(0.5), at(0.99), at(1));
+        static_cast<unsigned long long>(calls), static_cast<unsigned long long>(denied), static_cast<unsigned long long>(bytes),
+        static_cast<unsigned long long>(lost), static_cast<unsigned long long>(doubled),
+        static_cast<unsigned long long>(reordered), static_cast<unsigned long long>(corrupted), failures, waits_ms.size(),
+        at(0.5), at(0.99), at(1));
     fflush(stdout);
 }
 
