@@ -85,11 +85,11 @@ Status ApprovalBook::keep_in(Database& database, int64_t now_ns) {
 
 void ApprovalBook::follow_clock(int64_t now_ns) {
     const int64_t ahead_ns = now_ns - steady_ns_();
-    const int64_t back_ns = ahead_ns_ - ahead_ns;
-    if (ahead_ns_ == INT64_MIN || back_ns < kClockStep) {
+    if (ahead_ns_ == INT64_MIN || ahead_ns_ - ahead_ns < kClockStep) {
         ahead_ns_ = std::max(ahead_ns_, ahead_ns);
         return;
     }
+    const int64_t back_ns = ahead_ns_ - ahead_ns;
     ahead_ns_ = ahead_ns;
     for (const auto& [id, record] : records_) record->set_back(back_ns);
     if (!table_ || records_.empty()) return;

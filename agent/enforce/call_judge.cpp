@@ -114,7 +114,8 @@ const Verdict* CallJudge::judge_input_requests(const Message& response, const Ca
     MessageParser parser;
     for (const std::string_view request : asked.requests) {
         if (!is_clear) break;
-        const Message& message = parser.parse(R"({"jsonrpc":"2.0","id":0,)" + std::string(request.substr(1)), JsonText::document);
+        const std::string text = R"({"jsonrpc":"2.0","id":0,)" + std::string(request.substr(1));
+        const Message& message = parser.parse(text, JsonText::document);
         is_clear = message.kind == MessageKind::request;
         if (!is_clear) break;
         verdict = judge_server(message, caller);

@@ -57,6 +57,7 @@ void Gate::withhold_server_rest(bool may_be_list) {
     message.refusal = Refusal::too_long;
     message.refusal_offset = static_cast<uint32_t>(kFrameBytesMax);
     ++counts_.server_in;
+    ++slow_changes_;
     if (may_be_list) {
         deny_list(message, bytes);
     } else {

@@ -96,7 +96,7 @@ void RelaySession::start() {
     or_fail([this] {
         server_sink_.watch_hangup();
         client_sink_.watch_hangup();
-        if (!unread_.empty()) feed_client_bytes(std::exchange(unread_, {}));
+        feed_unseen();
         pump();
         end_if_over();
     });
@@ -114,6 +114,19 @@ void RelaySession::late_client_bytes(std::string_view bytes) {
 void RelaySession::arrived_otherwise(std::string_view bytes) {
     if (ledger_ && !ledger_->bytes().add(Ledger::kToServer, bytes)) leave_ledger();
     feed_client_bytes(bytes);
+}
+
+// What had come in before, and led to nothing that lasted.
+void RelaySession::feed_unseen() {
+    std::string from_client = std::exchange(unread_, {}), from_server;
+    if (ledger_) {
+        from_client = ledger_->bytes().unseen(Ledger::kToServer);
+        from_server = ledger_->bytes().unseen(Ledger::kToClient);
+    }
+    feeding_ = true;
+    if (!from_client.empty()) gate_.client_bytes(from_client);
+    if (!from_server.empty()) gate_.server_bytes(from_server);
+    feeding_ = false;
 }
 
 void RelaySession::feed_client_bytes(std::string_view bytes) {
@@ -290,13 +303,6 @@ bool RelaySession::restore(RelayState state) {
     if (state.ledger) {
         use_ledger(std::move(state.ledger));
         ledger_->go_on_with(gate_);
-        // What had come in, and led to nothing that lasted.
-        const std::string from_client(ledger_->bytes().unseen(Ledger::kToServer));
-        const std::string from_server(ledger_->bytes().unseen(Ledger::kToClient));
-        feeding_ = true;
-        if (!from_client.empty()) gate_.client_bytes(from_client);
-        if (!from_server.empty()) gate_.server_bytes(from_server);
-        feeding_ = false;
     }
     server_sink_.pending().append(state.to_server);
     client_sink_.pending().append(state.to_client);

@@ -82,7 +82,7 @@ class RelaySession {
     RelayState leave();
     // The other way: everything is in its ledger, as after a kill. False where it has none, or that had no room.
     bool rests_in_ledger();
-    // In the other agent, before start(). False where that cannot be the state of a session.
+    // In the other agent, before start(): nothing is judged until then. False where that cannot be the state of a session.
     bool restore(RelayState state);
 
     void close();  // both directions at once
@@ -99,6 +99,7 @@ class RelaySession {
     void server_bytes(std::string_view bytes);
     void arrived_otherwise(std::string_view bytes);
     void feed_client_bytes(std::string_view bytes);
+    void feed_unseen();
     void use_ledger(std::unique_ptr<SessionLedger> ledger);
     void commit();
     void ends_changed();

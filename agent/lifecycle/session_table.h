@@ -112,7 +112,7 @@ class SessionTable {
         WatchedSession watched{};  // as it was when this agent got it
         std::unique_ptr<KeptSession> kept;
         Fail fail = Fail::closed;
-        const char* wants_back = nullptr;  // no watcher yet: to be handed back, for this reason
+        const char* wants_back = nullptr;  // to be handed back, for this reason, once that can be done
     };
     std::shared_ptr<const AuditSession> describe(const std::string& id, const std::string& grant);
     // Describes it, makes its relay, and puts it into the table.
@@ -125,6 +125,7 @@ class SessionTable {
                   const std::string& reason);
     void note_given_back(const Entry& entry, const GateState& gate, const std::string& problem);
     void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    void go_on(const std::string& id);  // what has been resumed
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);

@@ -115,7 +115,11 @@ void SessionTable::keep(Entry& entry) {
 
 void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies,
                               const std::shared_ptr<const Policy>& unnamed) {
-    for (LeftSession& each : sessions) resume(std::move(each), policies, unnamed);
+    std::vector<std::string> resumed;
+    for (LeftSession& each : sessions) {
+        resumed.push_back(each.state.id);
+        resume(std::move(each), policies, unnamed);
+    }
     // Calls of all sessions wait in one order: that in which they came.
     struct Place {
         int64_t read_ns;
@@ -129,6 +133,14 @@ void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicySto
     }
     std::sort(waiting.begin(), waiting.end(), [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
     for (const Place& each : waiting) each.gate->wait_again(each.held);
+    for (const std::string& id : resumed) go_on(id);
+}
+
+void SessionTable::go_on(const std::string& id) {
+    if (const auto found = entries_.find(id); found != entries_.end()) found->second.relay->start();
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || !found->second.wants_back) return;
+    hand_back(found->second, 10s, std::exchange(found->second.wants_back, nullptr));
 }
 
 void SessionTable::resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
@@ -145,13 +157,14 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
         if (!entry.policy && policy->name() == session.policy) entry.policy = policy;
     entry.fail = entry.policy ? entry.policy->fail() : session.fail;
     if (!entry.policy) entry.policy = stand_in_for_bad(session.policy, policies);
-    const bool is_named = static_cast<bool>(entry.policy);
-    if (!is_named) entry.policy = unnamed;
+    if (!entry.policy) {
+        entry.policy = unnamed;
+        entry.wants_back = "released: no policy names it any more";
+    }
     if (left.given_back) return note_given_back(entry, session.relay.gate, *left.given_back);
     TakenEnds ends = std::move(session.relay.ends);
     const LeftSession::Begun begun = left.begun.value_or(LeftSession::Begun{});
     Entry& placed = place(std::move(entry), std::move(ends), begun.start, begun.certain);
-    const std::string id = placed.id;
     if (left.begun) {
         note_start(placed, begun.start);
     } else {
@@ -168,9 +181,6 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
         return placed.relay->close();
     }
     if (!placed.kept) keep(placed);
-    placed.relay->start();
-    const auto found = entries_.find(id);
-    if (found != entries_.end() && !is_named) hand_back(found->second, 10s, "released: no policy names it any more");
 }
 
 void SessionTable::release_all(std::function<void()> done) {

@@ -77,7 +77,8 @@ void CounterTable::Cell::start(const CounterDemand& demand) {
     kind = demand.kind;
     window_s = demand.kind == CounterKind::in_flight ? 0 : demand.window_s;
     scale = demand.scale;
-    newest = kind == CounterKind::in_flight ? 0 : std::numeric_limits<int64_t>::min() / 4;
+    // As a time it is representable, and so is its difference to any other one.
+    newest = kind == CounterKind::in_flight ? 0 : std::numeric_limits<int64_t>::min() / slice_ns() / 2;
     behind_since = kNotBehind;
     if (kind == CounterKind::sliding && !slices) slices = std::make_unique<int64_t[]>(kSlidingSlices + 1);
     clear_slices();

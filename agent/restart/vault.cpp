@@ -50,6 +50,7 @@ uint64_t cookie_of(const Fd& socket) {
 }  // namespace
 
 Status Vault::Entry::replace(const Bundle& bundle) {
+    const std::lock_guard lock(mutex_);
     if (is_over()) return {};
     TRY_VOID(send_bundle(writing_, bundle));
     (void)drop_bundle(reading_);
@@ -57,12 +58,20 @@ Status Vault::Entry::replace(const Bundle& bundle) {
 }
 
 void Vault::Entry::remove() {
+    const std::lock_guard lock(mutex_);
     if (is_over()) return;
     while (drop_bundle(reading_)) {
     }
     reading_.reset();
     writing_.reset();
     ++*gone_;
+}
+
+Status Vault::Entry::put_into(const Fd& vault) {
+    const std::lock_guard lock(mutex_);
+    if (is_over()) return Error{ErrorKind::gone, 0, "vault", "was removed"};
+    const int ends[] = {reading_.get(), writing_.get()};
+    return send_bundle(vault, kParcelLabel, ends);
 }
 
 Vault::Vault(Fd reading, Fd writing) : reading_(std::move(reading)), writing_(std::move(writing)) {}
@@ -114,8 +123,7 @@ Result<std::shared_ptr<Vault::Entry>> Vault::add(const Bundle& bundle) {
 }
 
 Status Vault::put(const std::shared_ptr<Entry>& entry) {
-    const int ends[] = {entry->reading_.get(), entry->writing_.get()};
-    TRY_VOID(send_bundle(writing_, kParcelLabel, ends));
+    TRY_VOID(entry->put_into(writing_));
     parcels_.push_back(entry);
     return {};
 }
@@ -127,8 +135,10 @@ void Vault::forget_some() {
 // Each of the others is put behind all before it is taken away at the front, so that it is always in.
 void Vault::forget_those_gone() {
     for (size_t left = parcels_.size(); left > 0; --left) {
-        const std::shared_ptr<Entry> first = parcels_.front().lock();
-        if (first && !first->is_over() && !put(first)) return;
+        if (const std::shared_ptr<Entry> first = parcels_.front().lock()) {
+            const Status again = put(first);
+            if (!again && again.error().kind != ErrorKind::gone) return;
+        }
         parcels_.pop_front();
         (void)drop_bundle(reading_);
     }

@@ -6,7 +6,7 @@
 //   parcel ◄─ sendmsg(bundle)    a socket pair; its last message is the bundle, none: it is over
 //
 // Whoever keeps both ends of the vault keeps it all. The next process adopts it, goes on with the same
-// parcels, and adds its own. Any thread may add and remove; an entry belongs to one at a time.
+// parcels, and adds its own. Any thread may add, replace and remove.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -35,7 +35,10 @@ class Vault {
         Entry(std::shared_ptr<std::atomic<size_t>> gone, Fd reading, Fd writing)
             : gone_(std::move(gone)), reading_(std::move(reading)), writing_(std::move(writing)) {}
         bool is_over() const { return !reading_; }
+        // ErrorKind::gone where it is over.
+        Status put_into(const Fd& vault);
         std::shared_ptr<std::atomic<size_t>> gone_;  // of the vault
+        std::mutex mutex_;  // guards what follows: the vault puts it behind others while its owner removes it
         Fd reading_, writing_;
     };
     struct Found {

@@ -17,7 +17,7 @@ constexpr size_t kNotesBytesMax = size_t{64} << 10;
 template <typename T>
 std::vector<T> table(const std::string& bytes) {
     std::vector<T> entries(bytes.size() / sizeof(T));
-    memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
+    if (!entries.empty()) memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
     return entries;
 }
 

@@ -1,9 +1,10 @@
 """The agent comes and goes while sessions run."""
 import resource
 import signal
+import unittest
 
 from governed import *  # noqa: F403
-from governed import (EVERYTHING, NOTES_BUN, NOTES_DENO, NOTES_PY, EndToEnd, Path, chosen, cpp_server, echo, echoed, main, policy,
+from governed import (EVERYTHING, NOTES_BUN, NOTES_DENO, NOTES_PY, SANITIZERS, EndToEnd, Path, chosen, cpp_server, echo, echoed, main, policy,
                       policy_for, steady_descriptors, wait_for)
 
 SERVERS = (EVERYTHING, NOTES_PY, NOTES_BUN, NOTES_DENO, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--threads", "4"),
@@ -62,6 +63,7 @@ class TestComingAndGoing(EndToEnd):
                 self.assert_denied(late.call(*server.denied))
                 self.assertEqual(late.shutdown(), server.exit_code)
 
+    @unittest.skipIf({"address", "thread"} & set(SANITIZERS), "a sanitizer reserves terabytes of address space")
     def test_too_little_memory(self):
         """Said at the start, of address space that limits what a session's ledger may take."""
         def at_most(gibibytes):

@@ -7,7 +7,7 @@ import struct
 import threading
 
 from governed import *  # noqa: F403
-from governed import BINARY, LONG, NOTES_BUN, NOTES_PY, EndToEnd, cpp_server, echo, echoed, json, main, os, policy, policy_for, time, wait_for
+from governed import BINARY, LONG, NOTES_BUN, NOTES_PY, SANITIZERS, EndToEnd, cpp_server, echo, echoed, json, main, os, policy, policy_for, time, wait_for
 from kept_sessions import CHANNELS, Load, SessionsGoOn
 
 
@@ -95,7 +95,8 @@ class TestRestart(SessionsGoOn, EndToEnd):
         print(f"{len(parts)} restarts, {sessions} sessions: {json.dumps(report)}; 99 of 100 went on after {parts[len(parts) // 2]:.2f} of "
               "the time until the next agent was ready")
         self.assertEqual((code, said), (0, ""))
-        self.assertLess(parts[len(parts) // 2], 0.5)
+        if not any(SANITIZERS):  # they slow the agent down, and not the kernel, which has the larger part otherwise
+            self.assertLess(parts[len(parts) // 2], 0.5)
 
     def test_the_client_or_the_server_ends_meanwhile(self):
         """An end that nobody was there to see is seen."""

@@ -24,6 +24,7 @@ DENIED, LIMITED = -31403, -31429
 # What a sanitizer (tests/CMakeLists.txt) or an emulated processor costs the agent: every bound on time and memory is so many times as
 # large.
 SLOWNESS = int(os.environ.get("CALLGATE_SLOWNESS", "1"))
+SANITIZERS = os.environ.get("CALLGATE_SANITIZE", "").split(",")  # "address", "undefined", "thread": which the agent is built with
 # A deadline, not a wait: what takes longer has failed.
 ANSWER_SECONDS = 20 * SLOWNESS
 

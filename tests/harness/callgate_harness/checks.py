@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -68,11 +69,12 @@ class EndToEnd(unittest.TestCase):
         """A subTest at whose end its own agents and clients are gone, so that one failure does not lead to the next."""
         with self.subTest(**parameters):
             outside, self._cleanups = self._cleanups, []
-            try:
-                yield
-            finally:
-                inside, self._cleanups = self._cleanups, outside
-                with contextlib.ExitStack() as stack:
+            # Around the rest: what failed first is said first.
+            with contextlib.ExitStack() as stack:
+                try:
+                    yield
+                finally:
+                    inside, self._cleanups = self._cleanups, outside
                     for function, arguments, keywords in inside:
                         stack.callback(function, *arguments, **keywords)
 
@@ -174,10 +176,17 @@ class EndToEnd(unittest.TestCase):
                 self.stop_agent(agent)
             finally:
                 if agent.running:
+                    left = descendants(agent.process.pid)  # of a keeper, which is followed by nobody
                     agent.process.kill()
                     agent.process.wait()
+                    for pid in left:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
         if agent.process.stdout and not agent.process.stdout.closed:
             agent.process.stdout.close()
+        # Also where the process that it was about has been followed by another one.
+        _, found, report = agent.log().partition("Sanitizer: ")
+        self.assertFalse(found, report)
 
 
 class TimedResult(unittest.TextTestResult):

@@ -80,6 +80,30 @@ TEST_P(RelayTest, BytesBothWays) {
          [&] { return put(server_writes_, result_line("1")); }, [&] { return client_has(result_line("1")); }});
 }
 
+// By then it is known what is in flight in other sessions, too.
+TEST_P(RelayTest, WhatAKilledAgentHadReadIsJudgedAtTheStart) {
+    std::vector<GateState> states;
+    const SessionLedger::Form form{
+        [&](const GateState& state) {
+            states.push_back(state);
+            return std::to_string(states.size() - 1);
+        },
+        [&](std::string_view text) -> Result<GateState> { return states.at(std::stoul(std::string(text))); }};
+    RelayState state;
+    state.ledger = std::make_unique<SessionLedger>(Ledger::create().value(), form);
+    Outbox to_server, to_client;
+    Gate before(world_.options(kPolicy), world_.counters, *world_.log, to_server, to_client);
+    before.note_changes();
+    ASSERT_TRUE(state.ledger->commit(before, to_server, to_client));
+    ASSERT_TRUE(state.ledger->bytes().add(Ledger::kToServer, call_line("1", "ok")));
+    state.gate = state.ledger->gate_state().value();
+    ASSERT_TRUE(session_->restore(std::move(state)));
+    EXPECT_EQ(session_->counts().in, 0u);
+    run({[&] { return server_has(call_line("1", "ok")); }, [&] { return put(to_agent_, call_line("2", "ok")); },
+         [&] { return server_has(call_line("1", "ok") + call_line("2", "ok")); }});
+    EXPECT_EQ(session_->counts().in, 2u);
+}
+
 TEST_P(RelayTest, DeniedCallIsAnswered) {
     run({[&] { return put(to_agent_, call_line("1", "rm") + call_line("2", "ok")); },
          [&] { return server_has(call_line("2", "ok")); },

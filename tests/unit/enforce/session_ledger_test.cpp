@@ -13,7 +13,7 @@
 namespace callgate {
 namespace {
 
-constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{},
+constexpr char kPolicy[] = R"({"version":"1","default":"deny","hide":["hidden"],"tools":{"ok":{},
     "one":{"limits":[{"counter":"c","max_in_flight":1}]},
     "given":{"limits":[{"counter":"g","window":"day","max":1,"count_unanswered":false}]}}})";
 
@@ -166,6 +166,28 @@ TEST_F(SessionLedgerTest, WhatIsUnansweredAfterAKillCanBeGivenBack) {
     EXPECT_EQ(world_.counters.rows(realtime_ns()).at(0).count, 1);
     gate_->session_ended();
     EXPECT_EQ(world_.counters.rows(realtime_ns()).at(0).count, 0);
+}
+
+// A line that may be a list of tools, and is too long to be looked into: the client gets nothing of it from the next agent
+// either, and all that follows it.
+TEST_F(SessionLedgerTest, KilledInsideALineOfTheServerThatIsWithheld) {
+    commit();
+    client(R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})"
+           "\n");
+    commit();
+    server("{" + std::string(kFrameBytesMax, ' '));
+    commit();
+    killed();
+    server("hidden");
+    commit();
+    EXPECT_EQ(written_to_client().find("hidden"), std::string::npos);
+    server("\n");
+    commit();
+    killed();
+    server(result_line("2"));
+    commit();
+    EXPECT_TRUE(written_to_client().ends_with(result_line("2"))) << written_to_client();
+    EXPECT_TRUE(gate_->counts().conserved());
 }
 
 TEST(PendingNotes, SayWhatHappened) {

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <thread>
+
 namespace callgate {
 namespace {
 
@@ -139,6 +141,21 @@ TEST_F(VaultTest, ThousandsComeAndGoAndTheFirstStays) {
     const std::vector<Vault::Found> found = adopted();
     ASSERT_EQ(found.size(), 1u);
     EXPECT_EQ(found[0].bundle.label, "stays");
+}
+
+// The vault tidies up for one thread while another one takes its own out.
+TEST_F(VaultTest, OneThreadAddsWhileAnotherRemoves) {
+    Pipe pipe;
+    std::vector<std::shared_ptr<Vault::Entry>> entries;
+    for (int i = 0; i < 500; ++i) entries.push_back(vault_->add(bundle_of("goes", pipe.writing)).value());
+    std::thread removing([&] {
+        for (const auto& entry : entries) entry->remove();
+    });
+    for (int i = 0; i < 500; ++i) EXPECT_TRUE(vault_->add(bundle_of("goes too", pipe.writing)));
+    removing.join();
+    pipe.writing.reset();
+    EXPECT_TRUE(pipe.is_at_end());
+    EXPECT_TRUE(adopted().empty());
 }
 
 // A session must not be gone without a word.
