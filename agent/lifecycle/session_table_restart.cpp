@@ -175,7 +175,6 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
     }
     placed.kept = std::move(left.kept);
     const AuditLog::Turn turn(audit_);
-    const CounterTable::Turn charges(counters_);
     if (!left.begun && !placed.relay->restore(std::move(session.relay))) {
         placed.ended_because = "its state cannot be that of a session";
         return placed.relay->close();

@@ -94,7 +94,7 @@ TEST_P(RelayTest, WhatAKilledAgentHadReadIsJudgedAtTheStart) {
     Outbox to_server, to_client;
     Gate before(world_.options(kPolicy), world_.counters, *world_.log, to_server, to_client);
     before.note_changes();
-    ASSERT_TRUE(state.ledger->commit(before, to_server, to_client));
+    ASSERT_TRUE(state.ledger->commit(before, to_server, to_client, {}));
     ASSERT_TRUE(state.ledger->bytes().add(Ledger::kToServer, call_line("1", "ok")));
     state.gate = state.ledger->gate_state().value();
     ASSERT_TRUE(session_->restore(std::move(state)));
