@@ -49,6 +49,7 @@ json status_json(App& app) {
                         {"hold_expired", figures.expired},
                         {"listens", kernel(CG_COUNT_LISTEN_SEEN)},
                         {"listen_expired", kernel(CG_COUNT_LISTEN_EXPIRED)},
+                        {"exit_expired", figures.exits_expired},
                         {"events_seen", seen},
                         {"events_sent", sent},
                         {"events_lost", kernel(CG_COUNT_RING_FULL)},

@@ -190,9 +190,10 @@ static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 
         bpf_loop(1 << 23, wake_step, &wait, 0);
     } else if (wait_as_long_as_sensible(tid, event->hold.since_ns, reads)) {
         if (!reads) {
+            /* Of an exit the agent counts this itself: it may have answered, and have been too slow to say so. */
             if (event->kind != CG_EVENT_EXIT) count(CG_COUNT_LISTEN_EXPIRED);
             bpf_map_delete_elem(&holds, &tid);
-            return 0;
+            return 1;
         }
         event->kind = CG_EVENT_EXPIRED;
         emit(event, sizeof(*event), CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXPIRED_SENT);
@@ -201,7 +202,7 @@ static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 
 }
 
 /* Global, so that the verifier looks at it once, and not once for each way that leads to it.
- * Tells the agent and waits for its answer, not longer than hold_ns_max: 1. The wait ends in one of three ways: the
+ * Tells the agent and waits for its answer, not longer than hold_ns_max: 1; 0: it could not be told. The wait ends in one of three ways: the
  * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told.
  * A waiting thread keeps its processor. Were both of those occupied that the agent's threads sleep on, neither could
  * answer: so the second one waits only until the agent's thread there has been woken, which then runs first, because it has

@@ -212,7 +212,7 @@ enum cg_counter {
     CG_COUNT_UNSEEN_SENT,
     CG_COUNT_EXIT_SEEN,
     CG_COUNT_EXIT_SENT,
-    CG_COUNT_EXIT_UNHELD, /* exits of governed processes that were not held, or not long enough */
+    CG_COUNT_EXIT_UNHELD, /* exits of governed processes of which the agent was not told */
     CG_COUNT_RING_FULL,
     CG_COUNT_CHANNELS_FULL,
     CG_COUNT_HOLDS_FULL,

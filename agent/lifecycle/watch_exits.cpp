@@ -24,12 +24,13 @@ void Watcher::State::ungovern(const Session& session) {
 bool Watcher::State::seize_exiting(const cg_event& event) {
     auto tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
-    if (!hold || hold->since_ns != event.hold.since_ns) return false;
+    bool holds = hold && hold->since_ns == event.hold.since_ns;
     // Close to the end of the hold it might be gone in the next moment, and its number somebody else's.
-    bool in_time = monotonic_ns() - static_cast<int64_t>(hold->since_ns) < static_cast<int64_t>(kHoldNanoseconds / 2);
+    bool in_time = holds && monotonic_ns() - static_cast<int64_t>(hold->since_ns) < static_cast<int64_t>(kHoldNanoseconds / 2);
     bool seized = in_time && !Tracee::is_ours(tid) && ptrace(PTRACE_SEIZE, tid, nullptr, 0L) == 0;
     ++(seized ? exits_held : exits_unheld);
-    programs->release(tid);
+    if (!in_time) ++exits_expired;
+    if (holds) programs->release(tid);
     return seized;
 }
 

@@ -88,7 +88,7 @@ struct Watcher::State {
     std::vector<HandBackJob> jobs;
     Durations durations;
     std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_held{0},
-        exits_unheld{0};
+        exits_unheld{0}, exits_expired{0};
 
     uint64_t events_lost = 0;                    // that are known of
     std::unordered_map<pid_t, cg_event> caught;  // by threads that we were stopping already

@@ -284,6 +284,7 @@ Watcher::Figures Watcher::figures() const {
     figures.late_reads = state_->late_reads;
     figures.expired = state_->expired;
     figures.exits_held = state_->exits_held;
+    figures.exits_expired = state_->exits_expired;
     figures.exits_unheld = state_->exits_unheld + figures.kernel[CG_COUNT_EXIT_UNHELD];
     return figures;
 }

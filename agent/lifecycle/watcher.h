@@ -116,6 +116,7 @@ class Watcher {
         KernelCounters kernel;
         uint64_t identified = 0, taken = 0, failed = 0, released = 0, late_reads = 0, expired = 0;
         uint64_t exits_held = 0, exits_unheld = 0;  // unheld: may have been seen before the last of the output
+        uint64_t exits_expired = 0;                 // of the unheld: the hold ran out before it was answered
         uint64_t takeover_p50_us = 0, takeover_p99_us = 0;
     };
     Figures figures() const;

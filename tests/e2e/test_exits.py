@@ -80,12 +80,12 @@ class TestExits(EndToEnd):
                     for _ in range(5):
                         with self.case(governed=governed, how=how, channel=channel):
                             client = self.start(how, channel)
+                            rounds += 1
                             self.leave(client)
                             self.assertEqual(self.reap(client), code)
                             output, ended = read_without_waiting(client._out.fileno())
                             self.assertTrue(output.endswith(b'notifications/last"}\n'), len(output))
                             self.assertTrue(ended)
-                            rounds += 1
             if governed:
                 wait_for(lambda: len(agent.audit("session_end")) == rounds, "the sessions' ends")
                 self.assertEqual(agent.status()["exits"], {"held": rounds, "unheld": 0, "overdue": 0})

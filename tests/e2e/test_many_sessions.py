@@ -1,20 +1,22 @@
 """10,000 sessions at one message a second: nothing is lost, and it costs little. Fewer where this host has no room for so
 many descriptors.
 
-CALLGATE_SESSIONS says how many, CALLGATE_SECONDS for how long.
+CALLGATE_SESSIONS says how many, CALLGATE_SECONDS for how long, CALLGATE_PAUSE_MS how far apart the messages of one are.
 """
 import resource
 import threading
 import time
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, EndToEnd, Path, json, main, os, policy, subprocess, wait_for
+from governed import MCP_SERVER, SLOWNESS, EndToEnd, Path, json, main, os, policy, subprocess, wait_for
 
 PROGRAM = Path(MCP_SERVER).parent / "many_sessions"
 SESSIONS, SECONDS = int(os.environ.get("CALLGATE_SESSIONS", "10000")), int(os.environ.get("CALLGATE_SECONDS", "30"))
+PAUSE_MS = int(os.environ.get("CALLGATE_PAUSE_MS", "1000"))
 OF_AGENT, OF_SESSION = 512, 4  # descriptors
 FIRST, OF_CLIENT = 200, 2500   # sessions of the first client process, and of the others
 SESSION_BYTES_MAX = 16 * 1024
+BUSY_SECONDS = 120 * SLOWNESS  # for what all of them do at once
 
 
 def ticks(pid):
@@ -27,8 +29,9 @@ class TestManySessions(EndToEnd):
         """Starts so many more, each of which has been answered once."""
         begun = []
         for first in range(0, sessions, OF_CLIENT):
-            client = subprocess.Popen([str(PROGRAM), "--sessions", str(min(OF_CLIENT, sessions - first)), "--pause-ms", "1000",
-                                       "--seconds", str(SECONDS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            client = subprocess.Popen([str(PROGRAM), "--sessions", str(min(OF_CLIENT, sessions - first)), "--pause-ms",
+                                       str(PAUSE_MS), "--seconds", str(SECONDS)], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
             begun.append(client)
             self.addCleanup(self.end, client)
         for client in begun:
@@ -61,7 +64,7 @@ class TestManySessions(EndToEnd):
         before_others = agent.resident_bytes()
         self.begin(sessions - FIRST)
         started = time.monotonic() - started
-        wait_for(lambda: agent.status()["takeover"]["count"] == sessions, "all sessions", seconds=120, interval=0.5)
+        wait_for(lambda: agent.status()["takeover"]["count"] == sessions, "all sessions", seconds=BUSY_SECONDS, interval=0.5)
         per_session = (agent.resident_bytes() - before_others) / (sessions - FIRST)
         before, begun = ticks(agent.pid), time.monotonic()
         self.tell()
@@ -73,13 +76,13 @@ class TestManySessions(EndToEnd):
         for reader in readers:
             reader.start()
         for reader in readers:
-            reader.join(SECONDS + 120)
+            reader.join(SECONDS + BUSY_SECONDS)
         spent, took = ticks(agent.pid) - before, time.monotonic() - begun
         for report in reports:
             print(json.dumps(report))
             self.assertEqual((report["answers"], report["wrong"]), (report["calls"], 0))
         calls = sum(report["calls"] for report in reports)
-        self.assertGreaterEqual(calls, sessions * SECONDS)
+        self.assertGreaterEqual(calls, sessions * SECONDS * 1000 // PAUSE_MS)
         status = agent.status()
         print(f"{sessions} sessions, started in {started:.1f} s; {per_session / 1024:.1f} KiB for each")
         print(f"take-over: {status['takeover']}")
@@ -87,8 +90,8 @@ class TestManySessions(EndToEnd):
         self.assertLess(per_session, SESSION_BYTES_MAX)
         self.tell()
         for client in self.clients:
-            self.assertEqual(client.wait(180), 0)
-        wait_for(lambda: agent.sessions() == [], "the session table being empty", seconds=120, interval=0.5)
+            self.assertEqual(client.wait(BUSY_SECONDS), 0)
+        wait_for(lambda: agent.sessions() == [], "the session table being empty", seconds=BUSY_SECONDS, interval=0.5)
         frames = agent.status()["frames"]
         # Those whose first frame was read while the agent was busy with the others are said to be blind for that one.
         blind = len(agent.audit("session_blind"))

@@ -85,6 +85,21 @@ class TestStoppedAgent(Stopped):
         ended = [record for record in agent.wait_audit("session_end", count=7) if record["policy"] == "live"]
         self.assertEqual([record["frames"]["in"] for record in ended], [2 + 2 * EARLY] * 6)
 
+    def test_a_server_that_ends(self):
+        """Its parent is told when the bound is over. That exit was not held, once, and it is said why."""
+        server = cpp_server()
+        agent = self.agent({"p": policy(server.match)})
+        client, = self.started(server, 1)
+        try:
+            stop_all_threads(agent)
+            client.process.kill()
+            self.assertEqual(client.wait(), -signal.SIGKILL)
+        finally:
+            os.kill(agent.pid, signal.SIGCONT)
+        agent.wait_audit("session_end")
+        status = agent.status()
+        self.assertEqual((status["exits"], status["kernel"]["exit_expired"]), ({"held": 0, "unheld": 1, "overdue": 0}, 1))
+
 
 if __name__ == "__main__":
     main()

@@ -28,7 +28,7 @@ class TestHost(unittest.TestCase):
 
     def test_the_package_on_a_booted_host(self):
         """Installed, started, a server of another user governed, reloaded, restarted, upgraded, killed, removed, purged."""
-        outcome = self.machine.boot(BOOKWORM, self.machine.make_root(), self.make_files(), seconds_max=SECONDS_MAX)
+        outcome = self.machine.boot(BOOKWORM, self.machine.root_disk(), self.make_files(), seconds_max=SECONDS_MAX)
         print(outcome.console)
         self.assertEqual(outcome.code, 0, outcome.console[-3000:])
 

@@ -86,6 +86,24 @@ class TestDoctor(HostFacts):
                 self.assert_check(self.doctor()[0]["ptrace"], "ok", f"SUSPEND_SECCOMP; kernel.yama.ptrace_scope is {value}$")
         self.assert_governs()
 
+    def test_what_is_not_mounted(self):
+        """What nobody can look up is not said to be well."""
+        hidden = ["unshare", "--mount", "sh", "-c", 'umount --lazy "$0" && exec "$@"']
+        checks, _ = self.doctor(*hidden, "/sys/kernel/security")
+        for name in ("lockdown", "security modules"):
+            self.assert_check(checks[name], "ok", "^unknown: securityfs is not mounted$")
+        checks, _ = self.doctor(*hidden, "/sys/fs/cgroup")
+        self.assert_check(checks["cgroups"], "degraded", "^not mounted$", "mount -t cgroup2")
+
+    def test_one_processor(self):
+        online = Path("/sys/devices/system/cpu/cpu1/online")
+        self.addCleanup(online.write_text, "1")
+        for value, state in (("0", "degraded"), ("1", "ok")):
+            with self.subTest(online=value):
+                online.write_text(value)
+                remedy = "second processor" if state == "degraded" else "^$"
+                self.assert_check(self.doctor()[0]["processors"], state, "^one processor" if value == "0" else "^2$", remedy)
+
     def test_who_may_not(self):
         """Without root nothing of it goes, and each line says so."""
         checks, _ = self.doctor("setpriv", "--reuid=65534", "--clear-groups", code=1)

@@ -62,7 +62,7 @@ class EndToEnd(unittest.TestCase):
                 agent.remove()
         self._stderr.close()
         kernels = [agent.last_status["kernel"] for agent in self._agents if agent.last_status]
-        return sum(kernel["hold_expired"] + kernel["listen_expired"] for kernel in kernels)
+        return sum(kernel[what] for kernel in kernels for what in ("hold_expired", "listen_expired", "exit_expired"))
 
     @contextlib.contextmanager
     def case(self, **parameters):
