@@ -263,7 +263,7 @@ void ApprovalBook::deny(const ApprovalQuestion& question, const ApprovalRecord& 
     verdict.approval = record.id;
 }
 
-Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns) {
+Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns, std::string_view turn) {
     follow_clock(now_ns);
     // One in its window may be there several times, for several calls.
     std::vector<ApprovalTable::Use> uses;
@@ -277,7 +277,7 @@ Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns) 
         else
             uses.push_back({record, 1});
     }
-    Status kept = table_ ? table_->add_use(uses, now_ns) : Status(Error::refused("state.db", "is not open"));
+    Status kept = table_ ? table_->add_use(uses, now_ns, turn) : Status(Error::refused("state.db", "is not open"));
     give_back(approvals);
     if (!kept) {
         trouble_.begin("the use of an approval cannot be recorded: " + kept.error().text());
@@ -286,9 +286,25 @@ Status ApprovalBook::use(std::span<const ApprovalId> approvals, int64_t now_ns) 
     trouble_.end();
     for (const ApprovalTable::Use& each : uses) {
         ApprovalRecord& record = *find_mutable(each.record->id.view());
+        record.used_in_turn = each.times + (record.used_turn == turn ? record.used_in_turn : 0);
+        record.used_turn = turn;
         record.used += each.times;
         record.used_ns = now_ns;
         tell(ApprovalEvent::used, record);
+    }
+    return {};
+}
+
+Status ApprovalBook::take_back(std::string_view turn) {
+    if (!table_ || turn.empty()) return {};
+    const auto is_of_turn = [&](const auto& each) { return each.second->used_turn == turn; };
+    if (std::none_of(records_.begin(), records_.end(), is_of_turn)) return {};
+    TRY_VOID(table_->take_back(turn));
+    for (const auto& [id, record] : records_) {
+        if (record->used_turn != turn) continue;
+        record->used -= record->used_in_turn;
+        record->used_turn.clear();
+        record->used_in_turn = 0;
     }
     return {};
 }

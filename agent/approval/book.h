@@ -41,8 +41,10 @@ class ApprovalBook final : public ApprovalDesk {
     Status keep_in(Database& database, int64_t now_ns);
 
     bool is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) override;
-    Status use(std::span<const ApprovalId> approvals, int64_t now_ns) override;
+    Status use(std::span<const ApprovalId> approvals, int64_t now_ns, std::string_view turn) override;
     void give_back(std::span<const ApprovalId> approvals) override;
+    // What an earlier agent has used in a turn that it never committed: its calls are judged again, and may go on with it.
+    Status take_back(std::string_view turn);
 
     // `decision`: approved or denied of a pending one; denied or revoked of an approval that is good for a call yet; revoked of a
     // denial. What is wrong is a sentence for whoever decides.

@@ -42,6 +42,8 @@ struct ApprovalRecord {
     ApprovalDecider by;
     std::string decision_reason;
     int64_t used = 0, used_ns = 0;  // times; the last of them
+    std::string used_turn;          // in which (policy/counter_turns.h)
+    int64_t used_in_turn = 0;       // times
 
     std::string cause;     // of its end, where that is not its time
     bool taken = false;    // by a call that is being judged

@@ -24,7 +24,8 @@ class ApprovalTable {
         int64_t times;
     };
     // Counts them all, or none.
-    Status add_use(std::span<const Use> uses, int64_t now_ns);
+    Status add_use(std::span<const Use> uses, int64_t now_ns, std::string_view turn);
+    Status take_back(std::string_view turn);
     // Every time of every record, but those that are 0.
     Status set_back(int64_t by_ns);
     Status remove(std::span<const ApprovalId> ids);
@@ -32,7 +33,7 @@ class ApprovalTable {
   private:
     ApprovalTable(Database& database, std::vector<Statement> statements)
         : database_(database), statements_(std::move(statements)) {}
-    enum Which : size_t { select_all, insert_one, decide_one, use_one, remove_one, set_all_back };
+    enum Which : size_t { select_all, insert_one, decide_one, use_one, remove_one, set_all_back, take_turn_back };
     Statement& statement(Which which) { return statements_[which]; }
 
     Database& database_;

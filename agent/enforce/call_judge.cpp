@@ -74,7 +74,7 @@ const Verdict& CallJudge::judge_part(const Message& message, const Caller& calle
 }
 
 bool CallJudge::use_approvals(std::span<const ApprovalId> approvals) {
-    return approvals.empty() || approvals_->use(approvals, realtime_ns()).ok();
+    return approvals.empty() || approvals_->use(approvals, realtime_ns(), counters_.turn()).ok();
 }
 
 void CallJudge::deny_unrecorded(Verdict& verdict) {

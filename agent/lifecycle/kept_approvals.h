@@ -23,6 +23,7 @@ class KeptApprovals {
     Status open(Database& database);
 
     ApprovalDesk& desk() { return book_; }
+    Status take_back(std::string_view turn) { return book_.take_back(turn); }
     // These are in force now. What was asked for under another revision of one of them has expired.
     void use_policies(const PolicyStore& policies);
     // What the control socket answers; on the loop's thread.

@@ -261,7 +261,8 @@ void settle_audit(AuditLog& audit, const std::vector<LeftSession>& left) {
 
 void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems) {
+                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
+                     const std::function<Status(std::string_view)>& take_back) {
     std::vector<LeftSession> left;
     if (carrier.kind() != Carrier::Kind::none && !vault) {
         auto opened = open_vault(carrier, worker, sessions, left, steering, problems);
@@ -274,6 +275,8 @@ void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& v
     if (vault) sessions.use_vault(*vault);
     settle_audit(audit, left);
     take_parcel(carrier, sessions, left, problems);
+    const Status taken_back = take_back ? take_back(sessions.counters().unfinished_turn()) : Status();
+    if (!taken_back) problems.push_back("approvals of the agent before: " + taken_back.error().text());
     sessions.resume_all(std::move(left), policies, unnamed);
 }
 

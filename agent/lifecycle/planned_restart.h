@@ -49,9 +49,11 @@ class PlannedRestart {
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
 // somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that
 // both sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
-// HttpTable::use_vault(). `worker` may trace. `problems`: what was wrong, a line each.
+// HttpTable::use_vault(). `worker` may trace. `problems`: what was wrong, a line each. `take_back`: is told of the turn that was
+// never committed before anything is judged; may be null.
 void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
                      const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems);
+                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
+                     const std::function<Status(std::string_view turn)>& take_back = nullptr);
 
 }  // namespace callgate

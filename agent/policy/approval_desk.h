@@ -50,8 +50,8 @@ class ApprovalDesk {
     virtual ~ApprovalDesk() = default;
     // True: `verdict` takes the approval, and it must be used or given back. False: `verdict` denies.
     virtual bool is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) = 0;
-    // All of them, or none and an error: then they are given back.
-    virtual Status use(std::span<const ApprovalId> approvals, int64_t now_ns) = 0;
+    // All of them, or none and an error: then they are given back. `turn`: CounterTable::turn().
+    virtual Status use(std::span<const ApprovalId> approvals, int64_t now_ns, std::string_view turn) = 0;
     virtual void give_back(std::span<const ApprovalId> approvals) = 0;
 };
 

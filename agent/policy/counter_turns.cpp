@@ -74,7 +74,7 @@ void CounterTurns::end_turn() {
 
 std::string_view CounterTurns::text(size_t bytes_max) {
     text_.clear();
-    if (used_ == 0) return {};
+    if (used_ == 0 && !is_named_) return {};
     append(text_, Head{file_.id(), file_.turn() + 1, static_cast<uint32_t>(used_), 0});
     for (const Change& each : changes()) {
         append(text_, Fixed{each.what.window_s,
@@ -94,12 +94,21 @@ std::string_view CounterTurns::text(size_t bytes_max) {
     return {};
 }
 
+std::string CounterTurns::turn() {
+    if (depth_ == 0) return {};
+    is_named_ = true;
+    return unfinished();
+}
+
+std::string CounterTurns::unfinished() { return std::to_string(file_.id()) + "." + std::to_string(file_.turn() + 1); }
+
 void CounterTurns::write() {
-    if (used_ == 0) return;
+    if (used_ == 0 && !is_named_) return;
     for (const Change& each : changes()) (void)file_.save(each.cell, each.key, each.image());
     fault_point("counters saved");
     file_.set_turn(file_.turn() + 1);
     used_ = 0;
+    is_named_ = false;
 }
 
 // Each change says what its counter comes to: to make it twice does no harm.

@@ -29,6 +29,8 @@ class CounterTurns final : public CounterStore {
     void begin_turn() override { ++depth_; }
     void end_turn() override;
     std::string_view text(size_t bytes_max) override;
+    std::string turn() override;
+    std::string unfinished() override;
     void write() override;
     void redo(std::string_view text, const Redone& redone) override;
 
@@ -49,6 +51,7 @@ class CounterTurns final : public CounterStore {
     int depth_ = 0;
     std::vector<Change> changes_;  // those behind used_ are of earlier turns: their memory is used again
     size_t used_ = 0;
+    bool is_named_ = false;  // something else goes by its number
     std::string text_;
 };
 

@@ -86,6 +86,10 @@ class CounterStore {
     virtual void begin_turn() {}
     virtual void end_turn() {}
     virtual std::string_view text(size_t /*bytes_max*/) { return {}; }
+    // Of the turn that is under way: by it something else that is done in it can be told from what was never committed. Empty
+    // outside of turns. `unfinished`: of the turn that comes, or was never committed.
+    virtual std::string turn() { return {}; }
+    virtual std::string unfinished() { return {}; }
     virtual void write() {}
     using Redone = std::function<void(uint32_t cell, std::string_view key, const CounterImage& image)>;
     virtual void redo(std::string_view /*text*/, const Redone&) {}
@@ -133,6 +137,8 @@ class CounterTable {
         CounterStore* store_;
     };
     std::string_view turn_text(size_t bytes_max) { return store_ ? store_->text(bytes_max) : std::string_view(); }
+    std::string turn() { return store_ ? store_->turn() : std::string(); }
+    std::string unfinished_turn() { return store_ ? store_->unfinished() : std::string(); }
     void write_turn() {
         if (store_) store_->write();
     }

@@ -1,4 +1,5 @@
-"""kill -9 of the agent between judging a call and having it in its books: it counts once, and what it gives back it gives back once."""
+"""kill -9 of the agent between judging a call and having it in its books: it counts once, what it gives back it gives back once, and
+an approval is for one call."""
 import os
 
 from governed import *  # noqa: F403
@@ -72,6 +73,32 @@ class TestKillAndCounters(EndToEnd):
                         started()
                         client.answer(asked)
                         self.assertEqual(self.counts(agent), {"calls": 3})
+                self.assertEqual(client.shutdown(), 0)
+
+
+    def test_an_approval_is_for_one_call(self):
+        server = cpp_server("--readv")
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.agent({"p": policy(server.match, tools={"echo": {"action": "require_approval"}})}, keeper=True, binary=FAULTS)
+                client = self.client(server.command, channel=channel)
+                client.initialize()
+                seen = set()
+                for step in STEPS:
+                    with self.subTest(step=step):
+                        asked = client.call("echo", {"text": "x"})["error"]["data"]["approval_id"]
+                        self.assertNotIn(asked, seen)
+                        seen.add(asked)
+                        agent.command("approvals", "approve", asked)
+                        started = self.killed_at(agent, step)
+                        call = echo(client, server, "x")
+                        started()
+                        self.assertEqual(echoed(client.answer(call)), "x")
+                        self.assertNotIn(client.call("echo", {"text": "x"})["error"]["data"]["approval_id"], seen)
+                        agent.command("approvals", "revoke", asked, check=False)
+                        other = client.call("echo", {"text": "x"})["error"]["data"]["approval_id"]
+                        agent.command("approvals", "approve", other)
+                        self.assertEqual(echoed(client.answer(echo(client, server, "x"))), "x")
                 self.assertEqual(client.shutdown(), 0)
 
 

@@ -72,7 +72,7 @@ struct ApprovalCall {
         return book.is_approved(question, now_ns, verdict);
     }
     // "passed", or the code and the id of its denial.
-    std::string sent(ApprovalBook& book, int64_t now_ns = kApprovalStart) const {
+    std::string sent(ApprovalBook& book, int64_t now_ns = kApprovalStart, std::string_view turn = {}) const {
         Verdict verdict;
         if (!is_approved(book, now_ns, verdict)) {
             id = std::string(verdict.approval.view());
@@ -80,7 +80,7 @@ struct ApprovalCall {
             rule = std::string(verdict.rule);
             return std::to_string(verdict.code);
         }
-        const Status used = book.use(verdict.approvals, now_ns);
+        const Status used = book.use(verdict.approvals, now_ns, turn);
         return used ? "passed" : used.error().text();
     }
     mutable std::string id, reason, rule;  // of the last that was sent

@@ -60,6 +60,45 @@ TEST_F(ApprovalBookTest, IsAskedForOnceAndLetThroughOnce) {
     EXPECT_EQ(record.by.uid, 0);
 }
 
+TEST_F(ApprovalBookTest, WhatWasUsedInATurnThatWasNeverCommittedIsGoodOnceMore) {
+    sent(call);
+    approved(call.id);
+    EXPECT_EQ(call.sent(life->book, kStart, "7.1"), "passed");
+    restart();
+    EXPECT_TRUE(life->book.take_back("7.2"));
+    EXPECT_TRUE(life->book.take_back(""));
+    EXPECT_EQ(life->book.records().front()->used, 1);
+    EXPECT_TRUE(life->book.take_back("7.1"));
+    EXPECT_EQ(call.sent(life->book, kStart, "7.1"), "passed");
+    EXPECT_EQ(sent(call), "-32003");
+}
+
+TEST_F(ApprovalBookTest, OfAWindowOnlyTheUsesOfThatTurnAreTakenBack) {
+    call.rules.dedupe_window_s = 600;
+    sent(call);
+    approved(call.id);
+    for (const char* turn : {"7.1", "7.2", "7.2"}) EXPECT_EQ(call.sent(life->book, kStart, turn), "passed");
+    restart();
+    EXPECT_TRUE(life->book.take_back("7.2"));
+    EXPECT_EQ(life->book.records().front()->used, 1);
+    restart();
+    EXPECT_EQ(life->book.records().front()->used, 1);
+}
+
+TEST_F(ApprovalBookTest, ATableThatKnowsNoTurnsIsGoneOnWith) {
+    sent(call);
+    approved(call.id);
+    life.reset();
+    {
+        auto database = std::move(Database::open(path).value());
+        for (const char* sql : {"ALTER TABLE approvals DROP COLUMN used_turn", "ALTER TABLE approvals DROP COLUMN used_in_turn",
+                                "UPDATE owners SET version = 2 WHERE name = 'approvals'"})
+            ASSERT_TRUE(database->execute(sql)) << sql;
+    }
+    restart();
+    EXPECT_EQ(sent(call), "passed");
+}
+
 TEST_F(ApprovalBookTest, AnotherSpellingIsTheSameCallAndAnotherCallIsNot) {
     call.arguments = R"({"to":"bob","amount":5})";
     sent(call);
@@ -213,7 +252,7 @@ TEST_F(ApprovalBookTest, WhatIsTakenIsNobodyElses) {
     life->book.give_back(first.approvals);
     second.reset();
     ASSERT_TRUE(call.is_approved(life->book, kStart, second));
-    EXPECT_TRUE(life->book.use(second.approvals, kStart).ok());
+    EXPECT_TRUE(life->book.use(second.approvals, kStart, {}).ok());
     EXPECT_EQ(sent(call), "-32003");
 }
 
@@ -226,7 +265,7 @@ TEST_F(ApprovalBookTest, InItsWindowADecisionIsForEveryCallThatSaysTheSame) {
     ASSERT_TRUE(call.is_approved(life->book, kStart, first));
     ASSERT_TRUE(call.is_approved(life->book, kStart, second));
     const std::vector<ApprovalId> both = {first.approvals[0], second.approvals[0]};
-    EXPECT_TRUE(life->book.use(both, kStart).ok());
+    EXPECT_TRUE(life->book.use(both, kStart, {}).ok());
     EXPECT_EQ(life->book.find(id)->used, 2);
     EXPECT_EQ(sent(call, kStart + 599 * kSecond), "passed");
     restart(kStart + 599 * kSecond);
