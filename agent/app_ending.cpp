@@ -45,7 +45,9 @@ void Ending::restart() {
             return app_.ring->stop();
         }
         spdlog::error("sessions cannot be kept for the next agent and are handed back: {}", kept.error().text());
-        app_.sessions->hand_back_all(std::chrono::seconds(app_.config.stop_timeout_s), [this] { app_.ring->stop(); });
+        const auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
+        app_.http->drain(patience, [this] { one_is_done(); });
+        app_.sessions->hand_back_all(patience, [this] { one_is_done(); });
     });
 }
 

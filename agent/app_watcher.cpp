@@ -101,17 +101,21 @@ void become_ready(App& app) {
 // Loading the kernel's side takes some tenths of a second, in which resumed sessions go on.
 Status load_and_scan(App& app, Watcher::Options options) {
     auto watcher = std::make_shared<std::unique_ptr<Watcher>>(TRY(Watcher::create(std::move(options), watcher_events(app))));
-    auto resumed = std::make_shared<std::promise<std::vector<ResumedServer>>>();
+    struct Resumed {
+        std::vector<ResumedServer> sessions;
+        std::vector<cg_channel_key> replacements;
+    };
+    auto resumed = std::make_shared<std::promise<Resumed>>();
     app.ring->post([&app, resumed, watcher] {
         app.watcher = std::move(*watcher);
         app.watcher->use_policies(app.policies);
-        std::vector<ResumedServer> list = app.sessions->resumed();
+        Resumed list{app.sessions->resumed(), app.http->replacements()};
         app.sessions->use_watcher(app.watcher.get());
         app.http->use_watcher(app.watcher.get());
         resumed->set_value(std::move(list));
     });
-    std::vector<ResumedServer> list = resumed->get_future().get();  // from here on there is a watcher
-    app.watcher->resume(std::move(list));
+    Resumed list = resumed->get_future().get();  // from here on there is a watcher
+    app.watcher->resume(std::move(list.sessions), list.replacements);
     app.watcher->run();
     malloc_trim(0);  // the kernel's types are needed for loading only, and are most of what the agent has had so far
     app.ring->post([&app] { become_ready(app); });

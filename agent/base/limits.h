@@ -35,9 +35,8 @@ inline constexpr size_t kReadBytes = size_t{64} << 10;
 // State of one session between two agents: a frame of the largest size may wait in each direction, and calls beside them.
 // More is taken to be damaged.
 inline constexpr size_t kStateBytesMax = size_t{512} << 20;
-// A planned restart waits this long for HTTP exchanges in hand; what is not over then is cut.
-inline constexpr std::chrono::milliseconds kRestartDrain{5000};
-// … and for operations of the sessions to be cancelled, which takes no time, before it gives up and hands them back.
+// A planned restart waits this long for operations of the sessions to be cancelled, which takes no time, before it gives up and
+// hands them back; and for those of connections over HTTP, before it cuts them.
 inline constexpr std::chrono::milliseconds kSuspendPatience{2000};
 // Sessions at once; the next server is left alone and reported blind ("session table full").
 inline constexpr size_t kSessionsMax = 65536;

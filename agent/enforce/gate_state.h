@@ -28,6 +28,7 @@ struct PendingState {
     int64_t forwarded_ns = 0;  // monotonic
     bool shares_id = false;
     std::vector<KeptUse> charged;
+    uint64_t exchange = 0;  // HTTP: PendingRequest
 };
 
 // A call that waits: nothing but its frame, which is judged anew.

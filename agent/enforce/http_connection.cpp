@@ -36,6 +36,8 @@ HttpConnection::HttpConnection(Ring& ring, Ends ends, std::optional<HttpGateOpti
                                CounterTable& counters, AuditLog& audit, Ended ended)
     : ring_(ring),
       exemption_(std::move(ends.upstream.exemption)),
+      exempt_(exemption_.key()),
+      replacement_(ends.replacement),
       connected_(ends.upstream.connected),
       unread_(std::move(ends.unread)),
       ended_(std::move(ended)),
@@ -90,7 +92,7 @@ void HttpConnection::connection_made(int result) {
 
 void HttpConnection::connected(int result) {
     connect_in_flight_ = false;
-    if (ended_already_) return;
+    if (ended_already_ || suspended_) return;
     if (result == 0) {
         state_ = Server::connected;
         return pump();
@@ -151,6 +153,7 @@ void HttpConnection::pump() {
         pump_again_ = true;
         return;
     }
+    if (suspended_) return;
     pumping_ = true;
     do {
         pump_again_ = false;
@@ -274,7 +277,7 @@ void HttpConnection::out_of_memory() {
 }
 
 void HttpConnection::end_if_over() {
-    if (ended_already_ || lingering_) return;
+    if (ended_already_ || lingering_ || suspended_) return;
     bool client_over = !client_source_.open(), server_over = state_ == Server::over || !server_source_.open();
     if (client_over && server_over && client_sink_.pending_bytes() == 0) close();
 }

@@ -16,10 +16,26 @@
 #include <string>
 
 #include "enforce/http_gate.h"
+#include "enforce/http_saved.h"
 #include "io/stream.h"
 #include "kernel/network_namespace.h"
 
 namespace callgate {
+
+// One that goes on in another agent.
+struct SavedHttpConnection {
+    Fd client, server;                 // without a server: it has said all that it wants to
+    std::optional<cg_exempt> exempt;   // the agent's own connection to the server, as steering knows it
+    cg_channel_key replacement{};      // HttpConnection::Ends
+    std::string to_server, to_client;  // not written yet
+    bool client_spoke = false;
+    bool lingers = false;  // only the client's end is waited for
+    // Absent where both directions pass.
+    std::optional<SavedHttpGate> gate;
+    std::string policy;  // of the gate: its name
+    HttpFacts facts;
+    bool http_only = false;
+};
 
 class HttpConnection {
   public:
@@ -27,6 +43,8 @@ class HttpConnection {
         Fd client;                // accepted
         UpstreamSocket upstream;  // without a socket the server cannot be reached
         std::string unread;       // of the client's, read by somebody else before
+        // What the server has in the place of its end, where its connection was taken over.
+        cg_channel_key replacement{};
     };
     // `ended`: both sockets are closed or being closed; destroy once idle().
     using Ended = std::function<void(HttpConnection&)>;
@@ -37,12 +55,28 @@ class HttpConnection {
     void start();
     // From now on: close as soon as no exchange is in hand. One that has just begun is given time to ask for something.
     void drain();
+    // For another agent: no byte is read or written from here on. Once idle(), all that is not in the sockets is in what leave()
+    // returns, and the connection does nothing any more.
+    void suspend();
+    // Why it cannot go on elsewhere; empty where it can.
+    std::string_view why_not_to_leave() const;
+    SavedHttpConnection leave();
+    // In the other agent, instead of start(); its ends are given to the constructor. False where that cannot be a connection.
+    bool restore(SavedHttpConnection saved);
+    void go_on();  // after all are restored
+    // Steering knows the agent's own connection, from here on by this.
+    void use_exemption(Exemption exemption) { exemption_ = std::move(exemption); }
+    const std::optional<cg_exempt>& exempt() const { return exempt_; }
+    const cg_channel_key& replacement() const { return replacement_; }
+    // The programs that steer are going, and their maps.
+    void leave_steering() { exemption_.forget(); }
     void close();  // at once
     bool ended() const { return ended_already_; }
     bool idle() const;
     void use_policy(std::shared_ptr<const Policy> policy);
     // Null where both directions pass.
     const HttpGate* gate() const { return gate_ ? &*gate_ : nullptr; }
+    HttpGate* gate() { return gate_ ? &*gate_ : nullptr; }
 
   private:
     class Connecting : public Completion {
@@ -75,6 +109,8 @@ class HttpConnection {
 
     Ring& ring_;
     Exemption exemption_;
+    std::optional<cg_exempt> exempt_;
+    cg_channel_key replacement_{};
     bool connected_;
     std::string unread_;
     Ended ended_;
@@ -87,7 +123,7 @@ class HttpConnection {
     bool pumping_ = false, pump_again_ = false;
     bool connect_in_flight_ = false;
     bool client_spoke_ = false;
-    bool draining_ = false, drain_is_old_ = false;
+    bool draining_ = false, drain_is_old_ = false, suspended_ = false;
     uint64_t told_and_written_ = 0;  // of HttpGate::told_server_bytes(), that much has been written
     bool half_open_tunnel_ = false;  // the server has said all it wants to, and may still listen
     bool lingering_ = false;         // everything is said: only the client's end is waited for

@@ -19,9 +19,9 @@ void HttpExchange::begin(uint64_t its_number) {
     request = Request::deciding;
     governed = claims_mcp = continue_sent = body_decoded = false;
     refuse_status = 0;
-    refuse_reason = {};
+    refuse_reason.clear();
     sent = canonical = has_messages = opens_session = false;
-    session_end = {};
+    session_end.clear();
     hidden_request = RequestLineFinder();
     response = Response::waiting;
     answer_begun = chunks_out = is_resumable = false;

@@ -39,13 +39,13 @@ struct HttpExchange {
     bool continue_sent = false;
     bool body_decoded = false;  // it was compressed; `text` is not
     int refuse_status = 0;      // once it is complete; 0: it is judged
-    std::string_view refuse_reason;
+    std::string refuse_reason;
 
-    bool sent = false;             // some of it has gone to the server
-    bool canonical = false;        // as a request of ours: it was judged, or asks for events
-    bool has_messages = false;     // JSON-RPC
-    bool opens_session = false;    // an initialize whose session has no name yet
-    std::string_view session_end;  // why its session is over with it; empty: it is not
+    bool sent = false;           // some of it has gone to the server
+    bool canonical = false;      // as a request of ours: it was judged, or asks for events
+    bool has_messages = false;   // JSON-RPC
+    bool opens_session = false;  // an initialize whose session has no name yet
+    std::string session_end;     // why its session is over with it; empty: it is not
     HttpSessions::Pointer session;
     std::vector<std::string> waiting_ids;  // keys of its requests that have no answer yet
 

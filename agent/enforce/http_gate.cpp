@@ -36,7 +36,9 @@ HttpGate::HttpGate(HttpGateOptions options, HttpSessions& sessions, CounterTable
                    std::string& to_server, std::string& to_client)
     : state_(std::make_unique<State>(*this, std::move(options), sessions, counters, audit, to_server, to_client)) {}
 
-HttpGate::~HttpGate() {
+HttpGate::~HttpGate() { end(); }
+
+void HttpGate::end() {
     state_->finish_exchange();
     state_->end_lines("its connection ended");
 }
@@ -158,6 +160,8 @@ void HttpGate::use_policy(std::shared_ptr<const Policy> policy) {
 
 const Policy& HttpGate::policy() const { return *state_->options.policy; }
 const HttpFacts& HttpGate::facts() const { return *state_->facts; }
+HttpSessions::Pointer HttpGate::session() const { return state_->exchange.session; }
+bool HttpGate::http_only() const { return state_->options.http_only; }
 
 const FrameCounts& HttpGate::counts() const { return state_->counts; }
 uint64_t HttpGate::requests_passed() const { return state_->passed; }

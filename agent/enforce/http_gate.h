@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "audit/log.h"
 #include "base/limits.h"
@@ -27,6 +28,8 @@
 namespace callgate {
 
 class HttpSessions;
+struct HttpSession;
+struct SavedHttpGate;
 
 struct HttpGateOptions {
     std::shared_ptr<const Policy> policy;
@@ -86,12 +89,24 @@ class HttpGate {
     void use_policy(std::shared_ptr<const Policy> policy);
     const Policy& policy() const;
     const HttpFacts& facts() const;
+    // That of the exchange in hand; null where there is none.
+    std::shared_ptr<HttpSession> session() const;
+    bool http_only() const;
     // A request that waits for room in a limit: is judged for the last time, and no other one waits from now on.
     void end_waiting();
     // Its client has gone: it reaches nobody, and nobody gets an answer.
     void drop_held();
     // Memory has run out at any instant: the books are closed as they are. Only for the end of the connection.
     void give_up();
+    // Its connection has ended: so has what was in hand, as when it is destroyed.
+    void end();
+    // For a gate in another agent: nothing is done with this one any more, and nothing ends with it.
+    SavedHttpGate leave();
+    // In the other agent, before anything else; its sessions are restored already. False where that cannot be the state of one.
+    bool restore(SavedHttpGate saved);
+    // Of each request that waits, once restored: when it was read; and it waits again.
+    std::vector<int64_t> held_read_ns() const;
+    void wait_again(size_t held);
     // The client has cancelled the request with this id, over another connection. False where it does not wait here.
     bool cancel_held(std::string_view id_key);
     // Set by the owner: to_client got bytes from outside, or close_client() has changed.

@@ -7,6 +7,7 @@
 //   http_waiting.cpp   a body that waits for room in a limit, or for a decision
 //   http_answer.cpp    the bytes of our answers
 //   http_response.cpp  bytes of the server into responses
+//   http_gate_save.cpp what it leaves to another agent
 //   http_messages.cpp  JSON-RPC in responses: answers matched, hidden tools cut, the event that opens a session
 #pragma once
 #include <string>
@@ -18,6 +19,7 @@
 #include "enforce/http_body.h"
 #include "enforce/http_exchange.h"
 #include "enforce/http_gate.h"
+#include "enforce/http_saved.h"
 #include "http/head_framer.h"
 #include "http/sse_reader.h"
 
@@ -47,9 +49,18 @@ struct HttpGate::State {
     void cut(std::string_view reason);
     void write_event(std::string_view type, std::vector<std::pair<std::string, std::string>> members, std::string_view reason);
 
+    // --- for another agent
+    SavedHttpExchange save_exchange() const;
+    void leave();
+    bool restore(SavedHttpGate saved);
+    bool restore_exchange(SavedHttpExchange saved);
+    bool restore_wait(const SavedHttpWait& saved);
+    bool restore_lines(SavedHttpLines saved);
+
     // --- messages on lines
     static bool begins_message(std::string_view bytes);
     void open_lines();
+    void begin_lines();
     void take_client_lines(std::string_view bytes);
     void take_server_lines(std::string_view bytes);
     void move_lines();
@@ -197,7 +208,7 @@ struct HttpGate::State {
 
     enum class Passage : uint8_t { http, tunnel, blind, lines };
     Passage passage = Passage::http;
-    std::string_view passage_reason;
+    std::string passage_reason;
     std::string blind_held;          // of the server, while it is blind
     bool tunnel_is_watched = false;  // until the server has said something: it must not be HTTP
     RequestLineFinder tunnel_request{RequestLineFinder::Until::target};

@@ -14,7 +14,13 @@ void HttpGate::State::open_lines() {
     server_wanted = true;
     tunnel_is_watched = judge.enforcing();
     lines_session = sessions.open(facts, options.policy, {});
-    lines_session->exchanges = 1;
+    counts_before_lines = counts;
+    begin_lines();
+}
+
+// Of the session that there is.
+void HttpGate::State::begin_lines() {
+    ++lines_session->exchanges;
     lines_session->stream = &gate;
     GateOptions inner;
     inner.policy = options.policy;
@@ -33,7 +39,6 @@ void HttpGate::State::open_lines() {
     inner.certain = false;  // the server may have other ports than the one that is meant
     inner.frame_bytes_max = options.frame_bytes_max;
     inner.approvals = options.approvals;
-    counts_before_lines = counts;
     lines = std::make_unique<Lines>(std::move(inner), counters, audit);
     lines->gate.on_output = [this] {
         move_lines();

@@ -100,7 +100,7 @@ HttpSessions::Pointer HttpSessions::open_stream(const Facts& facts, PolicyPointe
     Pointer session = open(facts, std::move(policy), {});
     session->stream = &gate;
     session->path = loosest_path(target.substr(0, target.find('?')));
-    add_stream_path(path_key(*facts, session->path));
+    add_stream_path(stream_path_key(*session));
     give_key(session, HttpSessionKind::stream, key_of(*facts, HttpSessionKind::stream, target),
              "the server gave its target to a new stream");
     return session;
@@ -127,7 +127,7 @@ void HttpSessions::end(const Pointer& session, std::string_view reason) {
     const auto known = by_key_.find(kept->key);
     if (known != by_key_.end() && known->second == kept) by_key_.erase(known);
     if (kept->kind == HttpSessionKind::stream) {
-        StreamPath& path = stream_paths_[path_key(*kept->facts, kept->path)];
+        StreamPath& path = stream_paths_[stream_path_key(*kept)];
         if (--path.streams == 0) path.left_ns = monotonic_ns();
     }
     audit_.event("session_end", kept->audit_session,
@@ -171,6 +171,8 @@ void HttpSessions::give_key(const Pointer& session, HttpSessionKind kind, std::s
     const Pointer older = std::exchange(holder, session);
     if (older && older != session) end(older, replaced);
 }
+
+std::string HttpSessions::stream_path_key(const HttpSession& session) { return path_key(*session.facts, session.path); }
 
 void HttpSessions::add_stream_path(std::string key) {
     ++stream_paths_[std::move(key)].streams;

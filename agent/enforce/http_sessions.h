@@ -12,6 +12,7 @@
 // making one up. Bounded: where kHttpSessionsMax are open, the one unused longest ends, with its stream. One thread.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@
 #include "audit/log.h"
 #include "enforce/frame_counts.h"
 #include "enforce/http_facts.h"
+#include "enforce/http_saved.h"
 #include "enforce/pending.h"
 #include "policy/caller_grant.h"
 #include "policy/policy.h"
@@ -106,6 +108,17 @@ class HttpSessions {
     uint64_t opened() const { return opened_; }
     const std::list<Pointer>& sessions() const { return sessions_; }  // unused longest first
 
+    // For another agent: all that are open, and those that have ended and have an exchange in hand; nothing is left here, and
+    // nothing ends. After the gates have left.
+    SavedHttpSessions leave(const std::vector<Pointer>& ended);
+    // In the other agent, before the gates. `policy_of`: of what governs the server now, or of the name.
+    using PolicyOf = std::function<PolicyPointer(ServerIdentity&, const std::string& name)>;
+    void restore(SavedHttpSessions saved, const PolicyOf& policy_of, CounterTable& counters);
+    // For gates that are restored, until all_restored(); null where there is none.
+    Pointer restored(std::string_view id) const;
+    // What lived by a connection that has not come ends.
+    void all_restored();
+
   private:
     struct Hash {
         using is_transparent = void;
@@ -114,6 +127,7 @@ class HttpSessions {
     void give_key(const Pointer& session, HttpSessionKind kind, std::string key, std::string_view replaced);
     Pointer find(const std::string& key);
     void make_room();
+    static std::string stream_path_key(const HttpSession& session);
     void add_stream_path(std::string key);
 
     AuditLog& audit_;
@@ -129,6 +143,7 @@ class HttpSessions {
     };
     std::unordered_map<std::string, StreamPath, Hash, std::equal_to<>> stream_paths_;
     uint64_t opened_ = 0, exchanges_ = 0;
+    std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> restored_;  // by id
 };
 
 }  // namespace callgate

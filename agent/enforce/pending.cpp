@@ -143,6 +143,14 @@ std::vector<PendingState> PendingTable::save() const {
     return all;
 }
 
+std::vector<PendingState> PendingTable::leave() {
+    std::vector<PendingState> all = save();
+    end_of_session();
+    requests_.clear();
+    size_ = lists_ = 0;
+    return all;
+}
+
 PendingState PendingTable::state_of(std::string_view id_key, const PendingRequest& request) const {
     PendingState state;
     state.id_key = id_key;
@@ -151,6 +159,7 @@ PendingState PendingTable::state_of(std::string_view id_key, const PendingReques
     state.tool = request.tool;
     state.forwarded_ns = request.forwarded_ns;
     state.shares_id = request.shares_id;
+    state.exchange = request.exchange;
     for (const CounterUse& use : request.charged) {
         if (counters_ != nullptr) state.charged.push_back(counters_->keep(use));
     }
@@ -171,6 +180,7 @@ void PendingTable::restore(std::vector<PendingState> requests, int64_t now_ns) {
         request.tool = std::move(state.tool);
         request.forwarded_ns = state.forwarded_ns;
         request.shares_id = state.shares_id;
+        request.exchange = state.exchange;
         for (const KeptUse& kept : state.charged) {
             CounterUse use = kept.use;
             use.counter = *names_.insert(kept.counter).first;

@@ -62,6 +62,8 @@ class PendingTable {
     bool may_be_list(std::string_view id_key) const;
 
     std::vector<PendingState> save() const;
+    // The same, and nothing is left in it: another agent goes on with them.
+    std::vector<PendingState> leave();
     // Notes of every change from now on, for take_notes(): what is added as a note_of(), what is taken as a note_of_taken().
     void make_notes() { makes_notes_ = true; }
     bool makes_notes() const { return makes_notes_; }

@@ -161,4 +161,39 @@ bool BodyReader::finish() {
     return false;
 }
 
+// One that has refused is over with its exchange, and is not gone on with.
+BodyReader::Saved BodyReader::save() const {
+    return {framing_,
+            static_cast<uint8_t>(extensions_),
+            static_cast<uint8_t>(place_),
+            digits_,
+            extension_began_,
+            in_quotes_,
+            escaped_,
+            left_,
+            payload_bytes_,
+            raw_bytes_,
+            line_bytes_};
+}
+
+bool BodyReader::restore(const Saved& saved) {
+    const bool is_one = saved.framing.kind <= BodyFraming::Kind::tunnel &&
+                        saved.extensions <= static_cast<uint8_t>(Extensions::skip) &&
+                        saved.place <= static_cast<uint8_t>(Place::refused) && saved.digits <= kHttpChunkDigitsMax;
+    if (!is_one) return false;
+    framing_ = saved.framing;
+    extensions_ = static_cast<Extensions>(saved.extensions);
+    place_ = static_cast<Place>(saved.place);
+    digits_ = saved.digits;
+    extension_began_ = saved.extension_began;
+    in_quotes_ = saved.in_quotes;
+    escaped_ = saved.escaped;
+    left_ = saved.left;
+    payload_bytes_ = saved.payload_bytes;
+    raw_bytes_ = saved.raw_bytes;
+    line_bytes_ = saved.line_bytes;
+    problem_ = {};
+    return true;
+}
+
 }  // namespace callgate

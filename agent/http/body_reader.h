@@ -49,6 +49,18 @@ class BodyReader {
     // incomplete, and problem() says so.
     bool finish();
 
+    // Where it is, for a reader in another process. restore(): false where that cannot be.
+    struct Saved {
+        BodyFraming framing;
+        uint8_t extensions = 0, place = 0, digits = 0;
+        bool extension_began = false, in_quotes = false, escaped = false;
+        uint64_t left = 0, payload_bytes = 0, raw_bytes = 0;
+        uint32_t line_bytes = 0;
+        bool operator==(const Saved&) const = default;
+    };
+    Saved save() const;
+    bool restore(const Saved& saved);
+
     bool done() const { return place_ == Place::done; }
     uint64_t payload_bytes() const { return payload_bytes_; }
     uint64_t raw_bytes() const { return raw_bytes_; }

@@ -77,4 +77,15 @@ void RequestLineFinder::step(char byte) {
     }
 }
 
+bool RequestLineFinder::restore(const Saved& saved) {
+    const auto place = static_cast<Place>(saved.place);
+    const size_t most = place == Place::version ? kVersion.size() : kHttpMethodBytesMax + 1;
+    if (saved.until > static_cast<uint8_t>(Until::target) || place > Place::rest || saved.matched > most) return false;
+    until_ = static_cast<Until>(saved.until);
+    place_ = place;
+    matched_ = saved.matched;
+    is_first_of_target_ = saved.is_first_of_target;
+    return true;
+}
+
 }  // namespace callgate

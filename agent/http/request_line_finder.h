@@ -21,6 +21,15 @@ class RequestLineFinder {
     // How many of the next bytes of the stream may go on: npos where all may. Not to be called again after a find.
     size_t scan(std::string_view bytes);
 
+    // Where it is, for a finder in another process. restore(): false where that cannot be.
+    struct Saved {
+        uint8_t until = 0, place = 0, matched = 0;
+        bool is_first_of_target = false;
+        bool operator==(const Saved&) const = default;
+    };
+    Saved save() const { return {static_cast<uint8_t>(until_), static_cast<uint8_t>(place_), matched_, is_first_of_target_}; }
+    bool restore(const Saved& saved);
+
   private:
     enum class Place : uint8_t { start, method, before_target, target, version, rest };
     void step(char byte);

@@ -155,6 +155,25 @@ void SseReader::deliver(std::string_view raw, Handler& handler) {
     if (data_lines > 1) data_ = {};
 }
 
+SseReader::Saved SseReader::save() const {
+    return {buffer_, mark_bytes_, at_start_, item_empty_, first_line_, line_empty_, comment_, after_cr_, oversize_};
+}
+
+bool SseReader::restore(Saved saved) {
+    if (saved.mark_bytes > kByteOrderMark.size() || saved.rest.size() > event_bytes_max_) return false;
+    if (saved.at_start && saved.mark_bytes == kByteOrderMark.size()) return false;
+    buffer_ = std::move(saved.rest);
+    mark_bytes_ = saved.mark_bytes;
+    at_start_ = saved.at_start;
+    item_empty_ = saved.item_empty;
+    first_line_ = saved.first_line;
+    line_empty_ = saved.line_empty;
+    comment_ = saved.comment;
+    after_cr_ = saved.after_cr;
+    oversize_ = saved.oversize;
+    return true;
+}
+
 void append_sse_message(std::string& out, std::string_view data) {
     out.append("event: message\n");
     append_data_lines(out, data);

@@ -50,6 +50,17 @@ class SseReader {
     // As if nothing had come.
     void clear() { *this = SseReader(event_bytes_max_); }
 
+    // Where it is, for a reader in another process. restore(): false where that cannot be.
+    struct Saved {
+        std::string rest;
+        uint8_t mark_bytes = 0;
+        bool at_start = true, item_empty = true, first_line = true, line_empty = true;
+        bool comment = false, after_cr = false, oversize = false;
+        bool operator==(const Saved&) const = default;
+    };
+    Saved save() const;
+    bool restore(Saved saved);
+
   private:
     size_t item_length(std::string_view bytes);
     bool ends_item(char byte);

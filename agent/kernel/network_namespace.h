@@ -12,6 +12,7 @@
 // called from any thread, connect() from one at a time.
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/fd.h"
@@ -25,11 +26,15 @@ namespace callgate {
 class Exemption {
   public:
     Exemption() = default;
+    // Of a map that has it, and outlives it.
     Exemption(int map, const cg_exempt& key) : map_(map), key_(key) {}
     Exemption(Exemption&& other) noexcept : map_(std::exchange(other.map_, -1)), key_(other.key_) {}
     Exemption& operator=(Exemption&& other) noexcept;
     ~Exemption() { end(); }
     void end();
+    // It is somebody else's from here on, or its map goes.
+    void forget() { map_ = -1; }
+    std::optional<cg_exempt> key() const { return map_ < 0 ? std::nullopt : std::optional(key_); }
 
   private:
     int map_ = -1;

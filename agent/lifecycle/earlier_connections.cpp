@@ -156,6 +156,7 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
         connection.client = std::move(taken->from_client);
         connection.server = std::move(taken->to_server);
         connection.unread = std::move(taken->unread);
+        connection.replacement = taken->new_input;
         connection.alone = known.alone;
         set_blocking(connection.client.get());
     } else {

@@ -38,6 +38,7 @@ struct EarlierConnection {
     // Of a server that has the connection alone: how it is governed, and the way to it.
     std::optional<GovernedListener> alone;
     Fd server;
+    cg_channel_key replacement{};  // what the server has now
 };
 
 class EarlierConnections {

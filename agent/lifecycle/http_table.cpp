@@ -16,8 +16,6 @@ using namespace std::chrono_literals;
 
 // How often it is looked for sessions that nobody uses any more.
 constexpr auto kIdleInterval = 10s;
-// Between the last new connection before a restart and the moment when what is not over is cut.
-constexpr std::chrono::milliseconds kHttpLastExchanges{500};
 // For how long connections are still placed that came while their listener was steered undecided, and then let go.
 constexpr auto kLetGoKept = 5s;
 
@@ -220,6 +218,7 @@ void HttpTable::adopt_alone(EarlierConnection earlier, const SocketAddress& loca
     ends.upstream.socket = std::move(earlier.server);
     ends.upstream.connected = true;
     ends.unread = std::move(earlier.unread);
+    ends.replacement = earlier.replacement;
     start(std::move(ends), std::move(options));
 }
 
@@ -286,14 +285,20 @@ void HttpTable::join(Parked arrival, const Found& found) {
     start(std::move(ends), gate_options(arrival, found));
 }
 
-void HttpTable::start(HttpConnection::Ends ends, std::optional<HttpGateOptions> options) {
+HttpConnection& HttpTable::add_connection(HttpConnection::Ends ends, std::optional<HttpGateOptions> options) {
     auto connection = std::make_unique<HttpConnection>(ring_, std::move(ends), std::move(options), sessions_, counters_, audit_,
                                                        [this](HttpConnection& over) { connection_ended(over); });
-    ++connections_total_;
     HttpConnection* raw = connection.get();
     connections_.emplace(raw, std::move(connection));
-    raw->start();
-    if (draining_ && !raw->ended()) raw->drain();
+    return *raw;
+}
+
+void HttpTable::start(HttpConnection::Ends ends, std::optional<HttpGateOptions> options) {
+    HttpConnection& connection = add_connection(std::move(ends), std::move(options));
+    ++connections_total_;
+    connection.start();
+    if (suspended_) connection.suspend();
+    if (draining_ && !connection.ended()) connection.drain();
 }
 
 void HttpTable::connection_ended(HttpConnection& connection) {
@@ -304,7 +309,8 @@ void HttpTable::connection_ended(HttpConnection& connection) {
         if (!gate->tunnel_reason().empty()) ++tunnels_;
         if (!gate->blind_reason().empty()) ++blind_;
     }
-    before_drain_.erase(&connection);
+    if (watcher_ && connection.replacement().inode != 0) watcher_->replacement_gone(connection.replacement());
+    std::erase(resumed_, &connection);
     buried_.push_back(std::move(found->second));
     connections_.erase(found);
     if (buried_.size() == 1) sweep_soon();
@@ -324,9 +330,7 @@ void HttpTable::sweep() {
 }
 
 void HttpTable::finish_if_empty() {
-    if (!all_done_) return;
-    if (before_drain_.empty()) stop_accepting();
-    if (!connections_.empty() || !buried_.empty() || !acceptors_.empty()) return;
+    if (!all_done_ || !connections_.empty() || !buried_.empty() || !acceptors_.empty()) return;
     std::exchange(all_done_, nullptr)();
 }
 
@@ -335,19 +339,19 @@ void HttpTable::stop_accepting() {
     std::erase_if(acceptors_, [](const auto& acceptor) { return acceptor->over(); });
 }
 
-void HttpTable::drain(std::chrono::milliseconds patience, std::function<void()> done) {
+void HttpTable::take_all_queued() {
     kept_.clear();
     for (auto& acceptor : acceptors_) acceptor->stop();
     for (auto& acceptor : acceptors_) acceptor->take_queued();
-    let_exchanges_end(patience, std::move(done));
 }
 
-void HttpTable::let_exchanges_end(std::chrono::milliseconds patience, std::function<void()> done) {
+void HttpTable::drain(std::chrono::milliseconds patience, std::function<void()> done) {
+    take_all_queued();
     draining_ = true;
     all_done_ = std::move(done);
     for (Parked& each : parked_) reset(std::move(each.client), nobody_);
     parked_.clear();
-    for (const auto& [raw, connection] : connections_) before_drain_.insert(raw);
+    waited_.clear();
     auto each = [this](auto what) {
         std::vector<HttpConnection*> now;
         for (auto& [raw, connection] : connections_) now.push_back(raw);
@@ -355,11 +359,7 @@ void HttpTable::let_exchanges_end(std::chrono::milliseconds patience, std::funct
             if (connections_.count(connection)) what(*connection);
     };
     each([](HttpConnection& connection) { connection.drain(); });
-    const auto alive = std::weak_ptr<bool>(alive_);
-    ring_.after(patience - std::min(patience, kHttpLastExchanges), [this, alive] {
-        if (!alive.expired()) stop_accepting();
-    });
-    ring_.after(patience, [each, alive] {
+    ring_.after(patience, [each, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) each([](HttpConnection& connection) { connection.close(); });
     });
     sweep();

@@ -8,7 +8,6 @@
 #include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "audit/record_id.h"
@@ -18,6 +17,7 @@
 #include "lifecycle/http_acceptor.h"
 #include "lifecycle/http_peers.h"
 #include "lifecycle/watcher.h"
+#include "restart/http_state.h"
 #include "restart/vault.h"
 
 namespace callgate {
@@ -29,7 +29,8 @@ class HttpTable {
     ~HttpTable();
     HttpTable(const HttpTable&) = delete;
     HttpTable& operator=(const HttpTable&) = delete;
-    void use_watcher(const Watcher* watcher) { watcher_ = watcher; }
+    // Null: its programs are going.
+    void use_watcher(const Watcher* watcher);
     // Before any connection; outlives them.
     void use_approvals(ApprovalDesk& approvals) { approvals_ = &approvals; }
     // Before any namespace is opened. The steering outlives this agent in `vault`. `left`: that of agents
@@ -59,10 +60,22 @@ class HttpTable {
     // Nothing is steered any more: takes what is on its way, lets every exchange in hand end, and calls `done` when no
     // connection is left. What is not over after `patience` is cut.
     void drain(std::chrono::milliseconds patience, std::function<void()> done);
-    // Another agent follows, and connections may wait for it: the same, but for new ones, which are served as
-    // long as one from before goes on. Only where steering_outlives().
-    void drain_for_next(std::chrono::milliseconds patience, std::function<void()> done);
     bool steering_outlives() const { return vault_; }
+
+    // --- a planned restart (http_table_restart.cpp), in this order
+    // What connects from here on waits for the next agent, where steering_outlives(). Accepting is over when is_accepting() says
+    // so.
+    void accept_no_more();
+    bool is_accepting() const { return !acceptors_.empty(); }
+    void suspend();
+    bool is_suspended() const;
+    // All that can go on elsewhere; what cannot is closed, and recorded as cut.
+    LeftHttp leave();
+    // In the next agent, or in this one where nobody has taken it. Nothing goes on before go_on().
+    void resume(LeftHttp left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    void go_on();
+    // What servers have in place of connections that were taken over: no session of theirs begins there.
+    std::vector<cg_channel_key> replacements() const;
 
     nlohmann::json listeners_json() const;
     nlohmann::json sessions_json() const;
@@ -112,8 +125,8 @@ class HttpTable {
     HttpAcceptor::Events acceptor_events();
     void start_accepting();
     void stop_accepting();
+    void take_all_queued();
     void keep(const NetworkNamespace& space);
-    void let_exchanges_end(std::chrono::milliseconds patience, std::function<void()> done);
     void take_queued(uint32_t netns);
     void connection_ended(HttpConnection& connection);
     void sweep();
@@ -122,6 +135,9 @@ class HttpTable {
     void end_idle_sessions();
     void adopt_alone(EarlierConnection earlier, const SocketAddress& local, const SocketAddress& remote);
     void start(HttpConnection::Ends ends, std::optional<HttpGateOptions> options);
+    HttpConnection& add_connection(HttpConnection::Ends ends, std::optional<HttpGateOptions> options);
+    void cut(HttpConnection& connection, std::string_view reason);
+    void place_those_that_waited();
 
     Ring& ring_;
     AuditLog& audit_;
@@ -140,13 +156,15 @@ class HttpTable {
     std::vector<Vault::Found> left_;
     std::vector<std::unique_ptr<HttpAcceptor>> acceptors_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
-    std::unordered_set<const HttpConnection*> before_drain_;  // and not over yet
     std::vector<std::unique_ptr<HttpConnection>> buried_;
     std::vector<Parked> parked_;
+    std::vector<WaitingHttpClient> waited_;  // in the agent before
+    std::vector<HttpConnection*> resumed_;   // until they go on
     FrameCounts ended_counts_;
     uint64_t connections_total_ = 0, tunnels_ = 0, blind_ = 0, passed_requests_ = 0;
     uint64_t not_steered_ = 0, nobody_ = 0, full_ = 0, cut_ = 0, adopted_ = 0;
-    bool draining_ = false;
+    uint64_t resumed_total_ = 0, cut_at_restart_ = 0;
+    bool draining_ = false, suspended_ = false;
     std::function<void()> all_done_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

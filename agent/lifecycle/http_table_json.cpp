@@ -80,6 +80,8 @@ json HttpTable::figures_json() const {
             {"connections_total", connections_total_},
             {"connections_adopted", adopted_},
             {"connections_cut", cut_},
+            {"connections_resumed", resumed_total_},
+            {"connections_cut_at_restart", cut_at_restart_},
             {"waiting", parked_.size()},
             {"sessions", sessions_.size()},
             {"requests_passed", passed},

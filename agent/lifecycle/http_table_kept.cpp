@@ -57,16 +57,13 @@ void HttpTable::steering_is_complete() {
             acceptors_.push_back(std::make_unique<HttpAcceptor>(ring_, space, std::move(each.bundle.fds[i]), acceptor_events()));
     }
     start_accepting();
+    place_those_that_waited();
     place_parked();
     ring_.after(kLeftListening, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (alive.expired()) return;
         for (auto& each : acceptors_)
             if (each->was_left()) each->stop();
     });
-}
-
-void HttpTable::drain_for_next(std::chrono::milliseconds patience, std::function<void()> done) {
-    let_exchanges_end(patience, std::move(done));
 }
 
 }  // namespace callgate

@@ -68,6 +68,7 @@ void HttpTable::adopt_unix(UnixConnection connection) {
     ends.upstream.socket = std::move(connection.server);
     ends.upstream.connected = true;
     ends.unread = std::move(connection.unread);
+    ends.replacement = connection.replacement;
     start(std::move(ends), std::move(options));
 }
 

@@ -1,5 +1,6 @@
 #include "lifecycle/listen_watch.h"
 
+#include <bpf/bpf.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -253,6 +254,12 @@ bool ListenWatch::passed_by(uint32_t netns, const SocketAddress& server, const S
     std::lock_guard lock(mutex_);
     const cg_address address = server.in_namespace(netns);
     return steering_->covers(address) && !steering_->is_exempt(address, client.port());
+}
+
+Exemption ListenWatch::exempt(const cg_exempt& connection) const {
+    uint8_t present = 1;
+    const int map = programs_->maps().exempt;
+    return bpf_map_update_elem(map, &connection, &present, BPF_ANY) ? Exemption() : Exemption(map, connection);
 }
 
 void ListenWatch::note_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, pid_t pid) {

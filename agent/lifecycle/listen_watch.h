@@ -86,6 +86,8 @@ class ListenWatch {
     Way way_to(pid_t pid, uint32_t netns, const SocketAddress& server, const SocketAddress& client);
     // A client's end of one to a governed listener: who that is.
     void note_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server, pid_t pid);
+    // A connection of the agent's own, from the agent before: what its server reads there has been judged. Any thread.
+    Exemption exempt(const cg_exempt& connection) const;
     void report_blind_connection(uint32_t netns, const SocketAddress& server, std::string reason);
     void report_blind(GovernedListener governed, std::string reason);
 

@@ -20,20 +20,37 @@ using namespace std::chrono_literals;
 constexpr char kAgentLabel[] = "agent";
 
 // First in the parcel: how much there must be.
-Result<Bundle> agent_bundle(size_t sessions) {
+struct Expected {
+    size_t sessions = 0;
+    size_t of_http = 0;  // bundles; an agent that knows none says nothing of them
+};
+
+Result<Bundle> agent_bundle(const Expected& expected) {
     Bundle bundle{kAgentLabel, {}};
-    bundle.fds.push_back(TRY(write_state({{"sessions", sessions}})));
+    bundle.fds.push_back(TRY(write_state({{"sessions", expected.sessions}, {"http", expected.of_http}})));
     return bundle;
 }
 
-Result<size_t> sessions_of(const Bundle& bundle) {
+Result<Expected> expected_of(const Bundle& bundle) {
     if (bundle.label != kAgentLabel || bundle.fds.empty())
         return Error::invalid("state of an earlier agent", "does not begin with the agent");
     const json state = TRY(read_state(bundle.fds.front()));
     const auto count = state.find("sessions");
     if (count == state.end() || !count->is_number_unsigned())
         return Error::invalid("state of an earlier agent", "does not say how many sessions there are");
-    return count->get<size_t>();
+    const auto of_http = state.find("http");
+    const bool says_http = of_http != state.end() && of_http->is_number_unsigned();
+    return Expected{count->get<size_t>(), says_http ? of_http->get<size_t>() : 0};
+}
+
+Result<std::vector<Bundle>> bundles_of(const std::vector<SessionState>& sessions, const LeftHttp& http) {
+    std::vector<Bundle> bundles;
+    bundles.push_back(TRY(agent_bundle({sessions.size(), 1 + http.connections.size() + http.waiting.size()})));
+    for (const SessionState& each : sessions) bundles.push_back(TRY(to_bundle(each)));
+    bundles.push_back(TRY(to_bundle(http.sessions, http.cut)));
+    for (const SavedHttpConnection& each : http.connections) bundles.push_back(TRY(to_bundle(each)));
+    for (const WaitingHttpClient& each : http.waiting) bundles.push_back(TRY(to_bundle(each)));
+    return bundles;
 }
 
 }  // namespace
@@ -42,19 +59,18 @@ void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Po
     policies_ = &policies;
     unnamed_ = std::move(unnamed);
     done_ = std::move(done);
-    const auto drain = http_.steering_outlives() ? &HttpTable::drain_for_next : &HttpTable::drain;
     const auto steered = http_.steering_outlives() ? ListenWatch::Steered::kept : ListenWatch::Steered::released;
-    watcher_->stop_taking(steered, [this, drain] {
-        ring_.post([this, drain] {
-            (http_.*drain)(kRestartDrain,
-                           [this] { wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count()); });
+    watcher_->stop_taking(steered, [this] {
+        ring_.post([this] {
+            http_.accept_no_more();
+            wait_for_exits(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count());
         });
     });
 }
 
 // A server that has ended is kept a zombie by this process until its client has the last of its output.
 void PlannedRestart::wait_for_exits(int64_t until_ns) {
-    if (!sessions_.exits().none() && monotonic_ns() < until_ns)
+    if ((!sessions_.exits().none() || http_.is_accepting()) && monotonic_ns() < until_ns)
         return ring_.after(200us, [this, until_ns] { wait_for_exits(until_ns); });
     watcher_->list_sessions([this](std::vector<WatchedSession> watched) {
         auto shared = std::make_shared<std::vector<WatchedSession>>(std::move(watched));
@@ -71,25 +87,36 @@ void PlannedRestart::unload(std::vector<WatchedSession> watched) {
     // Gone for the loop at once: it may be asked for its figures meanwhile.
     worker_.post([this, shared, watcher = std::shared_ptr<Watcher>(std::move(watcher_))]() mutable {
         watcher.reset();
-        ring_.post([this, shared] { sessions_.suspend_all([this, shared] { leave(*shared); }); });
+        ring_.post([this, shared] {
+            http_.suspend();
+            sessions_.suspend_all(
+                [this, shared] { wait_for_http(shared, monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count()); });
+        });
     });
+}
+
+void PlannedRestart::wait_for_http(std::shared_ptr<std::vector<WatchedSession>> watched, int64_t until_ns) {
+    if (http_.is_suspended() || monotonic_ns() > until_ns) return leave(*watched);
+    ring_.after(200us, [this, watched = std::move(watched), until_ns]() mutable { wait_for_http(std::move(watched), until_ns); });
 }
 
 void PlannedRestart::leave(const std::vector<WatchedSession>& watched) {
     std::vector<SessionState> states = sessions_.leave_unkept(watched);
+    LeftHttp http = http_.leave();
     const auto give = [&]() -> Status {
-        std::vector<Bundle> bundles;
-        bundles.push_back(TRY(agent_bundle(states.size())));
-        for (const SessionState& each : states) bundles.push_back(TRY(to_bundle(each)));
+        const std::vector<Bundle> bundles = TRY(bundles_of(states, http));
         const Fd parcel = TRY(pack(bundles));
         return carrier_.keep(parcel);
     };
     const Status given = give();
     if (!given) {
+        carrier_.forget();  // should it be taken only now
         for (SessionState& each : sessions_.leave_all()) states.push_back(std::move(each));
         std::vector<LeftSession> not_given;
         for (SessionState& each : states) not_given.push_back({std::move(each), nullptr, false});
+        http_.resume(std::move(http), *policies_, unnamed_);
         sessions_.resume_all(std::move(not_given), *policies_, unnamed_);
+        http_.go_on();
     }
     done_(given);
 }
@@ -104,7 +131,7 @@ void lose(SessionTable& sessions, const std::string& why, Problems& problems) {
 }
 
 // Of those that were not kept. Where there is one, the restart was planned, and nobody was killed.
-void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left, Problems& problems) {
+void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSession>& left, LeftHttp& http, Problems& problems) {
     const Fd parcel = carrier.take();
     if (!parcel) return;
     for (LeftSession& each : left) each.was_killed = false;
@@ -112,9 +139,18 @@ void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSessi
     carrier.forget();
     if (!bundles) return lose(sessions, bundles.error().text(), problems);
     if (bundles->empty()) return lose(sessions, "nothing was left in the store", problems);
-    Result<size_t> expected = sessions_of(bundles->front());
+    Result<Expected> expected = expected_of(bundles->front());
     if (!expected) return lose(sessions, expected.error().text(), problems);
+    Expected came;
     for (auto bundle = bundles->begin() + 1; bundle != bundles->end(); ++bundle) {
+        if (is_of_http(*bundle)) {
+            ++came.of_http;
+            const Status taken = take_bundle(std::move(*bundle), http);
+            if (!taken) lose(sessions, taken.error().text(), problems);
+            if (!taken) ++http.cut;
+            continue;
+        }
+        ++came.sessions;
         auto session = session_of(std::move(*bundle));
         if (session) {
             left.push_back({std::move(*session), nullptr, false});
@@ -122,8 +158,12 @@ void take_parcel(Carrier& carrier, SessionTable& sessions, std::vector<LeftSessi
             lose(sessions, session.error().text(), problems);
         }
     }
-    if (bundles->size() - 1 != *expected)
-        lose(sessions, std::to_string(*expected) + " were left, and " + std::to_string(bundles->size() - 1) + " came", problems);
+    if (came.sessions != expected->sessions)
+        lose(sessions, std::to_string(expected->sessions) + " were left, and " + std::to_string(came.sessions) + " came",
+             problems);
+    if (came.of_http != expected->of_http)
+        lose(sessions, std::to_string(expected->of_http) + " of HTTP were left, and " + std::to_string(came.of_http) + " came",
+             problems);
 }
 
 SessionState facts_of(BegunTakeover begun, ServerIdentity server) {
@@ -259,8 +299,8 @@ void settle_audit(AuditLog& audit, const std::vector<LeftSession>& left) {
 
 }  // namespace
 
-void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
-                     const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
+void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, HttpTable* http,
+                     AuditLog& audit, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
                      std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
                      const std::function<Status(std::string_view)>& take_back) {
     std::vector<LeftSession> left;
@@ -274,10 +314,13 @@ void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& v
     }
     if (vault) sessions.use_vault(*vault);
     settle_audit(audit, left);
-    take_parcel(carrier, sessions, left, problems);
+    LeftHttp left_http;
+    take_parcel(carrier, sessions, left, left_http, problems);
     const Status taken_back = take_back ? take_back(sessions.counters().unfinished_turn()) : Status();
     if (!taken_back) problems.push_back("approvals of the agent before: " + taken_back.error().text());
+    if (http) http->resume(std::move(left_http), policies, unnamed);
     sessions.resume_all(std::move(left), policies, unnamed);
+    if (http) http->go_on();
 }
 
 }  // namespace callgate

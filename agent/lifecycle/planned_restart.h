@@ -1,7 +1,7 @@
 // PlannedRestart: this agent ends, and the next goes on with its sessions (README, "Restart and upgrade").
 //
-//   no new servers ─► HTTP exchanges end, connections wait ─► BPF programs unloaded ─► sessions suspended ─► this process ends
-//   next process:   sessions out of the vault ─► they go on ─► BPF programs loaded, watched again ─► ready
+//   no new servers ─► new connections wait ─► BPF programs unloaded ─► sessions and connections suspended ─► this process ends
+//   next process:   out of the vault and the parcel ─► they go on ─► BPF programs loaded, watched again ─► ready
 //
 // Sessions that are kept for the case of a kill (vault.h) need nothing more; states and descriptors of others go into the store.
 // None goes on before all have been read: what is in flight in one counts for the calls of others. So the next process does
@@ -33,6 +33,7 @@ class PlannedRestart {
   private:
     void wait_for_exits(int64_t until_ns);
     void unload(std::vector<WatchedSession> watched);
+    void wait_for_http(std::shared_ptr<std::vector<WatchedSession>> watched, int64_t until_ns);
     void leave(const std::vector<WatchedSession>& watched);
 
     Ring& ring_;
@@ -49,10 +50,10 @@ class PlannedRestart {
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
 // somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that
 // both sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
-// HttpTable::use_vault(). `worker` may trace. `problems`: what was wrong, a line each. `take_back`: is told of the turn that was
-// never committed before anything is judged; may be null.
-void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
-                     const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
+// HttpTable::use_vault(). `http`: null where connections over HTTP end. `worker` may trace. `problems`: what was wrong, a line
+// each. `take_back`: is told of the turn that was never committed before anything is judged; may be null.
+void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, HttpTable* http,
+                     AuditLog& audit, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
                      std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
                      const std::function<Status(std::string_view turn)>& take_back = nullptr);
 

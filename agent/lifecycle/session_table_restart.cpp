@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "lifecycle/hand_backs.h"
+#include "lifecycle/resumed_policy.h"
 #include "lifecycle/session_json.h"
 #include "lifecycle/session_table.h"
-#include "policy/policy_name.h"
 
 namespace callgate {
 namespace {
@@ -15,16 +15,6 @@ using namespace std::chrono_literals;
 
 // How long a session that goes back may take to let its two sides have what is on its way.
 constexpr std::chrono::milliseconds kReleasePatience{2000};
-
-// In the place of the policy `name`, whose file is bad, until that is mended; null where there is no such file.
-std::shared_ptr<const Policy> stand_in_for_bad(const std::string& name, const PolicyStore& policies) {
-    for (const PolicyProblem& problem : policies.problems())
-        if (policy_name_of(problem.file) == name)
-            return Policy::deny_everything(name, "(bad policy)",
-                                           "The policy of this server cannot be read; nothing is allowed until it is mended.",
-                                           Mode::enforce);
-    return nullptr;
-}
 
 }  // namespace
 
@@ -152,9 +142,7 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
     entry.client = std::move(session.client);
     entry.remark = std::move(session.remark);
     entry.watched = std::move(session.watched);
-    entry.policy = policies.find(entry.server).policy;
-    for (const auto& policy : policies.policies())
-        if (!entry.policy && policy->name() == session.policy) entry.policy = policy;
+    entry.policy = policy_in_force(entry.server, session.policy, policies);
     entry.fail = entry.policy ? entry.policy->fail() : session.fail;
     if (!entry.policy) entry.policy = stand_in_for_bad(session.policy, policies);
     if (!entry.policy) {

@@ -36,9 +36,10 @@ struct UnixListener {
 
 struct UnixConnection {
     std::shared_ptr<const UnixListener> listener;
-    Fd client, server;   // connected, blocking mode
-    cg_peer peer{};      // SO_PEERCRED of the client
-    std::string unread;  // what the server has read of it, to be judged
+    Fd client, server;             // connected, blocking mode
+    cg_peer peer{};                // SO_PEERCRED of the client
+    std::string unread;            // what the server has read of it, to be judged
+    cg_channel_key replacement{};  // what the server has now
 };
 
 class UnixServers {

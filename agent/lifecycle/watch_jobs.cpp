@@ -63,7 +63,8 @@ void Watcher::use_policies(std::shared_ptr<const PolicyStore> policies) {
 }
 
 // Who holds the replacement still: a number of then may be another process by now.
-void Watcher::resume(std::vector<ResumedServer> sessions) {
+void Watcher::resume(std::vector<ResumedServer> sessions, const std::vector<cg_channel_key>& replacements) {
+    for (const cg_channel_key& each : replacements) state_->by_replacement[each];
     for (ResumedServer& each : sessions) {
         WatchedSession& watched = each.watched;
         const pid_t first = watched.pids.empty() ? 0 : watched.pids.front();
@@ -80,6 +81,12 @@ void Watcher::resume(std::vector<ResumedServer> sessions) {
         state_->sessions[watched.id] = {watched.id,        watched.pids,       watched.input,          watched.output,
                                         watched.new_input, watched.new_output, std::move(each.server), std::move(each.match)};
     }
+}
+
+Exemption Watcher::exempt(const cg_exempt& connection) const { return state_->listeners->exempt(connection); }
+
+void Watcher::replacement_gone(const cg_channel_key& replacement) const {
+    state_->post([state = state_.get(), replacement] { state->by_replacement.erase(replacement); });
 }
 
 void Watcher::list_sessions(std::function<void(std::vector<WatchedSession>)> done) {

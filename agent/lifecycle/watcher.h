@@ -91,8 +91,10 @@ class Watcher {
     static Result<std::unique_ptr<Watcher>> create(Options options, Events events);
     ~Watcher();
 
-    // Before run().
-    void resume(std::vector<ResumedServer> sessions);
+    // Before run(). `replacements`: what servers have in place of HTTP connections that go on.
+    void resume(std::vector<ResumedServer> sessions, const std::vector<cg_channel_key>& replacements);
+    // Before run(): a connection of the agent's own to a server, from the agent before.
+    Exemption exempt(const cg_exempt& connection) const;
     // Starts the thread; returns when what runs already has been looked at and taken over.
     void run();
     // No new servers from here on; what is held is let go, and no connection is steered any more where they are released,
@@ -108,6 +110,9 @@ class Watcher {
     void hand_back(HandBackJob job);
     // Of a session that has ended otherwise.
     void session_ended(std::string session_id);
+
+    // From any thread: such a connection is over.
+    void replacement_gone(const cg_channel_key& replacement) const;
 
     // Who made a steered connection; once.
     std::optional<cg_peer> take_peer(uint32_t netns, const SocketAddress& client, const SocketAddress& server) const;

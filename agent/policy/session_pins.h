@@ -6,6 +6,7 @@
 //                                     after one: as that list was
 #pragma once
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,17 @@ class SessionPins {
     // `policy`: by name. Of a tool that it pins.
     bool is_changed(std::string_view policy, std::string_view tool) const;
     const std::string& server() const { return server_; }
+
+    // What it has been shown, for the same session in another process.
+    struct Saved {
+        std::vector<std::pair<std::string, std::optional<DefinitionHash>>> seen;
+        bool is_unreadable = false;
+    };
+    Saved save() const { return {{seen_.begin(), seen_.end()}, is_unreadable_}; }
+    void restore(Saved saved) {
+        seen_ = {std::make_move_iterator(saved.seen.begin()), std::make_move_iterator(saved.seen.end())};
+        is_unreadable_ = saved.is_unreadable;
+    }
 
   private:
     struct Hash {

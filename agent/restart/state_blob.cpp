@@ -68,8 +68,8 @@ Result<json> decode_state(std::string_view blob) {
     }
 }
 
-Result<Fd> write_state(const json& state) {
-    const std::string blob = encode_state(state);
+Result<Fd> write_state(const json& state, uint32_t format) {
+    const std::string blob = encode_state(state, format);
     Fd memory = Fd::adopt(memfd_create("callgate-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!memory) return Error::system("memfd_create", "", errno);
     for (size_t done = 0; done < blob.size();) {

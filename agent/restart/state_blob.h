@@ -10,10 +10,11 @@
 //       32      …  payload: one CBOR map
 //
 //   decode_state(encode_state({{"id", "01J…"}}))  ->  {"id": "01J…"}
-//   decode_state(blob of format 2)                ->  "state: format 2 is newer than …"
+//   decode_state(blob of format 3)                ->  "state: format 3 is newer than …"
 //
 // A reader ignores members that it does not know and takes a default for those that are absent. So only a
-// change that an older agent would get wrong raises kStateFormat; a newer agent reads every format down to 1.
+// change that an older agent would get wrong raises kStateFormat; a newer agent reads every format down to 1. Each state is
+// written in the lowest format that its readers need: an agent of format 1 goes on with the sessions that it knows.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -25,15 +26,17 @@
 
 namespace callgate {
 
-inline constexpr uint32_t kStateFormat = 1;
+// 1: sessions on stdio. 2: connections over HTTP (http_state.h).
+inline constexpr uint32_t kStateFormat = 2;
+inline constexpr uint32_t kSessionStateFormat = 1;
 
-std::string encode_state(const nlohmann::json& state, uint32_t format = kStateFormat);
+std::string encode_state(const nlohmann::json& state, uint32_t format = kSessionStateFormat);
 // An object; ErrorKind::refused where the format is newer, ErrorKind::invalid_input where it is no whole
 // blob.
 Result<nlohmann::json> decode_state(std::string_view blob);
 
 // The same in a memfd that nobody can change or shorten any more.
-Result<Fd> write_state(const nlohmann::json& state);
+Result<Fd> write_state(const nlohmann::json& state, uint32_t format = kSessionStateFormat);
 Result<nlohmann::json> read_state(const Fd& memory);
 
 }  // namespace callgate

@@ -24,6 +24,7 @@ class Caller(threading.Thread):
         self.mark = name
         self.stopping = threading.Event()
         self.outcomes, self.tries = [], []  # of each call, in order
+        self.waits = []  # seconds until each was answered
         self.again = 0
         self.failure = None
 
@@ -45,6 +46,7 @@ class Caller(threading.Thread):
                 try:
                     client = client or McpHttp(self.server)
                     self.tries[number] += 1
+                    asked = time.monotonic()
                     answer = client.call(tool, {"text": f"{self.mark}-{number}."}, identifier=number)
                 except GONE:
                     self.again += 1
@@ -53,6 +55,7 @@ class Caller(threading.Thread):
                         client = None
                     time.sleep(0.001)  # not to wait: to leave the server a chance to start
                     continue
+                self.waits.append(time.monotonic() - asked)
                 self.outcomes.append(self.outcome(answer, tool, number))
                 if not self.keep_alive:
                     client.close()

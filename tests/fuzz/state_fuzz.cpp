@@ -1,8 +1,8 @@
 // Properties: whatever lies where another agent's state is expected, reading it ends in an error or in a state; and what was read
 // is written, and read again, as the same.
 //
-// The input is read as a whole blob, as what is in one whose checksum is right, as a gate's state in a ledger, and as the notes
-// behind that.
+// The input is read as a whole blob (of a session, and of HTTP), as what is in one whose checksum is right, as a gate's state in
+// a ledger, and as the notes behind that.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -10,6 +10,7 @@
 
 #include "enforce/pending_notes.h"
 #include "property.h"
+#include "restart/http_state.h"
 #include "restart/session_state.h"
 #include "restart/state_blob.h"
 
@@ -44,6 +45,15 @@ void read_session(const Json& state) {
     hold(callgate::to_json(again.value()) == written, "state", "a session is another one when it is read again");
 }
 
+template <typename Read>
+void read_http(const Json& state, const Read& read) {
+    const auto saved = read(state);
+    if (!saved) return;
+    const Json written = callgate::to_json(saved.value());
+    const auto again = read(written);
+    hold(again.ok() && callgate::to_json(again.value()) == written, "state", "one of HTTP is another one when it is read again");
+}
+
 void read_blob(std::string_view blob) {
     const auto state = callgate::decode_state(blob);
     if (!state) return;
@@ -51,6 +61,8 @@ void read_blob(std::string_view blob) {
     const auto again = callgate::decode_state(written);
     hold(again.ok() && callgate::encode_state(again.value()) == written, "state", "a blob is another one when it is read again");
     read_session(state.value());
+    read_http(state.value(), callgate::http_connection_from);
+    read_http(state.value(), callgate::http_sessions_from);
 }
 
 void read_gate(std::string_view text) {

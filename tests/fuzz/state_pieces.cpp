@@ -33,4 +33,17 @@ const std::vector<std::string> kPieces = {"\x18\xff",
                                           "\x64line",
                                           "\x46{\"a\":1",
                                           "\x6e"
-                                          "client_skipped"};
+                                          "client_skipped",
+                                          "\x64gate",
+                                          "\x68"
+                                          "exchange",
+                                          "\x64"
+                                          "body",
+                                          "\x65place",
+                                          "\x68sessions",
+                                          "\x66"
+                                          "exempt",
+                                          "\x65lines",
+                                          "\x63sse",
+                                          "\x64pins",
+                                          "\x64kind"};

@@ -84,9 +84,9 @@ class SdkClient(_ScriptedClient):
 class SdkHttpClient(_ScriptedClient):
     """The same over HTTP, or over the older HTTP+SSE; see node/http_client.mjs."""
 
-    def __init__(self, url, steps, *, sdk="v1", mode="legacy", transport="http", answers=None, stderr=None):
+    def __init__(self, url, steps, *, sdk="v1", mode="legacy", transport="http", answers=None, notifications=False, stderr=None):
         super().__init__("http_client.mjs", {"sdk": sdk, "mode": mode, "transport": transport, "url": url, "steps": steps,
-                                             "answers": answers or {}}, stderr)
+                                             "answers": answers or {}, "notifications": notifications}, stderr)
 
 
 def inspector(command, *options):

@@ -3,6 +3,7 @@
 // Steps: {"list":true} · {"call":{"name":…,"arguments":{…}}}, with "progress":true to count the notifications on the way ·
 // {"ping":true} · {"wait":true} (for a line on stdin).
 // One JSON line per event: {"connected":…} · {"result":…} or {"error":{code,message,data}} for each step · {"closed":…};
+// {"notified":{method,params}} of each notification, where the specification has "notifications":true ·
 // {"asked":METHOD} where the server asks for what "answers" in the specification has, by method (v2 only).
 import readline from "node:readline";
 
@@ -48,11 +49,12 @@ export async function runSteps(client, { steps, sdk }) {
 }
 
 // The Client of an SDK, in the mode that the specification names.
-export function makeClient(Client, { sdk, mode, answers = {} }) {
+export function makeClient(Client, { sdk, mode, answers = {}, notifications }) {
   const options = { capabilities: Object.fromEntries(Object.keys(answers).map((method) => [method.split("/")[0], {}])) };
   if (sdk === "v2" && mode && mode !== "legacy")
     options.versionNegotiation = { mode: mode === "auto" ? "auto" : { pin: mode } };
   const client = new Client({ name: `test-client-${sdk}`, version: "1.0.0" }, options);
+  if (notifications) client.fallbackNotificationHandler = async ({ method, params }) => say({ notified: { method, params } });
   for (const [method, answer] of Object.entries(answers))
     client.setRequestHandler(method, async () => {
       say({ asked: method });

@@ -1,5 +1,6 @@
 // The ordinary exchanges of HttpExchanges, and the test that plays every row of every table.
 #include "http_exchange_table.h"
+#include "http_handover.h"
 
 namespace callgate {
 namespace {
@@ -313,6 +314,32 @@ std::vector<Case> cases() {
     };
 }
 
+// What the row says, of one wire that has been played.
+void expect_row(const Case& wanted, HttpWorld& world, HttpWire& wire) {
+    EXPECT_EQ(wire.to_server, wanted.to_server);
+    EXPECT_EQ(wire.to_client, wanted.to_client);
+    EXPECT_EQ(wire.gate->close_client(), wanted.closes);
+    EXPECT_EQ(wire.gate->tunnel_reason(), wanted.tunnel);
+    EXPECT_EQ(wire.gate->blind_reason(), wanted.blind);
+    EXPECT_EQ(wire.gate->wants_server(), !wanted.to_server.empty() || !wanted.tunnel.empty());
+    const FrameCounts counts = wire.gate->counts();
+    EXPECT_EQ(counts.forwarded, wanted.forwarded);
+    EXPECT_EQ(counts.denied, wanted.denied);
+    EXPECT_EQ(counts.refused, wanted.refused);
+    expect_conserved(counts);
+    wire.gate.reset();
+    std::vector<std::string> messages, events;
+    for (const std::string& record : world.audit()) {
+        if (record.starts_with("c2s") || record.starts_with("s2c"))
+            messages.push_back(record);
+        else if (!record.starts_with("session_") || record.starts_with("session_blind"))
+            events.push_back(record);
+    }
+    EXPECT_EQ(messages, wanted.audit);
+    EXPECT_EQ(events, wanted.events);
+    EXPECT_TRUE(world.sessions_conserved());
+}
+
 TEST_P(HttpExchanges, InPiecesOfAnySize) {
     const Case& wanted = GetParam();
     for (const size_t piece : {size_t{0}, size_t{1}, size_t{3}, size_t{7}}) {
@@ -320,28 +347,31 @@ TEST_P(HttpExchanges, InPiecesOfAnySize) {
         HttpWorld world(wanted.policy);
         HttpWire wire(world, local_facts(), wanted.frame_bytes_max);
         for (const Step& step : wanted.steps) wire.play(step, piece);
-        EXPECT_EQ(wire.to_server, wanted.to_server);
-        EXPECT_EQ(wire.to_client, wanted.to_client);
-        EXPECT_EQ(wire.gate->close_client(), wanted.closes);
-        EXPECT_EQ(wire.gate->tunnel_reason(), wanted.tunnel);
-        EXPECT_EQ(wire.gate->blind_reason(), wanted.blind);
-        EXPECT_EQ(wire.gate->wants_server(), !wanted.to_server.empty() || !wanted.tunnel.empty());
-        const FrameCounts counts = wire.gate->counts();
-        EXPECT_EQ(counts.forwarded, wanted.forwarded);
-        EXPECT_EQ(counts.denied, wanted.denied);
-        EXPECT_EQ(counts.refused, wanted.refused);
-        expect_conserved(counts);
-        wire.gate.reset();
-        std::vector<std::string> messages, events;
-        for (const std::string& record : world.audit()) {
-            if (record.starts_with("c2s") || record.starts_with("s2c"))
-                messages.push_back(record);
-            else if (!record.starts_with("session_") || record.starts_with("session_blind"))
-                events.push_back(record);
+        expect_row(wanted, world, wire);
+        if (HasFailure()) return;
+    }
+}
+
+// Another agent after each piece.
+TEST_P(HttpExchanges, HandedOverAtAnyByte) {
+    const Case& wanted = GetParam();
+    size_t bytes = 0;
+    for (const Step& step : wanted.steps) bytes += step.bytes.size();
+    for (const size_t pieces : {size_t{1}, size_t{40}}) {
+        const size_t piece = pieces == 1 ? bytes + 1 : std::max<size_t>(bytes / pieces, 1);
+        SCOPED_TRACE("pieces of " + std::to_string(piece));
+        HttpWorld world(wanted.policy);
+        HttpWire wire(world, local_facts(), wanted.frame_bytes_max);
+        hand_over(world, {&wire});
+        for (const Step& step : wanted.steps) {
+            size_t at = 0;
+            do {
+                wire.play({step.kind, step.bytes.substr(at, piece)});
+                hand_over(world, {&wire});
+                at += piece;
+            } while (at < step.bytes.size() && !HasFailure());
         }
-        EXPECT_EQ(messages, wanted.audit);
-        EXPECT_EQ(events, wanted.events);
-        EXPECT_TRUE(world.sessions_conserved());
+        expect_row(wanted, world, wire);
         if (HasFailure()) return;
     }
 }

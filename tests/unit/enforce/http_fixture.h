@@ -125,8 +125,13 @@ class HttpWorld {
 class HttpWire {
   public:
     explicit HttpWire(HttpWorld& world, HttpFacts facts = local_facts(), size_t frame_bytes_max = kFrameBytesDefault)
-        : gate(std::make_unique<HttpGate>(HttpGateOptions{world.policy, std::move(facts), frame_bytes_max}, *world.sessions,
-                                          world.counters(), world.log(), to_server, to_client)) {}
+        : frame_bytes_max_(frame_bytes_max) {
+        open(world, std::move(facts));
+    }
+    void open(HttpWorld& world, HttpFacts facts) {
+        gate = std::make_unique<HttpGate>(HttpGateOptions{world.policy, std::move(facts), frame_bytes_max_}, *world.sessions,
+                                          world.counters(), world.log(), to_server, to_client);
+    }
     void play(const Step& step, size_t piece = 0) {
         if (piece == 0) piece = std::max<size_t>(step.bytes.size(), 1);
         for (size_t at = 0; at < step.bytes.size(); at += piece) {
@@ -151,6 +156,9 @@ class HttpWire {
 
     std::string to_server, to_client;
     std::unique_ptr<HttpGate> gate;
+
+  private:
+    const size_t frame_bytes_max_;
 };
 
 inline void expect_conserved(const FrameCounts& counts) {
