@@ -147,8 +147,12 @@ void expect_all_written(const json& part, const std::string& where) {
     for (const auto& [key, value] : part.items()) {
         if (value.is_structured()) expect_all_written(value, where + "/" + key);
     }
-    if (where.ends_with("/exchange")) EXPECT_EQ(part.size(), 30u) << where;
-    if (where.ends_with("/gate") && part.contains("passage")) EXPECT_EQ(part.size(), 24u) << where;
+    if (where.ends_with("/exchange")) {
+        EXPECT_EQ(part.size(), 30u) << where;
+    }
+    if (where.ends_with("/gate") && part.contains("passage")) {
+        EXPECT_EQ(part.size(), 24u) << where;
+    }
 }
 
 TEST(HttpState, NothingIsLeftOut) { expect_all_written(to_json(connection()), ""); }
