@@ -19,6 +19,8 @@
 #include <random>
 #include <vector>
 
+#include "../../slowness.h"
+
 namespace callgate {
 namespace {
 
@@ -209,7 +211,7 @@ TEST_P(LedgerTest, KilledAtAnyInstantNothingIsLost) {
         }
         const bool last = turn == kills;
         const auto now = std::chrono::steady_clock::now();
-        world.run(last ? now + std::chrono::seconds(20) : now + std::chrono::microseconds(random() % 4000), last);
+        world.run(last ? now + std::chrono::seconds(20) : now + std::chrono::microseconds(random() % (4000 * kSlowness)), last);
         int status = 0;
         ASSERT_EQ(waitpid(child, &status, WNOHANG), 0) << "the relay ended with " << WEXITSTATUS(status);
         kill(child, SIGKILL);
