@@ -55,8 +55,9 @@ int run_agent(const RunOptions& options) {
 
     app.loop_has_ended = true;
     if (app.kept_for_next && !app.start_error) {
-        // The next agent waits for the end of this process: no thread is waited for, and the kernel takes down faster what it
-        // can do by itself.
+        // Whoever has asked for it gets an answer. No other thread is waited for: the next agent waits for the end of this
+        // process, and the kernel takes down faster what it can do by itself.
+        app.control.reset();
         app.audit->event("agent_stop", nullptr, {{"restart", "true"}});
         app.audit.reset();
         spdlog::info("stopped; the sessions are kept for the next agent");

@@ -90,8 +90,8 @@ json sessions_json(App& app) {
 
 // Waits for what the loop or another thread answers, for as long as the loop runs.
 json wait_for(const App& app, std::future<json>& future) {
-    for (int slice = 0; slice < 100; ++slice) {
-        if (future.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready) return future.get();
+    for (int slice = 0; slice < 1000; ++slice) {
+        if (future.wait_for(std::chrono::milliseconds(5)) == std::future_status::ready) return future.get();
         if (app.loop_has_ended) return {{"error", "the agent is stopping"}};
     }
     return {{"error", "the agent is busy"}};

@@ -4,10 +4,11 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
 
 from governed import *  # noqa: F403
-from governed import BINARY, LONG, NOTES_BUN, NOTES_PY, SANITIZERS, EndToEnd, cpp_server, echo, echoed, json, main, os, policy, policy_for, time, wait_for
+from governed import BINARY, LONG, NOTES_BUN, NOTES_PY, PYTHON, SANITIZERS, EndToEnd, Path, cpp_server, echo, echoed, json, main, os, policy, policy_for, time, wait_for
 from kept_sessions import CHANNELS, Load, SessionsGoOn
 
 
@@ -146,6 +147,20 @@ class TestRestart(SessionsGoOn, EndToEnd):
                 self.assertIn("sessions of the agent before", agent.log())
                 for fd in (writing, other_reading):
                     os.close(fd)
+
+    def test_the_answer_comes_however_busy_the_host(self):
+        """The thread that answers gets next to no processor, and the agent does not end before it has."""
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        for _ in range(3):
+            answering, = [int(task.name) for task in Path(f"/proc/{agent.pid}/task").iterdir() if (task / "comm").read_text() == "cg-control\n"]
+            os.sched_setscheduler(answering, os.SCHED_IDLE, os.sched_param(0))
+            hogs = [subprocess.Popen([PYTHON, "-c", "while True: pass"]) for _ in range(2 * os.cpu_count())]
+            try:
+                agent.restart()
+            finally:
+                for hog in hogs:
+                    hog.kill()
+                    hog.wait()
 
     def test_an_upgrade(self):
         """The binary that is there when the agent ends is the one that starts."""
