@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <thread>
 
@@ -20,6 +21,7 @@ class Child {
   public:
     // `body` runs in the child, single-threaded: system calls only.
     explicit Child(const std::function<void()>& body = [] { pause(); }) {
+        fflush(nullptr);  // or the child might write it again at its end: ThreadSanitizer has it do so
         pid_ = fork();
         if (pid_) return;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
