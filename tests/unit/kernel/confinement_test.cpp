@@ -47,13 +47,14 @@ int error_of(long number, Arguments... arguments) {
 }
 
 TEST(Confinement, HoldsTheThreadAndThoseItStarts) {
+    std::thread([] {}).join();  // from the first thread on ThreadSanitizer has one of its own
     const ConfinedThreads before = confined_threads();
     EXPECT_EQ(before.confined, 0u);
-    EXPECT_EQ(before.free, 1u);
+    EXPECT_GE(before.free, 1u);
     ConfinedThreads during;
     confined([&] { std::thread([&] { during = confined_threads(); }).join(); });
     EXPECT_EQ(during.confined, 2u);
-    EXPECT_EQ(during.free, 1u);
+    EXPECT_EQ(during.free, before.free);
 }
 
 TEST(Confinement, WhatIsNotListedIsUnknown) {
@@ -130,7 +131,8 @@ TEST(Confinement, FreeThreadSuspendsTheFilterOfAnotherProcess) {
     std::thread other([&] {
         (void)confine_this_thread();
         (void)!write(ready.write.get(), "x", 1);
-        (void)!read(end.read.get(), &byte, 1);
+        char last = 0;
+        (void)!read(end.read.get(), &last, 1);
     });
     EXPECT_EQ(read(ready.read.get(), &byte, 1), 1);
     EXPECT_EQ(confined_threads().confined, 1u);
