@@ -204,7 +204,7 @@ class TestConnections(GoesOn):
 
     def test_under_load(self):
         """Calls in flight at each restart: none fails, none is doubled, none that is denied gets to the server."""
-        restarts = 100 if LONG else 20
+        restarts = 100 if LONG else 6
         for spec in (CPP_HTTP, PYTHON_HTTP):
             with self.case(server=spec.name):
                 server = self.server(spec, logged=True)
