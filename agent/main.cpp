@@ -60,7 +60,7 @@ void add_run(CLI::App& app, Action& action) {
                  "  callgate run --config /etc/callgate\n"
                  "  callgate run --config ./config --scope-tree $$ --audit /tmp/audit.jsonl\n"
                  "SIGTERM hands every session back and ends the agent; SIGHUP reopens the audit file. \"systemctl restart\" and\n"
-                 "\"callgate restart\" (see keep) hand nothing back: the next agent goes on with every session on stdio.\n");
+                 "\"callgate restart\" (see keep) hand nothing back: the next agent goes on with every session.\n");
     const auto options = add_agent_options(command);
     command->callback([options, &action] { action = [options] { return run_agent(*options); }; });
 }
@@ -354,7 +354,7 @@ void add_reload(CLI::App& app, Action& action) {
 void add_restart(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
     CLI::App* command =
-        add_verb(app, "restart", "Put a new agent in the place of the one that runs; every session on stdio goes on",
+        add_verb(app, "restart", "Put a new agent in the place of the one that runs; every session goes on",
                  "  callgate restart\n"
                  "Of an agent that \"callgate keep\" runs; with systemd: systemctl restart callgate\n");
     command->add_flag("--json", options->as_json, "print JSON");
