@@ -353,10 +353,9 @@ void add_reload(CLI::App& app, Action& action) {
 
 void add_restart(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
-    CLI::App* command =
-        add_verb(app, "restart", "Put a new agent in the place of the one that runs; every session goes on",
-                 "  callgate restart\n"
-                 "Of an agent that \"callgate keep\" runs; with systemd: systemctl restart callgate\n");
+    CLI::App* command = add_verb(app, "restart", "Put a new agent in the place of the one that runs; every session goes on",
+                                 "  callgate restart\n"
+                                 "Of an agent that \"callgate keep\" runs; with systemd: systemctl restart callgate\n");
     command->add_flag("--json", options->as_json, "print JSON");
     add_control(command, options->control_socket);
     command->callback([options, &action] { action = [options] { return restart_agent(*options); }; });

@@ -202,8 +202,8 @@ static __always_inline int hold_there(struct cg_event* event, __u32 seen, __u32 
 }
 
 /* Global, so that the verifier looks at it once, and not once for each way that leads to it.
- * Tells the agent and waits for its answer, not longer than hold_ns_max: 1; 0: it could not be told. The wait ends in one of three ways: the
- * agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told.
+ * Tells the agent and waits for its answer, not longer than hold_ns_max: 1; 0: it could not be told. The wait ends in one of
+ * three ways: the agent released it (having asked for a ptrace stop or not), or the time is over and the agent is told.
  * A waiting thread keeps its processor. Were both of those occupied that the agent's threads sleep on, neither could
  * answer: so the second one waits only until the agent's thread there has been woken, which then runs first, because it has
  * the higher priority and this one is on its way to user code. */

@@ -138,7 +138,8 @@ TEST_F(Store, SoAreThoseOfSomebodyElse) {
     write_policy("a", R"("package":"some-server")");
     ASSERT_EQ(chown((directory_ + "/a.json").c_str(), 1234, 0), 0);
     const PolicyStore store = load();
-    EXPECT_THAT(problems(store), ElementsAre("a.json: belongs to user 1234, who could change what the agent goes by; chown root it"));
+    EXPECT_THAT(problems(store),
+                ElementsAre("a.json: belongs to user 1234, who could change what the agent goes by; chown root it"));
     EXPECT_TRUE(store.policies().empty());
 }
 
