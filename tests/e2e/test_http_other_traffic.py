@@ -331,27 +331,20 @@ class TestOtherProtocols(Beside):
         port, process = self.line_server()
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}
         slow = {**message, "params": {"name": "slow", "arguments": {}}}
-        for restart in (False, True):
-            with self.case(restart=restart):
-                agent = self.agent({"p": policy({"command": "*lines_over_tcp*"}, denied="delete_note")}, keeper=restart)
-                with HttpConnection("127.0.0.1", port) as idle, HttpConnection("127.0.0.1", port) as busy:
-                    for connection in (idle, busy):
-                        connection.send(json.dumps(message).encode() + b"\n")
-                        self.assert_result(json.loads(connection._until(b"\n")))
-                    busy.send(json.dumps({**slow, "id": 2}).encode() + b"\n" + json.dumps({**slow, "id": 3}).encode() + b"\n")
-                    wait_for(lambda: sum(each["frames"]["in"] for each in agent.sessions()) == 4, "both calls are under way")
-                    ending = threading.Thread(target=agent.restart if restart else lambda: self.stop_agent(agent))
-                    ending.start()
-                    self.assertEqual(idle.read_rest(), b"")
-                    self.assertEqual([json.loads(line)["id"] for line in busy.read_rest().splitlines()], [2, 3])
-                    ending.join()
-                ends = agent.wait_audit("session_end", count=2)
-                self.assertEqual(sorted(each["frames"]["forwarded"] for each in ends), [1, 3])
-                if restart:
-                    with HttpConnection("127.0.0.1", port) as again:
-                        again.send(json.dumps({**message, "params": {"name": "delete_note", "arguments": {}}}).encode() + b"\n")
-                        self.assert_denied(json.loads(again._until(b"\n")))
-                    self.stop_agent(agent)
+        agent = self.agent({"p": policy({"command": "*lines_over_tcp*"}, denied="delete_note")})
+        with HttpConnection("127.0.0.1", port) as idle, HttpConnection("127.0.0.1", port) as busy:
+            for connection in (idle, busy):
+                connection.send(json.dumps(message).encode() + b"\n")
+                self.assert_result(json.loads(connection._until(b"\n")))
+            busy.send(json.dumps({**slow, "id": 2}).encode() + b"\n" + json.dumps({**slow, "id": 3}).encode() + b"\n")
+            wait_for(lambda: sum(each["frames"]["in"] for each in agent.sessions()) == 4, "both calls are under way")
+            ending = threading.Thread(target=lambda: self.stop_agent(agent))
+            ending.start()
+            self.assertEqual(idle.read_rest(), b"")
+            self.assertEqual([json.loads(line)["id"] for line in busy.read_rest().splitlines()], [2, 3])
+            ending.join()
+        ends = agent.wait_audit("session_end", count=2)
+        self.assertEqual(sorted(each["frames"]["forwarded"] for each in ends), [1, 3])
 
     def test_what_cannot_be_read(self):
         """TLS and HTTP/2: blind, with the reason; on_blind decides whether it passes."""
