@@ -126,7 +126,7 @@ class Agent:
             for line in lines:
                 end += len(line)
                 if not line.endswith(b"\n"):
-                    continue
+                    return  # it is being written
                 try:
                     record = json.loads(line)
                 except ValueError as error:
