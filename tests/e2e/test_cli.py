@@ -143,12 +143,13 @@ class TestRun(EndToEnd):
     def test_a_bad_configuration(self):
         directory = self.directory()
         (directory / "policies.d").mkdir()
-        (directory / "callgate.json").write_text('{"no_such_key": 1}')
+        state = {"state_directory": str(directory / "state")}
+        (directory / "callgate.json").write_text(json.dumps({**state, "no_such_key": 1}))
         done = callgate("run", "--config", directory, "--scope-tree", os.getpid(), "--audit", directory / "audit",
                         "--control", directory / "control")
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertIn("no_such_key", done.stderr)
-        (directory / "callgate.json").write_text("{}")
+        (directory / "callgate.json").write_text(json.dumps(state))
         options = {"--config": directory, "--scope-tree": os.getpid(), "--audit": directory / "audit", "--control": directory / "control"}
         for option, value, told in (("--audit", directory, "is a directory; name a file"), ("--scope-cgroup", "/nonexistent", "cgroup")):
             with self.case(option=option):
