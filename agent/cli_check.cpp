@@ -5,6 +5,7 @@
 
 #include "audit/safe_text.h"
 #include "base/counted.h"
+#include "base/trusted_path.h"
 #include "cli.h"
 #include "lifecycle/config.h"
 #include "policy/dialect.h"
@@ -69,12 +70,16 @@ bool check_server(const Policy& policy, const std::string& path) {
     return !is_mistake;
 }
 
-// What `run` would say of the file itself, and of what is in it.
+// What `run` would say of the file itself, of where it lies if that is a policies.d, and of what is in it.
 bool check_one(const std::string& path) {
     if (file_name(path) == "callgate.json") return check_config(path);
     const PolicyFile file = read_policy_file(path);
     std::vector<PolicyProblem> problems;
-    if (!file.problem.empty()) problems.push_back({path, 0, 0, "", file.problem});
+    if (!file.problem.empty()) {
+        problems.push_back({path, 0, 0, "", file.problem});
+    } else if (const Status trusted = lies_in_policies_d(path) ? check_trusted_path(path) : Status(); !trusted) {
+        problems.push_back({trusted.error().where, 0, 0, "", trusted.error().what});
+    }
     if (file.text && is_grants_file(path, *file.text)) return check_grants(path, *file.text, problems);
     std::shared_ptr<const Policy> policy;
     if (file.text) policy = Policy::load(*file.text, path, problems);

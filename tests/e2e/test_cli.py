@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import BINARY, NOTES_PY, ROOT, EndToEnd, JsonLines, json, main, os, policy, policy_for, signal, subprocess, wait_for
+from governed import BINARY, MCP_SERVER, NOTES_PY, ROOT, EndToEnd, JsonLines, json, main, os, policy, policy_for, signal, subprocess, wait_for
 
 
 def callgate(*words):
@@ -296,7 +296,7 @@ class TestLive(EndToEnd):
 
     def test_doctor_looks_at_the_clock(self):
         wrong_by = self.directory() / "clock"
-        library = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "set_clock.so"
+        library = Path(MCP_SERVER).parent / "set_clock.so"
 
         def clock(nanoseconds):
             wrong_by.write_bytes(nanoseconds.to_bytes(8, "little", signed=True))
@@ -340,6 +340,26 @@ class TestLive(EndToEnd):
                                str(agent.directory / "other.sock")], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertIn("policies.d: can be written by others", done.stderr)
+
+    def test_check_says_of_policies_d_what_the_agent_would(self):
+        place = self.directory() / "policies.d"
+        place.mkdir()
+        path = place / "p.json"
+        path.write_text(json.dumps(policy_for(NOTES_PY)))
+        self.assertEqual(callgate("check", path).returncode, 0)
+        os.chown(path, 1234, 0)
+        done = callgate("check", path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("p.json: belongs to user 1234", done.stdout)
+        os.chown(path, 0, 0)
+        place.chmod(0o777)
+        done = callgate("check", path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("policies.d: can be written by others", done.stdout)
+        other = place.parent / "beginning.json"  # elsewhere it is nobody's policy yet
+        other.write_text(path.read_text())
+        os.chown(other, 1234, 0)
+        self.assertEqual(callgate("check", other).returncode, 0)
 
     def test_support_bundle(self):
         """Enough to see what is going on, and nobody's data: no command line, path, argument, tool or text of a policy."""
