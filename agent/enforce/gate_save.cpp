@@ -5,12 +5,6 @@
 #include "enforce/gate.h"
 
 namespace callgate {
-namespace {
-
-// No counter has this key: the line in which calls of before have their first turn, in their order.
-constexpr std::string_view kLineOfBefore = "(waited in the agent before)";
-
-}  // namespace
 
 GateState Gate::save() const {
     GateState state;

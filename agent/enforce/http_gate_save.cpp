@@ -8,9 +8,6 @@
 namespace callgate {
 namespace {
 
-// No counter has this key: the line in which calls of before have their first turn, in their order.
-constexpr std::string_view kLineOfBefore = "(waited in the agent before)";
-
 bool has_answer_head(HttpExchange::Response response) {
     return response == HttpExchange::Response::passing || response == HttpExchange::Response::collecting ||
            response == HttpExchange::Response::events;

@@ -16,6 +16,7 @@
 #include "lifecycle/config.h"
 #include "lifecycle/http_acceptor.h"
 #include "lifecycle/http_peers.h"
+#include "lifecycle/resumed_calls.h"
 #include "lifecycle/watcher.h"
 #include "restart/http_state.h"
 #include "restart/vault.h"
@@ -71,8 +72,9 @@ class HttpTable {
     bool is_suspended() const;
     // All that can go on elsewhere; what cannot is closed, and recorded as cut.
     LeftHttp leave();
-    // In the next agent, or in this one where nobody has taken it. Nothing goes on before go_on().
+    // In the next agent, or in this one where nobody has taken it. As SessionTable::resume_all().
     void resume(LeftHttp left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    void list_waiting(std::vector<ResumedCall>& calls) const;
     void go_on();
     // What servers have in place of connections that were taken over: no session of theirs begins there.
     std::vector<cg_channel_key> replacements() const;

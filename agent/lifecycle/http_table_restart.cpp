@@ -133,21 +133,15 @@ void HttpTable::resume(LeftHttp left, const PolicyStore& policies, const std::sh
     sessions_.all_restored();
 }
 
-// Calls of all connections wait in one order: that in which they came.
-void HttpTable::go_on() {
-    struct Place {
-        int64_t read_ns;
-        HttpGate* gate;
-        size_t held;
-    };
-    std::vector<Place> waiting;
+void HttpTable::list_waiting(std::vector<ResumedCall>& calls) const {
     for (HttpConnection* each : resumed_) {
-        if (!each->gate()) continue;
-        const std::vector<int64_t> times = each->gate()->held_read_ns();
-        for (size_t i = 0; i < times.size(); ++i) waiting.push_back({times[i], each->gate(), i});
+        HttpGate* gate = each->gate();
+        const std::vector<int64_t> times = gate ? gate->held_read_ns() : std::vector<int64_t>();
+        for (size_t i = 0; i < times.size(); ++i) calls.push_back({times[i], [gate, i] { gate->wait_again(i); }});
     }
-    std::sort(waiting.begin(), waiting.end(), [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
-    for (const Place& each : waiting) each.gate->wait_again(each.held);
+}
+
+void HttpTable::go_on() {
     for (HttpConnection* each : std::exchange(resumed_, {}))
         if (connections_.count(each)) each->go_on();
 }

@@ -53,6 +53,15 @@ Result<std::vector<Bundle>> bundles_of(const std::vector<SessionState>& sessions
     return bundles;
 }
 
+void all_go_on(SessionTable& sessions, HttpTable* http) {
+    std::vector<ResumedCall> waiting;
+    sessions.list_waiting(waiting);
+    if (http) http->list_waiting(waiting);
+    wait_again_in_order(std::move(waiting));
+    sessions.go_on();
+    if (http) http->go_on();
+}
+
 }  // namespace
 
 void PlannedRestart::begin(const PolicyStore& policies, std::shared_ptr<const Policy> unnamed, std::function<void(Status)> done) {
@@ -116,7 +125,7 @@ void PlannedRestart::leave(const std::vector<WatchedSession>& watched) {
         for (SessionState& each : states) not_given.push_back({std::move(each), nullptr, false});
         http_.resume(std::move(http), *policies_, unnamed_);
         sessions_.resume_all(std::move(not_given), *policies_, unnamed_);
-        http_.go_on();
+        all_go_on(sessions_, &http_);
     }
     done_(given);
 }
@@ -320,7 +329,7 @@ void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& v
     if (!taken_back) problems.push_back("approvals of the agent before: " + taken_back.error().text());
     if (http) http->resume(std::move(left_http), policies, unnamed);
     sessions.resume_all(std::move(left), policies, unnamed);
-    if (http) http->go_on();
+    all_go_on(sessions, http);
 }
 
 }  // namespace callgate

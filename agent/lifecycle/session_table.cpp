@@ -45,13 +45,17 @@ SessionTable::SessionTable(Ring& ring, Worker& worker, AuditLog& audit, const Co
           return delivered(id);
       }) {
     WaitingCalls& waiting = counters_.waiting();
-    waiting.wake = [&ring, &waiting](int64_t at_ns) {
-        ring.after(std::chrono::nanoseconds(std::max<int64_t>(at_ns - monotonic_ns(), 0)),
-                   [&waiting] { waiting.run(monotonic_ns()); });
+    waiting.wake = [this](int64_t at_ns) {
+        ring_.after(std::chrono::nanoseconds(std::max<int64_t>(at_ns - monotonic_ns(), 0)), [this] { run_waiting(); });
     };
 }
 
 SessionTable::~SessionTable() = default;
+
+// What is given back while everything stops is not given back: the next agent has it in flight.
+void SessionTable::run_waiting() {
+    if (!suspended_) counters_.waiting().run(monotonic_ns());
+}
 
 SessionTable::Entry& SessionTable::place(Entry entry, TakenEnds ends, Opening::Start start, bool certain) {
     entry.new_input = ends.new_input;

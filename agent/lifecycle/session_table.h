@@ -14,6 +14,7 @@
 #include "base/worker.h"
 #include "enforce/relay_session.h"
 #include "lifecycle/config.h"
+#include "lifecycle/resumed_calls.h"
 #include "lifecycle/server_exits.h"
 #include "lifecycle/watcher.h"
 #include "restart/kept_session.h"
@@ -77,9 +78,12 @@ class SessionTable {
     std::vector<SessionState> leave_unkept(const std::vector<WatchedSession>& watched);
     // The kept ones too: none goes on with the next agent.
     std::vector<SessionState> leave_all();
-    // The agent that comes, before its loop runs: sessions go on at once, under the policy that names their server now, else
-    // that of the same name. One whose policy is gone is handed back; until then `unnamed` says what becomes of its calls.
+    // The agent that comes, before its loop runs. Sessions are under the policy that names their server now, else that of the
+    // same name. One whose policy is gone is handed back; until then `unnamed` says what becomes of its calls. None goes on
+    // before go_on(), and before that the calls of all that wait have to wait again: list_waiting() adds them.
     void resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    void list_waiting(std::vector<ResumedCall>& calls) const;
+    void go_on();
     // No agent comes that could go on with them, and there is no watcher: each is handed back where its policy says
     // `"fail": "open"`, and ends otherwise. Calls `done` when none is left.
     void release_all(std::function<void()> done);
@@ -125,7 +129,7 @@ class SessionTable {
                   const std::string& reason);
     void note_given_back(const Entry& entry, const GateState& gate, const std::string& problem);
     void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
-    void go_on(const std::string& id);  // what has been resumed
+    void run_waiting();
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);
     void hand_back(Entry& entry, std::chrono::milliseconds patience, const char* because);
@@ -151,6 +155,8 @@ class SessionTable {
     ServerExits exits_;
     std::function<void(HandBackJob)> give_back_;  // null until somebody can
     std::vector<HandBackJob> to_give_back_;       // where there is no watcher
+    bool suspended_ = false;                      // no call that waits has its turn any more
+    std::vector<std::string> resumed_;            // ids, until they go on
     std::deque<nlohmann::json> blind_;
     FrameCounts ended_counts_;
     uint64_t total_ = 0, blind_total_ = 0;

@@ -28,6 +28,7 @@ void SessionTable::use_watcher(Watcher* watcher) {
 }
 
 void SessionTable::suspend_all(std::function<void()> done) {
+    suspended_ = true;
     for (auto& [id, entry] : entries_) entry.relay->suspend();
     wait_until_suspended(monotonic_ns() + std::chrono::nanoseconds(kSuspendPatience).count(), std::move(done));
 }
@@ -105,32 +106,28 @@ void SessionTable::keep(Entry& entry) {
 
 void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies,
                               const std::shared_ptr<const Policy>& unnamed) {
-    std::vector<std::string> resumed;
     for (LeftSession& each : sessions) {
-        resumed.push_back(each.state.id);
+        resumed_.push_back(each.state.id);
         resume(std::move(each), policies, unnamed);
     }
-    // Calls of all sessions wait in one order: that in which they came.
-    struct Place {
-        int64_t read_ns;
-        Gate* gate;
-        size_t held;
-    };
-    std::vector<Place> waiting;
-    for (auto& [id, entry] : entries_) {
-        const std::vector<int64_t> times = entry.relay->gate().held_read_ns();
-        for (size_t i = 0; i < times.size(); ++i) waiting.push_back({times[i], &entry.relay->gate(), i});
-    }
-    std::sort(waiting.begin(), waiting.end(), [](const Place& a, const Place& b) { return a.read_ns < b.read_ns; });
-    for (const Place& each : waiting) each.gate->wait_again(each.held);
-    for (const std::string& id : resumed) go_on(id);
 }
 
-void SessionTable::go_on(const std::string& id) {
-    if (const auto found = entries_.find(id); found != entries_.end()) found->second.relay->start();
-    const auto found = entries_.find(id);
-    if (found == entries_.end() || !found->second.wants_back) return;
-    hand_back(found->second, 10s, std::exchange(found->second.wants_back, nullptr));
+void SessionTable::list_waiting(std::vector<ResumedCall>& calls) const {
+    for (const auto& [id, entry] : entries_) {
+        Gate& gate = entry.relay->gate();
+        const std::vector<int64_t> times = gate.held_read_ns();
+        for (size_t i = 0; i < times.size(); ++i) calls.push_back({times[i], [&gate, i] { gate.wait_again(i); }});
+    }
+}
+
+void SessionTable::go_on() {
+    if (std::exchange(suspended_, false)) ring_.after(0ms, [this] { run_waiting(); });
+    for (const std::string& id : std::exchange(resumed_, {})) {
+        if (const auto found = entries_.find(id); found != entries_.end()) found->second.relay->start();
+        const auto found = entries_.find(id);
+        if (found == entries_.end() || !found->second.wants_back) continue;
+        hand_back(found->second, 10s, std::exchange(found->second.wants_back, nullptr));
+    }
 }
 
 void SessionTable::resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {

@@ -18,6 +18,9 @@
 
 namespace callgate {
 
+// No counter has this key: the line in which calls of the agent before have their first turn, in their order.
+inline constexpr std::string_view kLineOfBefore = "(waited in the agent before)";
+
 class WaitingCalls;
 
 class WaitingCall {

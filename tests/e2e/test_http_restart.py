@@ -4,7 +4,7 @@ import subprocess
 import threading
 
 from governed_http import *  # noqa: F403
-from governed_http import (CPP_HTTP, EVERYTHING_SSE, LONG, PYTHON, PYTHON_HTTP, PYTHON_HTTP_SSE, HttpEndToEnd, HttpSpec, SdkHttpClient, json, main,
+from governed_http import (CPP_HTTP, EVERYTHING_SSE, LONG, PYTHON, PYTHON_HTTP, PYTHON_HTTP_SSE, HttpEndToEnd, HttpSpec, SdkHttpClient, cpp_server, json, main,
                            make_request, os, policy, time, wait_for)
 from test_http_handed_over import ACTIVATOR, INETD, SERVER, Handed
 from test_http_lifecycle import DENIED_CALL
@@ -256,6 +256,29 @@ class TestConnections(GoesOn):
             answer = client.connection.read_response("POST").json()
             self.assertEqual((answer["id"], answer["result"]["content"][0]["text"]), (number, "slept"))
         self.assert_nothing_was_cut(agent)
+
+
+    def test_calls_over_both_transports_wait_in_one_line(self):
+        """Who came first is let through first by the next agent, too: over HTTP before one on stdio that came later."""
+        limit = {"counter": "c", "max_in_flight": 1, "on_exceed": "delay", "max_delay_ms": 60000, "scope": "host"}
+        server, on_stdio = self.server(PYTHON_HTTP), cpp_server("--threads", "2")
+        agent = self.agent({name: policy(match, tools={"sleep": {"limits": [limit]}})
+                            for name, match in (("example", PYTHON_HTTP.match), ("other", on_stdio.match))}, keeper=True)
+        in_flight, first = self.mcp(server), self.mcp(server)
+        last = self.client(on_stdio.command)
+        last.initialize()
+        for number, (client, ms) in enumerate(((in_flight, 3000), (first, 700))):
+            client.connection.send(client.encode(client.call_message("sleep", {"ms": ms}, identifier=number)))
+            wait_for(lambda: agent.status()["counters"]["waiting"] == number, "its place", interval=0.02)
+        asked = last.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}})
+        wait_for(lambda: agent.status()["counters"]["waiting"] == 2, "both waiting")
+        agent.restart()
+        self.assert_result(last.answer(asked))
+        for client in (in_flight, first):
+            self.assertEqual(client.connection.read_response("POST").json()["result"]["content"][0]["text"], "slept")
+        calls = agent.wait_audit("message", count=3, direction="c2s", tool="sleep", decision="allow")
+        self.assertEqual([record["transport"] for record in calls], ["http", "http", "stdio"])
+        self.assertEqual(last.shutdown(), 0)
 
 
 class TestStreams(GoesOn):
