@@ -31,9 +31,10 @@ json status_json(App& app) {
     status["config"] = app.options.config_directory;
     status["scope"] = {
         {"trees", app.config.scope.trees}, {"cgroups", app.config.scope.cgroups}, {"users", app.config.scope.users}};
-    status["mechanism"] = {{"detect", "tp_btf sys_exit, sched_process_exec"},
-                           {"relay", app.ring->features()},
-                           {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
+    status["mechanism"] = {
+        {"detect", figures.on_events ? "perf events sys_exit, sched_process_exec" : "tp_btf sys_exit, sched_process_exec"},
+        {"relay", app.ring->features()},
+        {"listeners", "tp_btf inet_sock_set_state, sk_lookup"}};
     const ConfinedThreads threads = confined_threads();
     status["threads"] = {{"confined", threads.confined}, {"free", threads.free}};
     status["capabilities"] = held_capabilities();
@@ -53,6 +54,7 @@ json status_json(App& app) {
                         {"events_seen", seen},
                         {"events_sent", sent},
                         {"events_lost", kernel(CG_COUNT_RING_FULL)},
+                        {"programs_left_out", figures.left_out},
                         {"channels_full", kernel(CG_COUNT_CHANNELS_FULL)},
                         {"listeners_full", kernel(CG_COUNT_LISTENERS_FULL)},
                         {"holds_full", kernel(CG_COUNT_HOLDS_FULL)},

@@ -61,7 +61,7 @@ Watcher::Events watcher_events(App& app) {
     events.superseded = [&](std::string id) { ring.post([&sessions, id = std::move(id)] { sessions.supersede(id); }); };
     events.lost = [&app, &ring](uint64_t lost) {
         ring.post([&app, lost] {
-            spdlog::warn("{} were lost, since the kernel had no room for them; what runs was looked at again",
+            spdlog::warn("{} lost (events_lost and programs_left_out of status); what runs was looked at again",
                          counted(lost, "event"));
             app.audit->event("events_lost", nullptr, {{"lost", std::to_string(lost)}});
         });

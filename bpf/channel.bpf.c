@@ -12,6 +12,10 @@
 //   on_fork,
 //   on_exit   who belongs to the scoped process trees
 //
+// What waits, or wakes the agent, must not be preempted meanwhile: where one thread is inside a program, the kernel leaves the
+// same program out for whoever else comes by on that processor. Programs of tp_btf are not preempted before Linux 7.0; since
+// then the same functions run as programs of perf events, which never are (agent/kernel/preemption.h).
+//
 // The mark is on the channel, not on the process: npx -> sh -> node inherit it, forks inherit it, dup() moves it.
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -104,8 +108,7 @@ static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, stru
     return channel_of_file(file_of(task, fd), key);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binprm* program) {
+static __noinline int note_candidate(struct task_struct* task) {
     __u32 tgid = bpf_get_current_pid_tgid() >> 32;
     if (!in_scope(tgid)) return 0;
     struct cg_event event = {};
@@ -131,6 +134,12 @@ int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binp
     emit(&event, sizeof(event), CG_COUNT_EXEC_SEEN, CG_COUNT_EXEC_SENT);
     return 0;
 }
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct* task, pid_t old_pid, struct linux_binprm* program) { return note_candidate(task); }
+
+SEC("tp")
+int on_exec_unpreempted(void* context) { return note_candidate(bpf_get_current_task_btf()); }
 
 /* Called by each of the agent's threads that answer holds, with its number. */
 SEC("syscall")
@@ -215,7 +224,7 @@ __noinline int hold_here(struct cg_event* event) {
     if (event->kind == CG_EVENT_EXIT) {
         seen = CG_COUNT_EXIT_SEEN;
         sent = CG_COUNT_EXIT_SENT;
-    } else if (event->kind == CG_EVENT_UNIX_LISTEN || event->kind == CG_EVENT_UNBOUND) {
+    } else if (event->kind == CG_EVENT_UNIX_LISTEN || event->kind == CG_EVENT_LISTENED) {
         seen = CG_COUNT_LISTEN_SEEN;
         sent = CG_COUNT_LISTEN_SENT;
     }
@@ -232,9 +241,9 @@ static __noinline int on_listened(struct task_struct* task, __u32 fd) {
     __u64 id = bpf_get_current_pid_tgid();
     event.tgid = id >> 32;
     event.tid = (__u32)id;
-    if (bpf_map_lookup_elem(&unbound_listens, &event.tid)) {
-        bpf_map_delete_elem(&unbound_listens, &event.tid);
-        event.kind = CG_EVENT_UNBOUND;
+    if (bpf_map_lookup_elem(&unheld_listens, &event.tid)) {
+        bpf_map_delete_elem(&unheld_listens, &event.tid);
+        event.kind = CG_EVENT_LISTENED;
         event.channel_kind = CG_KIND_TCP;
     } else {
         struct sock* sk = sock_of(file_of(task, fd));
@@ -310,10 +319,7 @@ static __noinline int on_bytes(struct pt_regs* regs, __s64 number, long result) 
 
 /* The frames of what calls each other may hold 512 bytes together, and an event is 176: so each kind of event has a
  * function of its own, and this one has none. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_read, struct pt_regs* regs, long result) {
-    if (result < 0 || !hold_enabled) return 0;
-    __s64 number = syscall_number(regs);
+static __always_inline int on_call_end(struct pt_regs* regs, __s64 number, long result) {
     if (result == 0) return number == SYS_listen ? on_listened(bpf_get_current_task_btf(), (__u32)argument_1(regs)) : 0;
     switch (number) {
         case SYS_read:
@@ -326,6 +332,26 @@ int BPF_PROG(on_read, struct pt_regs* regs, long result) {
         case SYS_tee: return on_unseen(file_of(bpf_get_current_task_btf(), (__u32)argument_1(regs)), (__s32)argument_1(regs), number);
         default: return 0;
     }
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_read, struct pt_regs* regs, long result) {
+    if (result < 0 || !hold_enabled) return 0;
+    return on_call_end(regs, syscall_number(regs), result);
+}
+
+/* As in events/raw_syscalls/sys_exit/format of tracefs. */
+struct call_end {
+    __u64 common; /* not for programs to read */
+    __s64 number;
+    __s64 result;
+};
+
+SEC("tp")
+int on_read_unpreempted(struct call_end* call) {
+    if (call->result < 0 || !hold_enabled) return 0;
+    struct pt_regs* regs = (struct pt_regs*)bpf_task_pt_regs(bpf_get_current_task_btf());
+    return on_call_end(regs, call->number, call->result);
 }
 
 SEC("tp_btf/sched_process_fork")
@@ -361,8 +387,7 @@ static __always_inline void hold_exit(struct task_struct* task) {
     __sync_fetch_and_add(&exit_holds, -1);
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit, struct task_struct* task) {
+static __noinline int on_thread_end(struct task_struct* task) {
     __u32 tgid = task->tgid;
     /* A leader may end before its process: by itself, or because another thread executes a program. */
     bool is_leader = task->pid == task->tgid, is_last = task->signal->live.counter == 0;
@@ -378,3 +403,9 @@ int BPF_PROG(on_exit, struct task_struct* task) {
     }
     return 0;
 }
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct* task) { return on_thread_end(task); }
+
+SEC("tp")
+int on_exit_unpreempted(void* context) { return on_thread_end(bpf_get_current_task_btf()); }

@@ -5,7 +5,8 @@
 //   -> LISTEN                 in listen(2), before the socket can be found by a packet: tell the agent and wait (bounded)
 //                             until it has steered the address, so that no connection is quicker than that
 //   LISTEN ->                 the listener goes: its address is let go at once, and the agent is told
-//                             (without bind() it has no port yet: the wait is at the end of the call, channel.bpf.c)
+//                             (without bind() it has no port yet, and a program that can be preempted must not wait: then the
+//                             wait is at the end of the call, channel.bpf.c; nothing can have been accepted until then)
 //   -> SYN_SENT               in connect(2): remember who connects to a steered port
 //   SYN_SENT -> ESTABLISHED   from which port: the agent asks for it when it accepts the connection
 //   SYN_RECV -> ESTABLISHED   the server's end of a connection of the agent's own: what is read there has been judged
@@ -74,6 +75,9 @@ struct {
     __type(value, struct cg_reader);
 } unnamed SEC(".maps");
 
+/* Set where programs of tp_btf can be preempted (channel.bpf.c). Writer: agent, before loading. */
+const volatile bool preemptible = false;
+
 /* The round of answers: what was said of a program under other policies is asked again. Writer: agent. */
 __u32 answers_round = 0;
 
@@ -123,14 +127,19 @@ static __always_inline void on_listen(const struct sock* sk) {
     /* Without a port (no bind before listen) nobody can know the address yet. */
     __u32 tid = event.tid;
     __u8 one = 1;
-    if (hold_enabled && !event.address.port) bpf_map_update_elem(&unbound_listens, &tid, &one, BPF_ANY);
-    if (hold_enabled && event.address.port) {
+    bool waits_here = event.address.port && !preemptible;
+    if (hold_enabled && !waits_here && !bpf_map_update_elem(&unheld_listens, &tid, &one, BPF_ANY)) event.flags |= CG_LISTENER_WAITS;
+    if (hold_enabled && waits_here) {
         struct cg_hold hold = {.state = CG_HOLDING, .tgid = event.tgid, .tid = tid, .since_ns = event.since_ns};
         if (bpf_map_update_elem(&holds, &tid, &hold, BPF_ANY)) {
             count(CG_COUNT_HOLDS_FULL);
         } else {
             event.flags |= CG_LISTENER_HELD;
         }
+    }
+    if (preemptible && event.flags & CG_LISTENER_WAITS) {
+        emit_unhurried(&event, sizeof(event), CG_COUNT_LISTEN_SEEN, CG_COUNT_LISTEN_SENT);
+        return;
     }
     bool sent = emit(&event, sizeof(event), CG_COUNT_LISTEN_SEEN, CG_COUNT_LISTEN_SENT);
     if (!(event.flags & CG_LISTENER_HELD)) return;
@@ -165,7 +174,11 @@ static __always_inline void on_listener_gone(const struct sock* sk) {
         }
     }
     bpf_map_delete_elem(&listeners, &event.cookie);
-    emit(&event, sizeof(event), CG_COUNT_GONE_SEEN, CG_COUNT_GONE_SENT);
+    if (preemptible) {
+        emit_unhurried(&event, sizeof(event), CG_COUNT_GONE_SEEN, CG_COUNT_GONE_SENT);
+    } else {
+        emit(&event, sizeof(event), CG_COUNT_GONE_SEEN, CG_COUNT_GONE_SENT);
+    }
 }
 
 static __always_inline void on_connect(const struct sock* sk) {

@@ -38,13 +38,13 @@ struct {
     __type(value, __u8);
 } judged_connections SEC(".maps");
 
-/* Threads that are in a listen() without bind(). Writers: listen object (insert), read hook (delete). */
+/* Threads in a listen() at whose end they are to be held. Writers: listen object (insert), read hook (delete). */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, CG_UNBOUND_MAX);
+    __uint(max_entries, CG_UNHELD_MAX);
     __type(key, __u32);
     __type(value, __u8);
-} unbound_listens SEC(".maps");
+} unheld_listens SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

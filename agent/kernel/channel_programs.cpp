@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <numeric>
 
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "channel.skel.h"
 #include "kernel/libbpf_error.h"
 #include "kernel/optional_programs.h"
+#include "kernel/preemption.h"
 #include "kernel/requirements.h"
 #include "kernel/scope_programs.h"
 
@@ -33,6 +35,7 @@ uint32_t processors_of_ours() {
 
 struct ChannelPrograms::State {
     channel_bpf* skeleton = nullptr;
+    std::vector<Link> links;  // of programs that perf events run
     ring_buffer* ring = nullptr;
     OnEvent on_event;
     std::function<void(const cg_listen_event&)> on_listen;
@@ -48,7 +51,29 @@ struct ChannelPrograms::State {
         }
     }
 
+    // Not those of single system calls (syscalls/sys_exit_read): since Linux 7 these run programs that may be preempted as well.
+    Status attach_to_events() {
+        const auto& programs = skeleton->progs;
+        for (const auto& [program, event] : {std::pair(programs.on_exec_unpreempted, "sched/sched_process_exec"),
+                                             std::pair(programs.on_read_unpreempted, "raw_syscalls/sys_exit"),
+                                             std::pair(programs.on_exit_unpreempted, "sched/sched_process_exit")})
+            links.push_back(TRY(attach_to_event(program, event)));
+        return {};
+    }
+
+    // Those that are left out on this kernel among them.
+    std::array<const bpf_program*, 6> waiting_programs() const {
+        const auto& programs = skeleton->progs;
+        return {programs.on_exec,
+                programs.on_read,
+                programs.on_exit,
+                programs.on_exec_unpreempted,
+                programs.on_read_unpreempted,
+                programs.on_exit_unpreempted};
+    }
+
     ~State() {
+        links.clear();
         if (ring) ring_buffer__free(ring);
         if (skeleton) channel_bpf__destroy(skeleton);
     }
@@ -57,7 +82,7 @@ struct ChannelPrograms::State {
 ChannelPrograms::ChannelPrograms() : state_(std::make_unique<State>()) {}
 ChannelPrograms::~ChannelPrograms() = default;
 
-Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& scope, OnEvent on_event) {
+Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& scope, OnEvent on_event, Waiting waiting) {
     constexpr char kObject[] = "channel.bpf.o";
     TRY_VOID(check_scope(scope));
     if (const auto lack = kernel_lacks()) return Error::refused(lack->what, lack->remedy);
@@ -72,7 +97,7 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
     state.skeleton->rodata->exit_holds_max = processors_of_ours() / 2;
     bpf_program__set_autoload(state.skeleton->progs.on_fork, !scope.trees.empty());
-    leave_out_what_is_missing(*state.skeleton);
+    leave_out_what_is_missing(*state.skeleton, waiting);
     if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
 
     state.channels = bpf_map__fd(state.skeleton->maps.channels);
@@ -99,6 +124,7 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
         &state, nullptr);
     if (!state.ring) return Error::system("ring_buffer__new", "events", errno);
     if (int error = channel_bpf__attach(state.skeleton)) return libbpf_error("attach", kObject, error);
+    if (waiting == Waiting::on_events) TRY_VOID(state.attach_to_events());
 
     // Forks are followed from here on; what the trees hold already is added now. A process that is forked meanwhile
     // is found by one of the two.
@@ -191,11 +217,13 @@ void ChannelPrograms::forget_expired_holds() {
     for (uint32_t tid : old) bpf_map_delete_elem(state_->holds, &tid);
 }
 
+bool ChannelPrograms::on_events() const { return !state_->links.empty(); }
+
 ChannelPrograms::SharedMaps ChannelPrograms::shared_maps() const {
     auto& maps = state_->skeleton->maps;
-    return {bpf_map__fd(maps.holds),          bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
-            bpf_map__fd(maps.events),         bpf_map__fd(maps.counters),   bpf_map__fd(maps.judged_connections),
-            bpf_map__fd(maps.unbound_listens)};
+    return {bpf_map__fd(maps.holds),         bpf_map__fd(maps.scope_pids), bpf_map__fd(maps.scope_cgroups),
+            bpf_map__fd(maps.events),        bpf_map__fd(maps.counters),   bpf_map__fd(maps.judged_connections),
+            bpf_map__fd(maps.unheld_listens)};
 }
 
 void ChannelPrograms::on_listen(std::function<void(const cg_listen_event&)> on_event) { state_->on_listen = std::move(on_event); }
@@ -205,6 +233,17 @@ uint64_t ChannelPrograms::counter(cg_counter which) const {
     const uint32_t key = which;
     if (bpf_map_lookup_elem(state_->counters, &key, each.data())) return 0;
     return std::accumulate(each.begin(), each.end(), uint64_t{0});
+}
+
+uint64_t ChannelPrograms::left_out() const {
+    uint64_t sum = 0;
+    for (const bpf_program* each : state_->waiting_programs()) {
+        bpf_prog_info info{};
+        uint32_t length = sizeof(info);
+        const int fd = bpf_program__fd(each);
+        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &length) == 0) sum += info.recursion_misses;
+    }
+    return sum;
 }
 
 KernelCounters ChannelPrograms::counters() const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kernel/preemption.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
 #include "wire.h"
@@ -25,7 +26,8 @@ class ChannelPrograms {
     using OnEvent = std::function<void(const cg_event&)>;
 
     // Loads and attaches; nothing is held before enable_holds(). `on_event` is called from poll().
-    static Result<std::unique_ptr<ChannelPrograms>> start(const Scope& scope, OnEvent on_event);
+    static Result<std::unique_ptr<ChannelPrograms>> start(const Scope& scope, OnEvent on_event,
+                                                          Waiting waiting = how_programs_wait());
     ~ChannelPrograms();
 
     // File descriptor that is readable while events wait; poll() hands them out and returns how many.
@@ -61,10 +63,15 @@ class ChannelPrograms {
 
     KernelCounters counters() const;
     uint64_t counter(cg_counter which) const;
+    // How often the kernel has left a program out (preemption.h): so many starts or reads were not seen, if any of them was one.
+    // By a thread with CAP_BPF only.
+    uint64_t left_out() const;
 
+    // Perf events run what waits (preemption.h).
+    bool on_events() const;
     // For the other BPF objects (listen_programs.h), which share these and send their events here.
     struct SharedMaps {
-        int holds, scope_pids, scope_cgroups, events, counters, judged_connections, unbound_listens;
+        int holds, scope_pids, scope_cgroups, events, counters, judged_connections, unheld_listens;
     };
     SharedMaps shared_maps() const;
     void on_listen(std::function<void(const cg_listen_event&)> on_event);

@@ -21,6 +21,7 @@
 #include "channel.skel.h"
 #include "kernel/confinement.h"
 #include "kernel/optional_programs.h"
+#include "kernel/preemption.h"
 #include "kernel/proc.h"
 #include "kernel/requirements.h"
 #include "kernel/scope.h"
@@ -77,10 +78,16 @@ Check check_programs() {
     if (const auto lack = kernel_lacks()) return {"bpf", CheckState::failed, lack->what, lack->remedy};
     libbpf_print_fn_t before = libbpf_set_print(say_nothing);
     channel_bpf* skeleton = channel_bpf__open();
-    if (skeleton) leave_out_what_is_missing(*skeleton);
+    if (skeleton) leave_out_what_is_missing(*skeleton, how_programs_wait());
     int error = skeleton ? channel_bpf__load(skeleton) : -errno;
     channel_bpf__destroy(skeleton);
     libbpf_set_print(before);
+    const Waiting waiting = how_programs_wait();
+    if (!error && waiting == Waiting::directly_as_it_must)
+        return {"bpf", CheckState::degraded, "the programs load; this kernel can preempt them, and then misses reads of others",
+                "needs tracefs (CONFIG_FTRACE) and CONFIG_PERF_EVENTS"};
+    if (!error && waiting == Waiting::on_events)
+        return passed("bpf", "tp_btf programs, programs on perf events (tp_btf ones are preempted), ring buffer, bpf_loop load");
     if (!error) return passed("bpf", "tp_btf programs, ring buffer, bpf_loop load");
     return {"bpf", CheckState::failed, "the programs do not load: " + std::string(strerror(-error)),
             needed_of(error, "CAP_BPF and CAP_PERFMON")};
@@ -218,17 +225,19 @@ DoctorReport examine_host(Check relay) {
     });
     bool fexit = trampolines_load();
     const bool has_rings = KernelTypes().has_rings();
+    const bool on_events = runs && how_programs_wait() == Waiting::on_events;
+    const std::string events = on_events ? "perf event " : "tp_btf/";
     if (runs)
         report.mechanism = {
-            "candidates: tp_btf/sched_process_exec",
-            fexit ? "reads: tp_btf/sys_exit (exit only; fexit would load here)"
-                  : "reads: tp_btf/sys_exit (exit only; fexit is refused here)",
+            "candidates: " + events + "sched_process_exec",
+            "reads: " + events + "sys_exit (exit only; fexit " + (fexit ? "would load" : "is refused") + " here)",
             "hold: bpf_loop in the tracepoint, at most 100 ms",
             "stop: PTRACE_SEIZE, PTRACE_INTERRUPT",
             "relay: " + relay.detail,
-            "listeners: tp_btf/inet_sock_set_state holds listen(2), sk_lookup steers to the agent",
+            std::string("listeners: tp_btf/inet_sock_set_state ") + (on_events ? "tells of" : "holds") +
+                " listen(2), sk_lookup steers to the agent",
             std::string("reads with splice, tee and io_uring: told, not held") + (has_rings ? "" : "; of io_uring not told here"),
-            "AF_UNIX listeners: tp_btf/sys_exit holds listen(2) and the first read of each connection"};
+            "AF_UNIX listeners: " + events + "sys_exit holds listen(2) and the first read of each connection"};
     report.blind = {
         "servers that another debugger traces", "servers whose input is read by 32-bit (compat) system calls",
         "connections with TLS that ends in the server, and HTTP/2",

@@ -36,12 +36,13 @@ Result<std::unique_ptr<ListenPrograms>> ListenPrograms::start(ChannelPrograms& c
     if (!state.skeleton) return libbpf_error("open", kObject, -errno);
     write_scope(*state.skeleton->rodata, scope);
     state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
+    state.skeleton->rodata->preemptible = channels.on_events();
     auto& own = state.skeleton->maps;
     ChannelPrograms::SharedMaps shared = channels.shared_maps();
     for (auto [map, fd] : {std::pair(own.holds, shared.holds), std::pair(own.scope_pids, shared.scope_pids),
                            std::pair(own.scope_cgroups, shared.scope_cgroups), std::pair(own.events, shared.events),
                            std::pair(own.counters, shared.counters), std::pair(own.judged_connections, shared.judged_connections),
-                           std::pair(own.unbound_listens, shared.unbound_listens)})
+                           std::pair(own.unheld_listens, shared.unheld_listens)})
         if (int error = bpf_map__reuse_fd(map, fd)) return libbpf_error("share a map", kObject, error);
     if (int error = listen_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
     state.listeners = bpf_map__fd(own.listeners);

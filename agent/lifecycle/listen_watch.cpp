@@ -61,7 +61,8 @@ void ListenWatch::heard(const cg_listen_event& event) {
     }
     heard_.push_back(event);
     if (event.kind != CG_EVENT_LISTEN || !event.address.port) return;
-    undecided_[event.cookie] = {listener_of(event), static_cast<int64_t>(event.since_ns), held};
+    const bool waits = event.flags & CG_LISTENER_WAITS;
+    undecided_[event.cookie] = {listener_of(event), static_cast<int64_t>(event.since_ns), held, waits};
 }
 
 void ListenWatch::enable_holds(bool enabled) {
@@ -94,7 +95,7 @@ void ListenWatch::steer_overdue() {
 
 // False where the kernel had let it go by itself.
 bool ListenWatch::release_hold(const Undecided& undecided) {
-    if (!undecided.held) return false;
+    if (!undecided.held) return undecided.waits;
     auto hold = channels_.hold_of(undecided.listener.tid);
     if (!hold || static_cast<int64_t>(hold->since_ns) != undecided.since_ns) return false;
     channels_.release(undecided.listener.tid);

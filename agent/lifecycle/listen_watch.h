@@ -97,6 +97,7 @@ class ListenWatch {
         Listener listener;
         int64_t since_ns = 0;
         bool held = false;     // in the kernel, when it was heard
+        bool waits = false;    // at the end of listen(), which is another hold
         bool tried = false;    // to steer it before the decision
         bool steered = false;  // so it is, and was let go
         bool late = false;     // the kernel had let it go before

@@ -18,7 +18,7 @@ constexpr int64_t kAwakeNanoseconds = 20'000'000;
 constexpr int64_t kListenNanoseconds = 5'000'000;
 
 // Held at the end of its listen(2).
-bool has_listened(const cg_event& event) { return event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_UNBOUND; }
+bool has_listened(const cg_event& event) { return event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_LISTENED; }
 
 }  // namespace
 
@@ -113,7 +113,7 @@ void Watcher::State::turn_once() {
                 case CG_EVENT_UNSEEN: on_unjudged(next->event); break;
                 case CG_EVENT_EXIT: on_exiting(next->event); break;
                 case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next->event); break;
-                case CG_EVENT_UNBOUND:  // its listen() was heard before, and is decided on now that it has a port
+                case CG_EVENT_LISTENED:  // its listen() was heard before, and is decided on now that it has a port
                     listeners->work();
                     programs->release(static_cast<pid_t>(next->event.tid));
                     break;

@@ -105,9 +105,9 @@ void Watcher::State::scan() {
     }
 }
 
-// The kernel's buffer was full: the agent had not listened for long, or not quickly enough.
+// The kernel's buffer was full, since the agent had not listened for long, or not quickly enough; or a program was left out.
 void Watcher::State::find_what_was_missed() {
-    const uint64_t lost = programs->counter(CG_COUNT_RING_FULL);
+    const uint64_t lost = programs->counter(CG_COUNT_RING_FULL) + (left_out = programs->left_out());
     if (lost == events_lost) return;
     const uint64_t more = lost - std::exchange(events_lost, lost);
     if (taking) scan();

@@ -87,7 +87,7 @@ struct Watcher::State {
     std::vector<std::function<void()>> commands;
     std::vector<HandBackJob> jobs;
     Durations durations;
-    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, exits_held{0},
+    std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, left_out{0}, exits_held{0},
         exits_unheld{0}, exits_expired{0};
 
     uint64_t events_lost = 0;                    // that are known of

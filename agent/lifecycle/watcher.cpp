@@ -277,6 +277,8 @@ void Watcher::session_ended(std::string session_id) {
 Watcher::Figures Watcher::figures() const {
     Figures figures = state_->durations.figures();
     figures.kernel = state_->programs->counters();
+    figures.left_out = state_->left_out;
+    figures.on_events = state_->programs->on_events();
     figures.identified = state_->identified;
     figures.taken = state_->taken;
     figures.failed = state_->failed;

@@ -119,6 +119,8 @@ class Watcher {
 
     struct Figures {
         KernelCounters kernel;
+        uint64_t left_out = 0;   // ChannelPrograms::left_out
+        bool on_events = false;  // ChannelPrograms::on_events
         uint64_t identified = 0, taken = 0, failed = 0, released = 0, late_reads = 0, expired = 0;
         uint64_t exits_held = 0, exits_unheld = 0;  // unheld: may have been seen before the last of the output
         uint64_t exits_expired = 0;                 // of the unheld: the hold ran out before it was answered

@@ -143,6 +143,7 @@ class EndToEnd(unittest.TestCase):
         kernel = status["kernel"]
         self.assertEqual(kernel["events_seen"], kernel["events_sent"] + kernel["events_lost"], kernel)
         self.assertEqual(kernel["events_lost"], 0, kernel)
+        self.assertEqual(kernel["programs_left_out"], 0, kernel)
         return status
 
     def stop_agent(self, agent):
