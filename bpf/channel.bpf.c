@@ -14,7 +14,7 @@
 //
 // What waits, or wakes the agent, must not be preempted meanwhile: where one thread is inside a program, the kernel leaves the
 // same program out for whoever else comes by on that processor. Programs of tp_btf are not preempted before Linux 7.0; since
-// then the same functions run as programs of perf events, which never are (agent/kernel/preemption.h).
+// then the same functions run as programs of perf events, which never are (agent/kernel/waiting.h).
 //
 // The mark is on the channel, not on the process: npx -> sh -> node inherit it, forks inherit it, dup() moves it.
 #include "vmlinux.h"

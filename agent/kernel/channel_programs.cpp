@@ -14,7 +14,7 @@
 #include "channel.skel.h"
 #include "kernel/libbpf_error.h"
 #include "kernel/optional_programs.h"
-#include "kernel/preemption.h"
+#include "kernel/perf_events.h"
 #include "kernel/requirements.h"
 #include "kernel/scope_programs.h"
 

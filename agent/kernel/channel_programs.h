@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kernel/preemption.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
+#include "kernel/waiting.h"
 #include "wire.h"
 
 namespace callgate {
@@ -63,11 +63,11 @@ class ChannelPrograms {
 
     KernelCounters counters() const;
     uint64_t counter(cg_counter which) const;
-    // How often the kernel has left a program out (preemption.h): so many starts or reads were not seen, if any of them was one.
+    // How often the kernel has left a program out (waiting.h): so many starts or reads were not seen, if any of them was one.
     // By a thread with CAP_BPF only.
     uint64_t left_out() const;
 
-    // Perf events run what waits (preemption.h).
+    // Perf events run what waits (waiting.h).
     bool on_events() const;
     // For the other BPF objects (listen_programs.h), which share these and send their events here.
     struct SharedMaps {

@@ -21,10 +21,10 @@
 #include "channel.skel.h"
 #include "kernel/confinement.h"
 #include "kernel/optional_programs.h"
-#include "kernel/preemption.h"
 #include "kernel/proc.h"
 #include "kernel/requirements.h"
 #include "kernel/scope.h"
+#include "kernel/waiting.h"
 #include "listen.skel.h"
 #include "steer.skel.h"
 

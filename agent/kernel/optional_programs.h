@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "kernel/preemption.h"
+#include "kernel/waiting.h"
 
 namespace callgate {
 

@@ -1,4 +1,4 @@
-#include "kernel/preemption.h"
+#include "kernel/perf_events.h"
 
 #include <fcntl.h>
 #include <linux/perf_event.h>
@@ -12,21 +12,9 @@
 
 #include "base/fd.h"
 #include "kernel/libbpf_error.h"
-#include "preemption.skel.h"
 
 namespace callgate {
 namespace {
-
-bool programs_are_preempted() {
-    collect_complaints();
-    std::unique_ptr<preemption_bpf, decltype(&preemption_bpf__destroy)> skeleton(preemption_bpf__open(), preemption_bpf__destroy);
-    if (!skeleton) return false;
-    skeleton->rodata->asker = static_cast<uint32_t>(gettid());
-    // Where it cannot be had, the other programs cannot either, and say why.
-    if (preemption_bpf__load(skeleton.get()) || preemption_bpf__attach(skeleton.get())) return false;
-    (void)getppid();
-    return *static_cast<volatile bool*>(&skeleton->bss->preempted);
-}
 
 // The root of tracefs, whether or not anybody has mounted it where it is usually found.
 Result<Fd> open_tracefs() {
@@ -58,12 +46,7 @@ Result<uint64_t> number_of(const std::string& event) {
 
 }  // namespace
 
-Waiting how_programs_wait() {
-    static const Waiting how = !programs_are_preempted()                 ? Waiting::directly
-                               : number_of("raw_syscalls/sys_exit").ok() ? Waiting::on_events
-                                                                         : Waiting::directly_as_it_must;
-    return how;
-}
+bool has_event(const std::string& event) { return number_of(event).ok(); }
 
 Result<Link> attach_to_event(const bpf_program* program, const std::string& event) {
     perf_event_attr attributes{};
