@@ -29,7 +29,7 @@
 #define CG_UNNAMED_MAX 16384    /* programs that may listen without being asked about; likewise */
 #define CG_READERS_MAX 16384    /* readers that the agent has decided on; least recently used ones are asked about again */
 #define CG_PASSED_MAX 16384     /* connections that it has given up; likewise */
-#define CG_UNHELD_MAX 1024     /* threads in a listen() that is to be held at its end; likewise: it is not held */
+#define CG_UNHELD_MAX 1024      /* threads in a listen() that is to be held at its end; likewise: it is not held */
 #define CG_LISTENERS_MAX 16384  /* listening sockets in scope; full: counted, the listener is reported blind */
 #define CG_STEERED_MAX 16384    /* addresses that are steered */
 #define CG_EXEMPT_MAX 131072    /* connections of the agent to servers at once, and servers' ends of them */
@@ -113,7 +113,7 @@ enum cg_event_kind {
     CG_EVENT_EXPIRED = 3,     /* nobody answered in time: the read was let go */
     CG_EVENT_EXIT = 4,        /* a governed process ends and is held before anybody is told */
     CG_EVENT_UNIX_LISTEN = 5, /* listen(2) on an AF_UNIX socket was called; `channel` is the file that it is bound to, or zero */
-    CG_EVENT_LISTENED = 6,     /* listen(2) on a TCP socket has returned, and was not held before: it has a port now */
+    CG_EVENT_LISTENED = 6,    /* listen(2) on a TCP socket has returned, and was not held before: it has a port now */
     CG_EVENT_UNSEEN = 7,      /* a channel is read in a way that cannot be undone: `hold.syscall` says how */
     CG_EVENT_LISTEN = 8,      /* listen(2) was called; from here on the record is a cg_listen_event */
     CG_EVENT_LISTENER_GONE = 9,

@@ -45,9 +45,15 @@ SessionLedger::Form plain_form() {
 // After these the same is tried again, and nothing has happened.
 bool is_passing(int error) { return error == EINTR || error == EAGAIN || error == ECANCELED || error == kShort; }
 
-size_t open_descriptors() {
-    const std::filesystem::directory_iterator all("/proc/self/fd");
-    return static_cast<size_t>(std::distance(begin(all), end(all)));
+// What each leads to, but for the one that lists them.
+std::vector<std::string> open_descriptors() {
+    std::vector<std::string> found;
+    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code gone;
+        const std::string target = std::filesystem::read_symlink(each, gone);
+        if (!gone && !target.ends_with("/fd")) found.push_back(each.path().filename().string() + " " + target);
+    }
+    return found;
 }
 
 std::vector<std::string> lines_of(std::string_view text) {
@@ -190,7 +196,7 @@ class RelayFailures : public ::testing::TestWithParam<Setting> {
             SCOPED_TRACE("number " + std::to_string(tried.failed + 1));
             has_failed = false;
             FailingRing* armed = nullptr;
-            const size_t descriptors = open_descriptors();
+            const std::vector<std::string> descriptors = open_descriptors();
             const Outcome outcome = run(
                 [&](FailingRing& ring) {
                     armed = &ring;
