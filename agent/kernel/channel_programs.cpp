@@ -82,7 +82,7 @@ struct ChannelPrograms::State {
 ChannelPrograms::ChannelPrograms() : state_(std::make_unique<State>()) {}
 ChannelPrograms::~ChannelPrograms() = default;
 
-Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& scope, OnEvent on_event, Waiting waiting) {
+Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& scope, OnEvent on_event) {
     constexpr char kObject[] = "channel.bpf.o";
     TRY_VOID(check_scope(scope));
     if (const auto lack = kernel_lacks()) return Error::refused(lack->what, lack->remedy);
@@ -97,7 +97,12 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.skeleton->rodata->hold_ns_max = kHoldNanoseconds;
     state.skeleton->rodata->exit_holds_max = processors_of_ours() / 2;
     bpf_program__set_autoload(state.skeleton->progs.on_fork, !scope.trees.empty());
-    leave_out_what_is_missing(*state.skeleton, waiting);
+    const Waiting waiting = [&] {
+        const KernelTypes kernel;
+        const Waiting how = how_programs_wait(kernel);
+        leave_out_what_is_missing(*state.skeleton, kernel, how);
+        return how;
+    }();
     if (int error = channel_bpf__load(state.skeleton)) return libbpf_error("load", kObject, error);
 
     state.channels = bpf_map__fd(state.skeleton->maps.channels);

@@ -11,7 +11,6 @@
 #include "base/result.h"
 #include "kernel/proc.h"
 #include "kernel/scope.h"
-#include "kernel/waiting.h"
 #include "wire.h"
 
 namespace callgate {
@@ -26,8 +25,7 @@ class ChannelPrograms {
     using OnEvent = std::function<void(const cg_event&)>;
 
     // Loads and attaches; nothing is held before enable_holds(). `on_event` is called from poll().
-    static Result<std::unique_ptr<ChannelPrograms>> start(const Scope& scope, OnEvent on_event,
-                                                          Waiting waiting = how_programs_wait());
+    static Result<std::unique_ptr<ChannelPrograms>> start(const Scope& scope, OnEvent on_event);
     ~ChannelPrograms();
 
     // File descriptor that is readable while events wait; poll() hands them out and returns how many.

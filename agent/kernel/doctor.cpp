@@ -78,11 +78,12 @@ Check check_programs() {
     if (const auto lack = kernel_lacks()) return {"bpf", CheckState::failed, lack->what, lack->remedy};
     libbpf_print_fn_t before = libbpf_set_print(say_nothing);
     channel_bpf* skeleton = channel_bpf__open();
-    if (skeleton) leave_out_what_is_missing(*skeleton, how_programs_wait());
+    const KernelTypes kernel;
+    const Waiting waiting = how_programs_wait(kernel);
+    if (skeleton) leave_out_what_is_missing(*skeleton, kernel, waiting);
     int error = skeleton ? channel_bpf__load(skeleton) : -errno;
     channel_bpf__destroy(skeleton);
     libbpf_set_print(before);
-    const Waiting waiting = how_programs_wait();
     if (!error && waiting == Waiting::directly_as_it_must)
         return {"bpf", CheckState::degraded, "the programs load; this kernel can preempt them, and then misses reads of others",
                 "needs tracefs (CONFIG_FTRACE) and CONFIG_PERF_EVENTS"};
@@ -224,8 +225,9 @@ DoctorReport examine_host(Check relay) {
         return each.state == CheckState::failed && (each.name == "bpf" || each.name == "listeners");
     });
     bool fexit = trampolines_load();
-    const bool has_rings = KernelTypes().has_rings();
-    const bool on_events = runs && how_programs_wait() == Waiting::on_events;
+    const KernelTypes kernel;
+    const bool has_rings = kernel.has_rings();
+    const bool on_events = runs && how_programs_wait(kernel) == Waiting::on_events;
     const std::string events = on_events ? "perf event " : "tp_btf/";
     if (runs)
         report.mechanism = {

@@ -3,6 +3,7 @@
 // Programs of tp_btf are not before Linux 7.0; since then tracepoints are guarded by SRCU (linux commits a46023d5616e,
 // 16718274ee75), and preemption is disabled only for what runs on perf events, those of single system calls excepted.
 #pragma once
+#include "kernel/kernel_types.h"
 
 namespace callgate {
 
@@ -13,6 +14,6 @@ enum class Waiting {
 };
 
 // Asks the kernel once. Needs CAP_BPF and CAP_PERFMON.
-Waiting how_programs_wait();
+Waiting how_programs_wait(const KernelTypes& kernel);
 
 }  // namespace callgate

@@ -3,6 +3,6 @@
 
 namespace callgate {
 
-Waiting how_programs_wait() { return Waiting::on_events; }
+Waiting how_programs_wait(const KernelTypes&) { return Waiting::on_events; }
 
 }  // namespace callgate

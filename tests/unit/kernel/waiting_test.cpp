@@ -11,7 +11,7 @@ namespace callgate {
 namespace {
 
 TEST(Waiting, OnEventsSinceLinux7) {
-    EXPECT_EQ(how_programs_wait(), std::atoi(kernel_release().c_str()) < 7 ? Waiting::directly : Waiting::on_events);
+    EXPECT_EQ(how_programs_wait(KernelTypes()), std::atoi(kernel_release().c_str()) < 7 ? Waiting::directly : Waiting::on_events);
 }
 
 TEST(Waiting, EventsAreFoundWhetherOrNotTracefsIsMounted) {
