@@ -277,7 +277,7 @@ class TestOtherProtocols(Beside):
         with HttpConnection("127.0.0.1", port, seconds=20) as connection:
             connection.send(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n')
             self.assertLess(int(process.communicate(timeout=30)[0]), 16 << 20)
-            self.assertEqual(connection.read_rest(), b"")
+            self.assertNotIn(b"\n", connection.read_rest())  # the server may have ended in the middle of a message
         self.assertGreater(agent.wait_audit("session_end")[0]["frames"]["server_denied"], 1000)
 
     def test_messages_on_lines_that_pass_themselves_off_as_lsp(self):
