@@ -318,17 +318,10 @@ class TestEarlierConnections(Handed):
                 for connection in connections:
                     self.ask(connection, "echo")
                 agent = self.governing("* listen *")
-                cut = 0
                 for connection in connections:
-                    try:
-                        for at in range(0, len(request), 48):
-                            connection.send(request[at:at + 48])
-                        self.assert_denial(connection.read_response("POST"), 1)
-                    except (EOFError, ConnectionError):
-                        cut += 1
-                # Which of two reads at one time was the first is not always known: then the connection ends, and it is said.
-                self.assertLessEqual(cut, 1)
-                self.assertEqual(agent.status()["http"]["connections_cut"], cut)
+                    for at in range(0, len(request), 48):
+                        connection.send(request[at:at + 48])
+                    self.assert_denial(connection.read_response("POST"), 1)
                 self.assertEqual(self.executed(), ["echo"] * len(connections))
                 self.stop_agent(agent)
 
