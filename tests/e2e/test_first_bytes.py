@@ -60,7 +60,7 @@ class TestFirstBytes(EndToEnd):
         name = pwd.getpwuid(os.getuid()).pw_name
         agent = self.agent({"deny": policy({"user": name}, denied="delete_note")})
         for channel in ("pipe", "socketpair"):
-            for attempt in range(2 if SHORT else 25):
+            for attempt in range(10 if SHORT else 25):
                 with self.case(channel=channel, attempt=attempt):
                     self.log.write_bytes(b"")
                     client = self.start("--readers", "8", channel=channel)
