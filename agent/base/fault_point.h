@@ -1,5 +1,6 @@
 // fault_point: a step after which the agent may be killed. Nothing happens here; the program of the fault tests is linked with
-// another definition of the function, which ends the process at the step that the test has named (tests/fault/).
+// another definition of the function, which ends the process at the step that the test has named, or takes its time there
+// (tests/fault/).
 #pragma once
 
 namespace callgate {

@@ -45,7 +45,7 @@ void EarlierConnections::look_at(const ConnectedSocket& socket, pid_t pid) {
     // Asked now that nothing more is read unseen.
     auto state = tcp_state(socket.socket.get());
     Known known{
-        socket.netns, socket.local, socket.remote, false, state && state->answered, state ? state->bytes_sent : 0, {}, {}};
+        socket.netns, socket.local, socket.remote, false, state && state->answered, state ? state->bytes_sent : 0, 0, {}, {}};
     if (!watched) return report(known, "too many channels are watched");
     known_[socket.channel] = std::move(known);
 }
@@ -56,7 +56,7 @@ EarlierConnections::Connections::iterator EarlierConnections::admit(const cg_eve
     auto socket = connected_socket(pid, event.hold.fd);
     if (!socket || !(socket->channel == event.channel)) return known_.end();
     auto state = tcp_state(socket->socket.get());
-    Known known{socket->netns, socket->local, socket->remote, false, true, state ? state->bytes_sent : 0, {}, {}};
+    Known known{socket->netns, socket->local, socket->remote, false, true, state ? state->bytes_sent : 0, 0, {}, {}};
     auto read = is_peek(event.hold) ? std::string() : peek_read(event.hold);
     known.fresh = state && read && state->bytes_received == read->size() + state->unread;
     ListenWatch::Way way = listeners_.way_to(pid, socket->netns, socket->local, socket->remote);
@@ -91,6 +91,11 @@ void EarlierConnections::give_up(const cg_channel_key& channel, const std::strin
     report(found.mapped(), reason);
 }
 
+// Somebody else who has the connection may have read what comes before this, and not be heard of yet.
+bool EarlierConnections::may_lack_its_beginning(const cg_event& event, const Known& known) {
+    return event.hold.references > 1 && known.waited_with != event.hold.since_ns;
+}
+
 // What was read passes; the next read is looked at again.
 void EarlierConnections::follow(const cg_channel_key& channel, Known& known, const std::string& bytes, uint64_t bytes_sent) {
     known.tail += bytes;
@@ -123,7 +128,12 @@ void EarlierConnections::on_read(const cg_event& event, StoppedThread thread, co
         bool answer_is_due = !known.answered && bytes_sent == known.bytes_sent;
         bool begins = begins_request(*bytes) || (!answer_is_due && may_begin_request(*bytes));
         if (!begins) {
-            if (!names_http(known.tail + *bytes)) return follow(event.channel, known, *bytes, bytes_sent);
+            if (!names_http(known.tail + *bytes)) {
+                if (answer_is_due || !may_lack_its_beginning(event, known))
+                    return follow(event.channel, known, *bytes, bytes_sent);
+                known.waited_with = event.hold.since_ns;
+                return help_.look_at_later(event, std::move(thread), kOnItsWay);
+            }
             connection.cut = "a request began in the middle of what was read";
         } else if (answer_is_due) {
             connection.cut = "a request came before the one under way was answered";

@@ -65,15 +65,17 @@ class EarlierConnections {
     struct Known {
         uint32_t netns = 0;
         SocketAddress server, client;
-        bool fresh = false;       // what is held is the first that was read of it
-        bool answered = true;     // no request was under way when it was last looked at
-        uint64_t bytes_sent = 0;  // by the server, until then
-        std::string tail;         // the last bytes that passed
+        bool fresh = false;        // what is held is the first that was read of it
+        bool answered = true;      // no request was under way when it was last looked at
+        uint64_t bytes_sent = 0;   // by the server, until then
+        uint64_t waited_with = 0;  // the read (its time) that was kept waiting for what comes before it
+        std::string tail;          // the last bytes that passed
         std::optional<GovernedListener> alone;
     };
     using Connections = std::unordered_map<cg_channel_key, Known, ChannelKeyHash>;
     void look_at(const ConnectedSocket& socket, pid_t pid);
     Connections::iterator admit(const cg_event& event);
+    static bool may_lack_its_beginning(const cg_event& event, const Known& known);
     void follow(const cg_channel_key& channel, Known& known, const std::string& bytes, uint64_t bytes_sent);
     void take(const cg_event& event, Connections::iterator found, StoppedThread& thread, EarlierConnection connection);
     std::vector<pid_t> take_from_others(const cg_event& event, std::vector<ReadPiece>& pieces);

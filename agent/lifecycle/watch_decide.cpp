@@ -59,7 +59,7 @@ void Watcher::State::on_event(const cg_event& event) {
         return;
     }
     if (event.kind == CG_EVENT_EXIT && !seize_exiting(event)) return;
-    Work next{event, {}, std::nullopt};
+    Work next{event, {}, std::nullopt, 0};
     if (event.kind == CG_EVENT_READ) {
         auto tid = static_cast<pid_t>(event.tid);
         auto hold = programs->hold_of(tid);
@@ -91,12 +91,25 @@ void Watcher::State::on_event(const cg_event& event) {
     if (taking || event.kind == CG_EVENT_EXIT) halves[own_half].work.push_back(std::move(next));
 }
 
+// What the other half has heard of goes first where it was read first from the same channel.
+bool Watcher::State::comes_after_some(const Work& work, const std::deque<Work>& others) {
+    if (work.event.kind != CG_EVENT_READ) return false;
+    return std::any_of(others.begin(), others.end(), [&](const Work& each) {
+        return each.event.kind == CG_EVENT_READ && each.event.channel == work.event.channel &&
+               each.event.hold.since_ns < work.event.hold.since_ns;
+    });
+}
+
 std::optional<Watcher::State::Work> Watcher::State::next_work() {
     auto lock = hear();
     std::deque<Work>& mine = halves[own_half].work;
-    if (mine.empty()) return std::nullopt;
-    Work next = std::move(mine.front());
-    mine.pop_front();
+    const int64_t now = monotonic_ns();
+    auto found = std::find_if(mine.begin(), mine.end(), [&](const Work& each) {
+        return each.not_before_ns <= now && !comes_after_some(each, halves[1 - own_half].work);
+    });
+    if (found == mine.end()) return std::nullopt;
+    Work next = std::move(*found);
+    mine.erase(found);
     return next;
 }
 

@@ -61,6 +61,7 @@ struct Watcher::State {
         cg_event event;
         StoppedThread thread;          // of a read, or of a listen(2) that has waited long
         std::optional<Error> refused;  // why it could not be stopped
+        int64_t not_before_ns = 0;     // monotonic: when its turn comes at the earliest
     };
     // One half of the processors each; see Watcher::run().
     struct Half {
@@ -125,6 +126,7 @@ struct Watcher::State {
     void leave_to_other_half(const cg_event& event);
     void disturb_other_half();
     std::optional<cg_event> next_program();
+    static bool comes_after_some(const Work& work, const std::deque<Work>& others);
     std::optional<Work> next_work();
     std::vector<ReadPiece> take_back_waiting(pid_t pid, const cg_channel_key& channel);
     void take_back_wanted();

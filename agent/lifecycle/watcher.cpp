@@ -8,6 +8,7 @@
 #include <future>
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
@@ -51,9 +52,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         auto found = state.caught.extract(tid);
         return found ? std::optional<cg_event>(found.mapped()) : std::nullopt;
     };
-    state.help.look_at_later = [&state](const cg_event& event, StoppedThread thread) {
+    state.help.look_at_later = [&state](const cg_event& event, StoppedThread thread, std::chrono::nanoseconds wait) {
         auto lock = state.hear();
-        state.halves[State::own_half].work.push_back({event, std::move(thread), std::nullopt});
+        const int64_t not_before_ns = monotonic_ns() + wait.count();
+        state.halves[State::own_half].work.push_back({event, std::move(thread), std::nullopt, not_before_ns});
     };
     state.help.swap_begins = [&state](const cg_channel_key& replacement, const cg_channel& mark) {
         (void)state.programs->watch(replacement, mark);
@@ -123,12 +125,13 @@ void Watcher::State::watch() {
         bool soon = listeners->is_impatient() || earlier->is_impatient();
         {
             auto lock = hear();
-            soon |= !halves[1 - own_half].programs_started.empty();
+            soon |= !halves[1 - own_half].programs_started.empty() || !halves[own_half].work.empty();
         }
         soon |= Tracee::let_go_of_those_left_behind();
         wait(soon ? kPatience : std::chrono::seconds(1), wake.get());
         const int64_t woken_ns = GovernedUntil::now_ns();
         listen();
+        if (own_half == 0) fault_point("turn of the first half");
         std::unique_lock held(turn, std::defer_lock);
         take_turn(held);
         turn_once();

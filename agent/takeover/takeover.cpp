@@ -208,7 +208,7 @@ std::vector<ReadPiece> wake_waiters(pid_t pid, pid_t except, const Descriptors& 
         if (!waiter) continue;
         auto event = help.caught ? help.caught(tid) : std::nullopt;
         if (event && !(event->channel == swapped.front().channel)) {
-            help.look_at_later(*event, {std::move(*waiter), event->hold});
+            help.look_at_later(*event, {std::move(*waiter), event->hold}, {});  // it was caught on another channel
         } else if (event && check_hold(event->hold)) {
             if (auto read = undo_read(**waiter, event->hold)) pieces.push_back(std::move(*read));
         } else if ((*waiter)->registers().needs_settling()) {

@@ -42,8 +42,8 @@ struct TakeoverHelp {
     std::function<std::vector<ReadPiece>(pid_t pid, const cg_channel_key& original)> take_back_waiting;
     // A thread of ours got into a hold while it was being stopped, and was let go: what it had read. Once.
     std::function<std::optional<cg_event>(pid_t tid)> caught;
-    // It was caught in a read of another channel, which nobody has looked at yet: its turn comes.
-    std::function<void(const cg_event&, StoppedThread)> look_at_later;
+    // A read that nobody has decided on yet: its turn comes, but not within `wait`.
+    std::function<void(const cg_event&, StoppedThread, std::chrono::nanoseconds wait)> look_at_later;
 };
 
 // Where the two ends of each direction are after a take-over.

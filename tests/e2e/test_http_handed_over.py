@@ -5,9 +5,10 @@ import threading
 from pathlib import Path
 
 from governed_http import *  # noqa: F403
-from governed_http import (PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, free_port, json, main, os, policy, socket, time,
+from governed_http import (BINARY, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, free_port, json, main, os, policy, socket, time,
                            wait_for)
 
+FAULTS = BINARY.parent / "tests" / "callgate_faults"
 SERVER = str(SERVERS / "handed" / "server.py")
 # Makes the listener and becomes the server, itself or as its child. The policies' patterns fit the server alone.
 ACTIVATOR = """
@@ -308,16 +309,19 @@ class TestEarlierConnections(Handed):
 
     def test_two_processes_have_a_piece_each(self):
         """One has read the beginning of the request when the other reads what follows: both are held then, and a thread that
-        reads while another one replaces its descriptor is heard of."""
+        reads while another one replaces its descriptor is heard of. At last with an agent one of whose threads is slow to
+        decide: what the other one has heard of was often read after what that one has."""
+        os.environ["CALLGATE_SLOW_STEP"] = "turn of the first half"
+        self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
         request = TestListeners.encoded("delete_note")
-        for options in ([], ["threaded"]):
-            with self.case(options=options):
+        for options, binary in (([], BINARY), (["threaded"], BINARY), (["threaded"], FAULTS)):
+            with self.case(options=options, binary=binary.name):
                 where = self.where("tcp")
                 self.start(SERVER, "LOG", "listen", where, "forked", *options)
                 connections = [self.reach(where) for _ in range(24)]
                 for connection in connections:
                     self.ask(connection, "echo")
-                agent = self.governing("* listen *")
+                agent = self.agent({"example": policy({"command": "* listen *"}, denied="delete_note")}, binary=binary)
                 for connection in connections:
                     for at in range(0, len(request), 48):
                         connection.send(request[at:at + 48])
