@@ -61,10 +61,11 @@ struct ChannelPrograms::State {
         return {};
     }
 
-    // Those that are left out on this kernel among them.
-    std::array<const bpf_program*, 6> waiting_programs() const {
+    // Those that wait, and the one that knows who belongs to a tree. Some of them are not loaded on this kernel.
+    std::array<const bpf_program*, 7> programs_that_count() const {
         const auto& programs = skeleton->progs;
-        return {programs.on_exec,
+        return {programs.on_fork,
+                programs.on_exec,
                 programs.on_read,
                 programs.on_exit,
                 programs.on_exec_unpreempted,
@@ -131,17 +132,21 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     if (int error = channel_bpf__attach(state.skeleton)) return libbpf_error("attach", kObject, error);
     if (waiting == Waiting::on_events) TRY_VOID(state.attach_to_events());
 
-    // Forks are followed from here on; what the trees hold already is added now. A process that is forked meanwhile
-    // is found by one of the two.
-    int scope_pids = bpf_map__fd(state.skeleton->maps.scope_pids);
-    uint32_t one = 1;
-    if (!scope.trees.empty())
-        for (int pass = 0; pass < 2; ++pass)
-            for (pid_t pid : descendants_of(scope.trees)) {
-                uint32_t key = pid;
-                if (pid != getpid()) bpf_map_update_elem(scope_pids, &key, &one, BPF_ANY);
-            }
+    // Forks are followed from here on; what the trees hold already is added now.
+    programs->look_through_trees(scope);
     return programs;
+}
+
+// A process that is forked meanwhile is found by the program, or by the second pass.
+void ChannelPrograms::look_through_trees(const Scope& scope) {
+    if (scope.trees.empty()) return;
+    const int scope_pids = bpf_map__fd(state_->skeleton->maps.scope_pids);
+    const uint32_t one = 1;
+    for (int pass = 0; pass < 2; ++pass)
+        for (pid_t pid : descendants_of(scope.trees)) {
+            const uint32_t key = pid;
+            if (pid != getpid()) bpf_map_update_elem(scope_pids, &key, &one, BPF_ANY);
+        }
 }
 
 int ChannelPrograms::ring_fd() const { return ring_buffer__epoll_fd(state_->ring); }
@@ -242,7 +247,7 @@ uint64_t ChannelPrograms::counter(cg_counter which) const {
 
 uint64_t ChannelPrograms::left_out() const {
     uint64_t sum = 0;
-    for (const bpf_program* each : state_->waiting_programs()) {
+    for (const bpf_program* each : state_->programs_that_count()) {
         bpf_prog_info info{};
         uint32_t length = sizeof(info);
         const int fd = bpf_program__fd(each);

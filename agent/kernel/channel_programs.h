@@ -61,7 +61,10 @@ class ChannelPrograms {
 
     KernelCounters counters() const;
     uint64_t counter(cg_counter which) const;
-    // How often the kernel has left a program out (waiting.h): so many starts or reads were not seen, if any of them was one.
+    // Who belongs to a tree already, though nobody saw the fork: in scope from now on.
+    void look_through_trees(const Scope& scope);
+
+    // How often the kernel has left a program out (waiting.h): so many starts, reads or forks were not seen, if any was one.
     // By a thread with CAP_BPF only.
     uint64_t left_out() const;
 

@@ -110,7 +110,10 @@ void Watcher::State::find_what_was_missed() {
     const uint64_t lost = programs->counter(CG_COUNT_RING_FULL) + (left_out = programs->left_out());
     if (lost == events_lost) return;
     const uint64_t more = lost - std::exchange(events_lost, lost);
-    if (taking) scan();
+    if (taking) {
+        programs->look_through_trees(options.scope);
+        scan();
+    }
     programs->forget_expired_holds();
     events.lost(more);
 }

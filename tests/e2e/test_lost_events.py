@@ -39,7 +39,7 @@ class TestLostEvents(Stopped):
         self.assertGreater(lost, 0)
         self.assertEqual(kernel["events_lost"], lost)
         self.assertEqual(kernel["events_seen"], kernel["events_sent"] + lost)
-        self.assertIn(f"{lost} events were lost", agent.log())
+        self.assertIn(f"{lost} events lost", agent.log())
         wait_for(lambda: len([s for s in agent.sessions() if s["state"] == "enforced"]) == 5, "all servers being governed")
         for client in (before, *clients):
             self.assert_denied(client.call("delete_note"))

@@ -71,8 +71,10 @@ class TestRestart(SessionsGoOn, EndToEnd):
         self.assertEqual(agent.audit("session_lost"), [])
 
     def test_many_sessions(self):
-        """They go on long before the next agent has its programs in the kernel. With CALLGATE_LONG for three hours at most."""
+        """They go on long before the next agent has its programs in the kernel. With CALLGATE_LONG for three hours at most.
+        $CALLGATE_RESTARTS: another number of restarts."""
         restarts, sessions = (1000, 1000) if LONG else (3, 200)
+        restarts = int(os.environ.get("CALLGATE_RESTARTS", restarts))
         server = cpp_server("--readv")
         # Not those that have it among their arguments, as stdio_load does.
         agent = self.kept({"p": policy({"command": " ".join(server.command)}, denied="delete_note")})
