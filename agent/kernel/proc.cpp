@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <sstream>
 
 namespace callgate {
 namespace {
@@ -177,6 +178,16 @@ std::vector<pid_t> all_processes() {
     std::vector<pid_t> processes;
     for_each_number("/proc", [&](int pid) { processes.push_back(pid); });
     return processes;
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+    std::vector<pid_t> children;
+    for (pid_t tid : threads_of(pid)) {
+        auto text = read_small_file(proc_path(pid, ("task/" + std::to_string(tid) + "/children").c_str()));
+        std::istringstream numbers(text ? *text : std::string());
+        for (pid_t child; numbers >> child;) children.push_back(child);
+    }
+    return children;
 }
 
 pid_t parent_of(pid_t pid) { return static_cast<pid_t>(status_value(pid, "PPid")); }

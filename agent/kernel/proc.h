@@ -71,6 +71,9 @@ long status_value(pid_t pid, const char* field);
 std::vector<pid_t> threads_of(pid_t pid);
 std::vector<pid_t> all_processes();
 pid_t parent_of(pid_t pid);
+// Of whichever thread (/proc/PID/task/TID/children, which needs CONFIG_PROC_CHILDREN); those whose parent has ended belong to
+// another one.
+std::vector<pid_t> children_of(pid_t pid);
 
 // The system call that a sleeping thread is in (/proc/PID/task/TID/syscall); number -1 where it is running.
 struct BlockedSyscall {

@@ -234,6 +234,10 @@ void EarlierConnections::settle() {
     any_incomplete_ = !incomplete_.empty();
 }
 
+void EarlierConnections::forget_what_is_gone() {
+    gone_.erase_from(known_, [this](const cg_channel_key& channel) { channels_.forget(channel); });
+}
+
 void EarlierConnections::remember_taken(const cg_event& event, Known known) {
     (void)watch(event.channel, event.tgid);
     taken_.push_back({event.channel, std::move(known)});

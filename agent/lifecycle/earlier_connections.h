@@ -25,6 +25,7 @@
 
 #include "kernel/channel_programs.h"
 #include "kernel/process_sockets.h"
+#include "lifecycle/gone_channels.h"
 #include "lifecycle/listen_watch.h"
 #include "takeover/takeover.h"
 
@@ -60,6 +61,7 @@ class EarlierConnections {
     // To be called after each event, and soon while is_impatient(): connections go on that have all their pieces by now.
     void settle();
     bool is_impatient() const { return any_incomplete_; }
+    void forget_what_is_gone();
 
   private:
     struct Known {
@@ -107,6 +109,7 @@ class EarlierConnections {
     const TakeoverHelp& help_;
     Events events_;
     Connections known_;
+    GoneChannels gone_;
     std::vector<Incomplete> incomplete_;
     std::atomic<bool> any_incomplete_{false};
     std::deque<Taken> taken_;

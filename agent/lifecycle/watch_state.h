@@ -9,6 +9,7 @@
 
 #include "audit/record_id.h"
 #include "jsonrpc/classify.h"
+#include "lifecycle/gone_channels.h"
 #include "lifecycle/watcher.h"
 #include "restart/begun_takeover.h"
 
@@ -104,6 +105,7 @@ struct Watcher::State {
     WantedReads wanted;
 
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
+    GoneChannels gone_candidates;
     std::unordered_map<std::string, Session> sessions;
     ByChannel by_original, by_replacement;
     std::unordered_map<pid_t, std::string> governed;  // sessions, by the processes whose end is to be held
@@ -142,6 +144,7 @@ struct Watcher::State {
     void ungovern(const Session& session);
     void scan();
     void find_what_was_missed();
+    void forget_what_is_gone();
     EarlierConnections::Events events_of_earlier_connections();
     UnixServers::Help help_for_unix_servers();
 
@@ -163,6 +166,7 @@ struct Watcher::State {
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
     bool join(Session& session, pid_t pid, TakenEnds& ends);
+    void take_forks(const Plan& plan, const std::vector<pid_t>& forks);
     Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins);
     std::shared_ptr<Vault::Entry> keep_begun(BegunTakeover begun, const TakenEnds& ends);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);

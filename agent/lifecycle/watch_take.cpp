@@ -1,5 +1,6 @@
 // From a decision to a session: the take-over of one process, and what is remembered of it.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fault_point.h"
+#include "kernel/holders.h"
 #include "lifecycle/client_of.h"
 #include "lifecycle/watch_state.h"
 
@@ -31,10 +33,33 @@ bool has_room_for_a_session() {
     return tried.back().valid();
 }
 
+// Whoever is to reap it may not have done so yet: pidfd_open(2), poll(2).
+bool has_ended(pid_t pid) {
+    auto pidfd = open_pidfd(pid);
+    if (!pidfd) return true;
+    pollfd end{pidfd->get(), POLLIN, 0};
+    return poll(&end, 1, 0) == 1;
+}
+
+bool is_open_for(const ProcessDescriptor& each, const cg_channel_key& channel, int access) {
+    return each.channel == channel && (each.kind != ChannelKind::pipe || (each.status_flags & O_ACCMODE) == access);
+}
+
+bool has_both_ends(pid_t pid, const cg_channel_key& input, const cg_channel_key& output) {
+    auto held = find_descriptors(pid, input, output);
+    if (!held) return false;
+    auto has = [&](const cg_channel_key& channel, int access) {
+        return std::any_of(held->channels.begin(), held->channels.end(),
+                           [&](const ProcessDescriptor& each) { return is_open_for(each, channel, access); });
+    };
+    return has(input, O_RDONLY) && has(output, O_WRONLY);
+}
+
 }  // namespace
 
 Result<TakenEnds> Watcher::State::stop_and_take(const Plan& plan, StoppedThread& thread,
                                                 decltype(TakeoverRequest::begins) begins) {
+    fault_point("to be stopped");
     if (!thread.tracee) {
         // Its first read has come in meanwhile and is waiting for its turn: that is where it will be taken over.
         if (Tracee::is_ours(plan.pid))
@@ -65,7 +90,7 @@ bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
         if (!pidfd || !held) continue;
         auto fetch = [&](const cg_channel_key& channel, int access) {
             for (const ProcessDescriptor& each : held->channels)
-                if (each.channel == channel && (each.kind != ChannelKind::pipe || (each.status_flags & O_ACCMODE) == access))
+                if (is_open_for(each, channel, access))
                     if (auto copy = fetch_descriptor(*pidfd, each.number)) return std::move(*copy);
             return Fd();
         };
@@ -112,7 +137,11 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     });
     if (!ends) {
         candidates.erase(plan.input);
-        if (!open_pidfd(plan.pid)) return programs->forget(plan.input);
+        if (has_ended(plan.pid)) {
+            take_forks(plan, holders_of({plan.input.inode})[plan.input.inode]);
+            if (!by_original.count(plan.input)) programs->forget(plan.input);
+            return;
+        }
         if (ends.error().kind == ErrorKind::gone) return;
         ++failed;
         bool ran_out = ends.error().kind == ErrorKind::limit && plan.remark.empty();
@@ -134,7 +163,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
         if (session.match.policy->is_version_of(*match.policy) && join(session, plan.pid, *ends)) {
             events.joined(session.id, std::move(server));
             if (!ends->unread.empty()) events.late_bytes(session.id, std::move(ends->unread));
-            return;
+            return take_forks(plan, children_of(plan.pid));
         }
         std::string superseded = session.id;
         forget_session(superseded, false);
@@ -161,6 +190,27 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     govern(session.id, plan.pid);
     sessions[session.id] = std::move(session);
     events.taken(std::move(taken_server));
+    take_forks(plan, children_of(plan.pid));
+}
+
+// What was forked before the take-over has the original still. Who waits in a read of it waits for what the session's server is
+// given instead; and where the process that was to be taken over has ended, it is the server.
+void Watcher::State::take_forks(const Plan& plan, const std::vector<pid_t>& forks) {
+    for (pid_t pid : forks) {
+        auto known = by_original.find(plan.input);
+        const Session* session = known == by_original.end() ? nullptr : &sessions[known->second];
+        if ((session && session->has(pid)) || !has_both_ends(pid, plan.input, plan.output)) continue;
+        auto server = identify_server(pid);
+        if (!server) continue;
+        PolicyStore::Match match = find_policy(*server);
+        if (!match.policy && session) match = session->match;
+        // Under another policy it is another program by now, whose start is an event of its own.
+        if (!match.policy || (session && !session->match.policy->is_version_of(*match.policy))) continue;
+        Plan same = plan;
+        same.pid = pid;
+        same.since_ns = monotonic_ns();
+        take(same, {}, std::move(*server), match);
+    }
 }
 
 EarlierConnections::Events Watcher::State::events_of_earlier_connections() {

@@ -136,7 +136,7 @@ void Watcher::State::watch() {
         take_turn(held);
         turn_once();
         find_what_was_missed();
-        if (taking) unix_servers->prune_if_due();
+        if (taking) forget_what_is_gone();
         if (taking && has_scanned && options.until) options.until->note(woken_ns);
         run_commands();
     }

@@ -5,10 +5,9 @@ import threading
 from pathlib import Path
 
 from governed_http import *  # noqa: F403
-from governed_http import (BINARY, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, free_port, json, main, os, policy, socket, time,
+from governed_http import (BINARY, FAULTS, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, free_port, json, main, os, policy, socket, time,
                            wait_for)
 
-FAULTS = BINARY.parent / "tests" / "callgate_faults"
 SERVER = str(SERVERS / "handed" / "server.py")
 # Makes the listener and becomes the server, itself or as its child. The policies' patterns fit the server alone.
 ACTIVATOR = """
@@ -311,7 +310,7 @@ class TestEarlierConnections(Handed):
         """One has read the beginning of the request when the other reads what follows: both are held then, and a thread that
         reads while another one replaces its descriptor is heard of. At last with an agent one of whose threads is slow to
         decide: what the other one has heard of was often read after what that one has."""
-        os.environ["CALLGATE_SLOW_STEP"] = "turn of the first half"
+        os.environ["CALLGATE_SLOW_STEP"] = "turn of the first half 1500"
         self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
         request = TestListeners.encoded("delete_note")
         for options, binary in (([], BINARY), (["threaded"], BINARY), (["threaded"], FAULTS)):

@@ -7,10 +7,9 @@ import subprocess
 import types
 
 from governed_http import *  # noqa: F403
-from governed_http import (BINARY, LONG, PYTHON, PYTHON_HTTP, SERVERS, HttpConnection, HttpEndToEnd, main, make_request, policy,
+from governed_http import (FAULTS, LONG, PYTHON, PYTHON_HTTP, SERVERS, HttpConnection, HttpEndToEnd, main, make_request, policy,
                            wait_for)
 
-FAULTS = BINARY.parent / "tests" / "callgate_faults"
 # Of a socket pair, and of what puts it in the connection's place and closes it.
 CALLS = tuple(f"{what} {number}".removesuffix(" 1") for number in range(1, 3) for what in ("calls set", "calls begun", "calls made"))
 STEPS = {"tcp": ("connection to be replaced", *CALLS, "connection taken", "mask set"),

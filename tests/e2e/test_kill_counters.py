@@ -3,9 +3,8 @@ an approval is for one call."""
 import os
 
 from governed import *  # noqa: F403
-from governed import BINARY, EndToEnd, cpp_server, echo, echoed, json, main, policy
+from governed import FAULTS, EndToEnd, cpp_server, echo, echoed, json, main, policy
 
-FAULTS = BINARY.parent / "tests" / "callgate_faults"
 # Of one turn: judged, in the session's ledger, in the counters' file, which does not say yet that the turn is over.
 STEPS = ("charged", "charges committed", "counters saved")
 CHANNELS = ("pipe", "socketpair")

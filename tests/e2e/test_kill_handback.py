@@ -4,9 +4,8 @@ import os
 import signal
 
 from governed import *  # noqa: F403
-from governed import BINARY, LONG, NOTES_PY, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
+from governed import FAULTS, LONG, NOTES_PY, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
 
-FAULTS = BINARY.parent / "tests" / "callgate_faults"
 STILL_GOVERNED = "hand-back asked for"
 # Of the relay, of the hand-back, and of the thread that makes the calls: a socket pair, a message, what replaces and closes; for the
 # input, then for the output. "calls made 3": the third of them.

@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import BINARY, LONG, EndToEnd, cpp_server, echo, echoed, main, policy_for, steady_descriptors, wait_for
+from governed import FAULTS, LONG, EndToEnd, cpp_server, echo, echoed, main, policy_for, steady_descriptors, wait_for
 
-FAULTS = BINARY.parent / "tests" / "callgate_faults"
 # Of the thread that makes the calls, of the take-over, and of the way to the loop and into the vault. "calls set 2": those that replace.
 STEPS = ("frame written", "calls prepared", "mask blocked", "calls set", "calls begun", "calls made", "replacements made",
          "take-over kept", "calls set 2", "calls begun 2", "calls made 2", "ends closed", "mask set", "registers set",

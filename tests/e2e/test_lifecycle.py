@@ -1,10 +1,12 @@
 """The agent comes and goes while sessions run."""
+import os
 import resource
 import signal
+import time
 import unittest
 
 from governed import *  # noqa: F403
-from governed import (EVERYTHING, NOTES_BUN, NOTES_DENO, NOTES_PY, SANITIZERS, EndToEnd, Path, chosen, cpp_server, echo, echoed, main, policy,
+from governed import (EVERYTHING, FAULTS, NOTES_BUN, NOTES_DENO, NOTES_PY, SANITIZERS, EndToEnd, Path, chosen, cpp_server, echo, echoed, main, policy,
                       policy_for, steady_descriptors, wait_for)
 
 SERVERS = (EVERYTHING, NOTES_PY, NOTES_BUN, NOTES_DENO, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--threads", "4"),
@@ -151,6 +153,29 @@ class TestComingAndGoing(EndToEnd):
         self.assert_result(client.answer(sleeping))
         self.assert_result(client.answer(9))
         self.assertEqual(client.shutdown(), 0)
+
+    def test_what_was_forked_before_the_take_over(self):
+        """It has the original still, and may wait in a read of it: it shares what the server was given. Where who was to be
+        taken over has ended, it is taken over itself."""
+        os.environ["CALLGATE_SLOW_STEP"] = "to be stopped 20000"
+        self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
+        for options in (["--double-fork"], ["--double-fork", "--parents-end"]):
+            for channel in ("pipe", "socketpair"):
+                with self.case(options=options, channel=channel):
+                    server = cpp_server(*options)
+                    agent = self.agent({"p": policy_for(server)}, binary=FAULTS)
+                    client = self.client(server.command, channel=channel)
+                    time.sleep(0.5)  # so that it waits in its read
+                    client.initialize()
+                    self.assert_denied(client.call(*server.denied))
+                    self.assert_result(client.call(*server.allowed))
+                    self.assertEqual(agent.status()["sessions"]["enforced"], 1)
+                    client.close_stdin()
+                    self.assertEqual(client.read_rest(), [])
+                    self.assertEqual(client.wait(), 0)
+                    self.assertEqual(agent.wait_audit("session_end")[0]["frames"]["denied"], 1)
+                    self.assertEqual(agent.audit("session_blind"), [])
+                    self.stop_agent(agent)
 
     def test_forked_children_hold_the_replacement(self):
         server = cpp_server("--double-fork")

@@ -1,8 +1,9 @@
 """Many sessions, the largest frames, and sides that do not read: bounded memory, nothing lost."""
+import pwd
 import resource
 
 from governed import *  # noqa: F403
-from governed import LONG, EndToEnd, cpp_server, json, main, os, policy, time, wait_for
+from governed import LONG, EndToEnd, cpp_server, json, kernel_tables, main, os, policy, subprocess, table_entries, time, wait_for
 
 MIB = 1 << 20
 FRAME_MAX = 64 * MIB
@@ -49,6 +50,22 @@ class TestManySessions(EndToEnd):
             self.assertEqual(client.wait(), 0)
         agent.wait_audit("session_end", count=self.SESSIONS)
         wait_for(lambda: agent.sessions() == [], "the session table being empty", seconds=10, interval=0.05)
+
+    def test_programs_that_come_and_go(self):
+        """Each that a policy may name is watched until it shows what it is; one that ends before leaves nothing in the kernel's
+        table, which has room for 65,536."""
+        agent = self.agent({"p": policy({"user": pwd.getpwuid(os.getuid()).pw_name}, denied="delete_note")})
+        table = kernel_tables(agent.pid)["channels"]
+        for _ in range(2500):
+            with subprocess.Popen(["/bin/true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as program:
+                program.communicate()
+        wait_for(lambda: agent.status()["kernel"]["events_seen"] >= 2500, "the agent to have seen them")
+        wait_for(lambda: table_entries(table) < 1024 + 100, "what has ended being forgotten")
+        self.assertEqual(agent.status()["kernel"]["channels_full"], 0)
+        client = self.client(SERVER.command)
+        client.initialize()
+        self.assert_denied(client.call(*SERVER.denied))
+        self.assertEqual(client.shutdown(), 0)
 
 
 class TestLargeFrames(EndToEnd):

@@ -12,7 +12,7 @@ import statistics
 import time
 
 from governed import *  # noqa: F403
-from governed import EndToEnd, Path, bpf_ids, cpp_server, echo, echoed, json, main, policy, subprocess, wait_for
+from governed import EndToEnd, Path, cpp_server, echo, echoed, json, kernel_tables, main, policy, table_entries, wait_for
 from kept_sessions import Load
 
 SECONDS = int(os.environ.get("CALLGATE_SOAK_SECONDS", "1800"))
@@ -22,11 +22,6 @@ STAY = 8           # sessions that are there all the time, and call
 WARM = 0.3         # of a life, until caches have filled and the first windows are over
 GROWTH_BYTES = 1 << 20   # of memory, which an allocator's own moods are
 GROWTH_OF_SESSION = 128  # bytes: less for each session that came and went is none of them
-
-
-def entries(map_id):
-    done = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(map_id)], capture_output=True, text=True, timeout=60)
-    return len(json.loads(done.stdout)) if done.returncode == 0 and done.stdout.strip() else 0
 
 
 class Look:
@@ -47,7 +42,7 @@ class Look:
                        "pipes": sum(link.startswith("pipe:") for link in links),
                        "sockets": sum(link.startswith("socket:") for link in links),
                        "threads": len(os.listdir(f"/proc/{agent.pid}/task")),
-                       **{f"map {name}": entries(number) for name, number in tables.items()}}
+                       **{f"map {name}": table_entries(number) for name, number in tables.items()}}
 
     def __str__(self):
         return json.dumps({**{name: f"{value / (1 << 20):.2f} MiB" for name, value in self.bytes.items()}, **self.counts,
@@ -68,17 +63,6 @@ class TestSoak(EndToEnd):
     def enforced(agent):
         """Those that were blind stay in the list for a while."""
         return len([session for session in agent.sessions() if session["state"] == "enforced"])
-
-    def tables(self, agent):
-        """The kernel's hash tables that the agent has, by name."""
-        found = {}
-        for kind, number in bpf_ids(agent.pid):
-            if kind == "map":
-                shown = subprocess.run(["bpftool", "-j", "map", "show", "id", str(number)], capture_output=True, text=True)
-                shown = json.loads(shown.stdout or "{}")
-                if shown.get("type") == "hash":
-                    found[shown["name"]] = number
-        return found
 
     def round(self, chance):
         """Sessions that begin, call, and end in one way or another."""
@@ -134,7 +118,7 @@ class TestSoak(EndToEnd):
             life_begun, looks, rounds, ends = time.monotonic(), [], 0, []
             until = begun + SECONDS * (life + 1) / LIVES
             warm_until = life_begun + (until - life_begun) * WARM
-            tables = self.tables(agent)
+            tables = kernel_tables(agent.pid)
             self.assertIn("channels", tables)
             while time.monotonic() < until:
                 self.round(chance)

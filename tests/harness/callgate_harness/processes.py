@@ -111,3 +111,20 @@ def bpf_alive(kind):
         if done.returncode == 0:
             return {entry["id"] for entry in json.loads(done.stdout or "[]")}
     raise AssertionError(f"bpftool {kind} show: {done.stdout}{done.stderr}")
+
+
+def kernel_tables(pid):
+    """The kernel's hash tables that an agent has: {name: number}."""
+    found = {}
+    for kind, number in bpf_ids(pid):
+        if kind == "map":
+            shown = subprocess.run(["bpftool", "-j", "map", "show", "id", str(number)], capture_output=True, text=True)
+            shown = json.loads(shown.stdout or "{}")
+            if shown.get("type") == "hash":
+                found[shown["name"]] = number
+    return found
+
+
+def table_entries(number):
+    done = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], capture_output=True, text=True, timeout=60)
+    return len(json.loads(done.stdout)) if done.returncode == 0 and done.stdout.strip() else 0

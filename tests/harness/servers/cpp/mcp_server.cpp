@@ -1,7 +1,7 @@
 // A stdio MCP server whose way of reading can be chosen, so that each way can be shown to be governed.
 //
 //   mcp_server [--readv] [--recvmsg] [--recvmmsg] [--splice] [--io_uring] [--registered] [--epoll] [--dup] [--threads N]
-//              [--readers N] [--late MS] [--double-fork] [--log FILE]
+//              [--readers N] [--late MS] [--double-fork [--parents-end]] [--log FILE]
 //
 // --registered: through io_uring, and by a number that the ring has for the file.
 // --log FILE appends every byte that it reads, before looking at it: what is not in FILE was never delivered.
@@ -33,7 +33,7 @@ namespace {
 
 struct Options {
     bool readv = false, recvmsg = false, recvmmsg = false, splice = false, io_uring = false, registered = false;
-    bool epoll = false, dup = false, double_fork = false;
+    bool epoll = false, dup = false, double_fork = false, parents_end = false;
     int threads = 0;
     int readers = 1;
     int late_ms = 0;
@@ -330,6 +330,8 @@ int main(int argc, char** argv) {
             options.dup = true;
         else if (word == "--double-fork")
             options.double_fork = true;
+        else if (word == "--parents-end")
+            options.parents_end = true;
         else if (word == "--threads")
             options.threads = std::atoi(value());
         else if (word == "--readers")
@@ -343,11 +345,12 @@ int main(int argc, char** argv) {
         else
             return std::fprintf(stderr, "mcp_server: unknown option %s\n", argv[i]), 2;
     }
-    if (options.double_fork) {  // the grandchild serves; both parents keep the descriptors open and only wait
+    if (options.double_fork) {  // the grandchild serves; both parents keep the descriptors open and only wait, or end
         for (int generation = 0; generation < 2; ++generation) {
             const pid_t child = ::fork();
             if (child < 0) return std::perror("mcp_server: fork"), 4;
             if (child == 0) continue;
+            if (options.parents_end) ::_exit(0);
             int status = 0;
             while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
             }
