@@ -1,8 +1,9 @@
-// GoneChannels: a table by channel keeps none that no process has any more. They are looked for when the table has grown, since
-// looking takes some milliseconds (kernel/holders.h): so it has at most kAtLeast of them, or as many as there are others.
+// GoneChannels: a table by channel keeps none that no process has any more. They are looked for when the table has grown and
+// not for a while, since looking takes some milliseconds, and more where many processes run (kernel/holders.h).
 #pragma once
 #include <algorithm>
 
+#include "base/clock.h"
 #include "kernel/holders.h"
 
 namespace callgate {
@@ -12,7 +13,8 @@ class GoneChannels {
     // `gone` is called with the channel of each, before it is erased.
     template <typename Table, typename Gone>
     void erase_from(Table& table, Gone gone) {
-        if (table.size() < due_) return;
+        const int64_t now = monotonic_ns();
+        if (table.size() < due_ || now < not_before_ns_) return;
         std::unordered_set<uint64_t> inodes;
         for (const auto& entry : table) inodes.insert(entry.first.inode);
         const auto holders = holders_of(inodes);
@@ -22,11 +24,14 @@ class GoneChannels {
             return true;
         });
         due_ = std::max(kAtLeast, 2 * table.size());
+        not_before_ns_ = now + kInterval;
     }
 
   private:
     static constexpr size_t kAtLeast = 1024;
+    static constexpr int64_t kInterval = 5'000'000'000;
     size_t due_ = kAtLeast;
+    int64_t not_before_ns_ = 0;
 };
 
 }  // namespace callgate

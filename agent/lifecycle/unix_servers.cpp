@@ -215,7 +215,8 @@ void UnixServers::on_unjudged(const cg_event& event) {
                        why_unjudged(event) + ": the first bytes of a connection were not judged");
 }
 
-void UnixServers::prune_if_due() {
+void UnixServers::forget_what_is_gone() {
+    gone_.erase_from(earlier_, [this](const cg_channel_key& channel) { channels_.forget(channel); });
     int64_t now = monotonic_ns();
     if (now < next_prune_ns_) return;
     next_prune_ns_ = now + kPruneInterval;

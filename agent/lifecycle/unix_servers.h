@@ -20,6 +20,7 @@
 
 #include "kernel/channel_programs.h"
 #include "kernel/process_sockets.h"
+#include "lifecycle/gone_channels.h"
 #include "lifecycle/listen_watch.h"
 #include "takeover/takeover.h"
 
@@ -72,8 +73,8 @@ class UnixServers {
     bool on_exec(const cg_event& event, const ServerIdentity& server, const PolicyStore::Match& match);
     // Reads of this channel come here.
     bool follows(const cg_channel_key& channel) const { return earlier_.count(channel) || inherited_.count(channel); }
-    // Now and then: forgets listeners that nobody has any more.
-    void prune_if_due();
+    // Now and then: forgets listeners and connections that nobody has any more.
+    void forget_what_is_gone();
 
   private:
     std::shared_ptr<const UnixListener> listener_of(const cg_event& event);
@@ -89,6 +90,7 @@ class UnixServers {
     Events events_;
     std::unordered_map<uint64_t, std::shared_ptr<const UnixListener>> listeners_;  // by file
     std::unordered_map<cg_channel_key, std::string, ChannelKeyHash> earlier_;      // with the last bytes that passed
+    GoneChannels gone_;
     std::unordered_map<cg_channel_key, std::shared_ptr<const UnixListener>, ChannelKeyHash> inherited_;
     size_t prune_at_ = kPruneAtLeast;
     int64_t next_prune_ns_ = 0;

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "base/clock.h"
+#include "base/fault_point.h"
 #include "lifecycle/watch_state.h"
 
 namespace callgate {
@@ -174,19 +175,22 @@ void Watcher::State::on_exec(const cg_event& event) {
     }
     auto known = by_original.find(event.channel);
     if (known != by_original.end() && sessions[known->second].has(pid)) return;
+    auto watch = [&](Candidate candidate) {
+        (void)programs->watch(event.channel, {CG_WATCH, event.channel_kind, event.tgid, 0, event.output});
+        candidates[event.channel] = std::move(candidate);
+    };
+    fault_point("to be identified");
     auto server = identify_server(pid);
-    if (!server) return forget_channel(event.channel, pid);
+    if (!server) {  // it has ended, but what it may have forked reads its input
+        if (known == by_original.end() && !candidates.count(event.channel)) watch({{}, {}, event.output});
+        return;
+    }
     PolicyStore::Match match = find_policy(*server);
     // Whatever has a governed input can read what is meant for the server.
     if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     if (!match.policy) return forget_channel(event.channel, pid);
     if (known == by_original.end() && unix_servers->on_exec(event, *server, match)) return;
-    if (!names_a_program(*match.policy)) {
-        cg_channel mark{CG_WATCH, event.channel_kind, event.tgid, 0, event.output};
-        (void)programs->watch(event.channel, mark);
-        candidates[event.channel] = Candidate{std::move(*server), match, event.output};
-        return;
-    }
+    if (!names_a_program(*match.policy)) return watch({std::move(*server), match, event.output});
     Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}, {}};
     take(plan, {}, std::move(*server), match);
 }
@@ -247,7 +251,10 @@ void Watcher::State::on_read(Work reading) {
         if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     }
     if (!match.policy) {
-        if (candidate == candidates.end()) programs->forget(event.channel);
+        if (candidate == candidates.end() || !candidate->second.match.policy) {
+            candidates.erase(event.channel);
+            programs->forget(event.channel);
+        }
         ++released;
         return;
     }

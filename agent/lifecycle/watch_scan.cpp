@@ -120,7 +120,7 @@ void Watcher::State::find_what_was_missed() {
 
 // Programs that were watched, or connections, and that ended before they showed what they are.
 void Watcher::State::forget_what_is_gone() {
-    unix_servers->prune_if_due();
+    unix_servers->forget_what_is_gone();
     earlier->forget_what_is_gone();
     gone_candidates.erase_from(candidates, [this](const cg_channel_key& channel) {
         if (!by_original.count(channel)) programs->forget(channel);

@@ -29,9 +29,9 @@ class Durations {
 };
 
 struct Watcher::State {
-    // A channel whose reader a policy names by a pattern: its reads are looked at.
+    // A channel whose reads are looked at: a policy names its reader by a pattern, or nobody knows who that is.
     struct Candidate {
-        ServerIdentity server;
+        ServerIdentity server;  // of a program that has ended: empty
         PolicyStore::Match match;
         cg_channel_key output{};
         int reads = 0;

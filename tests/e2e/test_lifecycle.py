@@ -157,11 +157,12 @@ class TestComingAndGoing(EndToEnd):
     def test_what_was_forked_before_the_take_over(self):
         """It has the original still, and may wait in a read of it: it shares what the server was given. Where who was to be
         taken over has ended, it is taken over itself."""
-        os.environ["CALLGATE_SLOW_STEP"] = "to be stopped 20000"
         self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
-        for options in (["--double-fork"], ["--double-fork", "--parents-end"]):
-            for channel in ("pipe", "socketpair"):
-                with self.case(options=options, channel=channel):
+        for step in ("to be identified", "to be stopped"):
+            for options, channel in ((["--double-fork"], "pipe"), (["--double-fork", "--parents-end"], "pipe"),
+                                     (["--double-fork"], "socketpair"), (["--double-fork", "--parents-end"], "socketpair")):
+                with self.case(step=step, options=options, channel=channel):
+                    os.environ["CALLGATE_SLOW_STEP"] = f"{step} 20000"
                     server = cpp_server(*options)
                     agent = self.agent({"p": policy_for(server)}, binary=FAULTS)
                     client = self.client(server.command, channel=channel)

@@ -60,7 +60,7 @@ class TestManySessions(EndToEnd):
             with subprocess.Popen(["/bin/true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as program:
                 program.communicate()
         wait_for(lambda: agent.status()["kernel"]["events_seen"] >= 2500, "the agent to have seen them")
-        wait_for(lambda: table_entries(table) < 1024 + 100, "what has ended being forgotten")
+        wait_for(lambda: table_entries(table) < 1024 + 100, "what has ended being forgotten", seconds=20, interval=0.2)
         self.assertEqual(agent.status()["kernel"]["channels_full"], 0)
         client = self.client(SERVER.command)
         client.initialize()
