@@ -74,6 +74,8 @@ TEST(Proc, ThreadsParentsAndProcesses) {
     Child child;
     EXPECT_EQ(threads_of(child.pid()), std::vector<pid_t>{child.pid()});
     EXPECT_EQ(parent_of(child.pid()), getpid());
+    EXPECT_EQ(children_of(getpid()), std::vector<pid_t>{child.pid()});
+    EXPECT_TRUE(children_of(child.pid()).empty());
     auto all = all_processes();
     EXPECT_NE(std::find(all.begin(), all.end(), child.pid()), all.end());
     std::atomic<pid_t> tid{0};
