@@ -92,9 +92,11 @@ void Watcher::State::scan() {
     for (Running& each : running) {
         const cg_channel_key& input = each.channels.input;
         if (by_replacement.count(input) || candidates.count(input)) continue;
-        auto known = by_original.find(input);
-        if (known != by_original.end() && !sessions[known->second].match.policy->is_version_of(*each.match.policy)) continue;
         pid_t pid = each.server.process.pid;
+        if (auto known = by_original.find(input); known != by_original.end()) {
+            const Session& session = sessions[known->second];
+            if (session.has(pid) || !session.match.policy->is_version_of(*each.match.policy)) continue;
+        }
         if (names_a_program(*each.match.policy)) {
             Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}, {}};
             take(plan, {}, std::move(each.server), each.match);

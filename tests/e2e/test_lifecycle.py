@@ -1,4 +1,5 @@
 """The agent comes and goes while sessions run."""
+import contextlib
 import os
 import resource
 import signal
@@ -6,12 +7,18 @@ import time
 import unittest
 
 from governed import *  # noqa: F403
-from governed import (EVERYTHING, FAULTS, NOTES_BUN, NOTES_DENO, NOTES_PY, SANITIZERS, EndToEnd, Path, chosen, cpp_server, echo, echoed, main, policy,
-                      policy_for, steady_descriptors, wait_for)
+from governed import (EVERYTHING, FAULTS, NOTES_BUN, NOTES_DENO, NOTES_PY, SANITIZERS, EndToEnd, Path, chosen, cpp_server, descendants,
+                      echo, echoed, main, policy, policy_for, steady_descriptors, wait_for)
 
 SERVERS = (EVERYTHING, NOTES_PY, NOTES_BUN, NOTES_DENO, cpp_server("--readv"), cpp_server("--epoll"), cpp_server("--threads", "4"),
            cpp_server("--dup"))
 CHANNELS = ("pipe", "socketpair")
+
+
+def kill_all(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class TestComingAndGoing(EndToEnd):
@@ -177,6 +184,27 @@ class TestComingAndGoing(EndToEnd):
                     self.assertEqual(agent.wait_audit("session_end")[0]["frames"]["denied"], 1)
                     self.assertEqual(agent.audit("session_blind"), [])
                     self.stop_agent(agent)
+
+    def test_forks_that_run_already(self):
+        """All of them are found when the agent starts, and each is given the replacement once: where the youngest serves, and where
+        the eldest does, beside one that does not read yet."""
+        server = cpp_server("--double-fork")
+        eldest = cpp_server("--readv")
+        both = ["/bin/sh", "-c", f"exec 3<&0; {eldest.command[0]} --late 60000 <&3 3<&- & exec {' '.join(eldest.command)} 3<&-"]
+        for command, channel in ((server.command, "pipe"), (server.command, "socketpair"), (both, "pipe"), (both, "socketpair")):
+            with self.case(command=command[-1], channel=channel):
+                client = self.client(command, channel=channel)
+                self.addCleanup(kill_all, descendants(client.pid))
+                client.initialize()
+                agent = self.agent({"p": policy({"command": f"{server.command[0]} --*"}, denied="delete_note")})
+                self.assert_denied(client.call("delete_note"))
+                self.assert_result(client.call(*server.allowed))
+                kill_all(descendants(client.pid) if command is both else [])
+                self.assertEqual(client.shutdown(), 0)
+                self.assertEqual([agent.audit(kind) for kind in ("session_blind", "session_superseded")], [[], []])
+                taken = agent.status()["takeover"]
+                self.assertEqual((taken["count"], taken["failed"]), (2 if command is both else 3, 0))
+                self.stop_agent(agent)
 
     def test_forked_children_hold_the_replacement(self):
         server = cpp_server("--double-fork")
