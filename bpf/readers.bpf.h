@@ -153,6 +153,8 @@ static __noinline int accepted_state(struct task_struct* task, struct file* file
     } else {
         key.listener = bound_file_of(sk);
         if (!key.listener) return 0;
+        event->output.inode = key.listener;
+        event->output.device = 0;
         key.listener |= CG_READER_UNIX;
     }
     key.tgid = event->tgid;

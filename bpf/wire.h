@@ -127,7 +127,7 @@ struct cg_event {
     __u32 channel_state; /* before the event */
     __u32 cpu;
     struct cg_channel_key channel;
-    struct cg_channel_key output; /* exec only */
+    struct cg_channel_key output; /* of an exec; of a connection that an AF_UNIX listener has accepted: the listener's file */
     struct cg_hold hold;          /* read and expired only */
     struct cg_reader reader;      /* likewise: what is to be said of the reader, but for the state */
 };

@@ -208,9 +208,13 @@ void UnixServers::on_read(const cg_event& event, StoppedThread thread, const std
 
 void UnixServers::on_unjudged(const cg_event& event) {
     auto listener = listener_of(event);
-    if (!listener) return;
-    // What is read next is looked at again, where that can be done.
-    event.kind == CG_EVENT_UNSEEN ? pass(event) : follow(event, {});
+    if (listener) {  // what is read next is looked at again, where that can be done
+        event.kind == CG_EVENT_UNSEEN ? pass(event) : follow(event, {});
+    } else {  // the connection is over by now
+        auto known = listeners_.find(event.output.inode);
+        if (event.channel_state != CG_ACCEPTED || known == listeners_.end()) return;
+        listener = known->second;
+    }
     help_.report_blind(static_cast<pid_t>(event.tgid), *listener,
                        why_unjudged(event) + ": the first bytes of a connection were not judged");
 }

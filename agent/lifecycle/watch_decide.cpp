@@ -287,7 +287,10 @@ void Watcher::State::on_read(Work reading) {
 
 void Watcher::State::on_unjudged(const cg_event& event) {
     const bool unseen = event.kind == CG_EVENT_UNSEEN;
-    if (!unseen) ++expired;
+    if (unseen)
+        fault_point("to be told");
+    else
+        ++expired;
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
     const bool was_seen = hold && hold->state == CG_EXPIRED && hold->since_ns == event.hold.since_ns;  // and by nobody handled

@@ -4,8 +4,8 @@ import subprocess
 import types
 
 from governed_http import *  # noqa: F403
-from governed_http import (NODE, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, json, main, make_request, os, policy, socket, time,
-                           wait_for)
+from governed_http import (BINARY, FAULTS, NODE, PYTHON, SERVERS, HttpConnection, HttpEndToEnd, contextlib, descendants, json, main,
+                           make_request, os, policy, socket, time, wait_for)
 
 PYTHON_SERVER = (PYTHON, str(SERVERS / "python_http" / "server.py"), "--unix")
 PYTHON_MATCH = {"package": "notes-http-py"}
@@ -294,9 +294,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 Server(sys.argv[1], Handler).serve_forever()  # reads_unseen
 """
-        for on_blind in ("allow", "kill"):
-            with self.case(on_blind=on_blind):
-                agent = self.agent({"example": policy({"command": "*reads_unseen*"}, denied="delete_note", on_blind=on_blind)})
+        os.environ["CALLGATE_SLOW_STEP"] = "to be told 20000"  # the connection is over by then
+        self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
+        for on_blind, binary in (("allow", BINARY), ("kill", BINARY), ("allow", FAULTS)):
+            with self.case(on_blind=on_blind, binary=binary.name):
+                agent = self.agent({"example": policy({"command": "*reads_unseen*"}, denied="delete_note", on_blind=on_blind)}, binary=binary)
                 server = self.start((PYTHON, "-c", script))
                 connection = self.connect(server)
                 connection.send(make_request("POST", "/mcp", [("Content-Type", "application/json")], json.dumps(call("delete_note")).encode()))

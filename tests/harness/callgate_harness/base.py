@@ -10,8 +10,8 @@ SERVERS = HARNESS / "servers"
 NODE_DIRECTORY = HARNESS / "node"
 MODULES = NODE_DIRECTORY / "node_modules"
 BINARY = Path(os.environ.get("CALLGATE_BINARY", ROOT / "build" / "callgate")).resolve()
-FAULTS = BINARY.parent / "tests" / "callgate_faults"  # the same, but that it ends or is slow at a step (tests/fault/)
 MCP_SERVER = str(Path(os.environ.get("CALLGATE_MCP_SERVER", BINARY.parent / "tests" / "harness" / "mcp_server")).resolve())
+FAULTS = Path(MCP_SERVER).parent.parent / "callgate_faults"  # an agent that ends, or is slow, at a step (tests/fault/)
 LONG = os.environ.get("CALLGATE_LONG") == "1"
 SHORT = os.environ.get("CALLGATE_SHORT") == "1"  # emulated hosts: of servers that differ little, one or two
 
