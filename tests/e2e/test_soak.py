@@ -113,9 +113,9 @@ class TestSoak(EndToEnd):
         self.addCleanup(load.kill)
         wait_for(lambda: self.enforced(agent) == STAY, "the sessions that stay")
         self.assertEqual(load.command("begin"), "begun")
-        begun = time.monotonic()
+        begun, ends = time.monotonic(), []  # of the rounds of all lives: counters outlive an agent
         for life in range(LIVES):
-            life_begun, looks, rounds, ends = time.monotonic(), [], 0, []
+            life_begun, looks, rounds = time.monotonic(), [], 0
             until = begun + SECONDS * (life + 1) / LIVES
             warm_until = life_begun + (until - life_begun) * WARM
             tables = kernel_tables(agent.pid)
