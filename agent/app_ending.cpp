@@ -28,10 +28,13 @@ Status policies_can_go_on(const App& app) {
 
 void Ending::hand_back() {
     sd_notify(0, "STOPPING=1");
-    auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
-    app_.watcher->stop_taking(ListenWatch::Steered::released, [this, patience] {
-        app_.ring->post([this, patience] { app_.http->drain(patience, [this] { one_is_done(); }); });
-    });
+    // What is being taken over then comes first.
+    app_.watcher->stop_taking(ListenWatch::Steered::released, [this] { app_.ring->post([this] { hand_back_what_is_there(); }); });
+}
+
+void Ending::hand_back_what_is_there() {
+    const auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
+    app_.http->drain(patience, [this] { one_is_done(); });
     app_.sessions->hand_back_all(patience, [this] { one_is_done(); });
 }
 
@@ -45,9 +48,7 @@ void Ending::restart() {
             return app_.ring->stop();
         }
         spdlog::error("sessions cannot be kept for the next agent and are handed back: {}", kept.error().text());
-        const auto patience = std::chrono::seconds(app_.config.stop_timeout_s);
-        app_.http->drain(patience, [this] { one_is_done(); });
-        app_.sessions->hand_back_all(patience, [this] { one_is_done(); });
+        hand_back_what_is_there();
     });
 }
 

@@ -143,6 +143,7 @@ class Ending {
     void begin(void (Ending::*how)());
 
   private:
+    void hand_back_what_is_there();
     void one_is_done();
     App& app_;
     bool begun_ = false;

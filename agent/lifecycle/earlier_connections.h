@@ -61,6 +61,8 @@ class EarlierConnections {
     // To be called after each event, and soon while is_impatient(): connections go on that have all their pieces by now.
     void settle();
     bool is_impatient() const { return any_incomplete_; }
+    // Another process's read of it may be on its way still.
+    bool has_taken(const cg_channel_key& channel) const { return find_taken(channel) != nullptr; }
     void forget_what_is_gone();
 
   private:

@@ -205,6 +205,13 @@ bool Watcher::State::was_in_time(StoppedThread& thread) const {
     return in_time;
 }
 
+// What it read is missing in a session or a connection that there is.
+bool Watcher::State::is_of_ours(const cg_event& event) const {
+    const auto known = by_original.find(event.channel);
+    if (known == by_original.end()) return earlier->has_taken(event.channel);
+    return sessions.at(known->second).has(static_cast<pid_t>(event.tgid));
+}
+
 // The thread goes on when `reading` ends: let go on every path that does not take the server over.
 void Watcher::State::on_read(Work reading) {
     const cg_event& event = reading.event;
@@ -223,6 +230,7 @@ void Watcher::State::on_read(Work reading) {
         reading.thread = {};
         return on_unjudged(event);
     }
+    if (!taking && !is_of_ours(event)) return;  // it waited for its turn while the other half began the stop
     if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel))
         return earlier->on_read(event, std::move(reading.thread), reading.refused);
     if (event.channel_state == CG_ACCEPTED || event.channel_state == CG_UNKNOWN || unix_servers->follows(event.channel))
@@ -325,6 +333,7 @@ void Watcher::State::on_unjudged(const cg_event& event) {
         report_blind(pid, *server, match, reason);
         if (match.policy->on_blind() == OnBlind::kill) return;
     }
+    if (!taking) return;
     Plan plan{pid, event.channel, event.output, Opening::Start::midway, monotonic_ns(), reason, {}};
     take(plan, {}, std::move(*server), match);
 }

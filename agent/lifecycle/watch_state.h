@@ -138,6 +138,7 @@ struct Watcher::State {
     void on_read(Work work);
     void on_unjudged(const cg_event& event);
     bool was_in_time(StoppedThread& thread) const;
+    bool is_of_ours(const cg_event& event) const;
     bool seize_exiting(const cg_event& event);
     void on_exiting(const cg_event& event);
     void govern(const std::string& session_id, pid_t pid);

@@ -161,6 +161,58 @@ class TestComingAndGoing(EndToEnd):
         self.assert_result(client.answer(9))
         self.assertEqual(client.shutdown(), 0)
 
+    def slow_agent(self, step, rules):
+        os.environ["CALLGATE_SLOW_STEP"] = step
+        self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP", None)
+        return self.agent({"p": rules}, binary=FAULTS)
+
+    def assert_stopped(self, agent, client, server, asked):
+        """The agent has been told to go, and the server has its own channels when it has."""
+        agent.process.send_signal(signal.SIGTERM)
+        self.assertEqual(agent.process.wait(20), 0, agent.log())
+        self.assertEqual(echoed(client.answer(asked)), "asked before")
+        for number, end in client.original_ends.items():
+            self.assertEqual(os.readlink(f"/proc/{client.pid}/fd/{number}"), end)
+        self.assertEqual(client.shutdown(), server.exit_code)
+
+    def test_stopped_during_a_take_over(self):
+        """The server has its replacement when the agent is told to go, and nobody else knows of it yet."""
+        server = cpp_server("--readv")
+        for others in (0, 1):
+            with self.case(others=others):
+                agent = self.slow_agent("taken over 300000", policy_for(server))
+                earlier = [self.client(server.command) for _ in range(others)]
+                for client in earlier:
+                    client.initialize()
+                client = self.client(server.command)
+                asked = echo(client, server, "asked before")
+                wait_for(lambda: os.readlink(f"/proc/{client.pid}/fd/0") != client.original_ends[0], "the swap", interval=0.001)
+                self.assert_stopped(agent, client, server, asked)
+                for other in earlier:
+                    self.assertEqual(echoed(other.answer(echo(other, server, "alone"))), "alone")
+                    self.assertEqual(other.shutdown(), server.exit_code)
+                self.assertEqual({end["reason"] for end in agent.audit("session_end")}, {"handed back: the agent stops"})
+                self.assertEqual(len(agent.audit("session_end")), 1 + others)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one processor: nobody knows which half hears of a read")
+    def test_stopped_while_a_held_read_waits_for_its_turn(self):
+        """The half of the watcher that has heard of it is slow, and the other one begins the stop: it is let go."""
+        server = cpp_server("--readv")
+        second = sorted(os.sched_getaffinity(0))[1]  # on which the reader waits: those on the others hear of it
+        agent = self.slow_agent("turn of the first half 300000", policy({"user": "root"}, denied=server.denied[0]))
+        for _ in range(10):  # either may be the first to hear of it all the same
+            client = self.client(server.command, preexec=lambda: os.sched_setaffinity(0, {second}))
+            time.sleep(0.5)  # so that it is known, and waits in its read
+            asked = echo(client, server, "asked before")
+            stat = Path(f"/proc/{client.pid}/stat")
+            time.sleep(0.05)  # longer than a take-over
+            waits = stat.read_text().rpartition(") ")[2][0] == "t"
+            if waits:
+                break
+        self.assertTrue(waits, "no read waited")
+        self.assert_stopped(agent, client, server, asked)
+        self.assertEqual([each for each in agent.audit("session_start") if each["server"]["pid"] == client.pid], [])
+
     def test_what_was_forked_before_the_take_over(self):
         """It has the original still, and may wait in a read of it: it shares what the server was given. Where who was to be
         taken over has ended, it is taken over itself."""
