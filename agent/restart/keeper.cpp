@@ -121,12 +121,15 @@ class Keeper {
         signalfd_siginfo info;
         while (::read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
             if (info.ssi_signo == SIGCHLD) continue;
-            if (info.ssi_signo != SIGHUP) stopping_ = true;
+            if (info.ssi_signo != SIGHUP) {
+                stopping_ = true;
+                start_at_ns_ = 0;  // what waits to be given back need not wait out a pause
+            }
             if (child_) kill(child_, static_cast<int>(info.ssi_signo));
         }
         int status = 0;
         if (child_ && waitpid(child_, &status, WNOHANG) == child_) return ended(status);
-        if (!child_ && stopping_) return 0;
+        if (!child_ && stopping_ && store_.entries().empty()) return 0;
         return std::nullopt;
     }
 
@@ -141,19 +144,19 @@ class Keeper {
             start_at_ns_ = 0;
             return std::nullopt;
         }
-        // Killed while it stopped: what it had not given back yet is given back by another one, which is stopped, too.
-        const bool was_killed = WIFSIGNALED(status);
-        if (code == 0 || is_permanent(code) || (stopping_ && (!was_killed || !has_left || ++stopped_in_vain_ >= kStartsMax)))
-            return code;
-        // One that was at work is followed at once: sessions wait.
+        if (code == 0 || is_permanent(code)) return code;
         in_vain_ = was_ready ? 0 : in_vain_ + 1;
-        const int64_t pause = in_vain_ == 0 ? 0 : std::min(kPauseFirst << std::min(in_vain_ - 1, 7), kPauseLast);
-        complain("the agent ended with " + std::to_string(code) + "; another starts " +
-                 (pause == 0 ? "now" : "in " + std::to_string(pause / 1'000'000) + " ms"));
         if (in_vain_ >= kStartsMax && has_left) {
             complain("what it kept goes: none of " + std::to_string(in_vain_) + " agents could go on with it");
             store_.clear();
         }
+        // What one that was to stop had not given back yet is given back by another one, which is stopped, too.
+        if (stopping_ && (store_.entries().empty() || (was_ready && ++stopped_in_vain_ >= kStartsMax))) return code;
+        // One that was at work is followed at once: sessions wait. So they do in a stop.
+        const bool at_once = in_vain_ == 0 || stopping_;
+        const int64_t pause = at_once ? 0 : std::min(kPauseFirst << std::min(in_vain_ - 1, 7), kPauseLast);
+        complain("the agent ended with " + std::to_string(code) + "; another starts " +
+                 (pause == 0 ? "now" : "in " + std::to_string(pause / 1'000'000) + " ms"));
         start_at_ns_ = monotonic_ns() + pause;
         return std::nullopt;
     }
@@ -166,7 +169,7 @@ class Keeper {
     pid_t child_ = 0;
     bool stopping_ = false;
     int in_vain_ = 0;                               // agents in a row that were not ready
-    int stopped_in_vain_ = 0;                       // agents that were killed while they stopped
+    int stopped_in_vain_ = 0;                       // that were, and ended before they had given everything back
     int64_t start_at_ns_ = 0, alive_until_ns_ = 0;  // monotonic
 };
 

@@ -1,6 +1,7 @@
 """kill -9 of the agent at each step of a hand-back: the session is governed on, or goes back to its own channels, and nothing in between."""
 import json
 import os
+import shutil
 import signal
 
 from governed import *  # noqa: F403
@@ -27,8 +28,8 @@ class TestKillDuringHandBack(EndToEnd):
         os.environ["CALLGATE_FAULT_FILE"] = str(self.fault)
         self.addCleanup(os.environ.pop, "CALLGATE_FAULT_FILE")
 
-    def begin(self, server, channel="pipe", **more):
-        agent = self.agent({"p": policy_for(server, **more)}, keeper=True, binary=FAULTS)
+    def begin(self, server, channel="pipe", binary=FAULTS, **more):
+        agent = self.agent({"p": policy_for(server, **more)}, keeper=True, binary=binary)
         client = self.client(server.command, channel=channel)
         client.initialize()
         self.assert_denied(client.call(*server.denied))
@@ -136,6 +137,37 @@ class TestKillDuringHandBack(EndToEnd):
                 self.assert_answered(client, {**asked, **self.ask(client, server, "later")})
                 self.assert_own(client)
                 self.assert_ends_well(client, server)
+
+    def test_the_keeper_is_stopped_and_agents_end_in_vain(self):
+        """Those that follow the killed one end before they are ready, until the keeper starts its own binary: in a stop that has
+        begun, and where it begins in the pause between two of them."""
+        for begun in (True, False):
+            for end in ("kill -9 $$", "exit 70"):
+                with self.case(begun=begun, end=end):
+                    server = SERVERS[0]
+                    binary = self.directory() / "callgate"
+                    shutil.copy(FAULTS, binary)
+                    agent, client = self.begin(server, binary=binary, fail="closed")
+                    self.break_binary(binary, end)
+                    asked = self.ask(client, server, "before")
+                    if begun:
+                        self.fault.write_text("quiet")
+                    else:
+                        os.kill(agent.pid, signal.SIGKILL)
+                        wait_for(lambda: "another starts in" in agent.log(), "the pause")
+                    agent.process.send_signal(signal.SIGTERM)
+                    self.assertEqual(agent.process.wait(20), 0, agent.log())
+                    self.assertFalse(self.fault.exists(), "nobody came by this step")
+                    self.assert_answered(client, {**asked, **self.ask(client, server, "later")})
+                    self.assert_own(client)
+                    self.assert_ends_well(client, server)
+
+    @staticmethod
+    def break_binary(binary, end):
+        other = binary.with_suffix(".new")
+        other.write_text(f"#!/bin/sh\n[ \"$1\" != run ] || {end}\n")
+        other.chmod(0o755)
+        other.rename(binary)
 
 
 if __name__ == "__main__":
