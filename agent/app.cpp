@@ -81,7 +81,8 @@ int run_agent(const RunOptions& options) {
     app.sessions.reset();
     app.audit.reset();
     spdlog::info("stopped");
-    return 0;
+    // 0 would be the end to a keeper. systemd starts the next agent by itself, and the guard after any other code.
+    return app.restart_failed && app.carrier.kind() == Carrier::Kind::keeper ? kExitInternal : kExitDone;
 }
 
 }  // namespace callgate

@@ -48,6 +48,7 @@ void Ending::restart() {
             return app_.ring->stop();
         }
         spdlog::error("sessions cannot be kept for the next agent and are handed back: {}", kept.error().text());
+        app_.restart_failed = true;
         hand_back_what_is_there();
     });
 }

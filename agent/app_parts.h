@@ -57,6 +57,7 @@ struct App {
     std::optional<Error> start_error;
     std::atomic<bool> ready{false};
     bool kept_for_next = false;
+    bool restart_failed = false;  // the next agent is to start all the same
     std::unique_ptr<PolicyWatch> policy_watch;
     std::unique_ptr<ControlServer> control;
     std::unique_ptr<GovernedUntil> governed_until;  // outlives the watcher

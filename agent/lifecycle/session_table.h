@@ -76,7 +76,7 @@ class SessionTable {
     // Then, `watched` as the watcher knows them: those that are kept stay in the vault as they are, the rest is returned with its
     // descriptors, and in the table no more.
     std::vector<SessionState> leave_unkept(const std::vector<WatchedSession>& watched);
-    // The kept ones too: none goes on with the next agent.
+    // The kept ones too: none goes on with the next agent. What has not stopped by now ends.
     std::vector<SessionState> leave_all();
     // The agent that comes, before its loop runs. Sessions are under the policy that names their server now, else that of the
     // same name. One whose policy is gone is handed back; until then `unnamed` says what becomes of its calls. None goes on

@@ -68,6 +68,13 @@ std::vector<SessionState> SessionTable::leave_all() {
     for (auto& [id, entry] : entries_)
         if (!entry.relay->is_handed_over() && entry.relay->idle()) left.push_back(leave(entry));
     for (const SessionState& each : left) entries_.erase(each.id);
+    std::vector<RelaySession*> stuck;
+    for (auto& [id, entry] : entries_) {
+        if (entry.relay->is_handed_over()) continue;
+        entry.ended_because = "ended: it could not be suspended";
+        stuck.push_back(entry.relay.get());
+    }
+    for (RelaySession* each : stuck) each->close();
     return left;
 }
 

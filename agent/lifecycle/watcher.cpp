@@ -140,6 +140,11 @@ void Watcher::State::watch() {
         if (taking && has_scanned && options.until) options.until->note(woken_ns);
         run_commands();
     }
+    {
+        std::unique_lock held(turn, std::defer_lock);
+        take_turn(held);
+        run_commands();  // somebody waits for each hand-back
+    }
     post([] {});  // the other thread may have slept through the end
 }
 

@@ -235,6 +235,27 @@ class TestRestart(SessionsGoOn, EndToEnd):
         self.assert_result(client.call(*NOTES_PY.denied))
         self.assertEqual(client.shutdown(), 7)
 
+    def test_sessions_that_cannot_be_kept_after_all(self):
+        """The keeper does not answer in time: they are handed back, and the next agent takes them over anew."""
+        agent = self.kept({"p": policy_for(NOTES_PY)})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        os.kill(agent.process.pid, signal.SIGSTOP)
+        asking = subprocess.Popen([str(agent.binary), "restart", "--control", str(agent.control_path)], stdout=subprocess.DEVNULL)
+        self.addCleanup(asking.wait)
+        self.addCleanup(asking.kill)
+        try:
+            wait_for(lambda: "cannot be kept for the next agent" in agent.log(), "the agent to give up", interval=0.05)
+        finally:
+            os.kill(agent.process.pid, signal.SIGCONT)
+        before = agent.pid
+        agent.wait_ready()
+        self.assertNotEqual(agent.pid, before)
+        self.assertEqual([end["reason"] for end in agent.audit("session_end")], ["handed back: the agent stops"])
+        self.assertEqual(agent.audit("session_lost"), [])
+        self.assert_denied(client.call(*NOTES_PY.denied))
+        self.assertEqual(client.shutdown(), 7)
+
     def test_an_agent_that_is_killed_is_started_again(self):
         agent = self.kept({"p": policy_for(NOTES_PY)})
         os.kill(agent.pid, signal.SIGKILL)
