@@ -67,8 +67,8 @@ int run_agent(const RunOptions& options) {
     app.control.reset();
     app.worker.reset();
     app.policy_watch.reset();
-    if (app.start_error && !app.kept_for_next) return exit_code_of(*app.start_error);
     if (app.start_error) {
+        if (!app.kept_for_next) app.http.reset();  // its sessions end
         app.audit.reset();
         std::_Exit(exit_code_of(*app.start_error));
     }

@@ -6,6 +6,9 @@
 namespace callgate {
 namespace {
 
+// How long exchanges over HTTP may take to end where no agent can go on with them.
+constexpr std::chrono::seconds kDrainPatience{2};
+
 // As much of an agent as it takes to let sessions have what is on its way, and to give them back. On a ring of
 // its own (of epoll: this thread is confined), since what did not start has tasks on the agent's.
 Status release(App& app, std::vector<std::string>& problems) {
@@ -73,7 +76,11 @@ void leave_resumed(App& app, int exit_code) {
     if (is_permanent(exit_code) || is_last_start(app)) {
         if (const size_t left = app.sessions->size(); left > 0)
             spdlog::error("no agent can go on with {} sessions: each is handed back or ends, as its policy says", left);
-        return app.sessions->release_all([&app] { app.ring->stop(); });
+        const auto one_is_done = [&app, tables = std::make_shared<int>(2)] {
+            if (--*tables == 0) app.ring->stop();
+        };
+        app.http->drain(kDrainPatience, one_is_done);
+        return app.sessions->release_all(one_is_done);
     }
     app.kept_for_next = true;
     app.ring->stop();

@@ -121,7 +121,8 @@ bool is_permanent(int exit_code);
 // Each session that an agent before has left goes back to its own channels, or ends: see SessionTable::release_all(). Takes
 // seconds at most. Nothing else of `app` needs to be there but, where it could be read, the configuration.
 void release_leftovers(App& app);
-// The same of sessions that this agent has resumed, where it could not start; else they wait for the next one. Ends the loop.
+// The same of sessions that this agent has resumed, where it could not start, and connections end; else sessions wait for the
+// next one. Ends the loop.
 void leave_resumed(App& app, int exit_code);
 
 // --- app_ending.cpp

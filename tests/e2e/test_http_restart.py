@@ -90,6 +90,27 @@ class TestConnections(GoesOn):
         self.assert_not_received(server, b'"delete_note"')
         self.assert_nothing_was_cut(agent)
 
+    def test_an_agent_that_cannot_start_after_all(self):
+        """It sees that when it has the connections already: they end, a session goes back, and the keeper is told why."""
+        server, stdio = self.server(PYTHON_HTTP), cpp_server("--readv")
+        agent = self.agent({"example": policy(PYTHON_HTTP.match, denied="delete_note"), "stdio": policy(stdio.match, fail="open")}, keeper=True)
+        client = self.client(stdio.command)
+        client.initialize()
+        connected = self.mcp(server)
+        self.assert_denied(connected.call("delete_note"))
+        path = agent.config_directory / "callgate.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "scope": {"cgroups": ["/sys/fs/cgroup/that/is/not/there"]}}))
+        asking = subprocess.Popen([str(agent.binary), "restart", "--control", str(agent.control_path)], stderr=subprocess.DEVNULL)
+        self.addCleanup(asking.wait)
+        self.addCleanup(asking.kill)
+        self.assertEqual(agent.process.wait(20), 78, agent.log())
+        self.assertIn("/sys/fs/cgroup/that/is/not/there", agent.log())
+        self.assertNotIn("another starts", agent.log())
+        self.assertEqual(agent.wait_audit("session_end", transport="stdio")[0]["reason"], "handed back: no agent could go on with it")
+        self.assertEqual(len(agent.wait_audit("session_end", transport="http")), 1)
+        self.assert_result(client.call(*stdio.denied))
+        self.assertEqual(client.shutdown(), stdio.exit_code)
+
     def test_a_request_in_pieces(self):
         """Its head or its body has begun when the agent goes."""
         server = self.server(CPP_HTTP, logged=True)
