@@ -82,6 +82,11 @@ SessionState SessionTable::leave(Entry& entry) {
     SessionState state = facts_of(entry);
     entry.kept.reset();
     state.relay = entry.relay->leave();
+    TakenEnds& ends = state.relay.ends;
+    ends.input = state.watched.input;
+    ends.output = state.watched.output;
+    ends.new_input = state.watched.new_input;
+    ends.new_output = state.watched.new_output;
     return state;
 }
 
