@@ -90,6 +90,25 @@ class TestConnections(GoesOn):
         self.assert_not_received(server, b'"delete_note"')
         self.assert_nothing_was_cut(agent)
 
+    def test_connections_that_cannot_be_kept_after_all(self):
+        """The keeper does not answer in time: they end as in a stop, and the next agent governs new ones."""
+        server = self.server(PYTHON_HTTP)
+        agent = self.kept(PYTHON_HTTP)
+        connected = self.mcp(server)
+        self.assert_denied(connected.call("delete_note"))
+        os.kill(agent.process.pid, signal.SIGSTOP)
+        asking = subprocess.Popen([str(agent.binary), "restart", "--control", str(agent.control_path)], stdout=subprocess.DEVNULL)
+        self.addCleanup(asking.wait)
+        self.addCleanup(asking.kill)
+        try:
+            wait_for(lambda: "cannot be kept for the next agent" in agent.log(), "the agent to give up", interval=0.05)
+        finally:
+            os.kill(agent.process.pid, signal.SIGCONT)
+        agent.wait_ready()
+        self.assertIn("the agent ended with 70", agent.log())
+        self.assertEqual([end["reason"] for end in agent.audit("session_end")], ["the agent stops"])
+        self.assert_denied(self.mcp(server).call("delete_note"))
+
     def test_an_agent_that_cannot_start_after_all(self):
         """It sees that when it has the connections already: they end, a session goes back, and the keeper is told why."""
         server, stdio = self.server(PYTHON_HTTP), cpp_server("--readv")
