@@ -11,6 +11,7 @@
 #include "exit_codes.h"
 #include "kernel/confinement.h"
 #include "lifecycle/state_directory.h"
+#include "takeover/tracee.h"
 
 namespace callgate {
 namespace {
@@ -108,7 +109,7 @@ void start_watchdog(App& app) {
 
 Status confine(App& app) {
     if (const Status limited = limit_capabilities(kOfAgent); !limited) app.unlimited = limited.error();
-    app.worker = std::make_unique<Worker>("cg-worker");
+    app.worker = std::make_unique<Worker>("cg-worker", &Tracee::let_go_of_those_left_behind);
     app.ring = TRY(Ring::create());
     if (const Status kept = keep_capabilities(kOfRelay); !kept) app.unlimited = kept.error();
     if (const Status confined = confine_this_thread(); !confined) app.unconfined = confined.error();

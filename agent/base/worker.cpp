@@ -3,12 +3,18 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <chrono>
 #include <future>
 #include <utility>
 
 namespace callgate {
+namespace {
 
-Worker::Worker(const char* name) {
+constexpr std::chrono::milliseconds kLookEvery{5};
+
+}  // namespace
+
+Worker::Worker(const char* name, std::function<bool()> look_after) : look_after_(std::move(look_after)) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -44,15 +50,25 @@ void Worker::do_and_wait(const std::function<void()>& task) {
 }
 
 void Worker::run() {
+    const auto is_called = [this] { return stopping_ || !tasks_.empty(); };
+    bool looks = false;
     std::unique_lock lock(mutex_);
     for (;;) {
-        changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-        if (tasks_.empty()) return;
-        std::function<void()> task = std::move(tasks_.front());
-        tasks_.pop_front();
+        if (looks) {
+            changed_.wait_for(lock, kLookEvery, is_called);
+        } else {
+            changed_.wait(lock, is_called);
+        }
+        if (stopping_ && tasks_.empty()) return;
+        std::function<void()> task;
+        if (!tasks_.empty()) {
+            task = std::move(tasks_.front());
+            tasks_.pop_front();
+        }
         lock.unlock();
-        task();
+        if (task) task();
         task = nullptr;
+        looks = look_after_ && look_after_();
         lock.lock();
     }
 }

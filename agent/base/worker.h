@@ -16,8 +16,9 @@ namespace callgate {
 
 class Worker {
   public:
-    // `name`: of the thread; at most 15 characters.
-    explicit Worker(const char* name);
+    // `name`: of the thread; at most 15 characters. `look_after`: what its tasks have left behind, on the same thread: asked
+    // after each of them, and every few milliseconds while it says true.
+    explicit Worker(const char* name, std::function<bool()> look_after = nullptr);
     ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -27,6 +28,7 @@ class Worker {
   private:
     void run();
 
+    const std::function<bool()> look_after_;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<std::function<void()>> tasks_;

@@ -158,30 +158,51 @@ Result<std::unique_ptr<Tracee>> Tracee::stop(pid_t tid, const WhileWaiting& whil
 
 bool Tracee::is_ours(pid_t tid) { return our_tracees().has(tid); }
 
-Tracee::~Tracee() {
-    if (!seized_) return;
-    if (detach(kDetachPatience)) {
-        our_tracees().remove(tid_);
-        return;
+// Each thread of ours has its own: ptrace calls come from the tracer.
+class Tracee::LeftBehind {
+  public:
+    LeftBehind() = default;
+    LeftBehind(const LeftBehind&) = delete;
+    LeftBehind& operator=(const LeftBehind&) = delete;
+    // The kernel lets go of the rest when our thread has ended.
+    ~LeftBehind() {
+        look();
+        for (auto& each : all_) each->forget();
     }
-    while_waiting_ = nullptr;
-    left_behind().emplace_back(new Tracee(std::move(*this)));
-}
+    void add(std::unique_ptr<Tracee> tracee) { all_.push_back(std::move(tracee)); }
+    bool look() {
+        std::erase_if(all_, [](std::unique_ptr<Tracee>& each) {
+            if (!each->detach(std::chrono::milliseconds(0))) return false;
+            each->forget();
+            return true;
+        });
+        return !all_.empty();
+    }
 
-// Each thread of ours has its own: ptrace calls come from the tracer. The kernel lets go of the rest when it ends.
+  private:
+    std::vector<std::unique_ptr<Tracee>> all_;
+};
+
 Tracee::LeftBehind& Tracee::left_behind() {
     static thread_local LeftBehind own;
     return own;
 }
 
-bool Tracee::let_go_of_those_left_behind() {
-    std::erase_if(left_behind(), [](std::unique_ptr<Tracee>& each) {
-        if (!each->detach(std::chrono::milliseconds(0))) return false;
-        each->seized_ = false;
-        our_tracees().remove(each->tid_);
-        return true;
-    });
-    return !left_behind().empty();
+bool Tracee::let_go_of_those_left_behind() { return left_behind().look(); }
+
+Tracee::~Tracee() {
+    if (!seized_) return;
+    if (detach(kDetachPatience)) {
+        forget();
+        return;
+    }
+    while_waiting_ = nullptr;
+    left_behind().add(std::unique_ptr<Tracee>(new Tracee(std::move(*this))));
+}
+
+void Tracee::forget() {
+    seized_ = false;
+    our_tracees().remove(tid_);
 }
 
 // False where the thread is neither let go nor gone by then.

@@ -50,7 +50,8 @@ class Tracee {
     static Result<std::unique_ptr<Tracee>> stop(pid_t tid, const WhileWaiting& while_waiting);
     // True while some Tracee of ours holds this thread.
     static bool is_ours(pid_t tid);
-    // Looks after the threads that the calling thread has left behind; true while there are any.
+    // Looks after the threads that the calling thread has left behind; true while there are any. A thread that has destroyed
+    // a Tracee asks again and again until there are none, or ends: then the kernel lets go of them.
     static bool let_go_of_those_left_behind();
     ~Tracee();
     Tracee(const Tracee&) = delete;
@@ -93,8 +94,9 @@ class Tracee {
   private:
     Tracee(pid_t tid, const WhileWaiting& while_waiting) : tid_(tid), while_waiting_(while_waiting) {}
     Tracee(Tracee&&) = default;
-    using LeftBehind = std::vector<std::unique_ptr<Tracee>>;
+    class LeftBehind;
     static LeftBehind& left_behind();
+    void forget();
     Result<int> wait_for_stop(std::chrono::steady_clock::time_point deadline);
     Status put_code();
     Status leave_code();

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 from governed import *  # noqa: F403
 from governed import FAULTS, LONG, NOTES_PY, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
@@ -85,6 +86,28 @@ class TestKillDuringHandBack(EndToEnd):
             ended = agent.wait_audit("session_end", session=session)
             self.assertEqual([(end["reason"], end["conserved"]) for end in ended], [(GIVEN_BACK, True)])
         self.assert_denied(client.call(*server.denied))
+
+    def test_a_thread_that_nothing_stops(self):
+        """It waits in posix_spawn(3) while the next agent gives back what was begun, and goes on when it wakes."""
+        fifo = self.directory() / "fifo"
+        os.mkfifo(fifo)
+        server = cpp_server("--spawns", str(fifo))
+        agent, client = self.begin(server)
+        tasks = Path(f"/proc/{client.pid}/task")
+        before = agent.pid
+        self.fault.write_text("goes back")
+        os.kill(before, signal.SIGTERM)
+        agent.wait_ready()
+        self.assertNotEqual(agent.pid, before)
+        self.assertEqual(agent.wait_audit("session_end")[0]["reason"], GIVEN_BACK)
+        self.assertEqual(len(list(tasks.iterdir())), 2)
+        with open(fifo, "w"):
+            pass
+        wait_for(lambda: len(list(tasks.iterdir())) == 1, "the thread's end", seconds=10)
+        self.assert_enforced(agent)
+        self.assert_denied(client.call(*server.denied))
+        self.assert_result(client.call(*server.allowed))
+        self.assert_ends_well(client, server)
 
     def test_no_agent_comes(self):
         """What had begun is finished; what had not becomes what the policy says."""

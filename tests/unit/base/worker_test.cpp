@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <thread>
 #include <vector>
@@ -24,6 +26,24 @@ TEST(Worker, DoesOneAfterTheOtherAndAllOfItBeforeItEnds) {
     EXPECT_EQ(done, (std::vector<int>{1, 2, 3}));
     EXPECT_EQ(first, second);
     EXPECT_NE(first, std::this_thread::get_id());
+}
+
+TEST(Worker, LooksAfterWhatItsTasksLeftBehind) {
+    std::atomic<int> left = 0, looked = 0;
+    std::promise<void> done;
+    Worker worker("cg-test", [&] {
+        ++looked;
+        if (left == 0 || --left > 0) return left > 0;
+        done.set_value();
+        return false;
+    });
+    worker.do_and_wait([] {});
+    worker.do_and_wait([&] { left = 3; });
+    done.get_future().wait();
+    const int so_far = looked;
+    EXPECT_GE(so_far, 3);
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_EQ(looked, so_far) << "nothing was left";
 }
 
 TEST(Worker, SignalsAreForOtherThreads) {

@@ -72,10 +72,11 @@ TEST(Tracee, KilledInItsStopIsSeenByItsParent) {
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-// Whoever has made a child with CLONE_VFORK sleeps until it executes something or ends, and nothing but death wakes it.
-TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
+// Whoever has made a child with CLONE_VFORK sleeps until it executes something or ends, and nothing but death wakes it: here,
+// until a byte comes. Then it says something for each.
+struct Sleeper {
     Ends release = make_pipe(), said = make_pipe();
-    Child sleeper([&] {
+    Child child{[this] {
         char byte;
         if (syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0) == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -86,20 +87,46 @@ TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
             (void)!write(said.write.get(), "w", 1);
             if (read(release.read.get(), &byte, 1) != 1) return;
         }
-    });
-    ASSERT_TRUE(comes_true([&] { return is_in_state(sleeper.pid(), "D (disk sleep)"); }));
-    auto tracee = Tracee::interrupt(sleeper.pid(), {});
-    ASSERT_TRUE(tracee.ok()) << tracee.error().text();
-    tracee->reset();
+    }};
+    pid_t pid() const { return child.pid(); }
+    bool sleeps() const {
+        return comes_true([&] { return is_in_state(pid(), "D (disk sleep)"); });
+    }
+    void leave_behind() const {
+        auto tracee = Tracee::interrupt(pid(), {});
+        ASSERT_TRUE(tracee.ok()) << tracee.error().text();
+    }
+    void expect_it_goes_on() {
+        EXPECT_FALSE(Tracee::is_ours(pid()));
+        EXPECT_EQ(heard(said.read, 1), "w");
+        EXPECT_EQ(write(release.write.get(), "2", 1), 1);
+        EXPECT_EQ(heard(said.read, 1), "w");
+        EXPECT_EQ(status_value(pid(), "TracerPid"), 0);
+    }
+};
+
+TEST(Tracee, ThreadThatSleepsGoesOnWhenItWakes) {
+    Sleeper sleeper;
+    ASSERT_TRUE(sleeper.sleeps());
+    sleeper.leave_behind();
     EXPECT_TRUE(Tracee::is_ours(sleeper.pid()));
     EXPECT_TRUE(Tracee::let_go_of_those_left_behind());
-    EXPECT_EQ(write(release.write.get(), "1", 1), 1);
+    EXPECT_EQ(write(sleeper.release.write.get(), "1", 1), 1);
     EXPECT_TRUE(comes_true([] { return !Tracee::let_go_of_those_left_behind(); }));
-    EXPECT_FALSE(Tracee::is_ours(sleeper.pid()));
-    EXPECT_EQ(heard(said.read, 1), "w");
-    EXPECT_EQ(write(release.write.get(), "2", 1), 1);
-    EXPECT_EQ(heard(said.read, 1), "w");
-    EXPECT_EQ(status_value(sleeper.pid(), "TracerPid"), 0);
+    sleeper.expect_it_goes_on();
+}
+
+TEST(Tracee, ThreadOfOursThatEndsLeavesThemToTheKernel) {
+    Sleeper sleepers[2];
+    for (const Sleeper& each : sleepers) ASSERT_TRUE(each.sleeps());
+    std::thread([&] {
+        for (const Sleeper& each : sleepers) each.leave_behind();
+        EXPECT_TRUE(Tracee::let_go_of_those_left_behind());
+    }).join();
+    for (Sleeper& each : sleepers) {
+        EXPECT_EQ(write(each.release.write.get(), "1", 1), 1);
+        each.expect_it_goes_on();
+    }
 }
 
 void prepare(Tracee& tracee) {

@@ -2,6 +2,7 @@
 //
 //   mcp_server [--readv] [--recvmsg] [--recvmmsg] [--splice] [--io_uring] [--registered] [--epoll] [--dup] [--threads N]
 //              [--readers N] [--late MS] [--double-fork [--parents-end]] [--log FILE]
+//              [--spawns FIFO] (company.h)
 //
 // --registered: through io_uring, and by a number that the ring has for the file.
 // --log FILE appends every byte that it reads, before looking at it: what is not in FILE was never delivered.
@@ -27,6 +28,7 @@
 #include <thread>
 #include <vector>
 
+#include "company.h"
 #include "json_scan.h"
 
 namespace {
@@ -37,7 +39,7 @@ struct Options {
     int threads = 0;
     int readers = 1;
     int late_ms = 0;
-    std::string log_path;
+    std::string log_path, spawns;
 };
 
 constexpr char kTools[] =
@@ -294,6 +296,7 @@ int serve(const Options& options) {
         event.data.u64 = 0x0123456789abcdefULL;
         if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, in_fd, &event) < 0) return std::perror("mcp_server: epoll"), 4;
     }
+    if (!options.spawns.empty()) wait_in_spawn(options.spawns);
     Pool pool(options.threads);
     // Each reads whole lines, as long as the client writes each at once.
     std::vector<std::thread> others;
@@ -332,6 +335,8 @@ int main(int argc, char** argv) {
             options.double_fork = true;
         else if (word == "--parents-end")
             options.parents_end = true;
+        else if (word == "--spawns")
+            options.spawns = value();
         else if (word == "--threads")
             options.threads = std::atoi(value());
         else if (word == "--readers")
