@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 
 // How long a hand-back waits for the rest of a line that has begun.
 constexpr int64_t kLineNanoseconds = 200'000'000;
+// And behind its time for what is under way to be cancelled.
+constexpr int64_t kCancelNanoseconds = 2'000'000'000;
 
 bool peer_has_hung_up(int fd) {
     pollfd poll{fd, 0, 0};
@@ -315,7 +317,16 @@ size_t unread_behind(int fd, bool is_socket) {
     return count;
 }
 
-size_t RelaySession::unread_by_server() const { return unread_behind(server_sink_.fd(), input_is_socket_); }
+size_t RelaySession::unread_by_server() const {
+    return server_sink_.pending_bytes() + unread_behind(server_sink_.fd(), input_is_socket_);
+}
+
+Result<Unwritten> RelaySession::unwritten_to_client() const {
+    if (client_sink_.pending_bytes() == 0) return Unwritten{};
+    if (client_sink_.idle()) return Unwritten{client_sink_.unwritten()};
+    return Error::refused("hand-back", "of " + std::to_string(client_sink_.pending_bytes()) +
+                                           " bytes of the server's output it is not known whether they have reached the client");
+}
 
 bool RelaySession::output_delivered() const {
     if (client_sink_.fd() < 0) return true;
@@ -365,13 +376,25 @@ void RelaySession::quiesce_step() {
             handed_over_ = true;
             server_sink_.suspend();
             client_sink_.suspend();
-            fault_point("quiet");
-            return std::exchange(quiesced_, nullptr)(drained);
+            return tell_quiet(drained);
         }
     }
     ring_.after(1ms, [this, alive = alive_] {
         if (*alive) or_fail([this] { quiesce_step(); });
     });
+}
+
+// How much has been written is known when the last write has ended: it is being cancelled.
+void RelaySession::tell_quiet(bool drained) {
+    const auto is_known = [](const Sink& sink) { return sink.pending_bytes() == 0 || sink.idle(); };
+    if ((!is_known(server_sink_) || !is_known(client_sink_)) && monotonic_ns() < quiesce_deadline_ns_ + kCancelNanoseconds) {
+        ring_.after(1ms, [this, drained, alive = alive_] {
+            if (*alive) or_fail([&] { tell_quiet(drained); });
+        });
+        return;
+    }
+    fault_point("quiet");
+    std::exchange(quiesced_, nullptr)(drained);
 }
 
 }  // namespace callgate

@@ -67,8 +67,10 @@ class RelaySession {
     int original_output() const { return client_sink_.fd(); }
     int replacement_output() const { return server_source_.fd(); }
     int replacement_input() const { return server_sink_.fd(); }
-    // Bytes the server has not read yet from its replacement.
+    // Bytes that the server has not read: from its replacement, and those that wait for room in it.
     size_t unread_by_server() const;
+    // Of a session that is quiet, and has no ledger: who gives it back writes this first.
+    Result<Unwritten> unwritten_to_client() const;
     bool output_is_socket() const { return output_is_socket_; }
     // All that has been written to the server's output has reached the client, its end included, where it has ended.
     // A read of this moment may still be on its way: ask twice.
@@ -110,6 +112,7 @@ class RelaySession {
     void reader_gone(Source& writer);
     void end_if_over();
     void quiesce_step();
+    void tell_quiet(bool drained);
 
     // What is charged and recorded in it becomes valid with the ledger's commit.
     struct Turn {

@@ -269,6 +269,12 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
                                   is_socket = quiet.relay->output_is_socket()] {
                 return ledger->bytes().pass_on(Ledger::kToClient, from, to, is_socket, 1s);
             };
+        } else {
+            job.back.copy_rest = [first = quiet.relay->unwritten_to_client(), from = job.back.replacement_output,
+                                  to = job.back.original_output]() mutable -> Status {
+                if (!first) return first.error();
+                return copy_rest(*first, from, to);
+            };
         }
         size_t lost = drained ? 0 : quiet.relay->unread_by_server();
         job.done = [this, id, because, lost](std::string problem) {

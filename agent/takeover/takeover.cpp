@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "base/fault_point.h"
 #include "takeover/swap.h"
@@ -268,26 +269,6 @@ TakenEnds ends_of(const TakeoverRequest& request, Replacement& input, Replacemen
     return taken;
 }
 
-// Copies what waits in a pipe or socket, without waiting for more; waits at most a second for the reader.
-Status copy_rest(int from, int to) {
-    for (;;) {
-        int waiting = 0;
-        if (ioctl(from, FIONREAD, &waiting) || waiting <= 0) return {};
-        std::string bytes(std::min(waiting, 1 << 16), '\0');
-        pollfd writable{to, POLLOUT, 0};
-        if (poll(&writable, 1, 1000) != 1 || !(writable.revents & POLLOUT))
-            return Error{ErrorKind::limit, 0, "hand-back", "the client does not read"};
-        // POLLOUT promises PIPE_BUF bytes without waiting
-        ssize_t got = ::read(from, bytes.data(), std::min<size_t>(bytes.size(), PIPE_BUF));
-        if (got <= 0) return {};
-        for (ssize_t done = 0; done < got;) {
-            ssize_t put = ::write(to, bytes.data() + done, got - done);
-            if (put < 0) return Error::system("write", "rest of the server's output", errno);
-            done += put;
-        }
-    }
-}
-
 }  // namespace
 
 Result<ReadPiece> take_back_read(StoppedThread thread) {
@@ -383,6 +364,30 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     return taken;
 }
 
+Status copy_rest(Unwritten& first, int from, int to) {
+    for (;;) {
+        int waiting = 0;
+        (void)ioctl(from, FIONREAD, &waiting);
+        const size_t left = first.bytes.size() - first.written;
+        if (!left && waiting <= 0) return {};
+        pollfd writable{to, POLLOUT, 0};
+        if (poll(&writable, 1, 1000) != 1 || !(writable.revents & POLLOUT))
+            return Error{ErrorKind::limit, 0, "hand-back",
+                         "the client does not read, " + std::to_string(left + std::max(waiting, 0)) +
+                             " bytes of the server's output have not reached it"};
+        // POLLOUT promises PIPE_BUF bytes without waiting
+        if (!left) {
+            first = {std::string(PIPE_BUF, '\0')};
+            first.bytes.resize(std::max<ssize_t>(::read(from, first.bytes.data(), first.bytes.size()), 0));
+            if (first.bytes.empty()) return {};
+        }
+        const std::string_view next = std::string_view(first.bytes).substr(first.written, PIPE_BUF);
+        const ssize_t put = ::write(to, next.data(), next.size());
+        if (put < 0) return Error::system("write", "rest of the server's output", errno);
+        first.written += put;
+    }
+}
+
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting) {
     std::vector<std::unique_ptr<Tracee>> stopped;
     auto first = Tracee::stop(pid, while_waiting);
@@ -406,7 +411,8 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
         });
     if (inputs.empty() && outputs.empty() && back.made.empty()) return {};
     fault_point("server stopped");
-    TRY_VOID(back.copy_rest ? back.copy_rest() : copy_rest(back.replacement_output, back.original_output));
+    Unwritten none;
+    TRY_VOID(back.copy_rest ? back.copy_rest() : copy_rest(none, back.replacement_output, back.original_output));
     fault_point("rest copied");
     TRY_VOID(tracee.prepare_calls(status));
     fault_point("hand-back begun");

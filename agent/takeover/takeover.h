@@ -102,6 +102,15 @@ std::string why_unjudged(const cg_event& event);
 // The bytes that a read has returned.
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max = SIZE_MAX);
 
+// Judged output of a server's that its client has not been given yet.
+struct Unwritten {
+    std::string bytes;
+    size_t written = 0;  // of them
+};
+// Writes that, and then what waits at `from`, without waiting for more; waits at most a second for the reader (ErrorKind::limit),
+// and can be called again. Needs no O_NONBLOCK.
+Status copy_rest(Unwritten& first, int from, int to);
+
 // Puts the originals back wherever `pid` holds a replacement. All its threads are stopped meanwhile; what it has
 // written and nobody has read yet is copied to the client first, so nothing overtakes it. Where we are killed in between,
 // some of its descriptors are back, and it keeps no number of ours: the same again does the rest.

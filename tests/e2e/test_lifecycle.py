@@ -143,23 +143,26 @@ class TestComingAndGoing(EndToEnd):
         self.assertEqual(client.shutdown(), 0)
 
     def test_a_server_that_does_not_read_in_time(self):
-        """A stop waits no longer than the configuration says; what the server has not read by then is said."""
+        """A stop waits no longer than the configuration says; what the server has not read by then is said: all of it, however much
+        of that has had no room in its input yet."""
         server = cpp_server("--readv")
-        agent = self.agent({"p": policy(server.match)}, config={"stop_timeout_s": 1})
-        client = self.client(server.command)
-        client.initialize()
-        sleeping = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 3000}})
-        wait_for(lambda: Path(f"/proc/{client.pid}/syscall").read_text().startswith("230 "), "clock_nanosleep()")
-        unread = b'{"jsonrpc":"2.0","id":8,"method":"ping"}\n'
-        client.send(unread)
-        wait_for(lambda: agent.status()["frames"]["forwarded"] == 4, "the ping being forwarded")
-        self.stop_agent(agent)
-        self.assertEqual(agent.audit("session_end")[0]["reason"],
-                         f"handed back: the agent stops, {len(unread)} bytes were not read by the server")
-        client.post("ping", identifier=9)
-        self.assert_result(client.answer(sleeping))
-        self.assert_result(client.answer(9))
-        self.assertEqual(client.shutdown(), 0)
+        for keeper, count in ((False, 1), (False, 4000), (True, 4000)):
+            with self.case(keeper=keeper, count=count):
+                agent = self.agent({"p": policy(server.match)}, config={"stop_timeout_s": 1}, keeper=keeper)
+                client = self.client(server.command)
+                client.initialize()
+                sleeping = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 5000}})
+                wait_for(lambda: Path(f"/proc/{client.pid}/syscall").read_text().startswith("230 "), "clock_nanosleep()")
+                unread = b'{"jsonrpc":"2.0","id":8,"method":"ping"}\n' * count
+                client.send(unread)
+                wait_for(lambda: agent.status()["frames"]["forwarded"] == 3 + count, "the pings being forwarded")
+                self.stop_agent(agent)
+                self.assertEqual(agent.audit("session_end")[0]["reason"],
+                                 f"handed back: the agent stops, {len(unread)} bytes were not read by the server")
+                client.post("ping", identifier=9)
+                self.assert_result(client.answer(sleeping))
+                self.assert_result(client.answer(9))
+                self.assertEqual(client.shutdown(), 0)
 
     def slow_agent(self, step, rules):
         os.environ["CALLGATE_SLOW_STEP"] = step
