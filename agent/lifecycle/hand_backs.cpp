@@ -4,32 +4,64 @@
 #include <chrono>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 
 #include "kernel/holders.h"
 
 namespace callgate {
+namespace {
+
+// What is forked while others are given theirs back is found by the next look. Whoever is never done with that is told.
+constexpr int kLooksMax = 10;
+
+struct Going {
+    HandBackJob job;
+    std::unordered_set<pid_t> seen;
+    std::string problem;
+    bool lives_on = false;
+};
+
+void give_back_to(Going& going, pid_t pid, const WhileWaiting& while_waiting) {
+    const Status back = hand_back(pid, going.job.back, while_waiting);
+    going.lives_on |= static_cast<bool>(back);
+    if (!back && back.error().kind != ErrorKind::gone) going.problem = back.error().text();
+}
+
+}  // namespace
 
 void give_back(std::vector<HandBackJob> jobs, const WhileWaiting& while_waiting,
                const std::function<void(const HandBackJob&, bool)>& given) {
+    std::vector<Going> all;
     std::unordered_set<uint64_t> inodes;
-    for (const HandBackJob& job : jobs) {
+    for (HandBackJob& job : jobs) {
         inodes.insert(job.back.new_input.inode);
         inodes.insert(job.back.new_output.inode);
+        all.push_back({std::move(job), {}, {}});
     }
-    auto holders = holders_of(inodes);
-    for (HandBackJob& job : jobs) {
-        std::vector<pid_t> pids = holders[job.back.new_input.inode];
-        for (pid_t pid : holders[job.back.new_output.inode])
-            if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
-        std::string problem;
-        bool lives_on = false;
-        for (pid_t pid : pids) {
-            Status back = hand_back(pid, job.back, while_waiting);
-            lives_on |= static_cast<bool>(back);
-            if (!back && back.error().kind != ErrorKind::gone) problem = back.error().text();
+    bool found = true;
+    for (int look = 0; std::exchange(found, false); ++look) {
+        auto holders = holders_of(inodes);
+        for (Going& each : all) {
+            const HandBack& back = each.job.back;
+            for (const uint64_t inode : {back.new_input.inode, back.new_output.inode}) {
+                for (const pid_t pid : holders[inode]) {
+                    if (!each.seen.insert(pid).second) continue;
+                    if (look == kLooksMax) {
+                        each.problem = "process " + std::to_string(pid) + " goes on being forked";
+                        break;
+                    }
+                    found = true;
+                    give_back_to(each, pid, while_waiting);
+                }
+            }
         }
-        if (problem.empty()) given(job, lives_on);
-        job.done(std::move(problem));
+    }
+    for (Going& each : all) {
+        // Who ended before its turn may have written.
+        const Status rest = each.problem.empty() ? each.job.back.copy_rest() : Status();
+        if (!rest) each.problem = rest.error().text();
+        if (each.problem.empty()) given(each.job, each.lives_on);
+        each.job.done(std::move(each.problem));
     }
 }
 

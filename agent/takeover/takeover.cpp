@@ -10,8 +10,11 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 
 #include "base/fault_point.h"
 #include "takeover/swap.h"
@@ -20,6 +23,7 @@
 namespace callgate {
 namespace {
 
+using namespace std::chrono_literals;
 using Descriptors = std::vector<ProcessDescriptor>;
 using Registrations = std::vector<EpollRegistration>;
 
@@ -269,6 +273,57 @@ TakenEnds ends_of(const TakeoverRequest& request, Replacement& input, Replacemen
     return taken;
 }
 
+// It has its number still, until somebody has heard of its end.
+bool has_ended(pid_t tid) {
+    auto text = read_small_file(proc_path(tid, "stat"));
+    const size_t name_end = text ? text->rfind(')') : std::string::npos;
+    if (name_end == std::string::npos) return true;
+    const std::string_view state = std::string_view(*text).substr(name_end + 1, 2);
+    return state == " Z" || state == " X";
+}
+
+using Tracees = std::vector<std::unique_ptr<Tracee>>;
+
+// Asks every thread of a process to stop and waits until it has, that thread included which another one begins meanwhile. One
+// that sleeps where nothing wakes it does not stop in time; it executes nothing of its own either until it is let go.
+Result<Tracees> hold_all(pid_t pid, const WhileWaiting& while_waiting) {
+    const auto name = [pid] { return "process " + std::to_string(pid); };
+    const auto until = std::chrono::steady_clock::now() + Tracee::kStopTimeout;
+    Tracees held;
+    std::unordered_set<pid_t> ended;
+    Status first_stopped = Error{ErrorKind::gone, 0, name(), "has ended"};
+    // What is new may have begun another one before it was asked, or before it ended.
+    for (bool news = true; std::exchange(news, false);) {
+        const bool late = std::chrono::steady_clock::now() > until;
+        const size_t before = held.size();
+        for (const pid_t tid : threads_of(pid)) {
+            if (std::any_of(held.begin(), held.end(), [&](const auto& each) { return each->tid() == tid; })) continue;
+            auto tracee = Tracee::interrupt(tid, while_waiting);
+            if (tracee) {
+                held.push_back(std::move(*tracee));
+                news = true;
+            } else if (tid != pid && Tracee::is_ours(tid)) {
+                continue;  // another thread of ours has left it behind in such a sleep
+            } else if (!has_ended(tid)) {
+                return explain_refusal(tid, tracee.error());
+            } else if (tid == pid) {
+                if (threads_of(pid).size() > 1) return Error::refused(name(), "has ended its first thread only");
+                return first_stopped.error();
+            } else {
+                news |= ended.insert(tid).second;
+            }
+        }
+        for (size_t i = before; i < held.size(); ++i) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+            Status stopped = held[i]->await_stop(std::max<std::chrono::milliseconds>(left, 1ms));
+            if (!i) first_stopped = std::move(stopped);
+        }
+        if (news && late) return Error::refused(name(), "begins threads faster than they can be stopped");
+    }
+    if (std::any_of(held.begin(), held.end(), [](const auto& each) { return each->is_stopped(); })) return held;
+    return first_stopped.error();
+}
+
 }  // namespace
 
 Result<ReadPiece> take_back_read(StoppedThread thread) {
@@ -389,18 +444,8 @@ Status copy_rest(Unwritten& first, int from, int to) {
 }
 
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting) {
-    std::vector<std::unique_ptr<Tracee>> stopped;
-    auto first = Tracee::stop(pid, while_waiting);
-    if (!first) return explain_refusal(pid, first.error());
-    stopped.push_back(std::move(*first));
-    for (pid_t tid : threads_of(pid)) {
-        if (tid == pid) continue;
-        auto tracee = Tracee::stop(tid, while_waiting);
-        if (!tracee) continue;  // it has ended meanwhile
-        if ((*tracee)->registers().needs_settling()) (*tracee)->registers().settle_interrupted_call();
-        stopped.push_back(std::move(*tracee));
-    }
-    Tracee& tracee = *stopped.front();
+    const Tracees held = TRY(hold_all(pid, while_waiting));
+    Tracee& tracee = **std::find_if(held.begin(), held.end(), [](const auto& each) { return each->is_stopped(); });
     auto [pidfd, all, status] = TRY(look_around(pid, back.new_input, back.new_output));
     bool one_socket = back.new_input == back.new_output;
     Descriptors inputs = of_channel(all, back.new_input, O_RDONLY);

@@ -111,7 +111,7 @@ struct Unwritten {
 // and can be called again. Needs no O_NONBLOCK.
 Status copy_rest(Unwritten& first, int from, int to);
 
-// Puts the originals back wherever `pid` holds a replacement. All its threads are stopped meanwhile; what it has
+// Puts the originals back wherever `pid` holds a replacement. All its threads are held meanwhile; what it has
 // written and nobody has read yet is copied to the client first, so nothing overtakes it. Where we are killed in between,
 // some of its descriptors are back, and it keeps no number of ours: the same again does the rest.
 struct HandBack {

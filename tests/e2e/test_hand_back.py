@@ -1,10 +1,11 @@
-"""A session goes back to its own channels while much of it is on its way."""
+"""A session goes back to its own channels while much of it is on its way, or begins."""
 import re
 import signal
+import threading
 import time
 
 from governed import *  # noqa: F403
-from governed import EndToEnd, Path, cpp_server, main, policy, wait_for
+from governed import LONG, EndToEnd, Path, cpp_server, main, policy, policy_for, wait_for
 
 CHANNELS = ("pipe", "socketpair")
 STOPPED = "handed back: the agent stops"
@@ -53,6 +54,63 @@ class TestMuchIsOnItsWay(EndToEnd):
                 self.assertTrue(b"".join(lines).startswith(got))
                 self.assertGreater(missing, 256 << 10)
                 self.assertLessEqual(len(got) + missing, sum(map(len, lines)))
+
+
+class TestMuchBegins(EndToEnd):
+    def read_on(self, client):
+        """Reads all that comes, in a thread; the lines so far. Where the test ends, so does the client."""
+        lines = []
+
+        def read():
+            while line := client.read_line(60):
+                lines.append(line)
+        thread = threading.Thread(target=read)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(client.process.kill)
+        return lines, thread
+
+    @staticmethod
+    def numbers_in(lines, beginning):
+        return [int(line.removeprefix(beginning)) for line in list(lines) if line.startswith(beginning)]
+
+    def test_threads_that_begin_others(self):
+        """None of them is overlooked by a hand-back: every line of the server's comes, in order."""
+        server = cpp_server("--links", "4")
+        client = self.client(server.command)
+        lines, thread = self.read_on(client)
+        for number in range(10 if LONG else 5):
+            agent = self.agent({"p": policy_for(server)})
+            client.post("tools/call", {"name": "delete_note", "arguments": {}}, identifier=f"call {number}")
+            agent.wait_audit("message", decision="deny")
+            self.stop_agent(agent)
+            count = len(lines)
+            wait_for(lambda: len(lines) > count + 1000, "lines of the server's own")
+            for chain in range(4):
+                numbers = self.numbers_in(lines, b"link %d " % chain)
+                self.assertEqual(numbers, list(range(len(numbers))), f"chain {chain} after hand-back {number}")
+            self.assertEqual(agent.audit("session_end")[0]["reason"], STOPPED)
+        client.close_stdin()
+        self.assertEqual(client.wait(), 0)
+        thread.join()
+
+    def test_forked_while_it_is_handed_back(self):
+        """Children of that moment are given back what they have, too: each of them prints its line."""
+        server = cpp_server("--forks")
+        agent = self.agent({"p": policy_for(server)})
+        client = self.client(server.command)
+        lines, thread = self.read_on(client)
+        client.post("tools/call", {"name": "delete_note", "arguments": {}})
+        agent.wait_audit("message", decision="deny")
+        time.sleep(0.5)
+        self.stop_agent(agent)
+        time.sleep(0.5)
+        client.close_stdin()
+        self.assertEqual(client.wait(), 0)
+        thread.join()
+        numbers = sorted(self.numbers_in(lines, b"child "))
+        self.assertEqual(numbers, list(range(len(numbers))))
+        self.assertEqual(agent.audit("session_end")[0]["reason"], STOPPED)
 
 
 if __name__ == "__main__":

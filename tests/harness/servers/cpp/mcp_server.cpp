@@ -2,7 +2,7 @@
 //
 //   mcp_server [--readv] [--recvmsg] [--recvmmsg] [--splice] [--io_uring] [--registered] [--epoll] [--dup] [--threads N]
 //              [--readers N] [--late MS] [--double-fork [--parents-end]] [--log FILE]
-//              [--spawns FIFO] (company.h)
+//              [--links N] [--forks] [--spawns FIFO] (company.h)
 //
 // --registered: through io_uring, and by a number that the ring has for the file.
 // --log FILE appends every byte that it reads, before looking at it: what is not in FILE was never delivered.
@@ -36,7 +36,8 @@ namespace {
 struct Options {
     bool readv = false, recvmsg = false, recvmmsg = false, splice = false, io_uring = false, registered = false;
     bool epoll = false, dup = false, double_fork = false, parents_end = false;
-    int threads = 0;
+    bool forks = false;
+    int threads = 0, links = 0;
     int readers = 1;
     int late_ms = 0;
     std::string log_path, spawns;
@@ -296,6 +297,8 @@ int serve(const Options& options) {
         event.data.u64 = 0x0123456789abcdefULL;
         if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, in_fd, &event) < 0) return std::perror("mcp_server: epoll"), 4;
     }
+    for (int chain = 0; chain < options.links; ++chain) print_links(say, chain);
+    if (options.forks) fork_children(out_fd);
     if (!options.spawns.empty()) wait_in_spawn(options.spawns);
     Pool pool(options.threads);
     // Each reads whole lines, as long as the client writes each at once.
@@ -335,6 +338,10 @@ int main(int argc, char** argv) {
             options.double_fork = true;
         else if (word == "--parents-end")
             options.parents_end = true;
+        else if (word == "--links")
+            options.links = std::atoi(value());
+        else if (word == "--forks")
+            options.forks = true;
         else if (word == "--spawns")
             options.spawns = value();
         else if (word == "--threads")
