@@ -182,6 +182,14 @@ class TestUnit(Packages):
                          {(path, mode) for _, path, mode, *_ in lines})
         self.assertGreater(int(unit["TimeoutStopSec"]), 60)  # stop_timeout_s
 
+    def test_users_of_a_directory_are_known(self):
+        """Both read names of users when they start: after what brings the directory's, which they do not ask for themselves."""
+        for unit in ("callgate.service", "callgate-guard.service"):
+            settings = [line.split("=", 1) for line in (self.tree / "usr/lib/systemd/system" / unit).read_text().splitlines()
+                        if "=" in line and not line.startswith("#")]
+            with self.subTest(unit=unit):
+                self.assertEqual([key for key, value in settings if "nss-user-lookup.target" in value.split()], ["After"])
+
     def test_exposure(self):
         """systemd's figure, times ten; seccomp filters, which it asks for, would blind the agent (see the unit)."""
         run("systemd-analyze", "security", "--offline=yes", "--threshold=70", self.tree / "usr/lib/systemd/system/callgate.service")
