@@ -126,8 +126,9 @@ json restart_json(App& app) {
     return {{"pid", getpid()}, {"sessions", sessions}};
 }
 
-// Answers when what stands in the files now is in force.
+// What SIGHUP does. Answers when what stands in the files now is in force.
 json reload_and_wait(App& app) {
+    app.audit->reopen();
     auto answer = std::make_shared<std::promise<json>>();
     auto future = answer->get_future();
     app.policy_watch->reload([&app, answer] {

@@ -1,10 +1,13 @@
 // callgate guard: see lifecycle/guard.h
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "app_parts.h"
 #include "base/capabilities.h"
@@ -22,6 +25,15 @@ constexpr int kAnswerTimeoutMs = 1000;
 
 bool agent_answers(const std::string& socket) {
     return static_cast<bool>(control_request(socket, nlohmann::json{{"verb", "status"}}, kAnswerTimeoutMs));
+}
+
+using FileId = std::pair<dev_t, ino_t>;
+
+// Which file a path names, if any.
+std::optional<FileId> file_at(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status)) return std::nullopt;
+    return FileId{status.st_dev, status.st_ino};
 }
 
 }  // namespace
@@ -47,7 +59,11 @@ int run_guard(const RunOptions& options) {
     if (const size_t ended = guard.end_listening()) spdlog::warn("ended {} that listened", ended);
     if (const size_t ended = guard.round()) spdlog::warn("ended {} that had started since the last agent", ended);
     sd_notify(0, "READY=1");
+    std::optional<FileId> file;
     for (int round = 0;; ++round) {
+        // Whoever rotates the file tells the agent, and there is none.
+        const auto before = std::exchange(file, file_at(app.config.audit_file));
+        if (!file || file != before) (*audit)->reopen();
         if (const size_t ended = guard.round()) spdlog::warn("ended {} that started while no agent ran", ended);
         if (round % kRoundsBetween == 0 && agent_answers(app.config.control_socket)) break;
         std::this_thread::sleep_for(Guard::kRoundInterval);

@@ -345,7 +345,8 @@ void add_pins(CLI::App& app, Action& action) {
 void add_reload(CLI::App& app, Action& action) {
     auto options = std::make_shared<AskOptions>();
     CLI::App* command =
-        add_verb(app, "reload", "Make the agent read its policies and grants again, as SIGHUP does", "  callgate reload\n");
+        add_verb(app, "reload", "Make the agent read its policies and grants again, and open the audit file anew, as SIGHUP does",
+                 "  callgate reload\n");
     command->add_flag("--json", options->as_json, "print JSON");
     add_control(command, options->control_socket);
     command->callback([options, &action] { action = [options] { return reload_policies(*options); }; });

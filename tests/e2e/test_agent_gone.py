@@ -207,6 +207,21 @@ class TestAgentGone(EndToEnd):
         guard.kill()
         guard.wait()
 
+    def test_the_audit_file_is_rotated_meanwhile(self):
+        """Nobody tells the guard: it sees that its file has another name, and goes on in a new one."""
+        agent = Agent({"p": policy_for(NOTES_PY)})
+        self._agents.append(agent)
+        guard = self.guard(agent)
+        rotated = agent.audit_path.rename(agent.directory / "audit.jsonl.1")
+        wait_for(agent.audit_path.exists, "the new file")
+        late = self.client(NOTES_PY.command)
+        self.assertEqual(late.wait(5), -signal.SIGKILL)
+        late.read_rest()
+        self.assertEqual(agent.wait_audit("session_blind")[0]["server"]["pid"], late.pid)
+        self.assertEqual(rotated.read_text(), "")
+        guard.kill()
+        guard.wait()
+
     def test_servers_that_start_meanwhile(self):
         """They are kept out, where their policy fails closed, until an agent runs again; who ran before is left alone."""
         for fail in ("closed", "open"):

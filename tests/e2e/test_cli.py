@@ -213,13 +213,16 @@ class TestRun(EndToEnd):
         self.assertIn("keeps no descriptors", agent.log())
 
     def test_rotation(self):
-        """After SIGHUP records go into a new file of the old name; none is lost and none is in both."""
-        agent = self.agent({"notes": policy_for(NOTES_PY)})
+        """After SIGHUP, or "reload", records go into a new file of the old name; none is lost and none is in both."""
+        for reload in (lambda agent: os.kill(agent.pid, signal.SIGHUP), lambda agent: agent.command("reload")):
+            self.rotate(self.agent({"notes": policy_for(NOTES_PY)}), reload)
+
+    def rotate(self, agent, reload):
         client = self.client(NOTES_PY.command)
         client.initialize()
         agent.wait_audit("message", direction="s2c", kind="response")
         rotated = agent.audit_path.rename(agent.directory / "audit.jsonl.1")
-        os.kill(agent.pid, signal.SIGHUP)
+        reload(agent)
         wait_for(agent.audit_path.exists, "the new file")
         self.assert_denied(client.call("delete_note"))
         client.shutdown()
@@ -229,6 +232,7 @@ class TestRun(EndToEnd):
         methods = [r["method"] for r in records if r["type"] == "message" and r["direction"] == "c2s"]
         self.assertEqual(methods, ["initialize", "notifications/initialized", "tools/call"])
         self.assertEqual(agent.audit_path.stat().st_mode & 0o777, 0o600)
+        self.stop_agent(agent)
 
 
 class TestLive(EndToEnd):

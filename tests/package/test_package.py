@@ -197,6 +197,23 @@ class TestUnit(Packages):
     def test_logrotate_reads_its_file(self):
         run("logrotate", "--debug", "--state", self.place / "state", self.tree / "etc/logrotate.d/callgate")
 
+    def test_logrotate_reaches_an_agent_without_the_unit(self):
+        """systemctl and callgate only write down what they are asked for; systemctl fails where no unit runs."""
+        place = Path(tempfile.mkdtemp(dir=self.place))
+        calls, log, configuration = place / "calls", place / "audit.jsonl", place / "logrotate"
+        configuration.write_text((self.tree / "etc/logrotate.d/callgate").read_text().replace("/var/log/callgate/audit.jsonl", str(log)))
+        asked = {0: ["systemctl reload --quiet callgate.service"]}
+        asked[1] = [*asked[0], "callgate reload"]
+        for code, expected in asked.items():
+            calls.write_text("")
+            log.write_text("{}\n")
+            for name in ("systemctl", "callgate"):
+                program = place / name
+                program.write_text(f'#!/bin/sh\necho "{name} $*" >>{calls}\nexit {code}\n')
+                program.chmod(0o755)
+            run("logrotate", "--force", "--state", place / "state", configuration, env={**os.environ, "PATH": f"{place}:{os.environ['PATH']}"})
+            self.assertEqual(calls.read_text().splitlines(), expected)
+
 
 class TestPages(Packages):
     def page(self, name):
