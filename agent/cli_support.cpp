@@ -1,7 +1,7 @@
 // callgate support-bundle: what a report of a defect needs, in one file, without what is nobody's business.
 //
-// Numbers, true and false pass, and so do the texts of the keys in kPassing; of any other text its length is written. So a new
-// member shows nothing until somebody has thought about it.
+// Numbers, true and false pass, and so do the texts of the keys in kPassing, but for paths in them; of any other text its length
+// is written. So a new member shows nothing until somebody has thought about it.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -37,10 +38,37 @@ constexpr std::array<std::string_view, 41> kPassing = {
     "time", "started", "type", "id", "session", "transport", "direction", "kind", "decision", "refusal", "outcome", "policy",
     "policy_revision", "revision", "package", "package_version", "cause", "fail", "on_blind", "sha256"};
 
+// The kernel's own, the same on every host.
+constexpr std::array<std::string_view, 2> kKnownPaths = {"/sys/kernel/", "/proc/sys/"};
+
+// "write /srv/a b/audit.jsonl: ENOSPC" -> "write (path): ENOSPC". There may be spaces in a path; where it is not clear where one
+// ends, the rest is left out.
+std::string without_paths(std::string_view text) {
+    std::string shown;
+    for (size_t at = 0; at < text.size();) {
+        const std::string_view rest = text.substr(at);
+        const auto is_name = [&](size_t place) { return std::isalnum(static_cast<unsigned char>(text[place])) != 0; };
+        const bool is_path = rest[0] == '/' && (at == 0 || !is_name(at - 1)) && rest.size() > 1 && rest[1] != ' ';
+        const auto known = std::find_if(kKnownPaths.begin(), kKnownPaths.end(),
+                                        [&](std::string_view each) { return is_path && rest.starts_with(each); });
+        if (known != kKnownPaths.end()) {
+            shown += *known;
+            at += known->size();
+        } else if (is_path) {
+            shown += "(path)";
+            at = std::min({text.find_first_of(",;)\"", at), text.find(": ", at), text.size()});
+        } else {
+            shown += rest[0];
+            ++at;
+        }
+    }
+    return shown;
+}
+
 json redacted(const json& value, bool passes) {
     if (value.is_string()) {
         const auto& text = value.get_ref<const std::string&>();
-        return passes || text.empty() ? json(text) : json("(" + std::to_string(text.size()) + " bytes)");
+        return passes || text.empty() ? json(without_paths(text)) : json("(" + std::to_string(text.size()) + " bytes)");
     }
     if (value.is_array()) {
         json list = json::array();
@@ -110,7 +138,9 @@ json policies_json(const std::string& directory) {
                         {"on_blind", policy->on_blind() == OnBlind::kill ? "kill" : "allow"}});
     json problems = json::array();
     for (const PolicyProblem& problem : store->problems())
-        problems.push_back({{"name", problem.file}, {"line", problem.line}, {"column", problem.column}});
+        problems.push_back({{"name", std::filesystem::path(problem.file).filename().string()},
+                            {"line", problem.line},
+                            {"column", problem.column}});
     return {{"files", files_json(directory, true)}, {"in_force", list}, {"problems", problems}};
 }
 

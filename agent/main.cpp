@@ -365,8 +365,10 @@ void add_restart(CLI::App& app, Action& action) {
 void add_doctor(CLI::App& app, Action& action) {
     auto as_json = std::make_shared<bool>(false);
     auto directory = std::make_shared<std::string>("/etc/callgate");
-    CLI::App* command =
-        add_verb(app, "doctor", "Say what this host allows, what is used, and what will be blind", "  sudo callgate doctor\n");
+    CLI::App* command = add_verb(
+        app, "doctor", "Say what this host allows, what is used, and what will be blind",
+        "  sudo callgate doctor\n"
+        "Limits are those of an agent that is started from here; a unit or a container may have others (see status, or its log).\n");
     command->add_option("--config", *directory, "directory that holds callgate.json and policies.d/")
         ->type_name("DIR")
         ->capture_default_str();

@@ -368,18 +368,22 @@ class TestLive(EndToEnd):
 
     def test_support_bundle(self):
         """Enough to see what is going on, and nobody's data: no command line, path, argument, tool or text of a policy."""
-        agent = self.agent({"the-policy": policy_for(NOTES_PY, description="a hidden remark")})
+        agent = self.agent({"the-policy": policy_for(NOTES_PY, description="a hidden remark"), "broken": {"a hidden key": 1}})
         client = self.client(NOTES_PY.command)
         client.initialize()
         self.assert_denied(client.call(*NOTES_PY.denied))
         self.assert_result(client.call("echo", {"text": "a hidden word"}))
         agent.wait_audit("message", method="tools/call", direction="s2c")
+        moved, size = self.directory() / "a hidden place", agent.audit_path.stat().st_size
+        with open(agent.audit_path, "a") as audit:  # as after a disk was full
+            audit.write(json.dumps({"type": "gap", "id": "0", "lost": 3, "cause": f"write {moved}/audit.jsonl: ENOSPC"}) + "\n")
         output = self.directory() / "bundle.json"
         done = agent.command("support-bundle", "--config", str(agent.config_directory), "--output", str(output))
+        os.truncate(agent.audit_path, size)
         self.assertIn(str(output), done.stdout)
         self.assertEqual(output.stat().st_mode & 0o777, 0o600)
         text = output.read_text()
-        for hidden in ("server.py", str(agent.directory), os.path.expanduser("~") + "/", "a hidden", NOTES_PY.denied[0], "Requires human approval"):
+        for hidden in ("server.py", str(agent.directory), str(agent.config_directory), str(agent.audit_path), str(moved), os.path.expanduser("~") + "/", "a hidden", NOTES_PY.denied[0], "Requires human approval"):
             self.assertNotIn(hidden, text)
         bundle = json.loads(text)
         self.assertEqual(bundle["agent"]["status"]["pid"], agent.pid)
@@ -387,7 +391,10 @@ class TestLive(EndToEnd):
         self.assertGreater(bundle["agent"]["process"]["descriptors"], 10)
         self.assertEqual(bundle["policies"]["in_force"][0]["name"], "the-policy")
         self.assertEqual(bundle["audit"]["counts"]["message deny"], 1)
-        self.assertIn("session_start", [event["type"] for event in bundle["audit"]["events"]])
+        self.assertEqual({each["name"] for each in bundle["policies"]["problems"]}, {"broken.json"})
+        events = {event["type"]: event for event in bundle["audit"]["events"]}
+        self.assertIn("session_start", events)
+        self.assertEqual(events["gap"]["cause"], "write (path): ENOSPC")
         self.assertTrue(bundle["doctor"]["checks"])
         self.assertEqual(agent.command("support-bundle", "--output", str(output), check=False).returncode, 1)
         self.assertEqual(output.read_text(), text)
