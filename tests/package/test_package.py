@@ -1,4 +1,5 @@
 """The packages: what is in them, and that each file means something to its reader."""
+import json
 import os
 import re
 import shlex
@@ -8,6 +9,8 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+from ansible_host import Host
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("CALLGATE_BUILD_DIR", ROOT / "build")).resolve()
@@ -213,6 +216,55 @@ class TestUnit(Packages):
                 program.chmod(0o755)
             run("logrotate", "--force", "--state", place / "state", configuration, env={**os.environ, "PATH": f"{place}:{os.environ['PATH']}"})
             self.assertEqual(calls.read_text().splitlines(), expected)
+
+
+class TestRole(Packages):
+    """packaging/ansible, run for real."""
+    POLICY = {"version": "1", "server": {"package": "one"}, "default": "deny"}
+
+    def setUp(self):
+        self.host = Host(self.place, self.tree / "usr/bin/callgate")
+        for name in ("one.json", "two.yaml", "three.yml"):
+            policy = {**self.POLICY, "server": {"package": name.split(".")[0]}}
+            (self.host.policies / name).write_text(json.dumps(policy))
+        for name in ("one.test.json", "policy.schema.json"):
+            (self.host.policies / name).write_text("{}")
+        self.before = {"callgate.json": "{}", "policies.d/old.yaml": json.dumps(self.POLICY)}
+        for name, text in self.before.items():
+            (self.host.configuration / name).write_text(text)
+
+    def test_what_is_there_afterwards(self):
+        code, said, calls = self.host.play({"unnamed": "deny"})
+        self.assertEqual(code, 0, said)
+        files = self.host.files()
+        self.assertEqual(set(files), {"callgate.json", *(f"policies.d/{name}" for name in ("one.json", "two.yaml", "three.yml"))})
+        self.assertEqual(json.loads(files["callgate.json"]), {"unnamed": "deny"})
+        self.assertIn("restart callgate.service", calls)
+        self.assertEqual(self.host.left_over(), [])
+        code, said, calls = self.host.play({"unnamed": "deny"})
+        self.assertEqual(code, 0, said)
+        self.assertIn("changed=0", said)
+        self.assertNotIn("restart callgate.service", calls)
+
+    def test_what_is_written_is_in_force_though_a_later_task_fails(self):
+        code, said, calls = self.host.play({"unnamed": "deny"}, fails="daemon-reload")
+        self.assertNotEqual(code, 0, said)
+        self.assertEqual(json.loads(self.host.files()["callgate.json"]), {"unnamed": "deny"})
+        self.assertIn("restart callgate.service", calls)
+        self.assertEqual(self.host.left_over(), [])
+
+    def test_what_is_bad_changes_nothing(self):
+        self.refused({"unnamd": "deny"}, "unnamd")
+        (self.host.policies / "two.yaml").write_text("version: '1'\nsever: {package: two}\n")
+        self.refused({"unnamed": "deny"}, "sever")
+
+    def refused(self, config, problem):
+        code, said, calls = self.host.play(config)
+        self.assertNotEqual(code, 0, said)
+        self.assertIn(problem, said)
+        self.assertEqual(self.host.files(), self.before)
+        self.assertNotIn("restart callgate.service", calls)
+        self.assertEqual(self.host.left_over(), [])
 
 
 class TestPages(Packages):
