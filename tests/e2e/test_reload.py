@@ -2,8 +2,10 @@
 import os
 import shutil
 import signal
+import subprocess
 
 from governed_http import *  # noqa: F403
+from callgate_harness.agent import Agent
 from governed_http import LIMITED, NOTES_PY, PYTHON_HTTP, EndToEnd, HttpEndToEnd, json, main, policy, wait_for
 
 MATCH = NOTES_PY.match
@@ -131,21 +133,32 @@ class TestReload(Reloading):
         self.wait_allowed(client)
 
     def test_a_config_map(self):
-        """x.json -> ..data/x.json, ..data -> ..1: a new version is one rename of ..data."""
-        agent = self.agent({})
-        place = self.policies(agent)
+        """x.json -> ..data/x.json, ..data -> ..1: a new version is one rename of ..data. Anybody may write to the volume, by its
+        mode; it is mounted read-only."""
+        place = self.directory()
+        place.chmod(0o777)
         for version, document in (("..1", ALLOWING), ("..2", DENYING)):
             (place / version).mkdir()
             (place / version / "p.json").write_text(json.dumps(document))
             (place / version / "p.json").chmod(0o644)
         (place / "..data").symlink_to("..1")
         (place / "p.json").symlink_to("..data/p.json")
-        wait_for(lambda: agent.status()["policies"], "the policy is read")
+        agent = Agent({})
+        self._agents.append(agent)
+        self.mount(place, self.policies(agent))
+        agent.start()
+        self.addCleanup(self._finish, agent)
+        self.assertEqual(agent.status()["problems"], [])
         client = self.begin()
         self.assert_result(self.call(client))
         (place / "..data_tmp").symlink_to("..2")
         (place / "..data_tmp").rename(place / "..data")
         self.wait_denied(client)
+
+    def mount(self, volume, place):
+        subprocess.run(["mount", "--bind", volume, place], check=True)
+        self.addCleanup(subprocess.run, ["umount", place], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
 
     def test_sighup_and_the_verb(self):
         agent = self.agent({"p": ALLOWING})
