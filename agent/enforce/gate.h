@@ -57,7 +57,7 @@ class Gate {
     std::span<char> server_room() { return server_line_open_ ? std::span<char>() : server_framer_.lend_room(); }
     // For hand-back: everything still held for a line's end goes on as it is.
     void flush_unjudged();
-    bool client_line_open() const { return !client_framer_.rest().empty(); }
+    bool client_line_open() const { return !client_framer_.rest().empty() || opening_.holds_part(); }
     // Answers to the client that wait for the end of a line of the server.
     size_t answers_waiting_bytes() const { return answers_waiting_.size(); }
     // What the server was told by us in all: that it may not ask what it asked.

@@ -18,8 +18,8 @@ namespace callgate {
 
 struct OpeningState {
     uint32_t phase = 0;  // Opening::State
-    bool certain = true, tail_open = false, foreign_call = false;
-    std::string held, line_passed;
+    bool certain = true, tail_open = false;
+    std::string foreign_id, held, line_passed;
 };
 
 // A request that the server has not answered.

@@ -63,6 +63,7 @@ struct HttpGate::State {
     void begin_lines();
     void take_client_lines(std::string_view bytes);
     void take_server_lines(std::string_view bytes);
+    void release_lines();
     void move_lines();
     void end_lines(std::string_view reason);
     void use_policy_for_lines();

@@ -50,13 +50,19 @@ void HttpGate::State::take_client_lines(std::string_view bytes) {
     const size_t end = watched_length(bytes);
     lines->gate.client_bytes(bytes.substr(0, end));
     move_lines();
-    if (end < bytes.size()) cut("the client sent a request of HTTP behind what is none");
+    if (end < bytes.size()) return cut("the client sent a request of HTTP behind what is none");
+    release_lines();
 }
 
 void HttpGate::State::take_server_lines(std::string_view bytes) {
     lines->gate.server_bytes(bytes);
     move_lines();
-    if (!lines->gate.wants_release()) return;
+    release_lines();
+}
+
+// Not in the middle of a line: it may be a call.
+void HttpGate::State::release_lines() {
+    if (!lines->gate.wants_release() || lines->gate.client_line_open()) return;
     lines->gate.flush_unjudged();
     move_lines();
     end_lines("released: not MCP");

@@ -121,7 +121,7 @@ size_t Opening::pass_tail(std::string_view bytes, std::string& pass) {
     if (bytes.empty()) return 0;
     const Tail tail = tail_in(bytes, held_, !tail_open_);
     held_.append(bytes.substr(0, tail.bytes));
-    tail_open_ = tail_open_ || held_.find_first_not_of(kBlank) != held_.npos;
+    tail_open_ = tail_open_ || bytes.substr(0, tail.bytes).find_first_not_of(kBlank) != bytes.npos;
     if (!tail.is_over && held_.size() <= frame_bytes_max_) return tail.bytes;
     state_ = State::decided;
     const size_t passing = bytes_before_message(held_);
@@ -200,10 +200,16 @@ bool Opening::take_line(std::string& pass) {
         return true;
     }
     if (protocol == Protocol::foreign || protocol == Protocol::json_like) state_ = State::foreign_lines;
-    if (protocol == Protocol::foreign && parser.parse(line).method != "initialize") foreign_call_ = true;
+    if (protocol == Protocol::foreign) remember_foreign_call(line);
     pass.append(left.substr(0, end + 1));
     taken_ += end + 1;
     return true;
+}
+
+// Only what the server says of that call tells that it knows a method that MCP does not have.
+void Opening::remember_foreign_call(std::string_view line) {
+    const Message& message = parser.parse(line);
+    if (!message.id_key.empty() && message.method != "initialize") foreign_id_ = message.id_key;
 }
 
 // One message of the LSP base protocol: headers, blank line, exactly Content-Length bytes.
@@ -227,11 +233,12 @@ bool Opening::take_headed_message(std::string& pass) {
     }
     size_t whole = headers.bytes + headers.content_length;
     if (left.size() < whole) return false;
-    // The body must be one whole message: what follows it on its line then cannot be the rest of another.
+    // The body must be one whole message: what follows it on its line then cannot be the rest of another. A server that reads
+    // lines does not wait for its end.
     std::string_view body = left.substr(headers.bytes, headers.content_length);
     const Message& message = parser.parse(body);
     bool is_whole = message.kind != MessageKind::invalid || message.refusal == Refusal::no_method;
-    if (!is_whole || classify_bytes(body, parser) == Protocol::mcp) {
+    if (!is_whole || classify_bytes(body, parser) == Protocol::mcp || has_a_call_for_lines(body)) {
         drop_passed_header();
         state_ = State::decided;
         return false;
@@ -243,7 +250,7 @@ bool Opening::take_headed_message(std::string& pass) {
 }
 
 OpeningState Opening::save() const {
-    return {static_cast<uint32_t>(state_), certain_, tail_open_, foreign_call_, held_, line_passed_};
+    return {static_cast<uint32_t>(state_), certain_, tail_open_, foreign_id_, held_, line_passed_};
 }
 
 bool Opening::restore(OpeningState state) {
@@ -251,7 +258,7 @@ bool Opening::restore(OpeningState state) {
     state_ = static_cast<State>(state.phase);
     certain_ = state.certain;
     tail_open_ = state.tail_open;
-    foreign_call_ = state.foreign_call;
+    foreign_id_ = std::move(state.foreign_id);
     held_ = std::move(state.held);
     line_passed_ = std::move(state.line_passed);
     searched_ = 0;
@@ -265,13 +272,26 @@ bool Opening::hides_a_call(std::string_view line) {
     return line.find_first_of("{[") != std::string_view::npos && (certain_ || may_hide_a_call(line));
 }
 
+// Would a server that reads this as lines (a carriage return ends one for some) find a call in it?
+bool Opening::has_a_call_for_lines(std::string_view body) {
+    constexpr std::string_view kEnds = "\r\n";
+    if (body.find_first_of(kEnds) == body.npos) return false;
+    while (!body.empty()) {
+        const size_t end = std::min(body.find_first_of(kEnds), body.size() - 1);
+        const std::string_view line = body.substr(0, end + 1);
+        if (classify_bytes(line, parser) == Protocol::mcp || hides_a_call(line)) return true;
+        body.remove_prefix(line.size());
+    }
+    return false;
+}
+
 bool Opening::server_confirms(std::string_view line) {
     if (state_ == State::foreign_headers) return begins_with_header(line);
     if (state_ != State::foreign_lines) return false;
     const Message& message = parser.parse(line);
     if (message.kind != MessageKind::response) return false;
-    if (!message.has_jsonrpc_2) return true;              // an MCP server always says so
-    if (!message.is_error && foreign_call_) return true;  // it knows a method that MCP does not have
+    if (!message.has_jsonrpc_2) return true;  // an MCP server always says so
+    if (!message.is_error && !foreign_id_.empty() && message.id_key == foreign_id_) return true;
     constexpr std::string_view kVersion = "\"protocolVersion\":";
     size_t at = message.result.find(kVersion);
     if (at == std::string_view::npos) return false;

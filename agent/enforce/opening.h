@@ -30,6 +30,8 @@ class Opening {
     Opening(Start start, bool certain, size_t frame_bytes_max);
 
     bool decided() const { return state_ == State::decided; }
+    // Part of a message has come, and is kept until all of it has.
+    bool holds_part() const { return !held_.empty(); }
     bool is_foreign() const { return state_ == State::foreign_lines || state_ == State::foreign_headers; }
 
     // Appends what may pass to `pass`. Once decided() the bytes to be judged from there on are in `judge`.
@@ -52,16 +54,18 @@ class Opening {
     void step(std::string& pass);
     void drop_passed_header();
     bool hides_a_call(std::string_view line);
+    bool has_a_call_for_lines(std::string_view body);
+    void remember_foreign_call(std::string_view line);
 
     State state_;
     bool certain_;
     size_t frame_bytes_max_;
-    bool tail_open_ = false;     // part of the line that began before has passed
-    bool foreign_call_ = false;  // the client has called a method that MCP does not have
-    std::string held_;           // not passed yet
-    size_t taken_ = 0;           // in step(): that much of held_ has passed
-    size_t searched_ = 0;        // what is left has no LF before this offset
-    std::string line_passed_;    // the part of the current line that has passed already (no brace in it)
+    bool tail_open_ = false;   // part of the line that began before has passed
+    std::string foreign_id_;   // of the client's last call of a method that MCP does not have
+    std::string held_;         // not passed yet
+    size_t taken_ = 0;         // in step(): that much of held_ has passed
+    size_t searched_ = 0;      // what is left has no LF before this offset
+    std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
 };
 
 }  // namespace callgate

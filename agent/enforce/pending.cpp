@@ -24,6 +24,8 @@ void PendingTable::insert(std::string_view id_key, PendingRequest request) {
     if (found == requests_.end()) found = requests_.emplace(std::string(id_key), ByAge()).first;
     const int64_t age = request.forwarded_ns;
     const bool list = is_list(request);
+    const auto& charged = request.charged;
+    may_return_ |= std::any_of(charged.begin(), charged.end(), [](const CounterUse& use) { return use.returns_unanswered; });
     found->second.emplace(age, std::move(request));
     ++size_;
     lists_ += list;
@@ -127,6 +129,7 @@ void PendingTable::cancel(std::string_view id_key) {
 }
 
 void PendingTable::maybe_answered() {
+    if (!std::exchange(may_return_, false)) return;  // one line after another may be such
     for (auto& [id, same] : requests_) {
         for (auto& [age, request] : same) {
             for (CounterUse& use : request.charged) {

@@ -86,6 +86,7 @@ class PendingTable {
     void leave_in_flight(ByAge& others, PendingRequest& answered);
     Requests requests_;
     size_t size_ = 0, lists_ = 0;
+    bool may_return_ = false;  // a request may be there that returns what it was charged where it is not answered
     CounterTable* counters_ = nullptr;
     PendingState state_of(std::string_view id_key, const PendingRequest& request) const;
     bool makes_notes_ = false, notes_suffice_ = true;

@@ -343,14 +343,24 @@ void RelaySession::quiesce(std::chrono::milliseconds patience, std::function<voi
     if (ended_) return;
     quiesced_ = std::move(ready);
     int64_t now = monotonic_ns();
-    quiesce_deadline_ns_ = now + std::chrono::nanoseconds(patience).count();
+    patience_ns_ = std::chrono::nanoseconds(patience).count();
+    quiesce_deadline_ns_ = now + patience_ns_;
     line_deadline_ns_ = now + kLineNanoseconds;
     quiesce_step();
+}
+
+bool RelaySession::release_waits() {
+    if (hurries_ || !gate_.wants_release() || !gate_.client_line_open()) return false;
+    return client_source_.open() || client_source_.go_on();
 }
 
 void RelaySession::quiesce_step() {
     if (ended_ || suspended_) return;
     int64_t now = monotonic_ns();
+    if (release_waits()) {
+        quiesce_deadline_ns_ = now + patience_ns_;
+        return quiesce_on();
+    }
     if (client_source_.open() && (!gate_.client_line_open() || now > line_deadline_ns_)) client_source_.stop();
     bool client_stopped = !client_source_.open() && client_source_.idle();
     if (client_stopped) {
@@ -379,6 +389,10 @@ void RelaySession::quiesce_step() {
             return tell_quiet(drained);
         }
     }
+    quiesce_on();
+}
+
+void RelaySession::quiesce_on() {
     ring_.after(1ms, [this, alive = alive_] {
         if (*alive) or_fail([this] { quiesce_step(); });
     });

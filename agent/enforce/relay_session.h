@@ -61,8 +61,11 @@ class RelaySession {
     // Hand-back, first half: stops reading, lets the server and the client have everything that is on its way. From the
     // instant on at which the client is not read any more, the session goes back even where this process is killed.
     // `ready(true)` is called when both are empty, `ready(false)` after `patience`: then the session does nothing any more,
-    // and its ledger is for who gives it back.
+    // and its ledger is for who gives it back. A client's line that has begun is waited for: for a moment; where the server is
+    // released, since it speaks another protocol, until it ends, for then it may be a call, and nobody would judge that; and no
+    // longer once hurry() is called, for an agent that stops.
     void quiesce(std::chrono::milliseconds patience, std::function<void(bool drained)> ready);
+    void hurry() { hurries_ = true; }
     int original_input() const { return client_source_.fd(); }
     int original_output() const { return client_sink_.fd(); }
     int replacement_output() const { return server_source_.fd(); }
@@ -113,6 +116,8 @@ class RelaySession {
     void end_if_over();
     void quiesce_step();
     void tell_quiet(bool drained);
+    void quiesce_on();
+    bool release_waits();
 
     // What is charged and recorded in it becomes valid with the ledger's commit.
     struct Turn {
@@ -136,10 +141,11 @@ class RelaySession {
     uint64_t told_and_written_ = 0;  // of Gate::told_server_bytes(), that much has been written
     bool ended_ = false, end_told_ = false, out_of_memory_ = false, suspended_ = false, quiescing_ = false,
          release_asked_ = false;
+    bool hurries_ = false;
     bool client_at_end_ = false;  // what it said last may still wait for room in a limit
     bool goes_back_ = false;      // the client is not read any more
     bool handed_over_ = false;    // the descriptors are being given back: what happens on them is not ours any more
-    int64_t quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;
+    int64_t patience_ns_ = 0, quiesce_deadline_ns_ = 0, line_deadline_ns_ = 0;
     std::function<void(bool)> quiesced_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -61,11 +61,20 @@ void Source::resume() {
 void Source::stop() {
     if (!open_) return;
     open_ = false;
+    stopped_ = true;
     if (in_flight_) ring_.cancel(this);
+}
+
+bool Source::go_on() {
+    if (in_flight_ || !std::exchange(stopped_, false)) return false;
+    open_ = true;
+    resume();
+    return true;
 }
 
 void Source::close() {
     stop();
+    stopped_ = false;
     closing_ = true;
     if (!in_flight_) drop_fd();
 }

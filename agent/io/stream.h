@@ -41,6 +41,7 @@ class Source : public Completion {
     void resume();  // read on; the first call starts
     void pause() { paused_ = true; }
     void stop();   // reads no more, keeps the descriptor; bytes of a read in flight are still handed over
+    bool go_on();  // undoes that, once idle(); false where nothing was stopped
     void close();  // stop, and the descriptor goes
     Fd take_fd() { return std::move(fd_); }  // once idle(); for another agent
     bool open() const { return open_; }
@@ -66,7 +67,7 @@ class Source : public Completion {
     const char* reading_into_ = nullptr;  // null: the ring's own memory
     size_t room_ = 0;
     int error_ = 0;
-    bool open_, closing_ = false, paused_ = true, in_flight_ = false;
+    bool open_, stopped_ = false, closing_ = false, paused_ = true, in_flight_ = false;
     bool drained_ = false;  // the last read got all that there was
 };
 

@@ -148,8 +148,13 @@ class StreamClassifier {
 bool may_hide_a_call(std::string_view line) {
     constexpr std::string_view kMethod = "method";
     auto alike = [](char a, char b) { return tolower(static_cast<unsigned char>(a)) == b; };
-    return line.find("\\u") != std::string_view::npos ||
-           std::search(line.begin(), line.end(), kMethod.begin(), kMethod.end(), alike) != line.end();
+    if (line.find("\\u") != std::string_view::npos ||
+        std::search(line.begin(), line.end(), kMethod.begin(), kMethod.end(), alike) != line.end())
+        return true;
+    if (line.find('\0') == std::string_view::npos) return false;
+    std::string narrow(line);  // UTF-16 or UTF-32 may be what it is
+    std::erase(narrow, '\0');
+    return may_hide_a_call(narrow);
 }
 
 bool is_mcp_method(std::string_view method) {

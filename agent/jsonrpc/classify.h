@@ -23,7 +23,7 @@ Protocol classify(const Message& message);
 bool is_mcp_method(std::string_view method);
 
 // A line that no two servers need read alike may still be a call for one of them: it holds "method", in any case, or an
-// escape that may spell it.
+// escape that may spell it; in UTF-16 and UTF-32 too, which .NET's standard input takes after a byte order mark.
 bool may_hide_a_call(std::string_view line);
 
 // Any bytes read from a stream, whole lines or not: the strongest verdict of its lines (mcp over json_like over

@@ -83,11 +83,11 @@ class MethodFinder {
         if (end >= text_.size() || text_[end] != quote) return is_meant_(std::nullopt);
         return is_name(begin, end);
     }
-    // None that is read without quotes has a bracket in it: it would be looked through again from each.
+    // None that is read without quotes has a bracket, a quote or a colon in it: it would be looked through again from each.
     bool is_bare_name(size_t begin) {
         constexpr std::string_view kOtherValues = "{[-0123456789";
         if (kOtherValues.find(text_[begin]) != kOtherValues.npos) return false;
-        const size_t end = text_.substr(0, begin + kWrittenNameBytesMax).find_first_of(",{}[] \t\r\n", begin);
+        const size_t end = text_.substr(0, begin + kWrittenNameBytesMax).find_first_of(",:{}[]\"' \t\r\n", begin);
         return is_name(begin, end == text_.npos ? std::min(text_.size(), begin + kWrittenNameBytesMax) : end);
     }
     bool is_name(size_t begin, size_t end) {

@@ -297,7 +297,9 @@ void SessionTable::hand_back_all(std::chrono::milliseconds patience, std::functi
     for (auto& [id, entry] : entries_) ids.push_back(id);
     for (const std::string& id : ids) {
         auto found = entries_.find(id);
-        if (found != entries_.end()) hand_back(found->second, patience, "handed back: the agent stops");
+        if (found == entries_.end()) continue;
+        found->second.relay->hurry();
+        hand_back(found->second, patience, "handed back: the agent stops");
     }
     finish_if_empty();
 }

@@ -117,7 +117,7 @@ json opening_json(const OpeningState& opening) {
     put(object, "phase", opening.phase, none.phase);
     put(object, "certain", opening.certain, none.certain);
     put(object, "tail_open", opening.tail_open, none.tail_open);
-    put(object, "foreign_call", opening.foreign_call, none.foreign_call);
+    put_raw(object, "foreign_id", opening.foreign_id);
     put_raw(object, "held", opening.held);
     put_raw(object, "line_passed", opening.line_passed);
     return object;
@@ -250,7 +250,7 @@ void take_gate(const json& object, GateState& gate) {
     take(opening, "phase", gate.opening.phase);
     take(opening, "certain", gate.opening.certain);
     take(opening, "tail_open", gate.opening.tail_open);
-    take(opening, "foreign_call", gate.opening.foreign_call);
+    gate.opening.foreign_id = raw_of(opening, "foreign_id");
     gate.opening.held = raw_of(opening, "held");
     gate.opening.line_passed = raw_of(opening, "line_passed");
     gate.client_rest = raw_of(object, "client_rest");

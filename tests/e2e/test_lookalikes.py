@@ -2,7 +2,7 @@
 import os
 
 from governed import *  # noqa: F403
-from governed import PYTHON, SERVERS, EndToEnd, json, main, policy, wait_for
+from governed import EVERYTHING, PYTHON, SERVERS, EndToEnd, json, main, policy, wait_for
 
 FRAMES = {
     "acp": [{"jsonrpc": "2.0", "id": 0, "method": "initialize",
@@ -54,6 +54,19 @@ class TestLookalikes(EndToEnd):
                     self.assertEqual(agent.audit("message"), [])
                     self.assertEqual([s for s in agent.sessions() if s["state"] == "enforced"], [])
                     self.stop_agent(agent)
+
+    def test_a_call_on_a_line_of_what_claims_to_be_a_body(self):
+        """One whole message for who counts bytes, and a call for who reads lines, as the server does."""
+        self.agent({"p": policy(EVERYTHING.match, default="deny", tools={"get-sum": {}})})
+        client = self.client(EVERYTHING.command)
+        call = {"jsonrpc": "2.0", "id": "A" * 300, "method": "tools/call", "params": {"name": "echo", "arguments": {"message": "hidden"}}}
+        body = b'{"jsonrpc":"2.0","method":"x","params":{"a":\n%s\n}}' % json.dumps(call).encode()
+        client.send(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        client.send(b"\n" + json.dumps({**call, "id": 1, "params": {"name": "get-sum", "arguments": {"a": 1, "b": 2}}}).encode() + b"\n")
+        lines = [client.read_line()]
+        while b'"id":1' not in lines[-1]:
+            lines.append(client.read_line())
+        self.assertNotIn(b"hidden", b"".join(lines))  # it answers in turn
 
 
 if __name__ == "__main__":

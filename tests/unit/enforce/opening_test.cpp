@@ -160,6 +160,41 @@ TEST(Opening, MalformedCallAfterAClaim) {
     for (Sure sure : {Sure::yes, Sure::no}) expect_judged_from(kAcp + "x\r", carriage.substr(2), sure);
 }
 
+// A server that reads lines does not care for the length in a header.
+TEST(Opening, CallOnALineOfABody) {
+    const std::string id(300, 'A');  // too long for an id, so that the line is none that can be read alike
+    const std::string refused = R"({"jsonrpc":"2.0","id":")" + id + R"(","method":"tools/call","params":{"name":"rm"}})";
+    const std::string fraction = R"({"jsonrpc":"2.0","id":1.0,"method":"tools/call","params":{"name":"rm"}})";
+    const std::string folded = R"({"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"rm"}})";
+    const std::string plain = kCall.substr(0, kCall.size() - 1);
+    for (Sure sure : {Sure::yes, Sure::no})
+        for (const char* end : {"\n", "\r", "\r\n"})
+            for (const std::string& call : {refused, fraction, folded, plain}) {
+                const std::string body = R"({"jsonrpc":"2.0","method":"x","params":{"a":)" + (end + call + end) + "}}";
+                const std::string header = headed(body).substr(0, headed(body).size() - body.size());
+                expect_judged_from(header, body, sure);
+                expect_judged_from(headed(kLspBody) + header, body, sure);
+            }
+}
+
+// .NET takes UTF-16 from its standard input where a byte order mark says so.
+TEST(Opening, CallsInWideCharacters) {
+    for (Sure sure : {Sure::yes, Sure::no})
+        for (const size_t width : {size_t{2}, size_t{4}})
+            for (const bool is_little : {true, false}) {
+                std::string wide;
+                for (const char c : kCall)
+                    wide += is_little ? c + std::string(width - 1, '\0') : std::string(width - 1, '\0') + c;
+                for (const std::string& mark : {std::string(), std::string(is_little ? "\xff\xfe" : "\xfe\xff")}) {
+                    for (size_t chunk : kChunks) {
+                        Outcome out = run(mark + wide, chunk, Start::fresh, sure);
+                        EXPECT_TRUE(out.decided) << width << is_little << " in chunks of " << chunk;
+                        EXPECT_LE(out.pass.size(), mark.size() + width);
+                    }
+                }
+            }
+}
+
 // Longer than what a perhaps-not-MCP program is kept waiting for.
 TEST(Opening, LongCallIsHeldToItsEnd) {
     const std::string pad(size_t{3} << 19, 'x');
@@ -257,6 +292,17 @@ TEST(Opening, ChunksDoNotMatter) {
             }
 }
 
+TEST(Opening, MidwayBlanksCostWhatTheyAreLong) {
+    Opening opening(Start::midway, true, kFrameBytesDefault);
+    std::string pass, judge;
+    const std::string blanks(kReadBytes, ' ');
+    const auto start = std::chrono::steady_clock::now();
+    for (size_t bytes = 0; bytes + kReadBytes < kFrameBytesDefault; bytes += kReadBytes) opening.feed(blanks, pass, judge);
+    for (int i = 0; i < 1000; ++i) opening.feed(" ", pass, judge);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5 * kSlowness));
+    EXPECT_FALSE(opening.decided());
+}
+
 bool confirms(const std::string& client, const std::string& server) {
     Opening opening(Start::fresh, true, kFrameBytesDefault);
     std::string pass, judge;
@@ -282,6 +328,22 @@ TEST(Opening, OnlyTheServersOwnAnswerConfirms) {
     EXPECT_FALSE(confirms("banner\n", "Content-Length: 2\r\n"));
     EXPECT_FALSE(confirms(kCall, R"({"id":0,"result":{}})"
                                  "\n"));
+}
+
+TEST(Opening, OnlyTheAnswerToAnotherProtocolsCallConfirms) {
+    const std::string answer = R"({"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}})"
+                               "\n";
+    const std::string call = R"({"jsonrpc":"2.0","id":1,"method":"x/y"})"
+                             "\n";
+    const std::string notification = R"({"jsonrpc":"2.0","method":"x/y"})"
+                                     "\n";
+    const std::string other_call = R"({"jsonrpc":"2.0","id":2,"method":"x/y"})"
+                                   "\n";
+    const std::string initialize = R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}})"
+                                   "\n";
+    EXPECT_TRUE(confirms(call, answer));
+    EXPECT_FALSE(confirms(notification + initialize, answer));
+    EXPECT_FALSE(confirms(other_call + initialize, answer));
 }
 
 }  // namespace

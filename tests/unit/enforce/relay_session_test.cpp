@@ -18,6 +18,9 @@ class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
   protected:
     void SetUp() override {
         signal(SIGPIPE, SIG_IGN);
+        make(world_.options(kPolicy));
+    }
+    void make(GateOptions options) {
         const Kind kind = std::get<Kind>(GetParam());
         ChannelEnds client_in = make_channel(kind), server_in = make_channel(kind);
         ChannelEnds server_out = make_channel(kind), client_out = make_channel(kind);
@@ -32,7 +35,7 @@ class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
         server_reads_ = std::move(server_in.read);
         server_writes_ = std::move(server_out.write);
         session_ =
-            std::make_unique<RelaySession>(*ring_.ring, std::move(ends), world_.options(kPolicy), world_.counters, *world_.log,
+            std::make_unique<RelaySession>(*ring_.ring, std::move(ends), std::move(options), world_.counters, *world_.log,
                                            RelaySession::Events{[this](RelaySession&) { ++ended_; }, [](RelaySession&) {}});
     }
     void TearDown() override { EXPECT_TRUE(session_->counts().conserved()); }
@@ -227,6 +230,34 @@ TEST_P(RelayTest, QuiesceLeavesNothingOnTheWay) {
          },
          [&] { return server_has(call_line("1", "ok")); }, [&] { return ready; }, [&] { return client_has("half"); }});
     EXPECT_TRUE(drained);
+}
+
+// Given back without what comes then, the server would be asked by nobody's leave.
+TEST_P(RelayTest, AReleaseWaitsForTheEndOfTheClientsLine) {
+    const std::string claim = R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":1}})"
+                              "\n";
+    const std::string confirmed = R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1}})"
+                                  "\n";
+    const std::string call = call_line("1", "rm");
+    GateOptions options = world_.options(kPolicy);
+    options.start = Opening::Start::fresh;
+    make(std::move(options));
+    bool ready = false;
+    auto release = [&] {
+        session_->quiesce(std::chrono::milliseconds(1000 * kSlowness), [&](bool) { ready = true; });
+        return true;
+    };
+    const auto begun = std::chrono::steady_clock::now();
+    run({[&] { return put(to_agent_, claim); }, [&] { return server_has(claim); },
+         [&] { return put(to_agent_, call.substr(0, call.size() - 1)); }, [&] { return put(server_writes_, confirmed); },
+         [&] { return client_has(confirmed); }, [&] { return session_->gate().wants_release(); }, release,
+         [&] { return std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(500); },
+         [&] {
+             EXPECT_FALSE(ready);
+             return put(to_agent_, "\n");
+         },
+         [&] { return ready; }, [&] { return (client_got_ += drain(from_agent_)).find("POLICY DENIED") != std::string::npos; }});
+    EXPECT_EQ(drain(server_reads_), "");
 }
 
 TEST_P(RelayTest, QuiesceGivesUpOnAServerThatDoesNotRead) {

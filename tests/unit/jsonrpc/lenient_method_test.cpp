@@ -51,7 +51,8 @@ TEST(LenientMethod, NotWhatOnlyLooksLikeIt) {
 // What a server prints must not hold the agent up.
 TEST(LenientMethod, TakesTimeThatGrowsWithTheTextOnly) {
     constexpr size_t kBytes = size_t{4} << 20;
-    for (const std::string_view piece : {"\"method\":'", "method:", "{method  ", "{method:a", "\\u006d", "\"method\\u0000"}) {
+    for (const std::string_view piece :
+         {"\"method\":'", "method:", "{method  ", "{method:a", "\"method\":a", "'method':a", "\\u006d", "\"method\\u0000"}) {
         std::string text;
         while (text.size() < kBytes) text += piece;
         size_t bytes = 0;

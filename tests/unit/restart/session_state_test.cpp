@@ -37,7 +37,7 @@ SessionState sample() {
     gate.counts.in = 5;
     gate.counts.forwarded = 3;
     gate.counts.denied = gate.counts.held = 1;
-    gate.opening = {4, false, true, true, "held", "passed"};
+    gate.opening = {4, false, true, "i:7", "held", "passed"};
     gate.client_rest = "{\"js";
     gate.server_rest = "{\"re";
     gate.client_skipped = 99;
