@@ -115,9 +115,12 @@ static __noinline int note_candidate(struct task_struct* task) {
     event.channel_kind = channel_of(task, 0, &event.channel);
     if (event.channel_kind == CG_KIND_NONE || event.channel_kind == CG_KIND_TCP) return 0;
     __u32 output_kind = channel_of(task, 1, &event.output);
-    if (output_kind == CG_KIND_NONE || output_kind == CG_KIND_TCP) return 0;
+    bool has_output = output_kind == CG_KIND_PIPE || output_kind == CG_KIND_UNIX;
+    /* Zero says that there is none: a file, say, before which nothing can be put. The first read tells of it. */
+    if (!has_output) __builtin_memset(&event.output, 0, sizeof(event.output));
 
     struct cg_channel* known = bpf_map_lookup_elem(&channels, &event.channel);
+    if (!has_output && known && known->state != CG_PENDING) return 0;  /* whoever reads it is held already */
     event.channel_state = known ? known->state : 0;
     if (!known || known->state != CG_WATCH) {
         struct cg_channel fresh = {};

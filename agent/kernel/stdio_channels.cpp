@@ -55,10 +55,10 @@ std::unordered_map<uint64_t, int> pipes_of(pid_t pid) {
 
 std::optional<StdioChannels> standard_channels(pid_t pid) {
     ProcessDescriptor input = channel_of(pid, 0), output = channel_of(pid, 1);
-    if (input.kind == ChannelKind::none || output.kind == ChannelKind::none) return std::nullopt;
+    if (input.kind == ChannelKind::none) return std::nullopt;
     auto pidfd = open_pidfd(pid);
-    if (!pidfd || !is_stdio(*pidfd, input) || !is_stdio(*pidfd, output)) return std::nullopt;
-    return StdioChannels{input.kind, input.channel, output.channel};
+    if (!pidfd || !is_stdio(*pidfd, input)) return std::nullopt;
+    return StdioChannels{input.kind, input.channel, is_stdio(*pidfd, output) ? output.channel : cg_channel_key{}};
 }
 
 std::optional<StdioChannels> moved_channels(pid_t pid) {

@@ -12,10 +12,11 @@ namespace callgate {
 
 struct StdioChannels {
     ChannelKind kind = ChannelKind::none;  // of the input
-    cg_channel_key input{}, output{};
+    cg_channel_key input{}, output{};      // the output is zero where it is neither a pipe nor an AF_UNIX stream socket
+    bool has_output() const { return output.inode != 0; }
 };
 
-// 0 and 1, where both are a pipe or an AF_UNIX stream socket.
+// 0 and 1, where 0 is a pipe or an AF_UNIX stream socket.
 std::optional<StdioChannels> standard_channels(pid_t pid);
 // Anywhere else: costs a look at every descriptor of the process and of its ancestors.
 std::optional<StdioChannels> moved_channels(pid_t pid);

@@ -160,6 +160,12 @@ bool Watcher::State::names_address() const {
     return std::any_of(all.begin(), all.end(), [](const auto& policy) { return !policy->match().listen.empty(); });
 }
 
+// Its first read is told: only then is it known whether it speaks MCP. Where the kernel's table is full, nobody would tell.
+void Watcher::State::watch_candidate(const cg_channel_key& input, uint32_t kind, pid_t pid, Candidate candidate) {
+    if (programs->watch(input, {CG_WATCH, kind, static_cast<uint32_t>(pid), 0, candidate.output}))
+        candidates[input] = std::move(candidate);
+}
+
 // The mark that an exec made goes, unless a later exec has renewed it or somebody else is watched there.
 void Watcher::State::forget_channel(const cg_channel_key& channel, pid_t made_by) {
     if (candidates.count(channel) || by_original.count(channel)) return;
@@ -174,11 +180,9 @@ void Watcher::State::on_exec(const cg_event& event) {
         return;
     }
     auto known = by_original.find(event.channel);
-    if (known != by_original.end() && sessions[known->second].has(pid)) return;
-    auto watch = [&](Candidate candidate) {
-        (void)programs->watch(event.channel, {CG_WATCH, event.channel_kind, event.tgid, 0, event.output});
-        candidates[event.channel] = std::move(candidate);
-    };
+    const bool has_output = event.output.inode != 0;
+    if (known != by_original.end() && (!has_output || sessions[known->second].has(pid))) return;
+    auto watch = [&](Candidate candidate) { watch_candidate(event.channel, event.channel_kind, pid, std::move(candidate)); };
     fault_point("to be identified");
     auto server = identify_server(pid);
     if (!server) {  // it has ended, but what it may have forked reads its input
@@ -190,7 +194,7 @@ void Watcher::State::on_exec(const cg_event& event) {
     if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     if (!match.policy) return forget_channel(event.channel, pid);
     if (known == by_original.end() && unix_servers->on_exec(event, *server, match)) return;
-    if (!names_a_program(*match.policy)) return watch({std::move(*server), match, event.output});
+    if (!names_a_program(*match.policy) || !has_output) return watch({std::move(*server), match, event.output});
     Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}, {}};
     take(plan, {}, std::move(*server), match);
 }
@@ -268,15 +272,22 @@ void Watcher::State::on_read(Work reading) {
     }
     Plan plan{pid, event.channel, output, Opening::Start::fresh, static_cast<int64_t>(event.hold.since_ns), {}, {}};
     bool released_before = candidate != candidates.end() && candidate->second.released;
-    if (!names_a_program(*match.policy) || released_before) {
+    const bool has_output = output.inode != 0 || known != by_original.end();
+    const bool is_named = names_a_program(*match.policy);
+    // Without a channel to answer on it is told of, and ends perhaps: that should be for what a client says.
+    const bool is_certain = is_named && has_output && !released_before;
+    if (!is_certain) {
         auto bytes = peek_read(event.hold, kPeekBytes);
         if (!bytes) bytes = std::string("{");  // unreadable: judge it
         Protocol protocol = classify_bytes(*bytes, parser);
         // JSON that has not ended yet may be anything; what is complete must look like a message.
         bool may_be_call = protocol == Protocol::json_like && (bytes->back() != '\n' || may_hide_a_call(*bytes));
+        may_be_call |= event.hold.result > static_cast<int64_t>(kPeekBytes);  // what has not been looked at
+        if (!is_named && !has_output) may_be_call = false;  // any program of a user's: it is not ended for what it may be
         if (protocol != Protocol::mcp && !may_be_call) {
             ++released;
-            if (candidate != candidates.end() && !released_before && ++candidate->second.reads > kReadsWithoutVerdict) {
+            const bool may_forget = candidate != candidates.end() && !released_before && !is_named;
+            if (may_forget && ++candidate->second.reads > kReadsWithoutVerdict) {
                 candidates.erase(candidate);
                 programs->forget(event.channel);
             }
@@ -284,6 +295,9 @@ void Watcher::State::on_read(Work reading) {
         }
         if (protocol == Protocol::mcp) plan.start = Opening::Start::decided;
     }
+    // No relay can be put before a file or a terminal. What such a server is about to read may be what must be denied.
+    if (!reading.refused && !has_output)
+        reading.refused = Error::refused("standard output", "it is neither a pipe nor a socket of its client");
     if (reading.refused) {
         report_blind(pid, server, match, reading.refused->text());
         programs->forget(event.channel);

@@ -77,11 +77,13 @@ void Watcher::State::scan() {
         auto server = identify_server(pid);
         if (!server) continue;
         auto channels = standard_channels(pid);
-        bool may_have_moved = !channels && channel_of(pid, 0).kind == ChannelKind::none;
+        bool may_have_moved = channels ? !channels->has_output() : channel_of(pid, 0).kind == ChannelKind::none;
         if (!channels && !may_have_moved) continue;
         PolicyStore::Match match = find_policy(*server);
         if (!match.policy) continue;
-        if (may_have_moved) channels = moved_channels(pid);
+        if (may_have_moved) {
+            if (auto moved = moved_channels(pid)) channels = moved;
+        }
         if (channels) running.push_back({std::move(*server), match, *channels, waits_for(pid, channels->input)});
     }
     std::sort(running.begin(), running.end(), [](const Running& a, const Running& b) {
@@ -97,13 +99,13 @@ void Watcher::State::scan() {
             const Session& session = sessions[known->second];
             if (session.has(pid) || !session.match.policy->is_version_of(*each.match.policy)) continue;
         }
-        if (names_a_program(*each.match.policy)) {
+        if (names_a_program(*each.match.policy) && each.channels.has_output()) {
             Plan plan{pid, input, each.channels.output, Opening::Start::midway, monotonic_ns(), {}, {}};
             take(plan, {}, std::move(each.server), each.match);
             continue;
         }
-        cg_channel mark{CG_WATCH, static_cast<uint32_t>(each.channels.kind), static_cast<uint32_t>(pid), 0, each.channels.output};
-        if (programs->watch(input, mark)) candidates[input] = Candidate{std::move(each.server), each.match, each.channels.output};
+        watch_candidate(input, static_cast<uint32_t>(each.channels.kind), pid,
+                        {std::move(each.server), each.match, each.channels.output});
     }
 }
 

@@ -172,6 +172,7 @@ struct Watcher::State {
     std::shared_ptr<Vault::Entry> keep_begun(BegunTakeover begun, const TakenEnds& ends);
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);
+    void watch_candidate(const cg_channel_key& input, uint32_t kind, pid_t pid, Candidate candidate);
     void forget_channel(const cg_channel_key& channel, pid_t made_by);
 };
 

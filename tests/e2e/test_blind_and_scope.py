@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, SLOWNESS, EndToEnd, cpp_server, main, policy, wait_for
+from governed import MCP_SERVER, SLOWNESS, EndToEnd, cpp_server, json, main, policy, wait_for
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
@@ -109,6 +109,39 @@ class TestBlind(EndToEnd):
                     self.assert_result(client.answer(1))
                     self.assertEqual(log.read_bytes(), first)
                 self.stop_agent(agent)
+
+    def test_an_output_that_is_no_channel(self):
+        """Nothing can be put before a file. It is said when the server reads, and decided before it has what it reads."""
+        log = self.directory() / "log"
+        call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_note"}}\n'
+        for match in (cpp_server("--log", str(log)).match, {"user": "root"}):
+            for started_before in (False, True):
+                for on_blind in ("allow", "kill"):
+                    with self.case(match=match, started_before=started_before, on_blind=on_blind):
+                        rules = {"p": policy(match, denied="delete_note", on_blind=on_blind)}
+                        log.write_bytes(b"")
+                        output = self.directory() / "output"
+                        agent = None if started_before else self.agent(rules)
+                        with open(output, "wb") as file:
+                            server = subprocess.Popen(cpp_server("--log", str(log)).command, stdin=subprocess.PIPE, stdout=file,
+                                                      stderr=self._stderr)
+                        self.addCleanup(lambda server=server: server.poll() is None and server.kill())
+                        agent = agent or self.agent(rules)
+                        with server.stdin:
+                            server.stdin.write(call)
+                            server.stdin.flush()
+                            event = agent.wait_audit("session_blind")[0]
+                            self.assertIn("standard output: it is neither a pipe nor a socket", event["reason"])
+                            self.assertEqual((event["server"]["pid"], event["killed"]), (server.pid, on_blind == "kill"))
+                            if on_blind == "kill":
+                                self.assertEqual(server.wait(20), -signal.SIGKILL)
+                                if not agent.status()["kernel"]["hold_expired"]:  # on a busy machine
+                                    self.assertEqual(log.read_bytes(), b"")
+                        if on_blind == "allow":
+                            self.assertEqual(server.wait(20), 0)
+                            self.assertEqual(log.read_bytes(), call)
+                            self.assertEqual(json.loads(output.read_bytes())["id"], 1)
+                        self.stop_agent(agent)
 
     def test_a_server_that_ignores_the_trap_of_a_debugger(self):
         agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")})
