@@ -64,15 +64,23 @@ class TestSoak(EndToEnd):
         """Those that were blind stay in the list for a while."""
         return len([session for session in agent.sessions() if session["state"] == "enforced"])
 
-    def round(self, chance):
+    @staticmethod
+    def blind(agent):
+        """Those that the agent was too late for, and said so: on a busy host it takes half an hour to have one."""
+        return {session["server"]["pid"] for session in agent.sessions() if session["state"] == "blind"}
+
+    def round(self, agent, chance):
         """Sessions that begin, call, and end in one way or another."""
         clients = [self.client_of_round(chance) for _ in range(ROUND)]
         for client in clients:
             client.initialize()
+        blind = self.blind(agent)
         for client in clients:
             for _ in range(3):
                 self.assertEqual(echoed(client.answer(echo(client, self.server, "x" * chance.randrange(1, 4000)))).strip("x"), "")
-            self.assert_denied(client.call("delete_note"))
+            answer = client.call("delete_note")
+            if client.pid not in blind:
+                self.assert_denied(answer)
             for _ in range(3):
                 client.call("write_note")
         for client in clients:
@@ -121,7 +129,7 @@ class TestSoak(EndToEnd):
             tables = kernel_tables(agent.pid)
             self.assertIn("channels", tables)
             while time.monotonic() < until:
-                self.round(chance)
+                self.round(agent, chance)
                 if rounds % 10 == 5:
                     agent.audit_path.unlink()
                     os.kill(agent.pid, signal.SIGHUP)
