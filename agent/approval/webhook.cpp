@@ -67,6 +67,7 @@ bool Webhook::post(std::string url, std::string event, std::string body) {
     Failure dropped{url, event, "too many deliveries wait already", 0};
     {
         std::lock_guard lock(mutex_);
+        if (stopping_) return false;
         if (waiting_.size() < kQueueMax) {
             waiting_.push_back({std::move(url), std::move(event), std::move(body), delivery_id(), 0, monotonic_ns()});
             changed_.notify_one();
@@ -101,11 +102,28 @@ void Webhook::run() {
         }
         Delivery delivery = std::move(*next);
         waiting_.erase(next);
+        trying_ = unfinished(delivery);
         lock.unlock();
         const std::string problem = attempt(delivery);
-        if (!stopping_) finish(std::move(delivery), problem);
         lock.lock();
+        trying_.reset();
+        if (!stopping_) finish(std::move(delivery), problem);
     }
+}
+
+Webhook::Failure Webhook::unfinished(const Delivery& delivery) {
+    return {delivery.url, delivery.event, "the agent ended before it was delivered", delivery.attempts};
+}
+
+void Webhook::abandon() {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_one();
+    if (!options_.failed) return;
+    if (trying_) options_.failed(*trying_);
+    for (const Delivery& each : waiting_) options_.failed(unfinished(each));
+    trying_.reset();
+    waiting_.clear();
 }
 
 std::string Webhook::attempt(const Delivery& delivery) {
@@ -146,22 +164,19 @@ std::string Webhook::attempt(const Delivery& delivery) {
 
 void Webhook::finish(Delivery delivery, const std::string& problem) {
     ++delivery.attempts;
-    {
-        std::lock_guard lock(mutex_);
-        if (problem.empty()) {
-            ++figures_.delivered;
-            return;
-        }
-        figures_.last_error = problem.substr(0, kErrorBytesMax);
-        if (delivery.attempts < kAttemptsMax) {
-            ++figures_.retried;
-            const int64_t pause_ms = options_.first_pause_ms << (delivery.attempts - 1);
-            delivery.due_ns = monotonic_ns() + pause_ms * kNanosecondsPerMillisecond;
-            waiting_.push_back(std::move(delivery));
-            return;
-        }
-        ++figures_.failed;
+    if (problem.empty()) {
+        ++figures_.delivered;
+        return;
     }
+    figures_.last_error = problem.substr(0, kErrorBytesMax);
+    if (delivery.attempts < kAttemptsMax) {
+        ++figures_.retried;
+        const int64_t pause_ms = options_.first_pause_ms << (delivery.attempts - 1);
+        delivery.due_ns = monotonic_ns() + pause_ms * kNanosecondsPerMillisecond;
+        waiting_.push_back(std::move(delivery));
+        return;
+    }
+    ++figures_.failed;
     if (options_.failed) options_.failed({delivery.url, delivery.event, problem, delivery.attempts});
 }
 

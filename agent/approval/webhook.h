@@ -4,7 +4,7 @@
 //
 // A delivery that is not answered with 2xx within kAttemptSeconds is tried again, kAttemptsMax times in all, each time
 // after twice as long; others go in between. Redirects are not followed. At most kQueueMax deliveries wait; one more is
-// dropped. What is dropped or given up is counted, and told to `failed`. Where an agent ends, what waits is dropped.
+// dropped. What is dropped or given up is counted, and told to `failed`. Where an agent ends, abandon() tells what waits.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,7 +29,7 @@ class Webhook {
     };
     struct Options {
         std::string secret;
-        std::function<void(const Failure&)> failed;  // from any thread
+        std::function<void(const Failure&)> failed;  // from any thread; may not call this
         int64_t first_pause_ms = 1000;               // before the second attempt
     };
     struct Figures {
@@ -48,6 +49,9 @@ class Webhook {
     // Any thread. `body`: JSON. False where it was dropped.
     bool post(std::string url, std::string event, std::string body);
     Figures figures() const;
+    // Nothing is tried any more. What has not been delivered, or not been answered yet, is told to `failed`, which is not called
+    // after that.
+    void abandon();
 
   private:
     struct Delivery {
@@ -59,12 +63,15 @@ class Webhook {
     void run();
     // "" where it was delivered, else why not.
     std::string attempt(const Delivery& delivery);
+    static Failure unfinished(const Delivery& delivery);
+    // With the mutex held.
     void finish(Delivery delivery, const std::string& problem);
 
     Options options_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<Delivery> waiting_;
+    std::optional<Failure> trying_;  // what becomes of the delivery under way if this ends
     Figures figures_;
     std::atomic<bool> stopping_ = false;  // also asked in the middle of an attempt
     std::thread thread_;

@@ -33,6 +33,10 @@ class KeptApprovals {
     nlohmann::json figures_json() const;
     std::string problem() const { return problem_.empty() ? book_.problem() : problem_; }
     Trouble& trouble() { return book_.trouble(); }
+    // The agent ends: what has not reached a webhook is in the audit log, and nothing comes after that.
+    void abandon_webhook() {
+        if (webhook_) webhook_->abandon();
+    }
 
   private:
     void tell(ApprovalEvent event, const ApprovalRecord& record);

@@ -127,6 +127,26 @@ TEST(WebhookTest, IsGivenUpAndTold) {
 }
 
 // Nobody answers: the caller is not held up, the queue ends somewhere, and an agent that stops does not wait.
+TEST(WebhookTest, WhatIsAbandonedIsTold) {
+    Receiver receiver({503});
+    std::vector<std::string> told;
+    Webhook::Options made =
+        options([&](const Webhook::Failure& failure) { told.push_back(failure.event + ": " + failure.reason); });
+    made.first_pause_ms = 1'000'000;
+    auto webhook = std::move(Webhook::start(std::move(made))).value();
+    ASSERT_TRUE(webhook->post(receiver.url(), "tried", "{}"));
+    receiver.take();
+    while (webhook->figures().retried == 0) std::this_thread::yield();
+    ASSERT_TRUE(webhook->post(receiver.url(), "under way", "{}"));  // nobody accepts it
+    while (webhook->figures().waiting != 1) std::this_thread::yield();
+    webhook->abandon();
+    EXPECT_THAT(told, ::testing::ElementsAre("under way: the agent ended before it was delivered",
+                                             "tried: the agent ended before it was delivered"));
+    EXPECT_FALSE(webhook->post(receiver.url(), "late", "{}"));
+    webhook.reset();
+    EXPECT_EQ(told.size(), 2u);
+}
+
 TEST(WebhookTest, IsBoundedAndNeverWaitedFor) {
     Receiver silent({200});
     std::atomic<int> dropped = 0;
