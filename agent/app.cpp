@@ -33,6 +33,10 @@ int run_agent(const RunOptions& options) {
     const int configured = configure(app);
     if (configured || is_last_start(app)) release_leftovers(app);
     if (configured) return configured;
+    if (gives_up(app)) {
+        spdlog::error("none of {} agents in a row was ready: this service fails, and the guard begins", kStartsMax);
+        return kExitGivesUp;
+    }
     if (Status started = start(app); !started) {
         const int code = fail(exit_code_of(started.error()), started.error());
         if (is_permanent(code)) release_leftovers(app);
@@ -59,6 +63,7 @@ int run_agent(const RunOptions& options) {
         // Whoever has asked for it gets an answer. No other thread is waited for: the next agent waits for the end of this
         // process, and the kernel takes down faster what it can do by itself.
         app.control.reset();
+        app.approvals->abandon_webhook();
         app.audit->event("agent_stop", nullptr, {{"restart", "true"}});
         app.audit.reset();
         spdlog::info("stopped; the sessions are kept for the next agent");
@@ -69,12 +74,14 @@ int run_agent(const RunOptions& options) {
     app.policy_watch.reset();
     if (app.start_error) {
         if (!app.kept_for_next) app.http.reset();  // its sessions end
+        app.approvals->abandon_webhook();
         app.audit.reset();
         std::_Exit(exit_code_of(*app.start_error));
     }
     if (app.watcher) app.watcher->stop();
     app.governed_until->forget();
     app.http.reset();  // its sessions end; it uses the watcher's maps
+    app.approvals->abandon_webhook();
     app.audit->event("agent_stop", nullptr, {});
     app.watcher.reset();
     app.approvals.reset();  // no session asks it any more

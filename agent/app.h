@@ -16,7 +16,8 @@ struct RunOptions {
 };
 
 // Exit codes of the program (sysexits.h where one fits): 0 done, 1 the answer is no or a check failed, 2 wrong usage,
-// 69 the agent is not running, 70 internal error, 77 not permitted, 78 bad configuration.
+// 69 the agent is not running, 70 internal error, 75 too many agents in a row were not ready (as a service of systemd), 77 not
+// permitted, 78 bad configuration.
 int run_agent(const RunOptions& options);
 // Keeps servers out that would not be governed; returns when an agent answers.
 int run_guard(const RunOptions& options);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app_parts.h"
+#include "lifecycle/startable.h"
 #include "policy/policy_name.h"
 #include "restart/systemd_job.h"
 
@@ -12,8 +13,10 @@ namespace callgate {
 
 Status next_agent_can_start(const App& app) {
     std::vector<PolicyProblem> found;
-    TRY_VOID(load_config(app.options.config_directory, found));
+    Config config = TRY(load_config(app.options.config_directory, found));
     if (!found.empty()) return Error::invalid("configuration", found.front().text());
+    apply_options(app.options, config);
+    TRY_VOID(check_startable(config));
     TRY_VOID(PolicyStore::load(app.options.config_directory + "/policies.d"));
     return {};
 }

@@ -52,7 +52,9 @@ int run_guard(const RunOptions& options) {
         spdlog::error("servers that start are not kept out: it is not clear which");
         return code;
     }
-    auto audit = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments);
+    auto opened = AuditLog::open(app.config.audit_file, app.config.state_directory + "/audit.secret", app.config.audit_arguments);
+    if (!opened) spdlog::error("nothing of it is in the audit log: {}", opened.error().text());
+    auto audit = opened ? std::move(opened) : AuditLog::open_nowhere();
     if (!audit) return fail(exit_code_of(audit.error()), audit.error());
     Guard guard(app.config.scope, *app.policies, **audit, GovernedUntil::read(app.config.state_directory));
     spdlog::warn("no agent runs: servers whose policy fails closed are ended when they start, or listen already");

@@ -59,6 +59,10 @@ bool is_permanent(int exit_code) { return exit_code == kExitUsage || exit_code =
 
 bool is_last_start(const App& app) { return app.memory && app.memory->starts() >= static_cast<uint32_t>(kStartsMax); }
 
+bool gives_up(const App& app) {
+    return app.carrier.kind() == Carrier::Kind::systemd && app.memory->starts() > static_cast<uint32_t>(kStartsMax);
+}
+
 void release_leftovers(App& app) {
     if (!app.carrier.has_left()) return;
     app.policy_watch.reset();

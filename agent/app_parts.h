@@ -80,6 +80,8 @@ void start_logging(bool verbose);
 Status confine(App& app);
 int fail(int exit_code, const Error& error);
 int exit_code_of(const Error& error);
+// What the command line says in place of the file.
+void apply_options(const RunOptions& options, Config& config);
 enum class Needed { everything, scope };
 // 0, or an exit code; what is wrong has been said. Where only the scope is needed, other keys that are wrong are left out.
 int configure(App& app, Needed needed = Needed::everything);
@@ -116,6 +118,8 @@ Status start_control(App& app);
 Status open_memory(App& app);
 // This start follows so many in vain that no other agent is waited for.
 bool is_last_start(const App& app);
+// One more, as a service of systemd: it fails then, and is not started without end, so that the guard begins.
+bool gives_up(const App& app);
 // Of an exit code: trying again mends nothing, and the unit and the keeper do not.
 bool is_permanent(int exit_code);
 // Each session that an agent before has left goes back to its own channels, or ends: see SessionTable::release_all(). Takes

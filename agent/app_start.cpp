@@ -10,29 +10,11 @@
 #include "base/trouble.h"
 #include "exit_codes.h"
 #include "kernel/confinement.h"
-#include "lifecycle/state_directory.h"
+#include "lifecycle/startable.h"
 #include "takeover/tracee.h"
 
 namespace callgate {
 namespace {
-
-// What was asked for on the command line, or stands in callgate.json, and cannot be.
-int check_paths_and_scope(const Config& config) {
-    for (const std::string* path : {&config.audit_file, &config.control_socket, &config.state_directory})
-        if (!path->starts_with('/')) return fail(kExitConfig, Error::invalid(*path, "give the whole path, beginning with \"/\""));
-    for (pid_t pid : config.scope.trees)
-        if (kill(pid, 0) && errno == ESRCH)
-            return fail(kExitConfig, Error::invalid("scope: process " + std::to_string(pid), "does not exist"));
-    return 0;
-}
-
-void apply_options(const RunOptions& options, Config& config) {
-    if (!options.scope_trees.empty()) config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
-    if (!options.scope_cgroups.empty()) config.scope.cgroups = options.scope_cgroups;
-    if (!options.audit_file.empty()) config.audit_file = options.audit_file;
-    if (!options.state_directory.empty()) config.state_directory = options.state_directory;
-    if (!options.control_socket.empty()) config.control_socket = options.control_socket;
-}
 
 Status block_signals(App& app) {
     signal(SIGPIPE, SIG_IGN);
@@ -64,6 +46,14 @@ void watch(Trouble& trouble, const char* what) {
 
 }  // namespace
 
+void apply_options(const RunOptions& options, Config& config) {
+    if (!options.scope_trees.empty()) config.scope.trees.assign(options.scope_trees.begin(), options.scope_trees.end());
+    if (!options.scope_cgroups.empty()) config.scope.cgroups = options.scope_cgroups;
+    if (!options.audit_file.empty()) config.audit_file = options.audit_file;
+    if (!options.state_directory.empty()) config.state_directory = options.state_directory;
+    if (!options.control_socket.empty()) config.control_socket = options.control_socket;
+}
+
 int fail(int code, const Error& error) {
     spdlog::error("{}", error.text());
     return code;
@@ -88,7 +78,6 @@ int configure(App& app, Needed needed) {
     apply_options(app.options, app.config);
     for (const PolicyProblem& problem : app.problems) spdlog::error("{}", problem.text());
     if (!app.problems.empty() && !(needed == Needed::scope && scope_is_clear(app.problems))) return kExitConfig;
-    if (int code = check_paths_and_scope(app.config)) return code;
     auto policies = PolicyStore::load(app.options.config_directory + "/policies.d");
     if (!policies) {
         const bool is_absent = policies.error().kind == ErrorKind::system;
@@ -99,7 +88,9 @@ int configure(App& app, Needed needed) {
     app.policies = std::make_shared<const PolicyStore>(std::move(*policies));
     app.grants = std::make_shared<const GrantStore>(GrantStore::load(app.options.config_directory));
     for (const PolicyProblem& problem : app.grants->problems) spdlog::error("grants left out: {}", problem.text());
-    return 0;
+    if (needed == Needed::scope) return 0;
+    const Status can = check_startable(app.config);
+    return can ? 0 : fail(exit_code_of(can.error()), can.error());
 }
 
 void start_watchdog(App& app) {
@@ -118,7 +109,6 @@ Status confine(App& app) {
 
 Status start(App& app) {
     TRY_VOID(check_limits(app.problems));
-    TRY_VOID(check_state_directory(app.config.state_directory));
     TRY_VOID(block_signals(app));
     if (app.unlimited)
         app.problems.push_back({"capabilities", 0, 0, "", "some stay that are not needed: " + app.unlimited->text()});

@@ -8,6 +8,7 @@
 #include "base/trusted_path.h"
 #include "cli.h"
 #include "lifecycle/config.h"
+#include "lifecycle/startable.h"
 #include "policy/dialect.h"
 #include "policy/grant_loader.h"
 #include "policy/policy.h"
@@ -51,6 +52,10 @@ bool check_config(const std::string& path) {
     if (!config) print_error(config.error().text());
     for (const PolicyProblem& problem : problems) printf("%s\n", terminal_text(problem.text()).c_str());
     if (!config || !problems.empty()) return false;
+    if (const Status whole = check_paths(config.value()); !whole) {
+        printf("%s: %s\n", terminal_text(path).c_str(), terminal_text(whole.error().text()).c_str());
+        return false;
+    }
     printf("%s: ok (configuration of the agent, no policy)\n", terminal_text(path).c_str());
     return true;
 }

@@ -14,6 +14,7 @@
 #include "io/ring.h"
 #include "kernel/doctor.h"
 #include "lifecycle/config.h"
+#include "lifecycle/startable.h"
 #include "policy/grant_store.h"
 #include "policy/store.h"
 
@@ -86,8 +87,14 @@ void check_configuration(const std::string& directory, std::vector<Check>& check
                           "name the directory that holds callgate.json with --config; a file with {} in it will do"});
         return;
     }
-    checks.push_back(problems.empty() ? Check{"configuration", CheckState::ok, directory + "/callgate.json", {}}
-                                      : Check{"configuration", CheckState::failed, first_of(problems), remedy});
+    const Status startable = problems.empty() ? check_startable(config.value()) : Status();
+    // A directory that is absent is made by systemd when the service starts, as the unit says.
+    const bool may_start = startable || (startable.error().kind == ErrorKind::system && startable.error().code == ENOENT);
+    if (!may_start)
+        checks.push_back({"configuration", CheckState::failed, startable.error().text(), "the agent does not start: mend it"});
+    else
+        checks.push_back(problems.empty() ? Check{"configuration", CheckState::ok, directory + "/callgate.json", {}}
+                                          : Check{"configuration", CheckState::failed, first_of(problems), remedy});
     Result<PolicyStore> policies = PolicyStore::load(directory + "/policies.d");
     if (!policies) return checks.push_back({"policies", CheckState::failed, policies.error().text(), "the agent does not start"});
     problems = policies->problems();

@@ -3,7 +3,7 @@
 
 namespace callgate {
 
-inline constexpr int kExitDone = 0, kExitNo = 1, kExitUsage = 2, kExitNotRunning = 69, kExitInternal = 70, kExitNotPermitted = 77,
-                     kExitConfig = 78;
+inline constexpr int kExitDone = 0, kExitNo = 1, kExitUsage = 2, kExitNotRunning = 69, kExitInternal = 70, kExitGivesUp = 75,
+                     kExitNotPermitted = 77, kExitConfig = 78;
 
 }  // namespace callgate

@@ -18,7 +18,8 @@ constexpr int kProcessIdMax = 4194304;  // PID_MAX_LIMIT of 64-bit kernels
 
 constexpr char kExitCodes[] =
     "Exit codes: 0 done; 1 the answer is no, or a check failed; 2 wrong usage; 69 the agent is not running;\n"
-    "            70 internal error; 77 not permitted; 78 bad configuration";
+    "            70 internal error; 75 as a service: too many agents in a row were not ready; "
+    "77 not permitted; 78 bad configuration";
 
 CLI::App* add_verb(CLI::App& app, const std::string& verb, const std::string& purpose, const std::string& examples) {
     CLI::App* command = app.add_subcommand(verb, purpose);

@@ -14,6 +14,15 @@ Result<AuditFile> AuditFile::open(const std::string& path) {
     return file;
 }
 
+Status AuditFile::check(const std::string& path) {
+    struct stat status;
+    if (!::lstat(path.c_str(), &status)) return AuditFile(path).open_file();
+    if (errno != ENOENT) return Error::system("open", path, errno);
+    const std::string directory = path.substr(0, path.rfind('/') + 1);
+    if (::access(directory.empty() ? "." : directory.c_str(), W_OK | X_OK)) return Error::system("open", path, errno);
+    return {};
+}
+
 Status AuditFile::open_file() {
     fd_.reset();
     // Readable too: whether the last line was ended must be looked up. Non-blocking: a FIFO must not stop the

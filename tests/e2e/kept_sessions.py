@@ -1,6 +1,7 @@
 """What holds for every session that goes on with another agent, whatever became of the one before."""
 import select
 import subprocess
+import time
 
 from governed import *  # noqa: F403
 from governed import (BINARY, NOTES_BUN, NOTES_PY, SLOWNESS, Path, chosen, cpp_server, echo, echoed, json, os, policy, policy_for, steady_descriptors,
@@ -11,6 +12,18 @@ LOAD = Path(os.environ["CALLGATE_MCP_SERVER"]).parent / "stdio_load" if "CALLGAT
 CHANNELS = ("pipe", "socketpair")
 PATIENCE_SECONDS = 180 * SLOWNESS
 FRAME = b'{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"echo","arguments":{"text":"whole"}}}\n'
+
+
+def has_counted_its_start(pid):
+    """An agent: the memory of before is mapped, or its own, and it counts right behind that."""
+    try:
+        with open(f"/proc/{pid}/maps") as maps:
+            has = "callgate-memory" in maps.read()
+    except OSError:
+        return False
+    if has:
+        time.sleep(0.02)
+    return has
 
 
 class Load:

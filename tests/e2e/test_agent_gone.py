@@ -9,6 +9,7 @@ import time
 from governed import *  # noqa: F403
 from callgate_harness.agent import Agent
 from governed import BINARY, NOTES_PY, PYTHON, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
+from kept_sessions import has_counted_its_start
 from test_kill import running_under
 
 CHANNELS = ("pipe", "socketpair")
@@ -102,8 +103,7 @@ class TestAgentGone(EndToEnd):
                 self.kill(agent)
                 for _ in range(4):
                     before = wait_for(lambda: running_under(agent, before), "the next agent", seconds=20, interval=0.001)
-                    wait_for(lambda: started(before) or not os.path.exists(f"/proc/{before}"), "its start", interval=0.001)
-                    time.sleep(0.02)  # it counts right behind the mapping
+                    wait_for(lambda: has_counted_its_start(before) or not os.path.exists(f"/proc/{before}"), "its start", interval=0.001)
                     os.kill(before, signal.SIGKILL)
                 agent.wait_ready()
                 if fail == "open":
@@ -248,15 +248,6 @@ class TestAgentGone(EndToEnd):
                 governed = self.client(NOTES_PY.command)
                 governed.initialize()
                 self.assertEqual((early.shutdown(), governed.shutdown()), (7, 7))
-
-
-def started(pid):
-    """Far enough to have counted its start: the memory of before is mapped, or its own."""
-    try:
-        with open(f"/proc/{pid}/maps") as maps:
-            return "callgate-memory" in maps.read()
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

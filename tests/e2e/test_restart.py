@@ -225,6 +225,35 @@ class TestRestart(SessionsGoOn, EndToEnd):
         self.assert_denied(client.call(*NOTES_PY.denied))
         self.assertEqual(client.shutdown(), 7)
 
+    def test_a_configuration_that_no_agent_can_start_with(self):
+        """However well it reads: a restart is refused, since sessions that fail closed would end."""
+        def others_may_write(agent):
+            (agent.directory / "state").chmod(0o777)
+            return lambda: (agent.directory / "state").chmod(0o700)
+
+        def said(**more):
+            def say(agent):
+                path = agent.config_directory / "callgate.json"
+                good = path.read_text()
+                path.write_text(json.dumps({**json.loads(good), **more}))
+                return lambda: path.write_text(good)
+            return say
+        for spoil, expected in ((others_may_write, "can be written by others"), (said(state_directory="here"), "whole path")):
+            with self.case(expected=expected):
+                agent = self.kept({"p": policy_for(NOTES_PY, fail="closed")})
+                client = self.client(NOTES_PY.command)
+                client.initialize()
+                mend = spoil(agent)
+                refused = agent.command("restart", check=False)
+                self.assertIn(expected, refused.stderr)
+                self.assertNotEqual(refused.returncode, 0)
+                self.assert_denied(client.call(*NOTES_PY.denied))
+                mend()
+                agent.restart()
+                self.assert_denied(client.call(*NOTES_PY.denied))
+                self.assertEqual(client.shutdown(), 7)
+                self.stop_agent(agent)
+
     def test_a_stop_hands_back(self):
         agent = self.kept({"p": policy_for(NOTES_PY)})
         client = self.client(NOTES_PY.command)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from governed import BINARY, EndToEnd, SystemdAgent, cpp_server, json, main, new_group, policy, wait_for
-from kept_sessions import Load
+from kept_sessions import Load, has_counted_its_start
 
 PROBE = Path(os.environ.get("CALLGATE_MCP_SERVER", BINARY.parent / "tests" / "harness" / "mcp_server")).parent / "restart_probe"
 # In namespaces of its own: what is mounted here is nobody else's, and no setting of the host can be written.
@@ -107,6 +107,27 @@ class TestTheAgent(EndToEnd):
         self.assertEqual(agent.audit("session_lost"), [])
         resumed = [event["killed"] for event in agent.audit("session_resumed")]
         self.assertEqual((resumed.count(True), resumed.count(False)), (self.TURNS // 2 * self.SESSIONS,) * 2)
+
+    def test_agents_that_are_never_ready(self):
+        """However slowly they die, so that systemd sees no loop, the service fails in the end: the guard begins then."""
+        agent = self.agent({"p": policy({"command": "nobody"})}, kind=SystemdAgent)
+        self.assertEqual(agent.systemctl("show", "callgate", "--property", "StartLimitIntervalUSec", "--value"), "0")
+        before = agent.pid
+        os.kill(before, signal.SIGKILL)
+
+        def next_one():
+            pid = int(agent.systemctl("show", "callgate", "--property", "MainPID", "--value") or 0)
+            return pid if pid not in (0, before) else None
+        for _ in range(5):
+            before = wait_for(next_one, "the next agent", interval=0.001)
+            wait_for(lambda: has_counted_its_start(before) or not os.path.exists(f"/proc/{before}"), "its start", interval=0.001)
+            os.kill(before, signal.SIGKILL)
+        wait_for(lambda: agent.systemctl("is-active", "callgate") == "failed", "the end")
+        self.assertEqual(agent.systemctl("show", "callgate", "--property", "ExecMainStatus", "--value"), "75")
+        self.assertIn("none of 5 agents in a row was ready", agent.log())
+        agent.systemctl("reset-failed", "callgate")
+        agent.systemctl("start", "callgate")
+        agent.wait_ready()
 
 
 if __name__ == "__main__":
