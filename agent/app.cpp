@@ -9,6 +9,7 @@
 
 #include "app_parts.h"
 #include "exit_codes.h"
+#include "kernel/scope.h"
 
 namespace callgate {
 
@@ -25,6 +26,11 @@ int run_agent(const RunOptions& options) {
         spdlog::error("run as root: loading BPF programs and taking over other users' servers needs it");
         return kExitNotPermitted;
     }
+    if (const Status entered = enter_cgroups_of_host(); !entered)
+        spdlog::warn(
+            "{}: this container has a cgroup namespace of its own, so no server is known by its unit or image, and no"
+            " caller by cgroup, unit or container",
+            entered.error().text());
     App app;
     app.options = options;
     prepare_process();

@@ -41,12 +41,22 @@ void make_room_for_descriptors(uint64_t limit) {
     (void)Fd::adopt(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
 }
 
-Result<uint64_t> raised(int resource, const char* name) {
+uint64_t most(const rlimit& limit) { return limit.rlim_max == RLIM_INFINITY ? kUnlimited : uint64_t{limit.rlim_max}; }
+
+Result<uint64_t> raised(__rlimit_resource resource, const char* name) {
     rlimit limit;
     if (getrlimit(resource, &limit)) return Error::system("getrlimit", name, errno);
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(resource, &limit)) return Error::system("setrlimit", name, errno);
-    return limit.rlim_max == RLIM_INFINITY ? kUnlimited : uint64_t{limit.rlim_max};
+    return most(limit);
+}
+
+// An agent raises its own when it starts.
+Result<uint64_t> limit_of(std::optional<pid_t> agent, __rlimit_resource resource, const char* name) {
+    if (!agent) return raised(resource, name);
+    rlimit limit;
+    if (prlimit(*agent, resource, nullptr, &limit)) return Error::system("prlimit", name, errno);
+    return most(limit);
 }
 
 struct Limit {
@@ -74,12 +84,12 @@ struct CgroupFile {
     const char *controller, *name;  // no controller: of v2
 };
 
-// The smallest limit from this process's cgroup up, in v2 or v1, and where it stands.
-std::pair<uint64_t, std::string> least_of_cgroup(std::initializer_list<CgroupFile> files) {
+// The smallest limit from a process's cgroup up, in v2 or v1, and where it stands.
+std::pair<uint64_t, std::string> least_of_cgroup(pid_t pid, std::initializer_list<CgroupFile> files) {
     constexpr uint64_t kNoLimitInVersion1 = uint64_t{1} << 62;  // there it is a number too, near 2^63
     std::pair<uint64_t, std::string> least{kUnlimited, {}};
     for (const auto& [controller, name] : files) {
-        const std::string mount = cgroup_mount(controller), path = cgroup_path(getpid(), controller);
+        const std::string mount = cgroup_mount(controller), path = cgroup_path(pid, controller);
         if (mount.empty()) continue;
         // A container's own cgroup is the root of what is mounted there.
         for (std::filesystem::path at = path.size() > 1 ? mount + path : mount;; at = at.parent_path()) {
@@ -99,28 +109,31 @@ void prepare_process() {
     WakeUp::prepare_process();
 }
 
-Result<std::vector<Check>> limit_checks() {
-    const uint64_t descriptors = TRY(raised(RLIMIT_NOFILE, "RLIMIT_NOFILE"));
-    const uint64_t addresses = TRY(raised(RLIMIT_AS, "RLIMIT_AS")), locked = TRY(raised(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
-    const auto [memory, memory_file] = least_of_cgroup({{"", "memory.max"}, {"memory", "memory.limit_in_bytes"}});
-    const auto [tasks, tasks_file] = least_of_cgroup({{"", "pids.max"}, {"pids", "pids.max"}});
+Result<std::vector<Check>> limit_checks(std::optional<pid_t> agent) {
+    const uint64_t descriptors = TRY(limit_of(agent, RLIMIT_NOFILE, "RLIMIT_NOFILE"));
+    const uint64_t addresses = TRY(limit_of(agent, RLIMIT_AS, "RLIMIT_AS"));
+    const uint64_t locked = TRY(limit_of(agent, RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"));
+    const pid_t pid = agent.value_or(getpid());
+    const std::string whose = agent ? " of the agent that runs" : "";
+    const auto [memory, memory_file] = least_of_cgroup(pid, {{"", "memory.max"}, {"memory", "memory.limit_in_bytes"}});
+    const auto [tasks, tasks_file] = least_of_cgroup(pid, {{"", "pids.max"}, {"pids", "pids.max"}});
     return std::vector<Check>{
-        check({"descriptors", "the limit of open files (RLIMIT_NOFILE)", "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"",
-               descriptors, kDescriptorsOfAgent, kDescriptorsOfSession}),
-        check({"address space", "the limit of address space (RLIMIT_AS)",
+        check({"descriptors", "the limit of open files (RLIMIT_NOFILE)" + whose,
+               "raise LimitNOFILE= in the unit, or \"ulimit -Hn\"", descriptors, kDescriptorsOfAgent, kDescriptorsOfSession}),
+        check({"address space", "the limit of address space (RLIMIT_AS)" + whose,
                "leave LimitAS= out of the unit, or \"ulimit -Hv unlimited\": MemoryMax= limits what is used", addresses,
                kAddressesOfAgent, ledger_address_bytes()}),
-        check({"locked memory", "the limit of locked memory (RLIMIT_MEMLOCK)",
+        check({"locked memory", "the limit of locked memory (RLIMIT_MEMLOCK)" + whose,
                "raise LimitMEMLOCK= in the unit, or \"ulimit -Hl\"", locked, kLockedOfAgent, 0}),
-        check({"memory", "the limit of memory (" + memory_file + ")",
+        check({"memory", "the limit of memory (" + memory_file + ")" + whose,
                "raise MemoryMax= in the unit, or the memory of the container", memory, kMemoryOfAgent, kMemoryOfSession}),
-        check({"tasks", "the limit of processes and threads (" + tasks_file + ")", "raise TasksMax= in the unit", tasks,
+        check({"tasks", "the limit of processes and threads (" + tasks_file + ")" + whose, "raise TasksMax= in the unit", tasks,
                kTasksOfAgent, 0}),
     };
 }
 
 Status check_limits(std::vector<PolicyProblem>& problems) {
-    const std::vector<Check> checks = TRY(limit_checks());
+    const std::vector<Check> checks = TRY(limit_checks({}));
     rlimit descriptors;
     if (!getrlimit(RLIMIT_NOFILE, &descriptors)) make_room_for_descriptors(descriptors.rlim_cur);
     for (const Check& each : checks) {

@@ -96,8 +96,8 @@ void prepare_process();
 // Raises what can be raised. An error where a single session would not fit, a problem where few do; both say which limit it is,
 // what it is, and what to do.
 Status check_limits(std::vector<PolicyProblem>& problems);
-// The same for doctor, of the process that asks.
-Result<std::vector<Check>> limit_checks();
+// The same for doctor: of the agent that runs as this process, or of an agent that is started from here.
+Result<std::vector<Check>> limit_checks(std::optional<pid_t> agent);
 
 // --- app_watcher.cpp
 // Goes on in the worker, until the agent is ready or cannot be.

@@ -1,7 +1,10 @@
 // The verbs of the command line that talk to the agent or to files. Each prints what it found and returns the
 // program's exit code; errors go to stderr and say what, where, and what to do.
 #pragma once
+#include <sys/types.h>
+
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,6 +77,12 @@ struct ApprovalOptions {
     bool all = false;  // those that are decided, too
 };
 
+struct DoctorOptions {
+    std::string config_directory = "/etc/callgate";
+    std::string control_socket;  // empty: what the configuration says
+    bool as_json = false;
+};
+
 int list_approvals(const ApprovalOptions& options);
 int show_approval(const ApprovalOptions& options);
 int decide_approval(const ApprovalOptions& options, std::string_view decision);  // "approve", "deny", "revoke"
@@ -98,8 +107,9 @@ int reload_policies(const AskOptions& options);
 int restart_agent(const AskOptions& options);
 int print_status(const AskOptions& options);
 int print_sessions(const AskOptions& options);
-int print_doctor(const std::string& config_directory, bool as_json);
-nlohmann::json doctor_json();
+int print_doctor(const DoctorOptions& options);
+// `agent`: the process of the one that runs.
+nlohmann::json doctor_json(std::optional<pid_t> agent);
 int write_support_bundle(const SupportOptions& options);
 int check_policies(const std::vector<std::string>& files);
 int convert_policy(const ConvertOptions& options);
@@ -125,6 +135,7 @@ void print_error(std::string_view text);
 void print_json(const nlohmann::json& value);
 
 // Members of what may be incomplete or of another version: nothing here fails.
+std::optional<pid_t> pid_of_agent(const nlohmann::json& status);                  // as the agent answered; none where it did not
 const nlohmann::json& member(const nlohmann::json& value, std::string_view key);  // null where absent
 std::string shown(const nlohmann::json& value);  // text or number, safe for a terminal; "" for null
 // The package of a server, else its command, else its executable.

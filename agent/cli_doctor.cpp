@@ -21,6 +21,8 @@
 namespace callgate {
 namespace {
 
+constexpr int kAnswerTimeoutMs = 2000;
+
 const char* state_name(CheckState state) {
     switch (state) {
         case CheckState::ok: return "ok";
@@ -105,10 +107,20 @@ void check_configuration(const std::string& directory, std::vector<Check>& check
                                       : Check{"policies", CheckState::degraded, first_of(problems), remedy});
 }
 
-// The host, and what this process may have on it.
-DoctorReport examine() {
+// None where none answers.
+std::optional<pid_t> running_agent(const DoctorOptions& options) {
+    std::vector<PolicyProblem> problems;
+    auto loaded = load_config(options.config_directory, problems);
+    const Config config = loaded ? *loaded : Config();
+    const std::string& socket = options.control_socket.empty() ? config.control_socket : options.control_socket;
+    const auto status = control_request(socket, nlohmann::json{{"verb", "status"}}, kAnswerTimeoutMs);
+    return status ? pid_of_agent(status.value()) : std::nullopt;
+}
+
+// The host, and what the agent may have on it.
+DoctorReport examine(std::optional<pid_t> agent) {
     DoctorReport report = examine_host(check_relay());
-    auto limits = limit_checks();
+    auto limits = limit_checks(agent);
     if (limits)
         report.checks.insert(report.checks.end(), limits->begin(), limits->end());
     else
@@ -143,14 +155,14 @@ void print_report(const DoctorReport& report) {
 
 }  // namespace
 
-nlohmann::json doctor_json() { return report_json(examine()); }
+nlohmann::json doctor_json(std::optional<pid_t> agent) { return report_json(examine(agent)); }
 
-int print_doctor(const std::string& config_directory, bool as_json) {
-    DoctorReport report = examine();
+int print_doctor(const DoctorOptions& options) {
+    DoctorReport report = examine(running_agent(options));
     report.checks.push_back(check_clock());
     report.checks.push_back(check_webhooks());
-    check_configuration(config_directory, report.checks);
-    if (as_json) {
+    check_configuration(options.config_directory, report.checks);
+    if (options.as_json) {
         print_json(report_json(report));
     } else {
         print_report(report);

@@ -86,6 +86,11 @@ int confirm(bool yes, const std::string& question, const std::string& unattended
     return answer == "y" || answer == "Y" || answer == "yes" ? kExitDone : kExitNo;
 }
 
+std::optional<pid_t> pid_of_agent(const json& status) {
+    const json& pid = member(status, "pid");
+    return pid.is_number_integer() ? std::optional(pid.get<pid_t>()) : std::nullopt;
+}
+
 const json& member(const json& value, std::string_view key) {
     static const json kNull;
     if (!value.is_object()) return kNull;

@@ -93,21 +93,21 @@ json host_json() {
     return host;
 }
 
-json limits_of(const json& pid) {
-    if (!pid.is_number_integer()) return nullptr;
+json limits_of(std::optional<pid_t> agent) {
+    if (!agent) return nullptr;
     json limits = json::array();
-    auto text = read_small_file(proc_path(pid.get<pid_t>(), "limits"));
+    auto text = read_small_file(proc_path(*agent, "limits"));
     for (size_t at = 0; text && at < text->size();) {
         const size_t end = std::min(text->find('\n', at), text->size());
         limits.push_back({{"limit", text->substr(at, end - at)}});
         at = end + 1;
     }
     std::error_code none;
-    const auto open = std::filesystem::directory_iterator(proc_path(pid.get<pid_t>(), "fd"), none);
+    const auto open = std::filesystem::directory_iterator(proc_path(*agent, "fd"), none);
     return {{"limits", limits},
             {"descriptors", none ? -1 : std::distance(open, std::filesystem::directory_iterator{})},
-            {"resident_kb", status_value(pid.get<pid_t>(), "VmRSS")},
-            {"threads", status_value(pid.get<pid_t>(), "Threads")}};
+            {"resident_kb", status_value(*agent, "VmRSS")},
+            {"threads", status_value(*agent, "Threads")}};
 }
 
 // Names of files are texts of their owner's; those of policies are what everything else refers to.
@@ -190,22 +190,22 @@ int write_support_bundle(const SupportOptions& options) {
     const Config config = loaded ? *loaded : Config();
     const std::string socket = options.control_socket.empty() ? config.control_socket : options.control_socket;
     const json status = ask(socket, "status");
+    const std::optional<pid_t> agent = pid_of_agent(status);
     const json& named = member(member(status, "audit"), "file");
-    json bundle = {
-        {"time", utc_now()},
-        {"version", CALLGATE_VERSION},
-        {"host", host_json()},
-        {"doctor", doctor_json()},
-        {"agent", {{"status", status}, {"sessions", ask(socket, "sessions")}, {"process", limits_of(member(status, "pid"))}}},
-        {"configuration",
-         {{"is_good", loaded && problems.empty()},
-          {"audit_arguments", config.audit_arguments == AuditArguments::full},
-          {"denies_unnamed", config.deny_unnamed},
-          {"has_webhook", !config.webhook_url.empty()},
-          {"frame_bytes_max", config.frame_bytes_max}}},
-        {"policies", policies_json(options.config_directory + "/policies.d")},
-        {"state_files", files_json(config.state_directory, false)},
-        {"audit", audit_json(named.is_string() ? named.get<std::string>() : config.audit_file)}};
+    json bundle = {{"time", utc_now()},
+                   {"version", CALLGATE_VERSION},
+                   {"host", host_json()},
+                   {"doctor", doctor_json(agent)},
+                   {"agent", {{"status", status}, {"sessions", ask(socket, "sessions")}, {"process", limits_of(agent)}}},
+                   {"configuration",
+                    {{"is_good", loaded && problems.empty()},
+                     {"audit_arguments", config.audit_arguments == AuditArguments::full},
+                     {"denies_unnamed", config.deny_unnamed},
+                     {"has_webhook", !config.webhook_url.empty()},
+                     {"frame_bytes_max", config.frame_bytes_max}}},
+                   {"policies", policies_json(options.config_directory + "/policies.d")},
+                   {"state_files", files_json(config.state_directory, false)},
+                   {"audit", audit_json(named.is_string() ? named.get<std::string>() : config.audit_file)}};
     const std::string text = redacted(bundle, false).dump(2, ' ', true, json::error_handler_t::replace) + "\n";
     const std::string path =
         options.output.empty() ? "callgate-support-" + std::to_string(realtime_ns() / 1'000'000'000) + ".json" : options.output;

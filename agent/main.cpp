@@ -364,17 +364,18 @@ void add_restart(CLI::App& app, Action& action) {
 }
 
 void add_doctor(CLI::App& app, Action& action) {
-    auto as_json = std::make_shared<bool>(false);
-    auto directory = std::make_shared<std::string>("/etc/callgate");
-    CLI::App* command = add_verb(
-        app, "doctor", "Say what this host allows, what is used, and what will be blind",
-        "  sudo callgate doctor\n"
-        "Limits are those of an agent that is started from here; a unit or a container may have others (see status, or its log).\n");
-    command->add_option("--config", *directory, "directory that holds callgate.json and policies.d/")
+    auto options = std::make_shared<DoctorOptions>();
+    CLI::App* command =
+        add_verb(app, "doctor", "Say what this host allows, what is used, and what will be blind",
+                 "  sudo callgate doctor\n"
+                 "Limits are those of the agent that runs; where none answers, of one that is started from here.\n");
+    command->add_option("--config", options->config_directory, "directory that holds callgate.json and policies.d/")
         ->type_name("DIR")
         ->capture_default_str();
-    command->add_flag("--json", *as_json, "print JSON");
-    command->callback([=, &action] { action = [=] { return print_doctor(*directory, *as_json); }; });
+    command->add_option("--control", options->control_socket, "the agent's control socket, whatever callgate.json says")
+        ->type_name("SOCKET");
+    command->add_flag("--json", options->as_json, "print JSON");
+    command->callback([options, &action] { action = [options] { return print_doctor(*options); }; });
 }
 
 void add_support_bundle(CLI::App& app, Action& action) {

@@ -190,6 +190,10 @@ Check check_seccomp() {
 Check check_cgroups() {
     const std::string mount = cgroup2_mount();
     const bool version1 = has_cgroup1_controllers();
+    if (const Status entered = enter_cgroups_of_host(); !entered)
+        return {"cgroups", CheckState::degraded, "a namespace of this container's own: " + entered.error().text(),
+                "grant CAP_SYS_PTRACE and CAP_SYS_ADMIN, or give the container the host's cgroup namespace: without it no server"
+                " is known by its unit or image, and no caller by cgroup, unit or container"};
     if (!mount.empty()) return passed("cgroups", "v2 at " + mount + (version1 ? ", hybrid: controllers are in v1" : ""));
     return {"cgroups", CheckState::degraded, version1 ? "v1 only" : "not mounted",
             "mount -t cgroup2 none DIRECTORY: without v2 neither a scope by cgroup nor grants by cgroup or unit are possible"};

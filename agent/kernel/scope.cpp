@@ -1,12 +1,16 @@
 #include "kernel/scope.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 #include <unordered_map>
 
+#include "base/fd.h"
 #include "kernel/proc.h"
 
 namespace callgate {
@@ -24,6 +28,15 @@ bool is_below(const std::string& path, const std::string& directory) {
 }
 
 }  // namespace
+
+Status enter_cgroups_of_host() {
+    if (!cgroup_path(1, {}).starts_with("/..")) return {};
+    constexpr const char* kOfFirstProcess = "/proc/1/ns/cgroup";
+    const Fd space = Fd::adopt(open(kOfFirstProcess, O_RDONLY | O_CLOEXEC));
+    if (!space) return Error::system("open", kOfFirstProcess, errno);
+    if (setns(space.get(), CLONE_NEWCGROUP)) return Error::system("setns", kOfFirstProcess, errno);
+    return {};
+}
 
 std::string cgroup2_mount() { return cgroup_mount({}); }
 

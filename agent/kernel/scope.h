@@ -19,6 +19,11 @@ struct Scope {
     std::vector<uid_t> users;
 };
 
+// Enters the first process's cgroup namespace: with the host's process ids, as in a pod with hostPID, that of the host.
+// Container engines give a container one of its own, and from there the paths of the host's processes begin with "/..": they
+// name neither units nor containers, and lie below no directory (cgroup_namespaces(7)). It holds for this thread and those
+// that it starts. Where the paths are the host's already nothing is done; needs CAP_SYS_PTRACE and CAP_SYS_ADMIN.
+Status enter_cgroups_of_host();
 // The processes that are in scope right now, the agent left out.
 std::vector<pid_t> processes_in_scope(const Scope& scope);
 // The given roots and all their descendants.

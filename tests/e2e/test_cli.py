@@ -1,4 +1,5 @@
 """The verbs that talk to a running agent or to files, and their exit codes."""
+import resource
 import socket
 import tempfile
 import threading
@@ -328,6 +329,18 @@ class TestLive(EndToEnd):
         self.assertEqual((done.returncode, found["state"]), (1, "failed"), found)
         self.assertIn("20", found["detail"])
         self.assertIn("TasksMax", found["remedy"])
+
+    def test_doctor_looks_at_the_limits_of_the_agent_that_runs(self):
+        """Of which a unit or a container gives it others than a shell has."""
+        agent = self.agent({}, preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4321, 4321)))
+
+        def descriptors():
+            checks = json.loads(agent.command("doctor", "--json").stdout)["checks"]
+            return next(check["detail"] for check in checks if check["name"] == "descriptors")
+
+        self.assertIn("of the agent that runs is 4321: ", descriptors())
+        self.stop_agent(agent)
+        self.assertIn(f"(RLIMIT_NOFILE) is {resource.getrlimit(resource.RLIMIT_NOFILE)[1]}: ", descriptors())
 
     def test_policies_that_others_can_write_govern_nobody(self):
         """Nor is there an agent where others could put policies: it says why, and that it is the configuration's fault."""

@@ -9,10 +9,10 @@ EXPECTED = json.loads(os.environ["CALLGATE_VM_EXPECTED"])  # of vm/run, for this
 
 
 class HostFacts(EndToEnd):
-    def doctor(self, *prefix, code=0):
+    def doctor(self, *prefix, code=0, preexec=None):
         """{name: check}, and the report; with its exit code."""
         done = subprocess.run([*prefix, str(BINARY), "doctor", "--json"], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=ANSWER_SECONDS)
+                              text=True, timeout=ANSWER_SECONDS, preexec_fn=preexec)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         report = json.loads(done.stdout)
         for check in report["checks"]:
