@@ -6,6 +6,7 @@
 #include "enforce/http_gate_state.h"
 #include "enforce/http_target.h"
 #include "http/emit.h"
+#include "http/target_path.h"
 #include "jsonrpc/answer.h"
 #include "jsonrpc/id.h"
 
@@ -264,10 +265,12 @@ void HttpGate::State::emit_events(std::string_view bytes) {
 // HTTP+SSE: from here on the server takes the messages of this stream's session at that target.
 void HttpGate::State::endpoint_event(std::string_view reference) {
     const HttpExchange& e = exchange;
-    const bool has_session = e.session && e.session->kind != HttpSessionKind::peer;
-    if (has_session || e.has_messages || !e.head.is("GET") || e.head.fields.has(KnownField::mcp_session_id)) return;
     const std::string target = resolve_target(origin_target(e.head), reference);
     if (target.size() > kHttpTargetBytesMax) return;
+    // Whoever asked for it, and however: what the client put into its request may mean nothing to the server.
+    sessions.stream_paths().know(*facts, loosest_path(std::string_view(target).substr(0, target.find('?'))));
+    const bool has_session = e.session && e.session->kind != HttpSessionKind::peer;
+    if (has_session || e.has_messages || !e.head.is("GET") || e.head.fields.has(KnownField::mcp_session_id)) return;
     set_session(sessions.open_stream(facts, options.policy, target, gate));
 }
 

@@ -151,7 +151,7 @@ void HttpGate::State::request_begun() {
     e.body = BodyReader(e.head.framing, BodyReader::Extensions::refuse);
     if (!is_upload(e.head)) e.hidden_request = RequestLineFinder(RequestLineFinder::Until::target);
     if (e.head.is("CONNECT")) return e.body.done() ? pass_request() : refuse_request(400, "CONNECT with a body");
-    e.governed = may_reach(e.head.path, policy_path) || sessions.takes_messages_at(*facts, e.head.path);
+    e.governed = may_reach(e.head.path, policy_path) || sessions.stream_paths().takes(*facts, e.head.path);
     if (!e.governed) {
         const bool may_be_left_unread = judge.enforcing() && e.has_length_body() && !e.body.done();
         return may_be_left_unread ? ask_for_body() : pass_request();

@@ -36,10 +36,6 @@ std::string key_of(const HttpFacts& facts, HttpSessionKind kind, std::string_vie
     return key;
 }
 
-std::string path_key(const HttpFacts& facts, std::string_view path) {
-    return std::string(facts.listener_key()).append("\n").append(path);
-}
-
 std::string peer_key(const HttpFacts& facts, std::string_view client_name) {
     const std::string who =
         facts.peer_is_local() ? std::to_string(facts.peer.process.uid) + " " + facts.peer.process.exe : facts.peer_host();
@@ -100,7 +96,7 @@ HttpSessions::Pointer HttpSessions::open_stream(const Facts& facts, PolicyPointe
     Pointer session = open(facts, std::move(policy), {});
     session->stream = &gate;
     session->path = loosest_path(target.substr(0, target.find('?')));
-    add_stream_path(stream_path_key(*session));
+    stream_paths_.begin(*facts, session->path);
     give_key(session, HttpSessionKind::stream, key_of(*facts, HttpSessionKind::stream, target),
              "the server gave its target to a new stream");
     return session;
@@ -108,13 +104,6 @@ HttpSessions::Pointer HttpSessions::open_stream(const Facts& facts, PolicyPointe
 
 HttpSessions::Pointer HttpSessions::find_by_target(const HttpFacts& facts, std::string_view target) {
     return find(key_of(facts, HttpSessionKind::stream, target));
-}
-
-bool HttpSessions::takes_messages_at(const HttpFacts& facts, std::string_view path) const {
-    if (stream_paths_.empty()) return false;
-    const std::vector<std::string> readings = path_readings(path);
-    return std::any_of(readings.begin(), readings.end(),
-                       [&](const std::string& reading) { return stream_paths_.contains(path_key(facts, reading)); });
 }
 
 void HttpSessions::end(const Pointer& session, std::string_view reason) {
@@ -126,10 +115,7 @@ void HttpSessions::end(const Pointer& session, std::string_view reason) {
     sessions_.erase(kept->place);
     const auto known = by_key_.find(kept->key);
     if (known != by_key_.end() && known->second == kept) by_key_.erase(known);
-    if (kept->kind == HttpSessionKind::stream) {
-        StreamPath& path = stream_paths_[stream_path_key(*kept)];
-        if (--path.streams == 0) path.left_ns = monotonic_ns();
-    }
+    if (kept->kind == HttpSessionKind::stream) stream_paths_.end(*kept->facts, kept->path);
     audit_.event("session_end", kept->audit_session,
                  {{"reason", json_string(reason)},
                   {"known_by", json_string(name(kept->kind))},
@@ -170,19 +156,6 @@ void HttpSessions::give_key(const Pointer& session, HttpSessionKind kind, std::s
     Pointer& holder = by_key_[session->key];
     const Pointer older = std::exchange(holder, session);
     if (older && older != session) end(older, replaced);
-}
-
-std::string HttpSessions::stream_path_key(const HttpSession& session) { return path_key(*session.facts, session.path); }
-
-void HttpSessions::add_stream_path(std::string key) {
-    ++stream_paths_[std::move(key)].streams;
-    if (stream_paths_.size() <= kHttpStreamPathsMax) return;
-    auto oldest = stream_paths_.end();
-    for (auto each = stream_paths_.begin(); each != stream_paths_.end(); ++each) {
-        if (each->second.streams > 0) continue;
-        if (oldest == stream_paths_.end() || each->second.left_ns < oldest->second.left_ns) oldest = each;
-    }
-    if (oldest != stream_paths_.end()) stream_paths_.erase(oldest);
 }
 
 // The one that is found has been used.

@@ -25,6 +25,7 @@
 #include "enforce/http_facts.h"
 #include "enforce/http_saved.h"
 #include "enforce/pending.h"
+#include "enforce/stream_paths.h"
 #include "policy/caller_grant.h"
 #include "policy/policy.h"
 #include "policy/session_pins.h"
@@ -92,8 +93,8 @@ class HttpSessions {
     // HTTP+SSE: `gate` streams, and its server takes this session's messages at `target`.
     Pointer open_stream(const Facts& facts, PolicyPointer policy, std::string_view target, HttpGate& gate);
     Pointer find_by_target(const HttpFacts& facts, std::string_view target);
-    // Some server may take `path` for where the messages of a stream go, or lately went, whatever the query says.
-    bool takes_messages_at(const HttpFacts& facts, std::string_view path) const;
+    // Where the messages of streams go, or lately went.
+    StreamPaths& stream_paths() { return stream_paths_; }
     void end(const Pointer& session, std::string_view reason);
     // Numbers exchanges, from 1: an id in flight in one of them is not the same id in flight in another.
     uint64_t next_exchange() { return ++exchanges_; }
@@ -127,8 +128,6 @@ class HttpSessions {
     void give_key(const Pointer& session, HttpSessionKind kind, std::string key, std::string_view replaced);
     Pointer find(const std::string& key);
     void make_room();
-    static std::string stream_path_key(const HttpSession& session);
-    void add_stream_path(std::string key);
 
     AuditLog& audit_;
     const GrantsInForce& grants_;
@@ -136,12 +135,7 @@ class HttpSessions {
     RecordIdMaker ids_;
     std::list<Pointer> sessions_;
     std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> by_key_;
-    // Where messages of streams go. Kept for a while after the last stream: its server hears of the end after us.
-    struct StreamPath {
-        size_t streams = 0;
-        int64_t left_ns = 0;  // monotonic; since when there are none
-    };
-    std::unordered_map<std::string, StreamPath, Hash, std::equal_to<>> stream_paths_;
+    StreamPaths stream_paths_;
     uint64_t opened_ = 0, exchanges_ = 0;
     std::unordered_map<std::string, Pointer, Hash, std::equal_to<>> restored_;  // by id
 };

@@ -33,20 +33,18 @@ SavedHttpSessions HttpSessions::leave(const std::vector<Pointer>& ended) {
     SavedHttpSessions saved;
     for (const Pointer& each : sessions_) saved.sessions.push_back(saved_of(*each));
     for (const Pointer& each : ended) saved.sessions.push_back(saved_of(*each));
-    for (const auto& [path, use] : stream_paths_)
-        if (use.streams == 0) saved.paths_left.emplace_back(path, use.left_ns);
+    saved.paths_left = stream_paths_.leave();
     saved.opened = opened_;
     saved.exchanges = exchanges_;
     sessions_.clear();
     by_key_.clear();
-    stream_paths_.clear();
     return saved;
 }
 
 void HttpSessions::restore(SavedHttpSessions saved, const PolicyOf& policy_of, CounterTable& counters) {
     opened_ = saved.opened;
     exchanges_ = saved.exchanges;
-    for (auto& [path, left_ns] : saved.paths_left) stream_paths_[std::move(path)].left_ns = left_ns;
+    stream_paths_.restore(std::move(saved.paths_left));
     const int64_t now_ns = realtime_ns();
     for (SavedHttpSession& each : saved.sessions) {
         auto session = std::make_shared<HttpSession>();
@@ -74,7 +72,7 @@ void HttpSessions::restore(SavedHttpSessions saved, const PolicyOf& policy_of, C
         if (session->ended) continue;
         session->place = sessions_.insert(sessions_.end(), session);
         if (!session->key.empty()) by_key_[session->key] = session;
-        if (session->kind == HttpSessionKind::stream) add_stream_path(stream_path_key(*session));
+        if (session->kind == HttpSessionKind::stream) stream_paths_.begin(*session->facts, session->path);
         audit_.event(
             "session_resumed", session->audit_session,
             {{"state", "\"enforced\""}, {"killed", "false"}, {"before", json_text(session->counts, session->pending.size())}});

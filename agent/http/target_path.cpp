@@ -39,19 +39,34 @@ std::string normalized(std::string_view path, Dots dots) {
     return out.empty() ? "/" : out;
 }
 
+void add_new(std::vector<std::string>& texts, std::string text) {
+    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
+}
+
+bool is_blank_or_control(char byte) { return static_cast<unsigned char>(byte) <= ' ' || byte == 0x7f; }
+
+// As it stands, and as servers read it that overlook blanks and control bytes, or that split off query and fragment only now.
+void add_readings_of(const std::string& text, std::vector<std::string>& readings) {
+    std::string bare = text;
+    std::erase_if(bare, is_blank_or_control);
+    for (const std::string& each : {text, bare}) {
+        for (const size_t end : {std::string::npos, each.find_first_of("?#")})
+            for (const Dots dots : {Dots::keep, Dots::resolve}) add_new(readings, normalized(each.substr(0, end), dots));
+    }
+}
+
 void add_readings(std::string_view path, std::vector<std::string>& readings) {
     constexpr int kDecodings = 2;
-    const auto add_with_dots_resolved = [&](size_t from) {
-        for (size_t i = from, end = readings.size(); i < end; ++i) readings.push_back(normalized(readings[i], Dots::resolve));
-    };
-    size_t from = readings.size();
-    readings.push_back(normalized(path, Dots::keep));
-    add_with_dots_resolved(from);
-    for (int i = 0; i < kDecodings; ++i) {
-        const size_t end = readings.size();
-        for (size_t each = from; each < end; ++each) readings.push_back(normalized(percent_decoded(readings[each]), Dots::keep));
-        from = end;
-        add_with_dots_resolved(from);
+    std::vector<std::string> texts{std::string(path)};
+    for (int decoded = 0;; ++decoded) {
+        for (const std::string& text : texts) add_readings_of(text, readings);
+        if (decoded == kDecodings) return;
+        std::vector<std::string> next;
+        for (const std::string& text : texts) {
+            add_new(next, percent_decoded(text));
+            for (const Dots dots : {Dots::keep, Dots::resolve}) add_new(next, percent_decoded(normalized(text, dots)));
+        }
+        texts = std::move(next);
     }
 }
 

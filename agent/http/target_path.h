@@ -16,10 +16,13 @@ namespace callgate {
 //   "/mcp" "/MCP/" "//mcp" "/%6dcp" "/x/../mcp" "/mcp;a=b"  ->  "/mcp"         "" "/" "//"  ->  "/"
 std::string loosest_path(std::string_view path);
 
-// All readings, each in the spelling of loosest_path(): decoded not at all, once or twice, dot segments resolved before or
-// after either or never, and, where it begins with two slashes, what is left of it for readers of URL references (such as
-// WHATWG's), to which a host name comes first. At most 28, some of them alike.
+// All readings, each in the spelling of loosest_path(): decoded not at all, once or twice; dot segments resolved before or
+// after either or never; with blanks and control bytes and without (to Python, "$" in a pattern also stands before a last
+// line feed); up to a '?' or '#' that only decoding shows, or with it; and, where it begins with two slashes, what is left of
+// it for readers of URL references (such as WHATWG's), to which a host name comes first. No two alike: as a rule one, of two
+// hundred at most.
 //   "/a/%2e%2e/mcp"  ->  "/a/%2e%2e/mcp", "/a/../mcp", "/mcp"          "//evil/mcp"  ->  "/evil/mcp", "/mcp"
+//   "/mcp%0a"  ->  "/mcp%0a", "/mcp\n", "/mcp"
 std::vector<std::string> path_readings(std::string_view path);
 
 // Whether some server takes `path` for `wanted` or for something below it.

@@ -95,7 +95,7 @@ TEST(HttpHandover, OlderTransportKeepsItsStream) {
     const size_t before = stream.to_client.size();
     wire.play(client(post(kBad1, "", "/message?sessionId=1f")));
     EXPECT_EQ(stream.to_client.substr(before), chunk(sse(kDenied1)));
-    EXPECT_TRUE(world.sessions->takes_messages_at(local_facts(), "/message"));
+    EXPECT_TRUE(world.sessions->stream_paths().takes(local_facts(), "/message"));
     stream.gate.reset();
     EXPECT_EQ(world.sessions->size(), 0u);
 }

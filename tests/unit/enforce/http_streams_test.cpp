@@ -190,9 +190,60 @@ TEST(HttpStreams, OtherPathsStayUngoverned) {
     EXPECT_EQ(wire.to_server, post(kBad1, "", "/other"));
     HttpFacts elsewhere = local_facts(40003);
     elsewhere.listener = "4026531840 127.0.0.1:3000";
+    elsewhere.server.process.pid = 11;
     HttpWire other(world, elsewhere);
     other.play(client(post(kBad1, "", kTarget)));
     EXPECT_EQ(other.to_server, post(kBad1, "", kTarget));
+}
+
+// Its streams are not those of an address: it knows them at each that it listens at.
+TEST(HttpStreams, MessagesAtAnotherAddressOfTheServerAreGoverned) {
+    HttpWorld world(kPathPolicy);
+    Stream stream(world);
+    HttpFacts facts = local_facts(40003);
+    facts.listen = "[::1]:3000";
+    HttpWire wire(world, facts);
+    wire.play(client(post(kBad1, "", kTarget)));
+    EXPECT_EQ(wire.to_server, "");
+    EXPECT_EQ(wire.to_client, answer(kDenied1));
+}
+
+// A server that mounts it answers there too.
+TEST(HttpStreams, MessagesBelowTheEndpointAreGoverned) {
+    HttpWorld world(kPathPolicy);
+    Stream stream(world);
+    for (const std::string target : {"/message/x?sessionId=1f", "/message/x/y", "/message%2fx", "/x/../message/%0a"}) {
+        HttpWire wire(world, local_facts(40002));
+        wire.play(client(post(kBad1, "", target)));
+        EXPECT_EQ(wire.to_server, "") << target;
+        EXPECT_EQ(wire.to_client, answer(kDenied1)) << target;
+    }
+    for (const std::string target : {"/messages", "/x/message", "/"}) {
+        HttpWire wire(world, local_facts(40002));
+        wire.play(client(post(kBad1, "", target)));
+        EXPECT_EQ(wire.to_server, post(kBad1, "", target)) << target;
+    }
+}
+
+// Of what the client puts into its request there the server may know nothing.
+TEST(HttpStreams, MessagesOfAnyStreamAreGoverned) {
+    const std::string head = "GET /sse HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n";
+    const std::string note = R"({"jsonrpc":"2.0","method":"notifications/initialized"})";
+    const std::string body =
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(note.size()) + "\r\n\r\n" + note;
+    for (const std::string& request :
+         {head + "Mcp-Session-Id: x\r\n\r\n", head + body, "POST /sse HTTP/1.1\r\nHost: a\r\n" + body}) {
+        HttpWorld world(kPathPolicy);
+        HttpWire stream(world);
+        stream.play(client(request));
+        EXPECT_NE(stream.to_server, "");
+        stream.play(server(kEventsHead + chunk(kEndpoint)));
+        EXPECT_EQ(stream.to_client, kEventsHead + chunk(kEndpoint));
+        HttpWire wire(world, local_facts(40002));
+        wire.play(client(post(kBad1, "", kTarget)));
+        EXPECT_EQ(wire.to_server, "") << request;
+        EXPECT_EQ(wire.to_client, answer(kDenied1)) << request;
+    }
 }
 
 // The server hears of the stream's end after us.
@@ -209,7 +260,7 @@ TEST(HttpStreams, PathsThatNobodyStreamsAtAreForgottenInTheirTurn) {
     Stream open(world, 0, "event: endpoint\ndata: /open\n\n");
     for (size_t i = 0; i < kHttpStreamPathsMax; ++i)
         Stream stream(world, 0, "event: endpoint\ndata: /m" + std::to_string(i) + "\n\n");
-    const auto governs = [&](const std::string& path) { return world.sessions->takes_messages_at(local_facts(), path); };
+    const auto governs = [&](const std::string& path) { return world.sessions->stream_paths().takes(local_facts(), path); };
     EXPECT_TRUE(governs("/open"));
     EXPECT_FALSE(governs("/m0"));
     EXPECT_TRUE(governs("/m1"));

@@ -28,7 +28,13 @@ TEST(TargetPath, Readings) {
     EXPECT_THAT(path_readings("/mcp"), ::testing::Each("/mcp"));
     EXPECT_THAT(path_readings("/a/%2e%2e/mcp"), ::testing::IsSupersetOf({"/a/%2e%2e/mcp", "/a/../mcp", "/mcp"}));
     EXPECT_THAT(path_readings("//evil/mcp"), ::testing::IsSupersetOf({"/evil/mcp", "/mcp"}));
+    EXPECT_THAT(path_readings("/mcp%0a"), ::testing::ElementsAre("/mcp%0a", "/mcp\n", "/mcp"));
+    EXPECT_THAT(path_readings("/a;b"), ::testing::ElementsAre("/a"));
     for (const char* path : {"/a/%2e%2e/mcp", "//%252e//..", "/", ""}) EXPECT_LE(path_readings(path).size(), 28u) << path;
+    // Whatever it holds.
+    std::string path = "//x";
+    while (path.size() < 1000) path.append("/%253f%252e./..%250a/%3f;%2f%252e%252e%23;%0a/%5c..;..");
+    EXPECT_LE(path_readings(path).size(), 208u);
 }
 
 TEST(TargetPath, MayReach) {
@@ -37,6 +43,12 @@ TEST(TargetPath, MayReach) {
                              "/mcp/..", "/mcp/../x", "/mcp/%2e%2e/x", "/mcp/%252e%252e/x", "/mcp%2f..%2fx",
                              // one that resolves first and decodes then
                              "/a/../%6dcp/%2e%2e", "/x/..%2fmcp", "/mcp%252f..",
+                             // one to which ";" is a byte like any other
+                             "/x;%2f..%2f..%2fmcp",
+                             // one that overlooks blanks and control bytes: Starlette does at the end
+                             "/mcp%0a", "/mcp%0A", "/mcp%250a", "/mcp%20", "/mcp%0d%0a", "/m%09cp", "/x/../mcp/%0a/..",
+                             // one that splits off the query after decoding
+                             "/mcp%3fx", "/mcp%23x", "/mcp%253f", "/x%3f/../../mcp", "/mcp%0a%3fx",
                              // //host/path to a reader of URL references
                              "//evil/mcp", "///evil/mcp", "//evil/x/../mcp", "//evil/%6dcp/x"})
         EXPECT_TRUE(may_reach(path, "/mcp")) << path;
