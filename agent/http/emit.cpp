@@ -1,6 +1,8 @@
 #include "http/emit.h"
 
+#include <algorithm>
 #include <charconv>
+#include <vector>
 
 #include "http/characters.h"
 
@@ -60,23 +62,39 @@ bool describes_bytes(KnownField field) {
            field == KnownField::etag || field == KnownField::repr_digest;
 }
 
-bool is_named_by_connection(const Fields& fields, std::string_view field_name) {
-    if (!fields.has(KnownField::connection)) return false;
-    for (const Field& field : fields.all()) {
-        if (field.known != KnownField::connection) continue;
-        std::string_view list = field.value;
-        for (std::string_view option; next_element(list, option);) {
-            if (equal_ignoring_case(option, field_name)) return true;
-        }
-    }
-    return false;
+bool is_before(std::string_view a, std::string_view b) {
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                        [](char x, char y) { return lower(x) < lower(y); });
 }
+
+// What Connection names. Asked for each field, of a list that may be as long as a head.
+class ConnectionNames {
+  public:
+    explicit ConnectionNames(const Fields& fields) {
+        if (!fields.has(KnownField::connection)) return;
+        for (const Field& field : fields.all()) {
+            if (field.known != KnownField::connection) continue;
+            std::string_view list = field.value;
+            for (std::string_view option; next_element(list, option);) {
+                if (!option.empty()) names_.push_back(option);
+            }
+        }
+        std::sort(names_.begin(), names_.end(), is_before);
+    }
+    bool has(std::string_view field_name) const {
+        return std::binary_search(names_.begin(), names_.end(), field_name, is_before);
+    }
+
+  private:
+    std::vector<std::string_view> names_;  // sorted
+};
 
 // Every field in its order that is end-to-end and that `drops` does not want gone.
 template <typename Drops>
 void append_end_to_end(std::string& out, const Fields& fields, const Drops& drops) {
+    const ConnectionNames named(fields);
     for (const Field& field : fields.all()) {
-        if (is_rewritten(field.known) || drops(field.known) || is_named_by_connection(fields, field.name)) continue;
+        if (is_rewritten(field.known) || drops(field.known) || named.has(field.name)) continue;
         append_field(out, field.name, field.value);
     }
 }
