@@ -185,6 +185,7 @@ void HttpGate::State::take_client_and_keep_rest(std::string_view bytes) {
 
 void HttpGate::State::resume_client() {
     if (closing || exchange.in_hand) return;
+    if (passage == Passage::http && server_ended) return;
     if (!waiting.empty()) take_client_and_keep_rest({});
     if (client_ended) client_end_in_request();
 }

@@ -52,6 +52,9 @@ void HttpGate::State::unasked_bytes(std::string_view bytes) {
         to_client.append(bytes);
         return;
     }
+    // Node does so while a call waits for a human: it times the request out, of which nothing has come to it.
+    server_ended = true;
+    end_waiting();
     cut("the server sent what nobody asked for");
 }
 

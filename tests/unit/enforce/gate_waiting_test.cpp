@@ -278,6 +278,30 @@ TEST_F(HttpWaiting, AServerThatClosesEndsTheWait) {
     EXPECT_EQ(waiting(), 0u);
 }
 
+// Nothing has come to it of the request: the connection is idle, as it sees it, and Node ends those with an answer.
+TEST_F(HttpWaiting, AServerThatTimesItOutEndsTheWait) {
+    HttpWire wire(world_, local_facts(40001));
+    one_waits(wire);
+    wire.play(server("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"));
+    EXPECT_THAT(wire.to_client, HasSubstr("/tools/one/limits/c"));
+    EXPECT_THAT(wire.to_client, ::testing::Not(HasSubstr("408")));
+    EXPECT_TRUE(wire.gate->close_client());
+    EXPECT_EQ(waiting(), 0u);
+    expect_conserved(wire.gate->counts());
+}
+
+TEST_F(HttpWaiting, WhatCameBehindItIsNotSentToAServerThatHasClosed) {
+    first_.play(client(call("1")));
+    for (const Step& last : {server_end(), server("HTTP/1.1 408 Request Timeout\r\n\r\n")}) {
+        HttpWire wire(world_, local_facts(40001));
+        wire.play(client(call("2") + post(call_json("3", "ok"))));
+        wire.play(last);
+        EXPECT_EQ(wire.to_server, "");
+        EXPECT_EQ(wire.gate->counts().forwarded, 0u);
+        expect_conserved(wire.gate->counts());
+    }
+}
+
 TEST_F(HttpWaiting, AnArrayWaitsAsAWhole) {
     HttpWire wire(world_, local_facts(40001));
     ASSERT_NE(first_.to_server_by(client(call("1"))), "");
