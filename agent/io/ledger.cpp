@@ -332,7 +332,8 @@ bool Ledger::commit(const Turn& turn) {
         const uint64_t more = parts[0].size() + parts[1].size(), waiting = output.end - output.begin;
         output_was[flow] = output.end - output.origin;
         const uint64_t written = output.begin - output.origin;
-        if (waiting == 0 || (written >= kMebibyte && waiting <= written)) {
+        // The same: what is added comes right behind it.
+        if (waiting == 0 || (written >= kMebibyte && waiting + more <= written)) {
             memcpy(at(output_at(flow)), at(output_at(flow) + written), waiting);
             output.origin = output.begin;
         }

@@ -345,6 +345,59 @@ TEST_P(LedgerTest, PassesOnWhatGoesBack) {
     EXPECT_EQ(static_cast<size_t>(written) + ledger->unwritten_bytes(Ledger::kToClient), much.size());
 }
 
+// A ledger of which more than a mebibyte has been written, and some is not; returns that.
+std::string leave_a_rest(Ledger& ledger, Ledger::Flow flow, bool is_socket) {
+    Ends sink = make_channel(is_socket);
+    for (const Fd* fd : {&sink.reads, &sink.writes}) fcntl(fd->get(), F_SETFL, O_NONBLOCK | fcntl(fd->get(), F_GETFL));
+    std::string first;
+    for (size_t i = 0; first.size() < (size_t{3} << 19); ++i) first += std::to_string(i) + ",";
+    Outbox out;
+    out.append(first);
+    Ledger::Turn turn;
+    turn.output[flow] = &out;
+    EXPECT_TRUE(ledger.commit(turn));
+    static char buffer[1 << 16];
+    while (ledger.unwritten_bytes(flow) > size_t{400} << 10) {
+        EXPECT_GE(ledger.write(flow, sink.writes.get(), is_socket), 0);
+        if (::read(sink.reads.get(), buffer, sizeof(buffer)) < 0 && errno != EAGAIN) abort();
+    }
+    const std::string rest = first.substr(first.size() - ledger.unwritten_bytes(flow));
+    EXPECT_FALSE(rest.empty());
+    EXPECT_EQ(ledger.unwritten(flow), rest);
+    return rest;
+}
+
+// Until it is valid, another process would go on with the one before.
+TEST_P(LedgerTest, ACommitTouchesNothingThatTheOneBeforeHasToWrite) {
+    for (const auto flow : {Ledger::kToServer, Ledger::kToClient}) {
+        auto ledger = std::move(Ledger::create().value());
+        const std::string rest = leave_a_rest(*ledger, flow, GetParam());
+        const std::string second(size_t{1} << 20, 'x'), too_much(Ledger::kEffectsBytesMax + 1, 'y');
+        Outbox out;
+        out.append(second);
+        Ledger::Turn turn;
+        turn.output[flow] = &out;
+        turn.effects = too_much;
+        ASSERT_FALSE(ledger->commit(turn));
+        EXPECT_TRUE(ledger->unwritten(flow) == rest);
+        ledger = opened_again(std::move(ledger));
+        EXPECT_TRUE(ledger->unwritten(flow) == rest);
+        turn.effects = {};
+        ASSERT_TRUE(ledger->commit(turn));
+        EXPECT_TRUE(ledger->unwritten(flow) == rest + second);
+    }
+}
+
+TEST_P(LedgerTest, MemoryIsGivenBackWhileSomeIsNotWritten) {
+    auto ledger = std::move(Ledger::create().value());
+    const std::string rest = leave_a_rest(*ledger, Ledger::kToServer, GetParam());
+    ASSERT_TRUE(ledger->commit({}));
+    EXPECT_TRUE(ledger->unwritten(Ledger::kToServer) == rest);
+    struct stat status;
+    ASSERT_EQ(fstat(ledger->memory().get(), &status), 0);
+    EXPECT_LT(status.st_blocks * 512, 512 << 10);
+}
+
 TEST(LedgerFormat, ANewerOneIsRefusedAndAnythingElseIsNone) {
     auto ledger = std::move(Ledger::create().value());
     const uint32_t newer = 2;
