@@ -63,8 +63,17 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
 
 void RelaySession::begin_ledger(std::unique_ptr<SessionLedger> ledger) {
     use_ledger(std::move(ledger));
+    if (!add_lines_begun()) return leave_ledger();
     commit();
     if (ledger_ && !ledger_->bytes().add(Ledger::kToServer, unread_)) leave_ledger();
+}
+
+// Of a session that was without one for a time: they have been seen, and are in the memory of this process alone.
+bool RelaySession::add_lines_begun() {
+    if (gate_.client_line_bytes() + gate_.server_line_bytes() == 0) return true;
+    const GateState begun = gate_.save();
+    Ledger& bytes = ledger_->bytes();
+    return bytes.add(Ledger::kToServer, begun.client_rest) && bytes.add(Ledger::kToClient, begun.server_rest);
 }
 
 void RelaySession::use_ledger(std::unique_ptr<SessionLedger> ledger) {

@@ -106,6 +106,7 @@ class RelaySession {
     void feed_client_bytes(std::string_view bytes);
     void feed_unseen();
     void use_ledger(std::unique_ptr<SessionLedger> ledger);
+    bool add_lines_begun();
     void commit();
     void ends_changed();
     void client_ended();

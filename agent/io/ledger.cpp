@@ -314,6 +314,7 @@ bool Ledger::commit(const Turn& turn) {
     for (unsigned flow = 0; flow < kFlows; ++flow) {
         Slot::Input& input = next.input[flow];
         const uint64_t start = input_at(flow), bytes = turn.line_begun[flow];
+        if (bytes > static_cast<uint64_t>(input.end) - input.begin) return false;
         input_was[flow] = static_cast<uint64_t>(input.end);
         input.seen = static_cast<uint64_t>(input.end);
         input.begin = input.seen - bytes;

@@ -67,7 +67,7 @@ class Ledger {
         bool goes_back = false;    // the session goes back to its own channels from here on, whoever brings that about
     };
     static constexpr size_t kStateBytesMax = 512, kEffectsBytesMax = 2000;
-    // Everything unseen has been seen, and led to that. False where there is no room: nothing has changed.
+    // Everything unseen has been seen, and led to that. False where there is no room, or less of a line: nothing has changed.
     bool commit(const Turn& turn);
     std::string_view state() const;
     std::string_view notes() const;

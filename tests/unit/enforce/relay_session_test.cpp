@@ -5,6 +5,7 @@
 
 #include "../io/ring_world.h"
 #include "gate_fixture.h"
+#include "states_aside.h"
 
 namespace callgate {
 namespace {
@@ -85,15 +86,9 @@ TEST_P(RelayTest, BytesBothWays) {
 
 // By then it is known what is in flight in other sessions, too.
 TEST_P(RelayTest, WhatAKilledAgentHadReadIsJudgedAtTheStart) {
-    std::vector<GateState> states;
-    const SessionLedger::Form form{
-        [&](const GateState& state) {
-            states.push_back(state);
-            return std::to_string(states.size() - 1);
-        },
-        [&](std::string_view text) -> Result<GateState> { return states.at(std::stoul(std::string(text))); }};
+    StatesAside states;
     RelayState state;
-    state.ledger = std::make_unique<SessionLedger>(Ledger::create().value(), form);
+    state.ledger = states.ledger();
     Outbox to_server, to_client;
     Gate before(world_.options(kPolicy), world_.counters, *world_.log, to_server, to_client);
     before.note_changes();
@@ -105,6 +100,30 @@ TEST_P(RelayTest, WhatAKilledAgentHadReadIsJudgedAtTheStart) {
     run({[&] { return server_has(call_line("1", "ok")); }, [&] { return put(to_agent_, call_line("2", "ok")); },
          [&] { return server_has(call_line("1", "ok") + call_line("2", "ok")); }});
     EXPECT_EQ(session_->counts().in, 2u);
+}
+
+// Of what an agent before has read of a line nothing is in the channels any more.
+TEST_P(RelayTest, ALedgerMayBeginInTheMiddleOfALine) {
+    const std::string call = call_line("1", "ok"), result = result_line("1");
+    StatesAside states;
+    RelayState state;
+    Outbox to_server, to_client;
+    Gate before(world_.options(kPolicy), world_.counters, *world_.log, to_server, to_client);
+    before.client_bytes(call.substr(0, 20));
+    before.server_bytes(result.substr(0, 10));
+    state.gate = before.save();
+    ASSERT_TRUE(session_->restore(std::move(state)));
+    session_->begin_ledger(states.ledger());
+    ASSERT_TRUE(session_->has_ledger());
+    Ledger& ledger = session_->ledger().bytes();
+    EXPECT_EQ(ledger.line_begun(Ledger::kToServer), call.substr(0, 20));
+    EXPECT_EQ(ledger.line_begun(Ledger::kToClient), result.substr(0, 10));
+    EXPECT_EQ(ledger.unseen(Ledger::kToServer).size() + ledger.unseen(Ledger::kToClient).size(), 0u);
+    run({[&] { return put(to_agent_, call.substr(20, 10)) && put(server_writes_, result.substr(10, 10)); },
+         [&] { return ledger.line_begun(Ledger::kToServer) == call.substr(0, 30); },
+         [&] { return ledger.line_begun(Ledger::kToClient) == result.substr(0, 20); },
+         [&] { return put(to_agent_, call.substr(30)) && put(server_writes_, result.substr(20)); },
+         [&] { return server_has(call); }, [&] { return client_has(result); }});
 }
 
 TEST_P(RelayTest, DeniedCallIsAnswered) {

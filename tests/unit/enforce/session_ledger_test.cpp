@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "enforce/pending_notes.h"
 #include "gate_fixture.h"
+#include "states_aside.h"
 
 namespace callgate {
 namespace {
@@ -16,18 +17,6 @@ namespace {
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","hide":["hidden"],"tools":{"ok":{},
     "one":{"limits":[{"counter":"c","max_in_flight":1}]},
     "given":{"limits":[{"counter":"g","window":"day","max":1,"count_unanswered":false}]}}})";
-
-// The form of a state is not what is tested here: it is kept aside, as it is.
-struct States {
-    std::vector<GateState> all;
-    SessionLedger::Form form() {
-        return {[this](const GateState& state) {
-                    all.push_back(state);
-                    return std::to_string(all.size() - 1);
-                },
-                [this](std::string_view text) -> Result<GateState> { return all.at(std::stoul(std::string(text))); }};
-    }
-};
 
 class SessionLedgerTest : public ::testing::Test {
   protected:
@@ -72,7 +61,7 @@ class SessionLedgerTest : public ::testing::Test {
     std::string written_to_client() { return ledger_->bytes().unwritten(Ledger::kToClient); }
 
     GateWorld world_;
-    States states_;
+    StatesAside states_;
     Outbox to_server_, to_client_;
     std::array<Fd, 3> fds_;
     std::unique_ptr<Ledger> memory_;

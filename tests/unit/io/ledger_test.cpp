@@ -398,6 +398,23 @@ TEST_P(LedgerTest, MemoryIsGivenBackWhileSomeIsNotWritten) {
     EXPECT_LT(status.st_blocks * 512, 512 << 10);
 }
 
+TEST_P(LedgerTest, ALineIsNoLongerThanWhatHasComeIn) {
+    for (const auto flow : {Ledger::kToServer, Ledger::kToClient}) {
+        auto ledger = std::move(Ledger::create().value());
+        ASSERT_TRUE(ledger->add(flow, "four"));
+        Ledger::Turn turn;
+        turn.line_begun[flow] = 5;
+        EXPECT_FALSE(ledger->commit(turn));
+        EXPECT_EQ(ledger->unseen(flow), "four");
+        turn.line_begun[flow] = 4;
+        ASSERT_TRUE(ledger->commit(turn));
+        turn.line_begun[flow] = 5;
+        EXPECT_FALSE(ledger->commit(turn));
+        EXPECT_EQ(ledger->line_begun(flow), "four");
+        EXPECT_TRUE(opened_again(std::move(ledger)));
+    }
+}
+
 TEST(LedgerFormat, ANewerOneIsRefusedAndAnythingElseIsNone) {
     auto ledger = std::move(Ledger::create().value());
     const uint32_t newer = 2;
