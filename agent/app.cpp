@@ -51,7 +51,7 @@ int run_agent(const RunOptions& options) {
 
     app.audit->event("agent_start", nullptr, {{"version", "\"" CALLGATE_VERSION "\""}, {"pid", std::to_string(getpid())}});
     std::vector<std::string> lost;
-    resume_sessions(app.carrier, *app.worker, app.vault, *app.sessions, app.http.get(), *app.audit, *app.policies,
+    resume_sessions(app.carrier, *app.worker, app.vault, *app.sessions, *app.http, *app.audit, *app.policies,
                     policy_of_unnamed(app), app.steering, lost,
                     [&app](std::string_view turn) { return app.approvals->take_back(turn); });
     if (app.vault) app.http->use_vault(*app.vault, std::move(app.steering));

@@ -20,8 +20,7 @@ Status release(App& app, std::vector<std::string>& problems) {
     const auto policies = app.policies ? app.policies : std::make_shared<const PolicyStore>();
     SessionTable sessions(*ring, *app.worker, *audit, app.config);
     sessions.use_grants(app.grants ? app.grants->table : std::make_shared<const GrantTable>());
-    resume_sessions(app.carrier, *app.worker, app.vault, sessions, nullptr, *audit, *policies, policy_of_unnamed(app),
-                    app.steering, problems);
+    resume_to_release(app.carrier, *app.worker, app.vault, sessions, *audit, *policies, app.steering, problems);
     problems.push_back("no agent can go on with " + std::to_string(sessions.size()) +
                        " sessions: each is handed back or ends, as its policy says");
     ring->post([&] { sessions.release_all([&] { ring->stop(); }); });

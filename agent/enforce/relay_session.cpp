@@ -267,6 +267,15 @@ void RelaySession::close() {
     events_.ended(*this);
 }
 
+void RelaySession::close_behind_output() {
+    const Turn turn(*this);
+    or_fail([this] {
+        server_sink_.flush();
+        client_sink_.flush();
+    });
+    close();
+}
+
 std::string RelaySession::failure() const {
     if (out_of_memory_) return "the agent's memory ran out";
     const std::pair<int, const char*> all[] = {{client_source_.error(), "reading from the client"},

@@ -91,6 +91,8 @@ class RelaySession {
     bool restore(RelayState state);
 
     void close();  // both directions at once
+    // The same, but what has been judged is written first, as far as there is room. Nothing more is read or judged.
+    void close_behind_output();
     bool ended() const { return ended_; }
     // What of ours ended it, or a side of it: "writing to the server: Cannot allocate memory". Empty where nothing did.
     std::string failure() const;

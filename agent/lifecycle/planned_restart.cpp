@@ -53,13 +53,13 @@ Result<std::vector<Bundle>> bundles_of(const std::vector<SessionState>& sessions
     return bundles;
 }
 
-void all_go_on(SessionTable& sessions, HttpTable* http) {
+void all_go_on(SessionTable& sessions, HttpTable& http) {
     std::vector<ResumedCall> waiting;
     sessions.list_waiting(waiting);
-    if (http) http->list_waiting(waiting);
+    http.list_waiting(waiting);
     wait_again_in_order(std::move(waiting));
     sessions.go_on();
-    if (http) http->go_on();
+    http.go_on();
 }
 
 }  // namespace
@@ -125,7 +125,7 @@ void PlannedRestart::leave(const std::vector<WatchedSession>& watched) {
         for (SessionState& each : states) not_given.push_back({std::move(each), nullptr, false});
         http_.resume(std::move(http), *policies_, unnamed_);
         sessions_.resume_all(std::move(not_given), *policies_, unnamed_);
-        all_go_on(sessions_, &http_);
+        all_go_on(sessions_, http_);
     }
     done_(given);
 }
@@ -306,15 +306,16 @@ void settle_audit(AuditLog& audit, const std::vector<LeftSession>& left) {
     });
 }
 
-}  // namespace
+struct Left {
+    std::vector<LeftSession> sessions;
+    LeftHttp http;
+};
 
-void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, HttpTable* http,
-                     AuditLog& audit, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
-                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
-                     const std::function<Status(std::string_view)>& take_back) {
-    std::vector<LeftSession> left;
+Left take_left(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+               std::vector<Vault::Found>& steering, Problems& problems) {
+    Left left;
     if (carrier.kind() != Carrier::Kind::none && !vault) {
-        auto opened = open_vault(carrier, worker, sessions, left, steering, problems);
+        auto opened = open_vault(carrier, worker, sessions, left.sessions, steering, problems);
         if (opened) {
             vault = std::move(*opened);
         } else {
@@ -322,14 +323,29 @@ void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& v
         }
     }
     if (vault) sessions.use_vault(*vault);
-    settle_audit(audit, left);
-    LeftHttp left_http;
-    take_parcel(carrier, sessions, left, left_http, problems);
-    const Status taken_back = take_back ? take_back(sessions.counters().unfinished_turn()) : Status();
+    settle_audit(audit, left.sessions);
+    take_parcel(carrier, sessions, left.sessions, left.http, problems);
+    return left;
+}
+
+}  // namespace
+
+void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, HttpTable& http,
+                     AuditLog& audit, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
+                     std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
+                     const std::function<Status(std::string_view)>& take_back) {
+    Left left = take_left(carrier, worker, vault, sessions, audit, steering, problems);
+    const Status taken_back = take_back(sessions.counters().unfinished_turn());
     if (!taken_back) problems.push_back("approvals of the agent before: " + taken_back.error().text());
-    if (http) http->resume(std::move(left_http), policies, unnamed);
-    sessions.resume_all(std::move(left), policies, unnamed);
+    http.resume(std::move(left.http), policies, unnamed);
+    sessions.resume_all(std::move(left.sessions), policies, unnamed);
     all_go_on(sessions, http);
+}
+
+void resume_to_release(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+                       const PolicyStore& policies, std::vector<Vault::Found>& steering, std::vector<std::string>& problems) {
+    Left left = take_left(carrier, worker, vault, sessions, audit, steering, problems);
+    sessions.resume_to_release(std::move(left.sessions), policies);
 }
 
 }  // namespace callgate

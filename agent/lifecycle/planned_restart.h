@@ -50,11 +50,14 @@ class PlannedRestart {
 // Goes on with what the agent before has left, if it has: at a planned restart, or in the vault, which `vault` is set to where
 // somebody keeps one; and writes what it had not yet written of the audit log. What cannot be gone on with is closed, so that
 // both sides see an end and nothing hangs, and stands in the audit log. `steering`: how connections wait meanwhile, for
-// HttpTable::use_vault(). `http`: null where connections over HTTP end. `worker` may trace. `problems`: what was wrong, a line
-// each. `take_back`: is told of the turn that was never committed before anything is judged; may be null.
-void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, HttpTable* http,
+// HttpTable::use_vault(). `worker` may trace. `problems`: what was wrong, a line each. `take_back`: is told of the
+// turn that was never committed before anything is judged.
+void resume_sessions(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, HttpTable& http,
                      AuditLog& audit, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed,
                      std::vector<Vault::Found>& steering, std::vector<std::string>& problems,
-                     const std::function<Status(std::string_view turn)>& take_back = nullptr);
+                     const std::function<Status(std::string_view turn)>& take_back);
+// The same where no agent can go on with it: sessions are for SessionTable::release_all(), and connections over HTTP end.
+void resume_to_release(Carrier& carrier, Worker& worker, std::unique_ptr<Vault>& vault, SessionTable& sessions, AuditLog& audit,
+                       const PolicyStore& policies, std::vector<Vault::Found>& steering, std::vector<std::string>& problems);
 
 }  // namespace callgate

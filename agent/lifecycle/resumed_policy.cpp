@@ -20,4 +20,9 @@ std::shared_ptr<const Policy> stand_in_for_bad(const std::string& name, const Po
     return nullptr;
 }
 
+std::shared_ptr<const Policy> stand_in_for_agent(const std::string& name) {
+    return Policy::deny_everything(
+        name, "(no agent)", "Who decides on the calls of this server cannot start; nothing is allowed now.", Mode::enforce);
+}
+
 }  // namespace callgate

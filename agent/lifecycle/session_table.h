@@ -84,8 +84,11 @@ class SessionTable {
     void resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
     void list_waiting(std::vector<ResumedCall>& calls) const;
     void go_on();
+    // The same where no agent can go on with them, for release_all(). What their policies ask of counters, pins and humans is not
+    // there: where they are enforced, nothing is allowed any more.
+    void resume_to_release(std::vector<LeftSession> sessions, const PolicyStore& policies);
     // No agent comes that could go on with them, and there is no watcher: each is handed back where its policy says
-    // `"fail": "open"`, and ends otherwise. Calls `done` when none is left.
+    // `"fail": "open"`, and ends otherwise; of one that ends nothing is judged that has not been. Calls `done` when none is left.
     void release_all(std::function<void()> done);
     // Says in the audit log that there were some that cannot be gone on with.
     void lose(const std::string& reason);
@@ -128,7 +131,13 @@ class SessionTable {
     void note_end(const std::shared_ptr<const AuditSession>& session, const FrameCounts& counts, size_t unanswered,
                   const std::string& reason);
     void note_given_back(const Entry& entry, const GateState& gate, const std::string& problem);
-    void resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed);
+    // What a session goes on by.
+    struct Governed {
+        std::shared_ptr<const Policy> policy;  // null where there is none
+        Fail fail = Fail::closed;
+    };
+    static Governed governed_by(SessionState& session, const PolicyStore& policies);
+    void resume(LeftSession left, Governed governed, const char* wants_back);
     void run_waiting();
     void wait_until_suspended(int64_t until_ns, std::function<void()> done);
     void ended(const std::string& id);

@@ -119,9 +119,26 @@ void SessionTable::keep(Entry& entry) {
 void SessionTable::resume_all(std::vector<LeftSession> sessions, const PolicyStore& policies,
                               const std::shared_ptr<const Policy>& unnamed) {
     for (LeftSession& each : sessions) {
-        resumed_.push_back(each.state.id);
-        resume(std::move(each), policies, unnamed);
+        Governed governed = governed_by(each.state, policies);
+        if (!governed.policy) governed.policy = stand_in_for_bad(each.state.policy, policies);
+        const bool is_gone = !governed.policy;
+        if (is_gone) governed.policy = unnamed;
+        resume(std::move(each), std::move(governed), is_gone ? "released: no policy names it any more" : nullptr);
     }
+}
+
+void SessionTable::resume_to_release(std::vector<LeftSession> sessions, const PolicyStore& policies) {
+    for (LeftSession& each : sessions) {
+        Governed governed = governed_by(each.state, policies);
+        if (!governed.policy || governed.policy->mode() == Mode::enforce) governed.policy = stand_in_for_agent(each.state.policy);
+        resume(std::move(each), std::move(governed), nullptr);
+    }
+}
+
+SessionTable::Governed SessionTable::governed_by(SessionState& session, const PolicyStore& policies) {
+    std::shared_ptr<const Policy> policy = policy_in_force(session.server, session.policy, policies);
+    const Fail fail = policy ? policy->fail() : session.fail;
+    return {std::move(policy), fail};
 }
 
 void SessionTable::list_waiting(std::vector<ResumedCall>& calls) const {
@@ -142,7 +159,8 @@ void SessionTable::go_on() {
     }
 }
 
-void SessionTable::resume(LeftSession left, const PolicyStore& policies, const std::shared_ptr<const Policy>& unnamed) {
+void SessionTable::resume(LeftSession left, Governed governed, const char* wants_back) {
+    resumed_.push_back(left.state.id);
     SessionState& session = left.state;
     Entry entry;
     entry.id = session.id;
@@ -151,13 +169,9 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
     entry.client = std::move(session.client);
     entry.remark = std::move(session.remark);
     entry.watched = std::move(session.watched);
-    entry.policy = policy_in_force(entry.server, session.policy, policies);
-    entry.fail = entry.policy ? entry.policy->fail() : session.fail;
-    if (!entry.policy) entry.policy = stand_in_for_bad(session.policy, policies);
-    if (!entry.policy) {
-        entry.policy = unnamed;
-        entry.wants_back = "released: no policy names it any more";
-    }
+    entry.policy = std::move(governed.policy);
+    entry.fail = governed.fail;
+    entry.wants_back = wants_back;
     if (left.given_back) return note_given_back(entry, session.relay.gate, *left.given_back);
     TakenEnds ends = std::move(session.relay.ends);
     const LeftSession::Begun begun = left.begun.value_or(LeftSession::Begun{});
@@ -182,19 +196,20 @@ void SessionTable::resume(LeftSession left, const PolicyStore& policies, const s
 void SessionTable::release_all(std::function<void()> done) {
     all_done_ = std::move(done);
     give_back_ = [this](HandBackJob job) { hand_back_now(std::move(job)); };
-    std::vector<std::string> ids;
-    for (auto& [id, entry] : entries_) ids.push_back(id);
-    for (const std::string& id : ids) {
-        const auto found = entries_.find(id);
-        if (found == entries_.end()) continue;
-        Entry& entry = found->second;
-        if (entry.fail == Fail::open) {
-            hand_back(entry, kReleasePatience, "handed back: no agent could go on with it");
-        } else {
-            entry.ended_because = "ended: no agent could go on with it";
-            entry.relay->close();
-        }
-    }
+    const auto each_that_fails = [this](Fail fail, const auto& work) {
+        std::vector<std::string> ids;
+        for (auto& [id, entry] : entries_)
+            if (entry.fail == fail) ids.push_back(id);
+        for (const std::string& id : ids)
+            if (const auto found = entries_.find(id); found != entries_.end()) work(found->second);
+    };
+    each_that_fails(Fail::closed, [](Entry& entry) {
+        entry.ended_because = "ended: no agent could go on with it";
+        entry.relay->close_behind_output();
+    });
+    go_on();  // those of resume_to_release()
+    each_that_fails(Fail::open,
+                    [this](Entry& entry) { hand_back(entry, kReleasePatience, "handed back: no agent could go on with it"); });
     finish_if_empty();
 }
 

@@ -8,7 +8,7 @@ import time
 
 from governed import *  # noqa: F403
 from callgate_harness.agent import Agent
-from governed import BINARY, NOTES_PY, PYTHON, EndToEnd, cpp_server, echo, echoed, main, policy_for, wait_for
+from governed import BINARY, FAULTS, NOTES_PY, PYTHON, EndToEnd, cpp_server, echo, echoed, main, policy, policy_for, wait_for
 from kept_sessions import has_counted_its_start
 from test_kill import running_under
 
@@ -73,6 +73,75 @@ class TestAgentGone(EndToEnd):
                 ended = agent.audit("session_end")
                 self.assertEqual([end["reason"] for end in ended], [HANDED_BACK])
                 self.assertIs(ended[0]["conserved"], True)
+
+    def lose_counters(self, agent):
+        """The policies are as they were; what has been counted, pinned and approved is not to be had."""
+        (agent.directory / "state" / "state.db-wal").unlink()
+        (agent.directory / "state" / "state.db").write_bytes(b"damaged" * 1000)
+
+    def test_calls_that_wait_are_denied(self):
+        """Nobody has allowed them, and who is left knows neither what was counted nor whom to ask."""
+        approval = {"action": "require_approval", "hold_ms": 60000}
+        limit = {"limits": [{"counter": "c", "window": 300, "sliding": True, "max": 1, "on_exceed": "delay", "max_delay_ms": 600_000}]}
+        for what, tool in (("approval", approval), ("limit", limit)):
+            for gone in (self.break_configuration, self.lose_counters):
+                with self.case(what=what, gone=gone.__name__):
+                    server, log = self.logging_server()
+                    agent = self.agent({"p": policy(server.match, tools={"echo": tool}, fail="open")}, keeper=True)
+                    client = self.client(server.command)
+                    client.initialize()
+                    if what == "limit":
+                        self.assertEqual(echoed(client.answer(echo(client, server, "first"))), "first")
+                    held = echo(client, server, "held")
+                    wait_for(lambda: agent.status()["frames"]["held"] == 1, "the call waiting")
+                    gone(agent)
+                    self.kill(agent)
+                    self.assert_denied(client.answer(held), rule="(no agent)")
+                    self.assertEqual(agent.process.wait(20), 78)
+                    self.assertNotIn(b"held", log.read_bytes())
+                    self.assertEqual(echoed(client.answer(echo(client, server, "ungoverned"))), "ungoverned")
+                    self.assertEqual(client.shutdown(), 0)
+                    ended = agent.audit("session_end")
+                    self.assertEqual([(end["reason"], end["conserved"]) for end in ended], [(HANDED_BACK, True)])
+
+    def test_what_nobody_has_judged_goes_nowhere(self):
+        """The agent is killed between reading two calls and having judged them. The policy denies one of them."""
+        fault = self.directory() / "step"
+        os.environ["CALLGATE_FAULT_FILE"] = str(fault)
+        self.addCleanup(os.environ.pop, "CALLGATE_FAULT_FILE")
+        for fail in ("closed", "open"):
+            for channel in CHANNELS:
+                with self.case(fail=fail, channel=channel):
+                    server, log = self.logging_server()
+                    rules = policy_for(server, fail=fail)
+                    rules["tools"]["echo"] = {"limits": [{"counter": "c", "window": "day", "max": 9}]}
+                    agent = self.agent({"p": rules}, keeper=True, binary=FAULTS)
+                    client = self.client(server.command, channel=channel)
+                    client.initialize()
+                    self.assert_denied(client.call(*server.denied))
+                    self.break_configuration(agent)
+                    fault.write_text("charged")
+                    line = '{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"%s","arguments":{"text":"unjudged"}}}\n'
+                    client.send((line % (71, "echo") + line % (72, "delete_note")).encode())
+                    self.assertEqual(agent.process.wait(20), 78)
+                    self.assertFalse(fault.exists(), "nobody came by this step")
+                    if fail == "open":
+                        for identifier in (71, 72):
+                            self.assert_denied(client.answer(identifier), rule="(no agent)")
+                    self.assertNotIn(b"unjudged", log.read_bytes())
+                    if fail == "open":
+                        self.assert_result(client.call(*server.denied))
+                        self.assertEqual(client.shutdown(), 0)
+                    else:
+                        client.read_rest()
+                        client.wait()
+                        self.assertNotIn(b"unjudged", log.read_bytes())
+                    self.assertEqual([end["conserved"] for end in agent.audit("session_end")], [True])
+
+    def logging_server(self):
+        """One that says in a file what it has read."""
+        log = self.directory() / "read"
+        return cpp_server("--readv", "--log", str(log)), log
 
     def test_a_policy_that_cannot_be_read_still_counts(self):
         """What it said last is known of each session."""
