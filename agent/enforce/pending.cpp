@@ -112,8 +112,10 @@ void PendingTable::never_answered() {
     if (counters_ == nullptr) return;
     for (auto& [id, same] : requests_) {
         for (auto& [age, request] : same) {
-            counters_->settle(request.charged, request.shares_id ? CallEnd::done : CallEnd::unanswered);
-            request.charged.clear();
+            const std::vector<CounterUse> charged = std::exchange(request.charged, {});
+            if (charged.empty()) continue;
+            notes_suffice_ = false;
+            counters_->settle(charged, request.shares_id ? CallEnd::done : CallEnd::unanswered);
         }
     }
 }

@@ -252,9 +252,22 @@ void RelaySession::end_if_over() {
     if (from_client_over && from_server_over && to_client_over && to_server_over) close();
 }
 
+// Before anything says that the session is gone: who goes on with it after a kill would give the same back again.
+void RelaySession::give_back_unanswered() {
+    if (handed_over_) return;
+    try {
+        gate_.session_ended();
+        if (!out_of_memory_) commit();
+    } catch (const std::bad_alloc&) {
+        out_of_memory_ = true;
+    }
+}
+
 void RelaySession::close() {
+    const Turn turn(*this);
     if (!std::exchange(ended_, true)) {
         *alive_ = false;
+        give_back_unanswered();
         client_source_.close();
         server_source_.close();
         server_sink_.close();
@@ -262,7 +275,6 @@ void RelaySession::close() {
     }
     if (end_told_) return;
     gate_.drop_held();
-    if (!handed_over_) gate_.session_ended();
     end_told_ = true;
     events_.ended(*this);
 }

@@ -117,6 +117,7 @@ class RelaySession {
     bool server_must_wait();
     void reader_gone(Source& writer);
     void end_if_over();
+    void give_back_unanswered();
     void quiesce_step();
     void tell_quiet(bool drained);
     void quiesce_on();

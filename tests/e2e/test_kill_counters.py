@@ -74,6 +74,31 @@ class TestKillAndCounters(EndToEnd):
                         self.assertEqual(self.counts(agent), {"calls": 3})
                 self.assertEqual(client.shutdown(), 0)
 
+    def test_what_an_unanswered_call_gives_back(self):
+        """Its server has gone, and the agent is killed while the session ends."""
+        server = cpp_server("--threads", "2")
+        limits = [{"counter": "calls", "window": "day", "max": 50, "count_unanswered": False}]
+        rules = {**policy(server.match, tools={"sleep": {}, "echo": {}}), "all_tools": {"limits": limits}}
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                agent = self.agent({"p": rules}, keeper=True, binary=FAULTS)
+                for number, step in enumerate(STEPS, 1):
+                    with self.subTest(step=step):
+                        client = self.client(server.command, channel=channel)
+                        client.initialize()
+                        for _ in range(2):
+                            client.answer(echo(client, server, "x"))
+                        client.post("tools/call", {"name": "sleep", "arguments": {"ms": 60000}})
+                        client.request("ping")
+                        self.assertEqual(self.counts(agent), {"calls": 2 * number + 1})
+                        started = self.killed_at(agent, step)
+                        client.process.kill()
+                        started()
+                        client.read_rest()
+                        client.wait()
+                        client.close_stdin()
+                        self.assertEqual(len(agent.wait_audit("session_end", count=number)), number)
+                        self.assertEqual(self.counts(agent), {"calls": 2 * number})
 
     def test_an_approval_is_for_one_call(self):
         server = cpp_server("--readv")

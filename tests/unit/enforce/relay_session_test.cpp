@@ -14,6 +14,8 @@ using ::testing::HasSubstr;
 
 constexpr char kNoSampling[] = R"({"version":"1","default":"allow","methods":{"sampling/createMessage":{"action":"deny"}}})";
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","tools":{"ok":{}}})";
+constexpr char kGiving[] = R"({"version":"1","default":"deny","tools":{
+    "given":{"limits":[{"counter":"g","window":"day","max":1,"count_unanswered":false}]}}})";
 
 class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
   protected:
@@ -35,9 +37,15 @@ class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
         from_agent_ = std::move(client_out.read);
         server_reads_ = std::move(server_in.read);
         server_writes_ = std::move(server_out.write);
-        session_ =
-            std::make_unique<RelaySession>(*ring_.ring, std::move(ends), std::move(options), world_.counters, *world_.log,
-                                           RelaySession::Events{[this](RelaySession&) { ++ended_; }, [](RelaySession&) {}});
+        session_ = std::make_unique<RelaySession>(*ring_.ring, std::move(ends), std::move(options), world_.counters, *world_.log,
+                                                  RelaySession::Events{[this](RelaySession&) {
+                                                                           ++ended_;
+                                                                           if (at_end_) at_end_();
+                                                                       },
+                                                                       [](RelaySession&) {},
+                                                                       [this](RelaySession&) {
+                                                                           if (at_change_) at_change_();
+                                                                       }});
     }
     void TearDown() override { EXPECT_TRUE(session_->counts().conserved()); }
     // The steps, then everything closed and idle.
@@ -76,6 +84,7 @@ class RelayTest : public ::testing::TestWithParam<ChannelAndRing> {
     std::unique_ptr<RelaySession> session_;
     std::string server_got_, client_got_;
     int ended_ = 0;
+    std::function<void()> at_end_, at_change_;  // of the session, of its open ends
 };
 INSTANTIATE_TEST_SUITE_P(Channels, RelayTest, kChannelsAndRings, [](const auto& each) { return name_of(each.param); });
 
@@ -124,6 +133,25 @@ TEST_P(RelayTest, ALedgerMayBeginInTheMiddleOfALine) {
          [&] { return ledger.line_begun(Ledger::kToClient) == result.substr(0, 20); },
          [&] { return put(to_agent_, call.substr(30)) && put(server_writes_, result.substr(20)); },
          [&] { return server_has(call); }, [&] { return client_has(result); }});
+}
+
+// Who takes it over when this process is killed at that instant would give it back again.
+TEST_P(RelayTest, WhatAnUnansweredCallGivesBackIsInTheLedgerBeforeTheSessionIsGone) {
+    StatesAside states;
+    make(world_.options(kGiving));
+    session_->begin_ledger(states.ledger());
+    const auto count = [&] { return world_.counters.rows(realtime_ns()).at(0).count; };
+    run({[&] { return put(to_agent_, call_line("1", "given")); }, [&] { return server_has(call_line("1", "given")); },
+         [&] {
+             EXPECT_EQ(count(), 1);
+             EXPECT_EQ(session_->ledger().gate_state()->pending.at(0).charged.size(), 1u);
+             at_change_ = at_end_ = [&] { EXPECT_EQ(session_->ledger().gate_state()->pending.at(0).charged.size(), 0u); };
+             session_->close();
+             return true;
+         },
+         [&] { return ended_ == 1; }});
+    EXPECT_EQ(count(), 0);
+    EXPECT_EQ(session_->gate().pending_requests(), 1u);
 }
 
 TEST_P(RelayTest, DeniedCallIsAnswered) {
