@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "app_parts.h"
+#include "base/clock.h"
 #include "exit_codes.h"
 #include "kernel/scope.h"
 
@@ -66,6 +67,7 @@ int run_agent(const RunOptions& options) {
 
     app.loop_has_ended = true;
     if (app.kept_for_next && !app.start_error) {
+        app.sessions->pins().write_again(realtime_ns());
         // Whoever has asked for it gets an answer. No other thread is waited for: the next agent waits for the end of this
         // process, and the kernel takes down faster what it can do by itself.
         app.control.reset();

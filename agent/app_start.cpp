@@ -4,9 +4,12 @@
 #include <systemd/sd-daemon.h>
 
 #include <chrono>
+#include <functional>
 
 #include "app_parts.h"
 #include "base/capabilities.h"
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/trouble.h"
 #include "exit_codes.h"
 #include "kernel/confinement.h"
@@ -34,13 +37,23 @@ void feed_watchdog(App& app, std::chrono::microseconds interval) {
 }
 
 // In the log when it begins and when it is over; meanwhile it stands in the status, too.
-void watch(Trouble& trouble, const char* what) {
-    trouble.watch([what](const std::string& text) {
+void watch(Trouble& trouble, const char* what, const std::function<void()>& begins = nullptr) {
+    trouble.watch([what, begins](const std::string& text) {
         if (text.empty()) {
             spdlog::info("over: {}", what);
         } else {
             spdlog::error("{}: {}", what, text);
+            if (begins) begins();
         }
+    });
+}
+
+// Until they are on the disk: no server may list anything more before this agent ends.
+void write_pins_again(App& app) {
+    app.ring->after(std::chrono::nanoseconds(kPinWriteNanoseconds), [&app] {
+        PinTable& pins = app.sessions->pins();
+        pins.write_again(realtime_ns());
+        if (!pins.problem().empty()) write_pins_again(app);
     });
 }
 
@@ -134,6 +147,7 @@ Status start(App& app) {
     watch(app.approvals->trouble(), "approvals cannot be kept");
     app.approvals->use_policies(*app.policies);
     TRY_VOID(app.sessions->pins().keep_in(*app.database));
+    watch(app.sessions->pins().trouble(), "pins are not kept", [&app] { write_pins_again(app); });
     std::string remark;
     app.counters = TRY(KeptCounters::open(app.config.state_directory, app.sessions->counters(), remark));
     watch(app.counters->trouble(), "what limits count would not outlive the agent");

@@ -72,7 +72,7 @@ json accept_pins(PinTable& table, const json& request, std::vector<PinKey>& done
 }
 
 json reset_pins(PinTable& table, const json& request, std::vector<PinKey>& done) {
-    return for_each_asked(request, done, [&](const PinKey& key, const std::string&) { return table.reset(key); });
+    return for_each_asked(request, done, [&](const PinKey& key, const std::string&) { return table.reset(key, realtime_ns()); });
 }
 
 }  // namespace callgate

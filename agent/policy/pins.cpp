@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "jsonrpc/canonical.h"
 #include "session/identity.h"
@@ -67,15 +68,7 @@ std::string pin_server_key(const ServerIdentity& server) {
 }
 
 PinTable::PinTable() = default;
-PinTable::~PinTable() {
-    if (!statements_) return;
-    write([this]() -> Status {
-        for (auto& [key, pin] : pins_) {
-            if (pin.is_dirty) save(key, pin, pin.written_ns);
-        }
-        return {};
-    });
-}
+PinTable::~PinTable() { write_again(realtime_ns()); }
 
 Status PinTable::keep_in(Database& database) {
     TRY_VOID(database.use_schema("pins", kSchemaVersion, kSchema, [&](int) { return database.execute(kUpgrade); }));
@@ -90,6 +83,7 @@ Status PinTable::keep_in(Database& database) {
         if (!read_hash(row.blob(3), pin.accepted.hash)) return;
         Definition changed{{}, std::string(row.text(7)), static_cast<size_t>(row.integer(10)), row.integer(8)};
         if (read_hash(row.blob(6), changed.hash)) pin.changed = std::move(changed);
+        pin.is_on_disk = true;
         pin.disk_is_changed = pin.changed.has_value();
         const PinKeyView key{row.text(0), row.text(1), row.text(2)};
         count(key, 0, bytes_of(key, pin));
@@ -102,28 +96,48 @@ Status PinTable::keep_in(Database& database) {
     return {};
 }
 
-void PinTable::write(const std::function<Status()>& work) {
+PinTable::Places PinTable::dirty() {
+    Places found;
+    for (auto each = pins_.begin(); each != pins_.end(); ++each)
+        if (each->second.is_dirty) found.push_back(each);
+    return found;
+}
+
+void PinTable::write_again(int64_t now_ns) {
+    Places pins = dirty();
+    if (!pins.empty() || !to_remove_.empty()) write(std::move(pins), now_ns);
+}
+
+// All of them or none, and with them whatever could not be written before.
+void PinTable::write(Places pins, int64_t now_ns) {
     if (!database_) return;
-    const Status done = database_->write(work);
-    problem_ = done ? std::string() : done.error().text();
+    if (!problem().empty()) pins = dirty();
+    tried_ns_ = now_ns;
+    const Status done = database_->write([&]() -> Status {
+        for (const PinKey& key : to_remove_) TRY_VOID(statements_->remove.run(key.policy, key.server, key.tool));
+        for (const auto& each : pins) TRY_VOID(save(each->first, each->second));
+        return {};
+    });
+    if (!done) return trouble_.begin(done.error().text());
+    to_remove_.clear();
+    for (const auto& each : pins) {
+        Pin& pin = each->second;
+        pin.is_on_disk = true;
+        pin.disk_is_changed = pin.changed.has_value();
+        pin.is_dirty = false;
+        pin.written_ns = now_ns;
+    }
+    trouble_.end();
 }
 
 // Within a write().
-void PinTable::save(const PinKey& key, Pin& pin, int64_t now_ns) {
-    if (!statements_) return;
+Status PinTable::save(const PinKey& key, const Pin& pin) {
     const std::string_view changed_hash = pin.changed ? bytes_of(pin.changed->hash) : std::string_view();
     const std::string_view changed_text = pin.changed ? std::string_view(pin.changed->text) : std::string_view();
-    const Status done = statements_->save.run(
-        key.policy, key.server, key.tool, Blob{bytes_of(pin.accepted.hash)}, pin.accepted.text, pin.accepted.since_ns,
-        Blob{changed_hash}, changed_text, pin.changed ? pin.changed->since_ns : int64_t{0},
-        static_cast<int64_t>(pin.accepted.bytes), pin.changed ? static_cast<int64_t>(pin.changed->bytes) : int64_t{0});
-    if (!done) {
-        problem_ = done.error().text();
-        return;
-    }
-    pin.disk_is_changed = pin.changed.has_value();
-    pin.is_dirty = false;
-    pin.written_ns = now_ns;
+    return statements_->save.run(key.policy, key.server, key.tool, Blob{bytes_of(pin.accepted.hash)}, pin.accepted.text,
+                                 pin.accepted.since_ns, Blob{changed_hash}, changed_text,
+                                 pin.changed ? pin.changed->since_ns : int64_t{0}, static_cast<int64_t>(pin.accepted.bytes),
+                                 pin.changed ? static_cast<int64_t>(pin.changed->bytes) : int64_t{0});
 }
 
 bool PinTable::has_room(const PinKeyView& key, size_t bytes) {
@@ -144,7 +158,7 @@ void PinTable::count(const PinKeyView& key, size_t before, size_t after) {
 
 void PinTable::observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns,
                        std::vector<News>& news) {
-    std::vector<Pins::iterator> to_write;
+    Places to_write;
     for (const Seen& seen : tools) {
         const PinKeyView view{policy, server, seen.tool};
         const DefinitionHash& hash = seen.definition.hash;
@@ -153,6 +167,7 @@ void PinTable::observe(std::string_view policy, std::string_view server, std::sp
             Pin pin;
             pin.accepted = seen.definition;
             pin.accepted.since_ns = now_ns;
+            pin.is_dirty = true;
             const size_t bytes = bytes_of(view, pin);
             if (pins_.size() >= kPinsMax) {
                 no_room_ = std::string(policy) + ", " + std::string(server) + ": as many tools are pinned as may be";
@@ -181,14 +196,12 @@ void PinTable::observe(std::string_view policy, std::string_view server, std::sp
         pin.is_dirty = true;
         // That it has changed must not be forgotten. The rest may be, so that a server that changes with every list cannot
         // keep the disk busy.
-        const bool must_be_written = pin.changed && !pin.disk_is_changed;
+        const bool must_be_written = !pin.is_on_disk || (pin.changed && !pin.disk_is_changed);
         if (must_be_written || now_ns - pin.written_ns >= kPinWriteNanoseconds) to_write.push_back(found);
     }
-    if (to_write.empty()) return;
-    write([&]() -> Status {
-        for (auto& each : to_write) save(each->first, each->second, now_ns);
-        return {};
-    });
+    // On a full disk that is not tried with each list: all that is dirty is written then.
+    const bool is_tried = !problem().empty() && now_ns - tried_ns_ < kPinWriteNanoseconds;
+    if (!is_tried && (!to_write.empty() || !problem().empty())) write(std::move(to_write), now_ns);
 }
 
 const Pin* PinTable::find(const PinKeyView& key) const {
@@ -204,20 +217,19 @@ bool PinTable::accept(const PinKey& key, const DefinitionHash& hash, int64_t now
     pin.accepted = std::move(*pin.changed);
     pin.accepted.since_ns = now_ns;
     pin.changed.reset();
-    write([&]() -> Status {
-        save(key, pin, now_ns);
-        return {};
-    });
+    pin.is_dirty = true;
+    write({found}, now_ns);
     return true;
 }
 
-bool PinTable::reset(const PinKey& key) {
+bool PinTable::reset(const PinKey& key, int64_t now_ns) {
     const auto found = pins_.find(key);
     if (found == pins_.end()) return false;
-    if (statements_) write([&] { return statements_->remove.run(key.policy, key.server, key.tool); });
     count(key.view(), bytes_of(key.view(), found->second), 0);
     pins_.erase(found);
     no_room_.clear();
+    if (database_) to_remove_.insert(key);
+    write({}, now_ns);
     return true;
 }
 

@@ -14,16 +14,17 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/trouble.h"
 
 namespace callgate {
 
@@ -61,8 +62,8 @@ struct Pin {
     Definition accepted;
     std::optional<Definition> changed;  // what the server's last list had instead
 
-    // For PinTable: what is on the disk, and since when.
-    bool disk_is_changed = false, is_dirty = false;
+    // For PinTable: whether it is on the disk, as what, since when, and whether it has become another since.
+    bool is_on_disk = false, disk_is_changed = false, is_dirty = false;
     int64_t written_ns = 0;
 };
 
@@ -90,9 +91,12 @@ class PinTable {
     PinTable(const PinTable&) = delete;
     PinTable& operator=(const PinTable&) = delete;
 
-    // Reads what was kept; from now on what must not be forgotten is on the disk when observe() returns. `database` outlives
-    // it.
+    // Reads what was kept; from now on what must not be forgotten is on the disk when observe() returns, but where trouble() says
+    // that it could not be written: then it is with the next that is written, or when write_again() is called. `database`
+    // outlives it.
     Status keep_in(Database& database);
+    // What is not on the disk yet.
+    void write_again(int64_t now_ns);
 
     // One list, or a page of one. What is new or has changed is appended to `news`; a tool without room is not found afterwards.
     void observe(std::string_view policy, std::string_view server, std::span<const Seen> tools, int64_t now_ns,
@@ -103,20 +107,23 @@ class PinTable {
     // Makes the changed definition the pinned one, where it still has this hash. False: it has not, or there is none.
     bool accept(const PinKey& key, const DefinitionHash& hash, int64_t now_ns);
     // Forgets it: the next list is its first sight. False: there was none.
-    bool reset(const PinKey& key);
+    bool reset(const PinKey& key, int64_t now_ns);
     using Pins = std::map<PinKey, Pin, PinKeyOrder>;
     const Pins& pins() const { return pins_; }
     size_t changed() const;
     size_t bytes() const { return bytes_; }
     // Which server's tools there was no room for last, and why; "" where there was, or something was reset since.
     const std::string& no_room() const { return no_room_; }
-    // Why the last write failed; "" where it did not.
-    const std::string& problem() const { return problem_; }
+    // While what was to be written is not on the disk.
+    Trouble& trouble() { return trouble_; }
+    std::string problem() const { return trouble_.text(); }
 
   private:
     struct Statements;
-    void save(const PinKey& key, Pin& pin, int64_t now_ns);
-    void write(const std::function<Status()>& work);
+    using Places = std::vector<Pins::iterator>;
+    Places dirty();
+    void write(Places pins, int64_t now_ns);
+    Status save(const PinKey& key, const Pin& pin);
     bool has_room(const PinKeyView& key, size_t bytes);
     void count(const PinKeyView& key, size_t before, size_t after);
 
@@ -126,7 +133,9 @@ class PinTable {
     std::string no_room_;
     Database* database_ = nullptr;
     std::unique_ptr<Statements> statements_;
-    std::string problem_;
+    std::set<PinKey, PinKeyOrder> to_remove_;  // is forgotten here, and on the disk with the next write
+    int64_t tried_ns_ = 0;                     // the last write
+    Trouble trouble_;
 };
 
 }  // namespace callgate

@@ -1,7 +1,8 @@
-"""The disk fills up: audit log, counters and approvals each say so, sessions go on, and all is well again once there is room."""
+"""The disk fills up: audit log, counters, approvals and pins each say so, sessions go on, and all is well again once there is room."""
 import ctypes
 import json
 import os
+import signal
 import time
 
 from governed import *  # noqa: F403
@@ -184,6 +185,25 @@ class TestFullDisk(EndToEnd):
         agent.command("approvals", "approve", asked)
         self.assert_result(client.call("echo", {"text": text}))
         self.assert_result(client.call("echo", {"text": "early"}))
+        self.assertEqual(client.shutdown(), 7)
+
+    def test_pins(self):
+        """They hold in memory meanwhile, and are on the disk soon after there is room, though nothing is listed again."""
+        disk = self.disk()
+        rules = {"p": policy(NOTES_PY.match, pin=True)}
+        agent = self.agent(rules, config={"state_directory": str(disk.path / "state")}, keeper=True)
+        client = self.begin()
+        disk.fill()
+        client.request("tools/list")
+        self.assertIn("pins are not kept: ", self.problems(agent))
+        pins = agent.status()["pins"]["count"]
+        self.assertGreater(pins, 0)
+        disk.free()
+        self.assert_told(agent, "pins are not kept")
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.wait_ready()
+        self.assertEqual(agent.status()["pins"]["count"], pins)
+        self.assert_result(client.call("echo", {"text": "x"}))
         self.assertEqual(client.shutdown(), 7)
 
     def test_an_agent_that_starts(self):

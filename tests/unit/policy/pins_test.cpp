@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "../session/temp_tree.h"
 #include "base/limits.h"
@@ -90,7 +92,7 @@ TEST_F(Pins, OneServerLeavesRoomForOthers) {
     EXPECT_THAT(observe("t0", long_definition(9)), ElementsAre("!t0"));
     EXPECT_EQ(table_.find({"p", "s", "t0"})->changed->text, "");
     EXPECT_GT(table_.find({"p", "s", "t0"})->changed->bytes, kPinTextBytesMax);
-    EXPECT_TRUE(table_.reset({"p", "s", "t1"}));
+    EXPECT_TRUE(table_.reset({"p", "s", "t1"}, kNow));
     EXPECT_EQ(table_.no_room(), "");
     EXPECT_THAT(observe("again", long_definition(1)), ElementsAre("+again"));
 }
@@ -107,7 +109,7 @@ TEST_F(Pins, AllServersTogetherAreBounded) {
     EXPECT_THAT(table_.no_room(), ::testing::EndsWith(": in all are as many bytes pinned as may be"));
     EXPECT_LE(table_.bytes(), kPinBytesMax);
     const PinTable::Pins all = table_.pins();
-    for (const auto& [key, pin] : all) table_.reset(key);
+    for (const auto& [key, pin] : all) table_.reset(key, kNow);
     EXPECT_EQ(table_.bytes(), 0u);
 }
 
@@ -125,7 +127,7 @@ TEST_F(Pins, BytesAreCountedThroughEveryChange) {
         observe(tool, "{\"a\":\"" + std::string(static_cast<size_t>(step * 7 % 5) * 10, 'x') + "\"}");
         const Pin* pin = table_.find({"p", "s", tool});
         if (step % 7 == 0 && pin->changed) table_.accept({"p", "s", tool}, pin->changed->hash, kNow);
-        if (step % 11 == 0) table_.reset({"p", "s", tool});
+        if (step % 11 == 0) table_.reset({"p", "s", tool}, kNow);
         ASSERT_EQ(table_.bytes(), counted()) << step;
     }
 }
@@ -157,7 +159,7 @@ TEST_F(KeptPins, AreThereAgain) {
         table.observe("p", "s", list, kNow, news);
         const PinTable::Seen next[] = {seen("x", R"({"a":1})")};
         table.observe("p", "s", next, kNow + 1, news);
-        EXPECT_TRUE(table.reset({"p", "s", "y"}));
+        EXPECT_TRUE(table.reset({"p", "s", "y"}, kNow));
         EXPECT_EQ(table.problem(), "");
     }
     PinTable again;
@@ -219,6 +221,104 @@ TEST_F(KeptPins, AreOnTheDiskBeforeAnybodyCanForgetThem) {
     EXPECT_EQ(on_disk(), "");
 }
 
+// No file of this process grows as long as it lives: as on a full disk.
+class FullDisk {
+  public:
+    FullDisk() {
+        signal(SIGXFSZ, SIG_IGN);
+        getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit none{0, before_.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &none);
+    }
+    ~FullDisk() {
+        setrlimit(RLIMIT_FSIZE, &before_);
+        signal(SIGXFSZ, SIG_DFL);
+    }
+
+  private:
+    rlimit before_;
+};
+
+// What an agent would find that came after a kill.
+class UnwrittenPins : public KeptPins {
+  protected:
+    UnwrittenPins() { keep(kept_); }
+    ~UnwrittenPins() override { EXPECT_EQ(kept_.problem(), ""); }
+    // "x={…}", or of one that has changed "x={…}!{…}".
+    std::vector<std::string> on_disk() {
+        auto prepared = database_->prepare("SELECT tool, text, changed_text FROM pins ORDER BY tool");
+        Statement ask = std::move(prepared).value();
+        std::vector<std::string> all;
+        const Status done = ask.each([&](const Row& row) {
+            const std::string changed(row.text(2));
+            all.push_back(std::string(row.text(0)) + "=" + std::string(row.text(1)) + (changed.empty() ? "" : "!" + changed));
+        });
+        EXPECT_TRUE(done.ok());
+        return all;
+    }
+    void observe_on_full_disk(const std::string& tool, std::string_view definition, int64_t now_ns = kNow) {
+        const FullDisk full;
+        observe(tool, definition, now_ns);
+    }
+    void observe(const std::string& tool, std::string_view definition, int64_t now_ns = kNow) {
+        std::vector<PinTable::News> news;
+        const PinTable::Seen list[] = {seen(tool, definition)};
+        kept_.observe("p", "s", list, now_ns, news);
+    }
+    void execute(const char* sql) { ASSERT_TRUE(database_->execute(sql).ok()); }
+    static constexpr int64_t kLater = kNow + kPinWriteNanoseconds;
+    PinTable kept_;
+};
+
+TEST_F(UnwrittenPins, AFirstSightIsWrittenOnceThereIsRoom) {
+    observe_on_full_disk("x", "{}");
+    EXPECT_NE(kept_.problem(), "");
+    EXPECT_THAT(on_disk(), ElementsAre());
+    observe("x", "{}", kLater);
+    EXPECT_THAT(on_disk(), ElementsAre("x={}"));
+}
+
+TEST_F(UnwrittenPins, AChangeIsWrittenOnceThereIsRoom) {
+    observe("x", "{}");
+    observe_on_full_disk("x", R"({"a":1})", kNow + 1);
+    EXPECT_NE(kept_.problem(), "");
+    observe("x", R"({"a":1})", kLater + 1);
+    EXPECT_THAT(on_disk(), ElementsAre(R"(x={}!{"a":1})"));
+}
+
+TEST_F(UnwrittenPins, WhatIsWrittenFirstTakesTheRestWithIt) {
+    observe_on_full_disk("x", "{}");
+    observe_on_full_disk("y", "{}");
+    observe("z", "{}", kLater);
+    EXPECT_THAT(on_disk(), ElementsAre("x={}", "y={}", "z={}"));
+}
+
+TEST_F(UnwrittenPins, AStatementThatFailsIsAsBadAsADiskThatIsFull) {
+    execute("CREATE TEMP TRIGGER full BEFORE INSERT ON pins WHEN new.tool = 'x' BEGIN SELECT RAISE(ABORT, 'no'); END");
+    observe("x", "{}");
+    EXPECT_NE(kept_.problem(), "");
+    observe("y", "{}", kLater);  // all or nothing, so that what is said of it is said of all
+    EXPECT_NE(kept_.problem(), "");
+    EXPECT_THAT(on_disk(), ElementsAre());
+    execute("DROP TRIGGER full");
+    observe("y", "{}", kLater + kPinWriteNanoseconds);
+    EXPECT_THAT(on_disk(), ElementsAre("x={}", "y={}"));
+}
+
+TEST_F(UnwrittenPins, WhatAHumanHasSaidIsWrittenTooOnceThereIsRoom) {
+    observe("x", "{}");
+    observe("y", "{}");
+    observe("x", R"({"a":1})", kNow + 1);
+    {
+        const FullDisk full;
+        EXPECT_TRUE(kept_.accept({"p", "s", "x"}, kept_.find({"p", "s", "x"})->changed->hash, kNow + 2));
+        EXPECT_TRUE(kept_.reset({"p", "s", "y"}, kNow + 3));
+    }
+    EXPECT_THAT(on_disk(), ElementsAre(R"(x={}!{"a":1})", "y={}"));
+    observe("z", "{}", kLater + 3);
+    EXPECT_THAT(on_disk(), ElementsAre(R"(x={"a":1})", "z={}"));
+}
+
 TEST(PinServerKey, ByPackageElseByProgram) {
     ServerIdentity server;
     server.process.exe = "/opt/notes";
@@ -267,7 +367,7 @@ TEST_F(OneSession, AcceptedIsWhatTheSessionWasShown) {
 TEST_F(OneSession, ResetMakesTheNextListTheFirst) {
     show(one_, x("a"));
     show(one_, x("b"));
-    table_.reset({"p", "s", "x"});
+    table_.reset({"p", "s", "x"}, kNow);
     EXPECT_FALSE(is_changed(one_));
     show(one_, x("b"));
     EXPECT_FALSE(is_changed(one_));
