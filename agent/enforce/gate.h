@@ -171,6 +171,7 @@ class Gate {
     MessageRecord server_record(const Message& message, size_t bytes, Decision decision, const Verdict* verdict) const;
     bool match_request(const Message& response, PendingRequest& request, MessageRecord& record);
     bool send_filtered(std::string_view line);
+    void note_unreadable_list();
     CallJudge::Learning learning() { return {annotations_, pins_, audit_, options_.audit_session}; }
     static void send(LineFramer& framer, std::string_view line, Outbox& to);
     void pass_server_fragment();

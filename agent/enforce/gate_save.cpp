@@ -24,6 +24,7 @@ GateState Gate::save() const {
     state.client_name = client_name_;
     state.client_version = client_version_;
     state.annotations = annotations_.all();
+    state.pins = pins_.save();
     state.pending = pending_.save();
     for (const auto& call : held_)
         state.held.push_back({call->line, call->read_ns, call->is_waiting() ? call->deadline_ns() : call->kept_deadline_ns});
@@ -63,6 +64,7 @@ bool Gate::restore(GateState state) {
     caller_.client_name = client_name_;
     caller_.client_version = client_version_;
     for (const auto& [tool, annotations] : state.annotations) annotations_.remember(tool, annotations);
+    pins_.restore(state.pins);
     pending_.restore(std::move(state.pending), realtime_ns());
     for (HeldState& each : state.held) {
         HeldCall& call = *held_.emplace_back(std::make_unique<HeldCall>(*this));

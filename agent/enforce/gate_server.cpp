@@ -44,7 +44,7 @@ void Gate::server_bytes(std::string_view bytes) {
     const bool is_too_long = rest.size() > kFrameBytesMax;
     const bool may_be_list = begins_message(rest) && pending_.has_list({});
     if (is_too_long) pending_.maybe_answered();
-    if (is_too_long && may_be_list) judge_.note_unreadable_list(learning());
+    if (is_too_long && may_be_list) note_unreadable_list();
     const bool is_judged = opening_.decided() && judge_.looks_into_unreadable(may_be_list);
     if (is_too_long && is_judged) return withhold_server_rest(may_be_list);
     if (is_too_long || opening_.is_foreign() || !(begins_message(rest) || is_judged)) pass_server_fragment();
@@ -121,7 +121,7 @@ void Gate::server_line(std::string_view line) {
 void Gate::server_refused(std::string_view line, const Message& refused) {
     const bool is_message = may_be_message(line, refused);
     const bool may_be_list = is_message && pending_.may_be_list(refused.id_key);
-    if (may_be_list && pending_.has_list(refused.id_key)) judge_.note_unreadable_list(learning());
+    if (may_be_list && pending_.has_list(refused.id_key)) note_unreadable_list();
     const CallJudge::Unreadable found = judge_.look_into_unreadable(line, refused, may_be_list);
     const bool is_harmless = found == CallJudge::Unreadable::harmless;
     if (!is_message && is_harmless) return to_client_.append(line);
@@ -175,6 +175,11 @@ void Gate::deny_list(const Message& refused, size_t bytes) {
     const std::string id_key =
         pending_.has_list(refused.id_key) && !refused.id_key.empty() ? std::string(refused.id_key) : pending_.only_list();
     deny_response(refused, id_key, judge_.unreadable(), bytes);
+}
+
+void Gate::note_unreadable_list() {
+    ++slow_changes_;
+    judge_.note_unreadable_list(learning());
 }
 
 // Finds the request that this answers. One that failed has not used up its limits.

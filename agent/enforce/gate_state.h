@@ -13,6 +13,7 @@
 
 #include "enforce/frame_counts.h"
 #include "policy/counters.h"
+#include "policy/session_pins.h"
 
 namespace callgate {
 
@@ -48,6 +49,7 @@ struct GateState {
     bool server_line_open = false, server_spoke = false, wants_release = false, modern = false;
     std::string client_name, client_version;
     std::vector<std::pair<std::string, std::string>> annotations;  // by tool
+    SessionPins::Saved pins;
     std::vector<PendingState> pending;
     std::vector<HeldState> held;
 };

@@ -53,7 +53,7 @@ void HttpSessions::restore(SavedHttpSessions saved, const PolicyOf& policy_of, C
         session->kind = static_cast<HttpSessionKind>(each.kind);
         session->policy = policy_of(each.facts.server, each.policy);
         session->pins = SessionPins(pins_, pin_server_key(each.facts.server));
-        session->pins.restore(std::move(each.pins));
+        session->pins.restore(each.pins);
         session->facts = std::make_shared<const HttpFacts>(std::move(each.facts));
         session->client_name = std::move(each.client_name);
         session->client_version = std::move(each.client_version);

@@ -1,10 +1,17 @@
 #include "enforce/session_ledger.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "enforce/pending_notes.h"
 
 namespace callgate {
+namespace {
+
+// Of the ledger, where the state has pins.
+constexpr uint32_t kFormatOfPins = 2;
+
+}  // namespace
 
 bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, std::string_view effects, bool goes_back) {
     const bool notes_suffice = gate.take_notes(notes_);
@@ -21,12 +28,13 @@ bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, std
     const GateFigures figures = gate.figures();
     turn.state = {reinterpret_cast<const char*>(&figures), sizeof(figures)};
     std::string snapshot;
-    if (!is_current || ledger_->notes_are_long(notes_.size())) {
+    if (!is_current || ledger_->notes_are_long(notes_.size(), snapshot_bytes())) {
         GateState state = gate.save();
         // They stand beside it.
         state.counts = {};
         state.client_rest.clear();
         state.server_rest.clear();
+        turn.format = state.pins.empty() ? 1 : kFormatOfPins;
         const std::string text = form_.write(state);
         const auto length = static_cast<uint32_t>(text.size());
         snapshot.append(reinterpret_cast<const char*>(&length), sizeof(length));
@@ -48,6 +56,14 @@ bool SessionLedger::commit(Gate& gate, Outbox& to_server, Outbox& to_client, std
 void SessionLedger::go_on_with(const Gate& gate) {
     has_snapshot_ = true;
     slow_changes_ = gate.slow_changes();
+}
+
+size_t SessionLedger::snapshot_bytes() const {
+    const std::string_view notes = ledger_->notes();
+    uint32_t length = 0;
+    if (notes.size() < sizeof(length)) return 0;
+    memcpy(&length, notes.data(), sizeof(length));
+    return std::min(sizeof(length) + length, notes.size());
 }
 
 Result<GateState> SessionLedger::gate_state() const {

@@ -35,6 +35,8 @@ class SessionLedger {
     void go_on_with(const Gate& gate);
 
   private:
+    size_t snapshot_bytes() const;  // of the notes
+
     std::unique_ptr<Ledger> ledger_;
     Form form_;
     bool has_snapshot_ = false;  // of this gate, or of the one that it was restored from

@@ -20,7 +20,6 @@ namespace callgate {
 namespace {
 
 constexpr char kMagic[8] = {'C', 'G', 'L', 'E', 'D', 'G', 'E', 'R'};
-constexpr uint32_t kFormat = 1;
 
 // Places in the memfd. Only what is used takes memory.
 constexpr uint64_t kPage = 4096, kMebibyte = uint64_t{1} << 20;
@@ -46,7 +45,7 @@ constexpr uint64_t kFileBytes = output_at(2);
 
 // What is kept in memory although nothing is on its way, of each part.
 constexpr uint64_t kBytesKept = 16 * kPage;
-// Notes beyond this are replaced by what they come to.
+// Notes beyond this, a snapshot apart, are replaced by what they come to.
 constexpr uint64_t kNotesLong = 4 * kPage;
 // Capacity of a pipe of ours: what a write takes at once.
 constexpr uint64_t kPipeBytes = 16 * kPage;
@@ -126,7 +125,7 @@ Result<std::unique_ptr<Ledger>> Ledger::create() {
         first.input[flow].begin = first.input[flow].seen = input_at(flow);
         first.input[flow].end = static_cast<int64_t>(input_at(flow));
     }
-    header.format = kFormat;
+    header.format = 1;
     memcpy(header.magic, kMagic, sizeof(kMagic));
     return ledger;
 }
@@ -148,7 +147,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(Fd memory, std::array<Fd, kFlows> p
     if (format > kFormat)
         return Error::refused("ledger of an earlier agent",
                               "has format " + std::to_string(format) + ": it was left by a newer callgate; start that one");
-    if (format != kFormat || static_cast<uint64_t>(status.st_size) != kFileBytes)
+    if (format == 0 || static_cast<uint64_t>(status.st_size) != kFileBytes)
         return Error::invalid("ledger of an earlier agent", "has another size");
     TRY_VOID(ledger->map());
     TRY_VOID(ledger->recover());
@@ -269,7 +268,7 @@ std::string_view Ledger::line_begun(Flow flow) const {
     return {at(input.begin), input.seen - input.begin};
 }
 
-bool Ledger::notes_are_long(size_t more) const { return slot().notes_bytes + more > kNotesLong; }
+bool Ledger::notes_are_long(size_t more, size_t snapshot) const { return slot().notes_bytes + more > kNotesLong + snapshot; }
 
 std::string_view Ledger::notes() const { return {at(notes_at(slot().notes_area & 1)), slot().notes_bytes}; }
 
@@ -346,6 +345,7 @@ bool Ledger::commit(const Turn& turn) {
     }
     if (!keep_notes(next, turn) || !keep_effects(1 - (header_->current & 1), turn.effects)) return false;
     if (turn.goes_back) next.goes_back = 1;
+    header_->format = std::max(header_->format, turn.format);
     in_order();
     header_->current = 1 - (header_->current & 1);
     in_order();

@@ -34,7 +34,8 @@ class Ledger {
     static constexpr unsigned kFlows = 2;
 
     static Result<std::unique_ptr<Ledger>> create();
-    // That of a process that has ended, whenever it has. ErrorKind::refused where a newer callgate made it.
+    // That of a process that has ended, whenever it has. ErrorKind::refused where a newer callgate made it and this one would get
+    // it wrong.
     static Result<std::unique_ptr<Ledger>> open(Fd memory, std::array<Fd, kFlows> pipes);
     ~Ledger();
     Ledger(const Ledger&) = delete;
@@ -64,9 +65,12 @@ class Ledger {
         std::string_view notes;                      // are added to those before, or replace them
         bool notes_replace = false;
         std::string_view effects;  // elsewhere, of this turn, which are yet to come about; at most kEffectsBytesMax
+        uint32_t format = 1;       // the lowest of those that can read the state and the notes; the ledger's never falls
         bool goes_back = false;    // the session goes back to its own channels from here on, whoever brings that about
     };
     static constexpr size_t kStateBytesMax = 512, kEffectsBytesMax = 2000;
+    // 2: the notes may say what the session was shown of pinned tools.
+    static constexpr uint32_t kFormat = 2;
     // Everything unseen has been seen, and led to that. False where there is no room, or less of a line: nothing has changed.
     bool commit(const Turn& turn);
     std::string_view state() const;
@@ -74,8 +78,8 @@ class Ledger {
     // Of the last commit.
     std::string_view effects() const;
     bool goes_back() const;
-    // So many more make it time to replace them all.
-    bool notes_are_long(size_t more) const;
+    // So many more make it time to replace them all. `snapshot`: of those that are there, what would only be written again.
+    bool notes_are_long(size_t more, size_t snapshot = 0) const;
 
     // Does not wait. Bytes written (0: no room there, or nothing to write), or -errno.
     ssize_t write(Flow flow, int fd, bool is_socket);

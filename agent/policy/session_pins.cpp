@@ -28,12 +28,15 @@ bool SessionPins::observe(std::string_view policy, std::string_view response, co
     for (const PinTable::Seen& tool : tools) {
         const DefinitionHash& hash = tool.definition.hash;
         const auto known = seen_.find(tool.tool);
-        if (table_->find({policy, server_, tool.tool}) == nullptr) {
+        if (known == seen_.end() && !has_room(tool.tool)) {
+            if (!std::exchange(is_full_, true))
+                news.push_back({{std::string(policy), server_, tool.tool}, hash, hash, PinTable::What::no_room});
+        } else if (table_->find({policy, server_, tool.tool}) == nullptr) {
             const bool is_news = known == seen_.end() || known->second.has_value();
-            seen_.insert_or_assign(tool.tool, std::nullopt);
+            remember(tool.tool, std::nullopt);
             if (is_news) news.push_back({{std::string(policy), server_, tool.tool}, hash, hash, PinTable::What::no_room});
         } else if (known == seen_.end()) {
-            seen_.emplace(tool.tool, hash);
+            remember(tool.tool, hash);
         } else if (!is_changed(policy, tool.tool)) {
             known->second = hash;
         }
@@ -41,12 +44,28 @@ bool SessionPins::observe(std::string_view policy, std::string_view response, co
     return is_list;
 }
 
+bool SessionPins::has_room(std::string_view tool) const {
+    return seen_bytes_ + kPinOverheadBytes + tool.size() <= kPinBytesPerServerMax;
+}
+
+void SessionPins::remember(const std::string& tool, const std::optional<DefinitionHash>& hash) {
+    if (seen_.insert_or_assign(tool, hash).second) seen_bytes_ += kPinOverheadBytes + tool.size();
+}
+
+void SessionPins::restore(const Saved& saved) {
+    seen_.clear();
+    seen_bytes_ = 0;
+    for (const auto& [tool, hash] : saved.seen) remember(tool, hash);
+    is_unreadable_ = saved.is_unreadable;
+    is_full_ = saved.is_full;
+}
+
 bool SessionPins::is_changed(std::string_view policy, std::string_view tool) const {
     if (!table_) return false;
     if (is_unreadable_) return true;
     const Pin* pin = table_->find({policy, server_, tool});
     const auto seen = seen_.find(tool);
-    if (seen == seen_.end()) return pin != nullptr && pin->changed.has_value();
+    if (seen == seen_.end()) return is_full_ || (pin != nullptr && pin->changed.has_value());
     if (pin == nullptr) return !seen->second.has_value();
     return seen->second != pin->accepted.hash;
 }

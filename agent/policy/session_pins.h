@@ -4,9 +4,11 @@
 //
 //   pins.is_changed(policy, "echo")   before any list: as the server's last list was, in whatever session
 //                                     after one: as that list was
+//
+// Bounded as the pins of one server are (kPinBytesPerServerMax), so that it holds whatever can be pinned of it; beyond that a
+// tool counts as changed.
 #pragma once
 #include <functional>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,24 +39,27 @@ class SessionPins {
     // What it has been shown, for the same session in another process.
     struct Saved {
         std::vector<std::pair<std::string, std::optional<DefinitionHash>>> seen;
-        bool is_unreadable = false;
+        bool is_unreadable = false, is_full = false;
+        bool empty() const { return seen.empty() && !is_unreadable && !is_full; }
     };
-    Saved save() const { return {{seen_.begin(), seen_.end()}, is_unreadable_}; }
-    void restore(Saved saved) {
-        seen_ = {std::make_move_iterator(saved.seen.begin()), std::make_move_iterator(saved.seen.end())};
-        is_unreadable_ = saved.is_unreadable;
-    }
+    Saved save() const { return {{seen_.begin(), seen_.end()}, is_unreadable_, is_full_}; }
+    void restore(const Saved& saved);
 
   private:
     struct Hash {
         using is_transparent = void;
         size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
+    bool has_room(std::string_view tool) const;
+    void remember(const std::string& tool, const std::optional<DefinitionHash>& hash);
+
     PinTable* table_ = nullptr;
     std::string server_;
     // Nothing: there was no room to pin it.
     std::unordered_map<std::string, std::optional<DefinitionHash>, Hash, std::equal_to<>> seen_;
+    size_t seen_bytes_ = 0;
     bool is_unreadable_ = false;
+    bool is_full_ = false;  // it was shown more than it remembers
 };
 
 }  // namespace callgate

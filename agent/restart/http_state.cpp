@@ -239,28 +239,6 @@ const auto of_connection = [](auto& each, auto& connection) {
     each("http_only", connection.http_only);
 };
 
-// A tool for which there was no room has no hash.
-json seen_json(const decltype(SessionPins::Saved::seen)& seen) {
-    json list = json::array();
-    for (const auto& [tool, hash] : seen) {
-        json each = {{"tool", tool}};
-        if (hash) each["hash"] = raw({hash->begin(), hash->end()});
-        list.push_back(std::move(each));
-    }
-    return list;
-}
-
-void take_seen(const json& list, decltype(SessionPins::Saved::seen)& seen) {
-    for (const json& each : list) {
-        auto& [tool, hash] = seen.emplace_back();
-        take(each, "tool", tool);
-        const std::string bytes = raw_of(each, "hash");
-        if (bytes.empty()) continue;
-        hash.emplace();
-        std::copy_n(bytes.begin(), std::min(bytes.size(), hash->size()), hash->begin());
-    }
-}
-
 const auto of_session = [](auto& each, auto& session) {
     each("id", session.id);
     each("policy", session.policy);
@@ -274,6 +252,7 @@ const auto of_session = [](auto& each, auto& session) {
     each("annotations", session.annotations);
     each.other("pins", session.pins.seen, seen_json, take_seen);
     each("pins_unreadable", session.pins.is_unreadable);
+    each("pins_full", session.pins.is_full);
     each("opened_ns", session.opened_ns);
     each("used_ns", session.used_ns);
     each("orphaned", session.orphaned);
@@ -339,13 +318,16 @@ Result<Bundle> to_bundle(const SavedHttpSessions& sessions, uint64_t cut) {
     Bundle bundle{kHttpSessionsLabel, {}};
     json state = to_json(sessions);
     state["cut"] = cut;
-    bundle.fds.push_back(TRY(write_state(state, kHttpStateFormat)));
+    const bool is_any_full = std::any_of(sessions.sessions.begin(), sessions.sessions.end(),
+                                         [](const SavedHttpSession& each) { return each.pins.is_full; });
+    bundle.fds.push_back(TRY(write_state(state, is_any_full ? kPinsStateFormat : kHttpStateFormat)));
     return bundle;
 }
 
 Result<Bundle> to_bundle(const SavedHttpConnection& connection) {
     Bundle bundle{kHttpLabel, {}};
-    bundle.fds.push_back(TRY(write_state(to_json(connection), kHttpStateFormat)));
+    const bool has_pins = connection.gate && connection.gate->lines && !connection.gate->lines->gate.pins.empty();
+    bundle.fds.push_back(TRY(write_state(to_json(connection), has_pins ? kPinsStateFormat : kHttpStateFormat)));
     TRY_VOID(add_copy(bundle, connection.client));
     if (connection.server) TRY_VOID(add_copy(bundle, connection.server));
     return bundle;

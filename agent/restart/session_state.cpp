@@ -108,7 +108,8 @@ Result<SessionState> session_from(const json& state) {
 
 Result<Bundle> to_bundle(const SessionState& session) {
     Bundle bundle{kSessionLabel, {}};
-    bundle.fds.push_back(TRY(write_state(to_json(session))));
+    const uint32_t format = session.relay.gate.pins.empty() ? kSessionStateFormat : kPinsStateFormat;
+    bundle.fds.push_back(TRY(write_state(to_json(session), format)));
     const TakenEnds& ends = session.relay.ends;
     for (const Fd* end : {&ends.from_client, &ends.to_server, &ends.from_server, &ends.to_client}) {
         if (!end->valid()) continue;

@@ -26,9 +26,11 @@
 
 namespace callgate {
 
-// 1: sessions on stdio. 2: connections over HTTP (http_state.h).
-inline constexpr uint32_t kStateFormat = 2;
+// 1: sessions on stdio. 2: connections over HTTP (http_state.h). 3: either, where a session on lines was shown pinned tools, or
+// one over HTTP was shown more of them than it remembers.
+inline constexpr uint32_t kStateFormat = 3;
 inline constexpr uint32_t kSessionStateFormat = 1;
+inline constexpr uint32_t kPinsStateFormat = 3;
 
 std::string encode_state(const nlohmann::json& state, uint32_t format = kSessionStateFormat);
 // An object; ErrorKind::refused where the format is newer, ErrorKind::invalid_input where it is no whole

@@ -1,5 +1,7 @@
 #include "restart/state_json.h"
 
+#include <algorithm>
+
 #include "restart/session_state.h"
 
 namespace callgate {
@@ -220,6 +222,28 @@ void take_pending(const json& list, std::vector<PendingState>& pending) {
     }
 }
 
+// A tool for which there was no room has no hash.
+json seen_json(const decltype(SessionPins::Saved::seen)& seen) {
+    json list = json::array();
+    for (const auto& [tool, hash] : seen) {
+        json each = {{"tool", tool}};
+        if (hash) each["hash"] = raw({hash->begin(), hash->end()});
+        list.push_back(std::move(each));
+    }
+    return list;
+}
+
+void take_seen(const json& list, decltype(SessionPins::Saved::seen)& seen) {
+    for (const json& each : list) {
+        auto& [tool, hash] = seen.emplace_back();
+        take(each, "tool", tool);
+        const std::string bytes = raw_of(each, "hash");
+        if (bytes.empty()) continue;
+        hash.emplace();
+        std::copy_n(bytes.begin(), std::min(bytes.size(), hash->size()), hash->begin());
+    }
+}
+
 json gate_json(const GateState& gate) {
     json held = json::array();
     for (const HeldState& each : gate.held)
@@ -241,6 +265,9 @@ json gate_json(const GateState& gate) {
     put(object, "client_name", gate.client_name);
     put(object, "client_version", gate.client_version);
     put(object, "annotations", gate.annotations);
+    if (!gate.pins.seen.empty()) object["pins"] = seen_json(gate.pins.seen);
+    put(object, "pins_unreadable", gate.pins.is_unreadable);
+    put(object, "pins_full", gate.pins.is_full);
     return object;
 }
 
@@ -266,6 +293,9 @@ void take_gate(const json& object, GateState& gate) {
     take(object, "client_name", gate.client_name);
     take(object, "client_version", gate.client_version);
     take(object, "annotations", gate.annotations);
+    if (const auto found = object.find("pins"); found != object.end()) take_seen(*found, gate.pins.seen);
+    take(object, "pins_unreadable", gate.pins.is_unreadable);
+    take(object, "pins_full", gate.pins.is_full);
     take_pending(object.at("pending"), gate.pending);
     for (const json& each : object.at("held")) {
         HeldState& held = gate.held.emplace_back();

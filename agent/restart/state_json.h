@@ -37,6 +37,9 @@ json peer_json(const PeerIdentity& peer);
 void take_peer(const json& object, PeerIdentity& peer);
 json pending_json(const std::vector<PendingState>& pending);
 void take_pending(const json& list, std::vector<PendingState>& pending);
+// What a session was shown of pinned tools.
+json seen_json(const decltype(SessionPins::Saved::seen)& seen);
+void take_seen(const json& list, decltype(SessionPins::Saved::seen)& seen);
 json gate_json(const GateState& gate);
 void take_gate(const json& object, GateState& gate);
 

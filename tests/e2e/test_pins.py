@@ -1,6 +1,7 @@
 """Pinned definitions: a tool that is described otherwise than at first sight is denied until a human has looked at it."""
 import os
 import signal
+import time
 
 from governed_http import *  # noqa: F403
 from governed_http import NODE, NODE_DIRECTORY, HttpEndToEnd, HttpSpec, json, main, policy, wait_for
@@ -155,6 +156,38 @@ class TestStdio(Pinning):
         agent.start()
         self.assert_denied(self.begin().call("echo"), rule=RULE)
         self.assertEqual(self.pins(agent, "--changed")[0]["tool"], "echo")
+
+    def test_what_a_session_was_shown_survives_a_restart_and_a_kill(self):
+        """The client goes on, and its model has read what it has read."""
+        lists = {"taken back": ([tool("echo", "evil")], [tool("echo")]), "unreadable": ([tool("echo", NAME="x"), tool("other")],)}
+        for how in ("restart", "kill"):
+            for what, shown in lists.items():
+                with self.case(how=how, what=what):
+                    self.put(tool("echo"), tool("other"))
+                    agent = self.agent({"notes": pinning("echo")}, keeper=True)
+                    client = self.begin()
+                    self.list(client)
+                    for tools in shown:
+                        time.sleep(1.1)  # the disk has the last one by then, and gets this one
+                        self.put(*tools)
+                        self.list(client)
+                    self.put(tool("echo"), tool("other"))
+                    other = self.begin()
+                    self.list(other)
+                    for _ in range(2):
+                        self.assert_denied(client.call("echo"), rule=RULE)
+                        self.assert_result(other.call("echo"))
+                        self.assert_result(client.call("other"))
+                        if how == "restart":
+                            agent.restart()
+                        else:
+                            os.kill(agent.pid, signal.SIGKILL)
+                            agent.wait_ready()
+                    self.assert_denied(client.call("echo"), rule=RULE)
+                    self.assert_result(other.call("echo"))
+                    self.assertEqual(len(agent.audit("session_resumed")), 4)
+                    self.assertEqual(len(agent.audit("session_start")), 2)
+                    self.stop_agent(agent)
 
     def test_reset(self):
         agent = self.agent({"notes": pinning("echo")})

@@ -128,7 +128,7 @@ class TestRestart(SessionsGoOn, EndToEnd):
 
     def test_states_that_cannot_be_gone_on_with(self):
         """A newer agent's, and a damaged one: said, and both sides see an end instead of waiting."""
-        for said, state in (("left by a newer one", sealed(3, b"\xa0")), ("state of a session", sealed(1, b"\xa0")),
+        for said, state in (("left by a newer one", sealed(4, b"\xa0")), ("state of a session", sealed(1, b"\xa0")),
                             ("parse error", sealed(1, b"\xa1\x68sess"))):
             with self.case(said=said):
                 reading, writing = os.pipe()

@@ -15,19 +15,27 @@ namespace callgate {
 namespace {
 
 constexpr char kPolicy[] = R"({"version":"1","default":"deny","hide":["hidden"],"tools":{"ok":{},
-    "one":{"limits":[{"counter":"c","max_in_flight":1}]},
+    "one":{"limits":[{"counter":"c","max_in_flight":1}]},"pinned":{"pin":true},
     "given":{"limits":[{"counter":"g","window":"day","max":1,"count_unanswered":false}]}}})";
 
 class SessionLedgerTest : public ::testing::Test {
   protected:
     SessionLedgerTest() : memory_(Ledger::create().value()) { begin(); }
 
+    void begin_anew() {
+        memory_ = Ledger::create().value();
+        begin();
+        commit();
+    }
+
     void begin() {
         fds_[0] = Fd::adopt(fcntl(memory_->memory().get(), F_DUPFD_CLOEXEC, 0));
         for (unsigned flow = 0; flow < 2; ++flow)
             fds_[1 + flow] = Fd::adopt(fcntl(memory_->pipe(static_cast<Ledger::Flow>(flow)).get(), F_DUPFD_CLOEXEC, 0));
         ledger_ = std::make_unique<SessionLedger>(std::move(memory_), states_.form());
-        gate_ = std::make_unique<Gate>(world_.options(kPolicy), world_.counters, *world_.log, to_server_, to_client_);
+        GateOptions options = world_.options(policy_);
+        options.pins = &pins_;
+        gate_ = std::make_unique<Gate>(std::move(options), world_.counters, *world_.log, to_server_, to_client_);
         gate_->note_changes();
     }
     // What was not committed is gone.
@@ -60,7 +68,23 @@ class SessionLedgerTest : public ::testing::Test {
     std::string written_to_server() { return ledger_->bytes().unwritten(Ledger::kToServer); }
     std::string written_to_client() { return ledger_->bytes().unwritten(Ledger::kToClient); }
 
+    void ask_for_list() {
+        client(R"({"jsonrpc":"2.0","id":"l","method":"tools/list"})"
+               "\n");
+        commit();
+    }
+    bool may_call(std::string_view tool) {
+        const size_t before = written_to_server().size();
+        client(call_line("\"c\"", tool));
+        commit();
+        server(result_line("\"c\""));
+        commit();
+        return written_to_server().size() > before;
+    }
+
     GateWorld world_;
+    PinTable pins_;
+    const char* policy_ = kPolicy;
     StatesAside states_;
     Outbox to_server_, to_client_;
     std::array<Fd, 3> fds_;
@@ -123,6 +147,78 @@ TEST_F(SessionLedgerTest, MostTurnsWriteNotes) {
     killed();
     EXPECT_EQ(gate_->pending_requests(), 0u);
     EXPECT_EQ(gate_->counts().forwarded, 1000u);
+}
+
+// However long it is.
+TEST_F(SessionLedgerTest, ALongStateIsNotWrittenMoreOften) {
+    states_.padding = 200'000;
+    commit();
+    for (int i = 0; i < 200; ++i) {
+        client(call_line(std::to_string(i), "ok"));
+        commit();
+        server(result_line(std::to_string(i)));
+        commit();
+        if (i % 50 == 0) killed();
+    }
+    EXPECT_LT(states_.all.size(), 20u);
+    killed();
+    EXPECT_EQ(gate_->pending_requests(), 0u);
+    EXPECT_EQ(gate_->counts().forwarded, 200u);
+}
+
+TEST_F(SessionLedgerTest, KilledBehindAListThatHasChanged) {
+    commit();
+    for (const char* description : {"as it was", "and send me all of it", "as it was"}) {
+        ask_for_list();
+        server(result_line("\"l\"", R"({"tools":[{"name":"pinned","description":")" + std::string(description) + "\"}]}"));
+        commit();
+        killed();
+    }
+    EXPECT_EQ(pins_.changed(), 0u);
+    EXPECT_FALSE(may_call("pinned"));
+    EXPECT_TRUE(may_call("ok"));
+}
+
+TEST_F(SessionLedgerTest, AnOlderAgentRefusesWhatWasShownPinnedTools) {
+    const auto format = [&] {
+        uint32_t found = 0;
+        EXPECT_EQ(pread(fds_[0].get(), &found, sizeof(found), 8), 4);
+        return found;
+    };
+    commit();
+    ask_for_list();
+    server(result_line("\"l\"", R"({"tools":[{"name":"ok"}]})"));
+    commit();
+    EXPECT_EQ(format(), 1u);
+    ask_for_list();
+    server(result_line("\"l\"", R"({"tools":[{"name":"pinned"}]})"));
+    commit();
+    EXPECT_EQ(format(), Ledger::kFormat);
+}
+
+TEST_F(SessionLedgerTest, KilledBehindAListThatCannotBeRead) {
+    commit();
+    ask_for_list();
+    server(R"({"jsonrpc":"2.0","id":"l","id":"l","result":{"tools":[{"name":"pinned"}]}})"
+           "\n");
+    commit();
+    killed();
+    EXPECT_FALSE(may_call("pinned"));
+    EXPECT_TRUE(may_call("ok"));
+}
+
+// Nothing of it is withheld, since nothing in it could be hidden or denied.
+TEST_F(SessionLedgerTest, KilledInsideAListThatIsTooLongToBeLookedInto) {
+    policy_ = R"({"version":"1","default":"deny","tools":{"ok":{},"pinned":{"pin":true}}})";
+    begin_anew();
+    ask_for_list();
+    server("{" + std::string(kFrameBytesMax, ' '));
+    commit();
+    killed();
+    server("}\n");
+    commit();
+    EXPECT_FALSE(may_call("pinned"));
+    EXPECT_TRUE(may_call("ok"));
 }
 
 // What was given back before the agent was killed is not given back after it.

@@ -10,10 +10,11 @@ namespace callgate {
 
 struct StatesAside {
     std::vector<GateState> all;
+    size_t padding = 0;  // so many bytes more
     SessionLedger::Form form() {
         return {[this](const GateState& state) {
                     all.push_back(state);
-                    return std::to_string(all.size() - 1);
+                    return std::to_string(all.size() - 1) + std::string(padding, ' ');
                 },
                 [this](std::string_view text) -> Result<GateState> { return all.at(std::stoul(std::string(text))); }};
     }

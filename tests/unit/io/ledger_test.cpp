@@ -417,7 +417,7 @@ TEST_P(LedgerTest, ALineIsNoLongerThanWhatHasComeIn) {
 
 TEST(LedgerFormat, ANewerOneIsRefusedAndAnythingElseIsNone) {
     auto ledger = std::move(Ledger::create().value());
-    const uint32_t newer = 2;
+    const uint32_t newer = Ledger::kFormat + 1;
     ASSERT_EQ(pwrite(ledger->memory().get(), &newer, sizeof(newer), 8), 4);
     auto refused = Ledger::open(copy_of(ledger->memory()),
                                 {copy_of(ledger->pipe(Ledger::kToServer)), copy_of(ledger->pipe(Ledger::kToClient))});
@@ -427,6 +427,26 @@ TEST(LedgerFormat, ANewerOneIsRefusedAndAnythingElseIsNone) {
     ASSERT_EQ(pwrite(ledger->memory().get(), "x", 1, 0), 1);
     EXPECT_FALSE(Ledger::open(copy_of(ledger->memory()), {}));
     EXPECT_FALSE(Ledger::open(Fd::adopt(memfd_create("none", MFD_CLOEXEC)), {}));
+}
+
+// A callgate that knows only the first refuses what it would get wrong, and nothing else.
+TEST(LedgerFormat, IsTheLowestThatCanReadWhatIsInIt) {
+    auto ledger = std::move(Ledger::create().value());
+    const auto format = [&] {
+        uint32_t found = 0;
+        EXPECT_EQ(pread(ledger->memory().get(), &found, sizeof(found), 8), 4);
+        return found;
+    };
+    Ledger::Turn turn;
+    EXPECT_TRUE(ledger->commit(turn));
+    EXPECT_EQ(format(), 1u);
+    turn.format = 2;
+    EXPECT_TRUE(ledger->commit(turn));
+    turn.format = 1;
+    EXPECT_TRUE(ledger->commit(turn));
+    EXPECT_EQ(format(), 2u);
+    EXPECT_TRUE(Ledger::open(copy_of(ledger->memory()),
+                             {copy_of(ledger->pipe(Ledger::kToServer)), copy_of(ledger->pipe(Ledger::kToClient))}));
 }
 
 TEST(LedgerRoom, MemoryIsGivenBack) {

@@ -393,6 +393,29 @@ TEST_F(OneSession, WhatDoesNotFitIsToldOnceAndCountsAsChanged) {
     EXPECT_TRUE(news_.empty());
 }
 
+// A server may think of a new name for each list: what does not fit is no reason to remember more, nor to allow it.
+TEST_F(OneSession, WhatItRemembersIsBounded) {
+    show(one_, x("a"));
+    for (size_t list = 0; list < 10; ++list) {
+        std::string tools;
+        for (size_t i = 0; i < 2000; ++i) {
+            if (!tools.empty()) tools += ",";
+            const std::string number = std::to_string(list * 2000 + i);
+            tools += R"({"name":")" + std::string(kNameBytesMax - number.size(), 'n') + number + "\"}";
+        }
+        show(one_, tools);
+    }
+    size_t bytes = 0;
+    for (const auto& [tool, hash] : one_.save().seen) bytes += tool.size() + kPinOverheadBytes;
+    EXPECT_LE(bytes, kPinBytesPerServerMax);
+    EXPECT_FALSE(is_changed(one_));
+    EXPECT_TRUE(is_changed(one_, std::string(kNameBytesMax - 5, 'n') + "19999"));
+    SessionPins again(table_, "s");
+    again.restore(one_.save());
+    EXPECT_FALSE(is_changed(again));
+    EXPECT_TRUE(is_changed(again, std::string(kNameBytesMax - 5, 'n') + "19999"));
+}
+
 TEST_F(OneSession, ANameTwiceIsNeitherOfTheTwo) {
     show(one_, x("a"));
     show(one_, x("a") + "," + x("b"));

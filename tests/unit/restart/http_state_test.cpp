@@ -85,6 +85,7 @@ SavedHttpConnection connection() {
     lines.session = "h-2";
     lines.counts_before.in = 1;
     lines.gate.client_rest = "{\"js";
+    lines.gate.pins.is_unreadable = true;
     return saved;
 }
 
@@ -104,7 +105,7 @@ SavedHttpSessions sessions() {
     DefinitionHash hash{};
     hash[31] = 7;
     session.pins.seen = {{"echo", hash}, {"other", std::nullopt}};
-    session.pins.is_unreadable = true;
+    session.pins.is_unreadable = session.pins.is_full = true;
     session.opened_ns = 5;
     session.used_ns = 6;
     session.orphaned = session.ended = true;
@@ -129,6 +130,7 @@ TEST(HttpState, RoundTripOfAConnection) {
     EXPECT_EQ(got.gate->exchange->body, body());
     EXPECT_EQ(got.gate->sse, connection().gate->sse);
     EXPECT_EQ(got.gate->lines->gate.client_rest, "{\"js");
+    EXPECT_TRUE(got.gate->lines->gate.pins.is_unreadable);
     EXPECT_FALSE(got.gate->first_message);
 }
 
@@ -140,6 +142,26 @@ TEST(HttpState, RoundTripOfSessions) {
     EXPECT_EQ(read.value().sessions[0].pending[0].exchange, 12u);
     EXPECT_EQ(read.value().sessions[0].pins.seen[0].second->back(), 7);
     EXPECT_FALSE(read.value().sessions[0].pins.seen[1].second.has_value());
+    EXPECT_TRUE(read.value().sessions[0].pins.is_unreadable);
+    EXPECT_TRUE(read.value().sessions[0].pins.is_full);
+}
+
+TEST(HttpState, AnOlderAgentRefusesWhatItWouldForgetOfPinnedTools) {
+    const auto format_of = [](Result<Bundle> made) {
+        const Bundle bundle = std::move(made).value();
+        uint32_t format = 0;
+        EXPECT_EQ(pread(bundle.fds.front().get(), &format, sizeof(format), 8), 4);
+        return format;
+    };
+    SavedHttpConnection saved = connection();
+    saved.client = Fd::adopt(dup(0));
+    EXPECT_EQ(format_of(to_bundle(saved)), kPinsStateFormat);
+    saved.gate->lines->gate.pins = {};
+    EXPECT_EQ(format_of(to_bundle(saved)), kHttpStateFormat);
+    SavedHttpSessions all = sessions();
+    EXPECT_EQ(format_of(to_bundle(all, 0)), kPinsStateFormat);
+    all.sessions[0].pins.is_full = false;
+    EXPECT_EQ(format_of(to_bundle(all, 0)), kHttpStateFormat);
 }
 
 // Each member is set in the samples, so that none is forgotten in the form.

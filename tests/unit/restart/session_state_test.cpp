@@ -48,6 +48,9 @@ SessionState sample() {
     gate.client_name = "cursor";
     gate.client_version = "1";
     gate.annotations = {{"rm", "{\"destructiveHint\":true}"}};
+    DefinitionHash hash{};
+    hash[31] = 7;
+    gate.pins = {{{"echo", hash}, {"other", std::nullopt}}, true, true};
     CounterUse use;
     use.window_start_s = 60;
     use.amount = 2;
@@ -71,6 +74,34 @@ TEST(SessionState, RoundTrip) {
     EXPECT_EQ(read.value().relay.to_server, sample().relay.to_server);
     EXPECT_EQ(read.value().watched.new_output.inode, 7u);
     EXPECT_EQ(read.value().client.process.groups, sample().client.process.groups);  // a grant may name one
+}
+
+TEST(SessionState, WhatItWasShownOfPinnedToolsIsInItAndInALedger) {
+    const auto check = [](const SessionPins::Saved& pins) {
+        ASSERT_EQ(pins.seen.size(), 2u);
+        EXPECT_EQ(pins.seen, sample().relay.gate.pins.seen);
+        EXPECT_TRUE(pins.is_unreadable);
+        EXPECT_TRUE(pins.is_full);
+    };
+    check(session_from(to_json(sample())).value().relay.gate.pins);
+    const SessionLedger::Form form = ledger_form();
+    check(form.read(form.write(sample().relay.gate)).value().pins);
+}
+
+// One that forgets what it does not know would let calls through: it must not go on with them.
+TEST(SessionState, AnOlderAgentRefusesThoseThatWereShownPinnedTools) {
+    const auto format_of = [](const SessionState& session) {
+        const Bundle bundle = std::move(to_bundle(session)).value();
+        uint32_t format = 0;
+        EXPECT_EQ(pread(bundle.fds.front().get(), &format, sizeof(format), 8), 4);
+        return format;
+    };
+    SessionState session = sample();
+    EXPECT_EQ(format_of(session), kPinsStateFormat);
+    session.relay.gate.pins = {{}, true, false};
+    EXPECT_EQ(format_of(session), kPinsStateFormat);
+    session.relay.gate.pins = {};
+    EXPECT_EQ(format_of(session), kSessionStateFormat);
 }
 
 TEST(SessionState, ThroughTheBlobToo) {
