@@ -146,24 +146,6 @@ TEST(HttpState, RoundTripOfSessions) {
     EXPECT_TRUE(read.value().sessions[0].pins.is_full);
 }
 
-TEST(HttpState, AnOlderAgentRefusesWhatItWouldForgetOfPinnedTools) {
-    const auto format_of = [](Result<Bundle> made) {
-        const Bundle bundle = std::move(made).value();
-        uint32_t format = 0;
-        EXPECT_EQ(pread(bundle.fds.front().get(), &format, sizeof(format), 8), 4);
-        return format;
-    };
-    SavedHttpConnection saved = connection();
-    saved.client = Fd::adopt(dup(0));
-    EXPECT_EQ(format_of(to_bundle(saved)), kPinsStateFormat);
-    saved.gate->lines->gate.pins = {};
-    EXPECT_EQ(format_of(to_bundle(saved)), kHttpStateFormat);
-    SavedHttpSessions all = sessions();
-    EXPECT_EQ(format_of(to_bundle(all, 0)), kPinsStateFormat);
-    all.sessions[0].pins.is_full = false;
-    EXPECT_EQ(format_of(to_bundle(all, 0)), kHttpStateFormat);
-}
-
 // Each member is set in the samples, so that none is forgotten in the form.
 void expect_all_written(const json& part, const std::string& where) {
     for (const auto& [key, value] : part.items()) {
@@ -292,15 +274,21 @@ TEST(HttpState, WithoutItsDescriptorsItIsNone) {
     }
 }
 
-// An agent that reads format 1 refuses these, and goes on with sessions on stdio.
+// An agent that reads format 1 refuses these, and goes on with sessions on stdio; one that reads format 2 refuses what it would
+// forget of pinned tools.
 TEST(HttpState, OlderAgentsKnowThatTheyDoNotKnowIt) {
     Pair client;
     SavedHttpConnection saved = connection();
     saved.client = std::move(client.one);
-    for (const Bundle& bundle : {to_bundle(saved).value(), to_bundle(sessions(), 0).value()}) {
-        char header[12];
-        ASSERT_EQ(pread(bundle.fds.front().get(), header, sizeof(header), 0), 12);
-        EXPECT_EQ(header[8], 2);
+    SavedHttpSessions all = sessions();
+    for (const int format : {3, 2}) {
+        for (const Bundle& bundle : {to_bundle(saved).value(), to_bundle(all, 0).value()}) {
+            char header[12];
+            ASSERT_EQ(pread(bundle.fds.front().get(), header, sizeof(header), 0), 12);
+            EXPECT_EQ(header[8], format);
+        }
+        saved.gate->lines->gate.pins = {};
+        all.sessions[0].pins.is_full = false;
     }
     EXPECT_EQ(encode_state(json::object())[8], 1);
 }
