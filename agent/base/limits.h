@@ -147,7 +147,7 @@ inline constexpr size_t kGrantsMax = 1000;
 inline constexpr size_t kGrantParentsMax = 16;
 inline constexpr size_t kGrantLabelsMax = 64;
 // Tools whose definitions are pinned, in memory and in state.db, and the bytes of names and definitions: in all, and of one
-// server. A tool that does not fit counts as changed; of a changed definition that does not fit only the hash is kept. Of one
+// server; a session remembers as much. A tool that does not fit counts as changed; of such a definition the hash is kept. Of one
 // definition so much is kept for people to read; its hash is that of all of it. That a definition has become another changed one,
 // or what it was, is written so often at most.
 inline constexpr size_t kPinsMax = 100000;
