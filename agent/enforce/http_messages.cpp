@@ -267,11 +267,11 @@ void HttpGate::State::endpoint_event(std::string_view reference) {
     const HttpExchange& e = exchange;
     const std::string target = resolve_target(origin_target(e.head), reference);
     if (target.size() > kHttpTargetBytesMax) return;
-    // Whoever asked for it, and however: what the client put into its request may mean nothing to the server.
-    sessions.stream_paths().know(*facts, loosest_path(std::string_view(target).substr(0, target.find('?'))));
     const bool has_session = e.session && e.session->kind != HttpSessionKind::peer;
-    if (has_session || e.has_messages || !e.head.is("GET") || e.head.fields.has(KnownField::mcp_session_id)) return;
-    set_session(sessions.open_stream(facts, options.policy, target, gate));
+    const bool is_as_revision_says = e.head.is("GET") && !e.has_messages && !e.head.fields.has(KnownField::mcp_session_id);
+    if (!has_session && is_as_revision_says) return set_session(sessions.open_stream(facts, options.policy, target, gate));
+    // What else the client put into its request may mean nothing to the server.
+    sessions.stream_paths().know(*facts, loosest_path(std::string_view(target).substr(0, target.find('?'))));
 }
 
 bool HttpGate::State::send_event(std::string_view json) {

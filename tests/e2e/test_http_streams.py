@@ -45,6 +45,16 @@ class TestOlderTransport(HttpEndToEnd):
         self.assertEqual([r["decision"] for r in calls], ["deny"] * 3 + ["allow"] * 2 + ["deny", "allow"])
         self.assertEqual(len({r["session"] for r in calls}), 1)
 
+    def test_where_messages_go_is_known_whatever_the_client_sent(self):
+        """A policy for the path of the stream holds for that of its messages; a field of another transport means nothing here."""
+        server = self.server(EVERYTHING_SSE)
+        agent = self.agent({"example": policy({**EVERYTHING_SSE.match, "path": "/sse"}, denied="get-env")})
+        client = self.sse(server, fields=[("Mcp-Session-Id", "x")])
+        response = client.post({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "get-env", "arguments": {}}})
+        self.assert_denial(response, 7, rule="/tools/get-env/deny_if")
+        self.assert_judged(agent, "tools/call", "deny")
+        self.assert_result(client.call(*EVERYTHING_SSE.allowed))
+
     def test_each_session_gets_its_own(self):
         server = self.server(EVERYTHING_SSE)
         agent = self.agent({"example": policy(EVERYTHING_SSE.match, denied="get-env")})

@@ -159,10 +159,10 @@ class McpHttp:
 class SseClient:
     """A session of the older HTTP+SSE transport: a stream that names where to post, and posts answered on the stream."""
 
-    def __init__(self, server, *, path="/sse", host=None):
+    def __init__(self, server, *, path="/sse", host=None, fields=()):
         self.host, self.port = host or server.host, server.port
         connection = HttpConnection(self.host, self.port)
-        connection.send(make_request("GET", path, [("Accept", "text/event-stream")]))
+        connection.send(make_request("GET", path, [("Accept", "text/event-stream"), *fields]))
         self.stream = EventStream(connection, connection.read_head())
         event = self.stream.next()
         if event.name != "endpoint":
