@@ -6,7 +6,11 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 
 from callgate_harness import *  # noqa: E402,F403
-from callgate_harness import LIMITED, policy, policy_for  # noqa: E402
+from callgate_harness import BINARY, LIMITED, policy, policy_for, subprocess  # noqa: E402
+
+
+def callgate(*words):
+    return subprocess.run([str(BINARY), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
 
 
 def echoed(answer):
