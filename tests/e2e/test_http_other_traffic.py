@@ -6,7 +6,7 @@ import sys
 import threading
 
 from governed_http import *  # noqa: F403
-from governed_http import (CPP_HTTP, PYTHON_HTTP, HttpConnection, HttpEndToEnd, free_port, json, listening, main, make_request, policy,
+from governed_http import (CPP_HTTP, PYTHON_HTTP, STARLETTE, HttpConnection, HttpEndToEnd, free_port, json, listening, main, make_request, policy,
                            time, wait_for)
 
 MIB = 1 << 20
@@ -385,6 +385,21 @@ class TestPolicies(Beside):
                 with self.subTest(target=target):
                     connection.send(make_request("POST", target, [("Content-Type", "application/json")], message))
                     self.assertIn(b"(default deny)", connection.read_response("POST").body)
+
+    def test_a_path_as_its_server_reads_it(self):
+        """To Starlette "/mcp%0A" is "/mcp": "$" in a pattern of Python's also stands before a last line feed."""
+        server = self.server(STARLETTE)
+        message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}).encode()
+
+        def post(target):
+            with HttpConnection(server.host, server.port) as connection:
+                connection.send(make_request("POST", target, [("Content-Type", "application/json")], message))
+                return connection.read_response("POST").body
+        self.assertIn(b"executed", post("/mcp%0A"))
+        self.agent({"deny": policy({**STARLETTE.match, "path": "/mcp"}, default="deny")})
+        for target in ("/mcp", "/mcp%0A", "/mcp%0a?x"):
+            with self.subTest(target=target):
+                self.assertIn(b"(default deny)", post(target))
 
     def test_a_listener_that_no_policy_names_is_not_touched(self):
         """Of two servers of one program, the policy names one by its address."""

@@ -56,6 +56,8 @@ CONFORMANCE_HTTP = HttpSpec("conformance", (NODE, str(NODE_DIRECTORY / "conforma
 PYTHON_HTTP = HttpSpec("python-http", (PYTHON, str(SERVERS / "python_http" / "server.py"), "--port", "{port}", "--host", "{host}"),
                        {"package": "notes-http-py"}, ("echo", {"text": "hello"}), modern=True, sessions=True, log_option=True, **_NOTES)
 PYTHON_HTTP_SSE = PYTHON_HTTP.with_options("--answers", "sse", name="python-http-events")
+STARLETTE = HttpSpec("starlette", ("/usr/bin/python3", str(SERVERS / "starlette" / "server.py"), "{port}"),  # Debian's, of the package
+                     {"command": "*starlette/server.py*"}, ("echo", {"text": "hello"}), **_NOTES)
 CPP_HTTP = HttpSpec("cpp-http", (HTTP_SERVER, "{port}", "--bind", "{host}"), {"command": "*/http_server *"},
                     ("echo", {"text": "hello"}), log_option=True, **_NOTES)
 REUSE_PORT = CPP_HTTP.with_options("--processes", "2", name="cpp-reuse-port")
