@@ -47,10 +47,11 @@ class Host:
         self.systemctl.chmod(0o755)
         (self.place / "package").write_text("")
 
-    def play(self, config, fails="nothing"):
+    def play(self, config, fails="nothing", **more):
         """The exit code, what was said, and what systemctl was asked for."""
         self.calls.write_text("")
-        variables = {"callgate_package": str(self.place / "package"), "callgate_config": config, "callgate_policies": str(self.policies)}
+        variables = {"callgate_package": str(self.place / "package"), "callgate_config": config, "callgate_policies": str(self.policies),
+                     **more}
         facts = {"ansible.builtin.set_fact": {"os_family": "None", "cacheable": True}}
         role = {"ansible.builtin.include_role": {"name": "callgate"}, "vars": variables}
         playbook = self.place / "play.yml"

@@ -258,8 +258,25 @@ class TestRole(Packages):
         (self.host.policies / "two.yaml").write_text("version: '1'\nsever: {package: two}\n")
         self.refused({"unnamed": "deny"}, "sever")
 
-    def refused(self, config, problem):
-        code, said, calls = self.host.play(config)
+    def test_where_no_policy_is_found_none_is_removed(self):
+        self.refused({}, "holds no policy", callgate_policies=str(self.host.policies) + "-mistyped")
+        for file in self.host.policies.iterdir():
+            if not file.name.endswith((".test.json", ".schema.json")):
+                file.unlink()
+        self.refused({}, "holds no policy")
+
+    def test_policies_are_left_or_all_removed_where_that_is_said(self):
+        self.refused({}, "callgate_policies_remove_all", callgate_policies_remove_all=True)
+        code, said, _ = self.host.play({}, callgate_policies="")
+        self.assertEqual(code, 0, said)
+        self.assertIn("policies.d/old.yaml", self.host.files())
+        code, said, calls = self.host.play({}, callgate_policies="", callgate_policies_remove_all=True)
+        self.assertEqual(code, 0, said)
+        self.assertEqual(set(self.host.files()), {"callgate.json"})
+        self.assertIn("restart callgate.service", calls)
+
+    def refused(self, config, problem, **more):
+        code, said, calls = self.host.play(config, **more)
         self.assertNotEqual(code, 0, said)
         self.assertIn(problem, said)
         self.assertEqual(self.host.files(), self.before)
