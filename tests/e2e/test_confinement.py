@@ -86,8 +86,18 @@ class TestPackaging(unittest.TestCase):
         self.assertEqual(self.named("container/Containerfile", r"--cap-add=(\S+)", r"\w+"), AGENT)
         self.assertEqual(self.named("systemd/callgate-guard.service", r"^CapabilityBoundingSet=(.*)", r"\w+"),
                          FILES | {"CAP_SYS_PTRACE", "CAP_KILL"})
-        profile = (ROOT / "packaging/apparmor/usr.bin.callgate").read_text()
+        profile = (ROOT / "packaging/apparmor/callgate").read_text()
         self.assertEqual({"CAP_" + name.upper() for name in re.findall(r"^  capability (\w+),", profile, re.M)}, AGENT)
+
+    def test_apparmor_confines_the_services_and_not_the_program_in_a_shell(self):
+        profiles = re.findall(r"^ *(?:profile +)?([^#\n]*[^#\n ]) *\{$", (ROOT / "packaging/apparmor/callgate").read_text(), re.M)
+        self.assertEqual(profiles, ["callgate flags=(attach_disconnected)"])  # a path would be what it attaches to
+        for unit in ("callgate", "callgate-guard"):
+            text = (ROOT / f"packaging/systemd/{unit}.service").read_text()
+            # With "-" the service starts where the profile is not loaded.
+            self.assertEqual(re.findall(r"^AppArmorProfile=(.*)", text, re.M), ["-callgate"], unit)
+            for command in re.findall(r"^Exec\w+=(\S+)", text, re.M):
+                self.assertRegex(command, r"^/usr/bin/callgate$|^\+")  # the profile is for all of them but those with "+"
 
 
 if __name__ == "__main__":
