@@ -120,7 +120,8 @@ class TestContents(Packages):
 
 
 class TestRpm(Packages):
-    """rpm and its scriptlets in a root of their own, where systemctl only writes down what it is asked for."""
+    """rpm and its scriptlets in a root of their own, where systemctl only writes down what it is to do; what it is asked for is so
+    where a file says so."""
 
     def setUp(self):
         self.root = Path(tempfile.mkdtemp(dir=self.place))
@@ -129,7 +130,7 @@ class TestRpm(Packages):
         shutil.copy(shutil.which("busybox"), self.root / "bin/sh")
         for name in ("systemctl", "systemd-tmpfiles"):
             program = self.root / "usr/bin" / name
-            program.write_text(f'#!/bin/sh\necho "{name} $*" >>/calls\n')
+            program.write_text(f'#!/bin/sh\ncase $1 in is-*) [ -e "/$1 $3" ]; exit ;; esac\necho "{name} $*" >>/calls\n')
             program.chmod(0o755)
 
     def call(self, *words):
@@ -152,6 +153,16 @@ class TestRpm(Packages):
         # An upgrade stops nothing: the new agent goes on with the sessions of the old one.
         self.assertEqual(self.call("-U", "--force", "--nosignature", self.rpm),
                          [tmpfiles, reload, reload, "systemctl try-restart callgate.service"])
+        # One that had failed may be what the upgrade mends, and its guard ends servers until an agent starts.
+        failed, enabled = "is-failed callgate.service", "is-enabled callgate.service"
+        for so, asked in (({"is-active callgate-guard.service"}, "start"), ({failed, enabled}, "start"), ({failed}, "try-restart"),
+                          ({enabled}, "try-restart")):
+            with self.subTest(so):
+                for name in so:
+                    (self.root / name).touch()
+                self.assertEqual(self.call("-U", "--force", "--nosignature", self.rpm)[-1], f"systemctl {asked} callgate.service")
+                for name in so:
+                    (self.root / name).unlink()
         self.assertEqual(configuration.read_text(), "own")
         self.assertEqual(self.call("-e", "callgate"),
                          ["systemctl --no-reload disable --now callgate.service callgate-guard.service", reload])
