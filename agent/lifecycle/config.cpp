@@ -1,16 +1,16 @@
 #include "lifecycle/config.h"
 
-#include <pwd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/trusted_path.h"
 #include "kernel/proc.h"
 #include "policy/nearest_key.h"
 #include "policy/object_reader.h"
 #include "policy/webhook_url.h"
+#include "session/users.h"
 
 namespace callgate {
 namespace {
@@ -34,17 +34,11 @@ constexpr std::array<std::pair<std::string_view, AuditArguments>, 2> kArguments 
     {{"hash", AuditArguments::hash}, {"full", AuditArguments::full}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kUnnamed = {{{"observe", false}, {"deny", true}}};
 
-bool user_id(const JsonValue& value, uid_t& uid) {
+std::optional<uid_t> user_of(const JsonValue& value) {
     if (value.kind == Kind::integer && value.integer >= 0 && value.integer < int64_t{UINT32_MAX}) {
-        uid = static_cast<uid_t>(value.integer);
-        return true;
+        return static_cast<uid_t>(value.integer);
     }
-    if (value.kind != Kind::string) return false;
-    passwd entry, *found = nullptr;
-    char buffer[16384];
-    if (getpwnam_r(value.string.c_str(), &entry, buffer, sizeof(buffer), &found) || !found) return false;
-    uid = found->pw_uid;
-    return true;
+    return value.kind == Kind::string ? user_id(value.string) : std::nullopt;
 }
 
 void load_scope(const JsonValue& value, Scope& scope, ProblemList& problems) {
@@ -67,9 +61,8 @@ void load_scope(const JsonValue& value, Scope& scope, ProblemList& problems) {
         }
     if (const JsonValue* users = reader.member("users", Kind::array))
         for (const JsonValue& each : users->items) {
-            uid_t uid = 0;
-            if (user_id(each, uid)) {
-                scope.users.push_back(uid);
+            if (const std::optional<uid_t> uid = user_of(each)) {
+                scope.users.push_back(*uid);
             } else {
                 problems.add(each.offset, "/scope/users", "expected the name or number of a user of this host");
             }

@@ -2,6 +2,7 @@
 
 The files of container runtimes are written by the test: none of the runtimes runs here.
 """
+import ctypes
 import os
 import secrets
 import shutil
@@ -13,6 +14,9 @@ from governed import DENO, MCP_SERVER, NODE, NOTES_PY, PYTHON, SERVERS, EndToEnd
 
 DENYING = "/tools/echo/deny_if"
 CONTAINERS = Path("/var/lib/docker/containers")
+CLONE_NEWNS = 0x20000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def cgroup_mount():
@@ -210,6 +214,70 @@ class TestCgroups(WhichServer):
             with self.subTest(names=names):
                 self.assertEqual(json.loads(done.stdout)["result"].get("isError", False), grant is None)
         self.assertEqual([r["grant"] for r in agent.wait_audit("message", count=3, method="tools/call", direction="c2s")][:2], ["unit", "box"])
+
+
+def mount(source, target, kind=None, flags=0, options=None):
+    words = [None if word is None else os.fsencode(word) for word in (source, target, kind)]
+    if LIBC.mount(*words, ctypes.c_ulong(flags), options):
+        raise OSError(ctypes.get_errno(), "mount", str(target))
+
+
+class TestUsersOfTheHost(WhichServer):
+    """The agent has the root directory of an image, as in a pod with the host's process ids. There other users have the names that
+    users have on the host; some that the host has are not there."""
+    GRANTS = {"version": "1", "grants": {"it": {"match": {"user": "root", "group": "root"}}}, "default": "deny"}
+
+    def setUp(self):
+        super().setUp()
+        self.root, self.etc, self.first = self.directory(), self.directory(), self.directory()
+        (self.first / "root").symlink_to("/host")
+        (self.etc / "passwd").write_text("nobody:x:0:0::/:/bin/sh\nroot:x:65534:65534::/:/bin/sh\n")
+        (self.etc / "group").write_text("nogroup:x:0:\nroot:x:65534:\n")
+
+    def enter_image(self):
+        """In a child, before it becomes the agent."""
+        if LIBC.unshare(CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "unshare")
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        mount("none", self.root, "tmpfs", options=b"mode=755")
+        for entry in Path("/").iterdir():
+            if entry.is_symlink():
+                (self.root / entry.name).symlink_to(os.readlink(entry))
+            elif entry.is_dir():
+                (self.root / entry.name).mkdir()
+                mount(entry, self.root / entry.name, flags=MS_BIND | MS_REC)
+        for file in self.etc.iterdir():
+            mount(file, self.root / "etc" / file.name, flags=MS_BIND)
+        if not os.access("/proc/1/root", os.F_OK):  # in a sandbox: this root directory in its stead
+            (self.root / "host").mkdir()
+            mount("/", self.root / "host", flags=MS_BIND)
+            mount(self.first, self.root / "proc/1", flags=MS_BIND)
+        os.chroot(self.root)
+
+    def agent(self, policies, **options):
+        return super().agent(policies, preexec=self.enter_image, **options)
+
+    def test_servers(self):
+        self.assert_governed(NOTES_PY.command, {"user": "root"})
+        self.assertEqual(self._agents[-1].audit("session_start")[0]["server"]["user"], "root")
+        self.assert_left_alone(NOTES_PY.command, {"user": "nobody"})
+
+    def test_callers(self):
+        agent = self.agent({"notes": policy(NOTES_PY.match)}, grants=self.GRANTS)
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assertEqual(echoed(client.call("echo", {"text": "x"})), "x")
+        self.assertEqual(agent.wait_audit("message", method="tools/call", direction="c2s")[0]["grant"], "it")
+        client.shutdown()
+        self.stop_agent(agent)
+
+    def test_scope(self):
+        agent = self.agent({"it": policy(NOTES_PY.match, denied="echo")}, config={"scope": {"users": ["root", "daemon"]}})
+        client = self.client(NOTES_PY.command)
+        client.initialize()
+        self.assert_denied(client.call("echo", {"text": "x"}), rule=DENYING)
+        client.shutdown()
+        self.stop_agent(agent)
 
 
 if __name__ == "__main__":
