@@ -10,6 +10,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import yaml
 from ansible_host import Host
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -293,6 +294,77 @@ class TestRole(Packages):
         self.assertEqual(self.host.files(), self.before)
         self.assertNotIn("restart callgate.service", calls)
         self.assertEqual(self.host.left_over(), [])
+
+    def test_grants_are_checked_and_installed(self):
+        good, bad = ({"version": "1", "grants": {"ci": {"match": {key: "root"}}}} for key in ("user", "usr"))
+        self.refused({}, "usr", callgate_grants=bad)
+        code, said, calls = self.host.play({}, callgate_grants=good)
+        self.assertEqual(code, 0, said)
+        self.assertEqual(json.loads(self.host.files()["grants.json"]), good)
+        self.assertIn("restart callgate.service", calls)
+        code, said, _ = self.host.play({})
+        self.assertEqual(code, 0, said)
+        self.assertIn("grants.json", self.host.files())
+
+
+class TestChart(Packages):
+    """packaging/helm: its templates by Go's own engine, with what Helm adds to it for ours."""
+    CHART = ROOT / "packaging/helm/callgate"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.renderer = cls.place / "render_chart"
+        run("go", "build", "-o", cls.renderer, Path(__file__).with_name("render_chart.go"),
+            env={**os.environ, "GOCACHE": str(cls.place / "go"), "GOFLAGS": "-buildvcs=false", "GOPROXY": "off", "CGO_ENABLED": "0"})
+
+    def rendered(self, **values):
+        """The ConfigMap of the configuration, that of the policies, and the DaemonSet."""
+        values = {**yaml.safe_load((self.CHART / "values.yaml").read_text()), **values}
+        chart = yaml.safe_load((self.CHART / "Chart.yaml").read_text())
+        data = {"Values": values, "Release": {"Name": "it", "Namespace": "here"}, "Chart": {"AppVersion": chart["appVersion"]}}
+        done = subprocess.run([self.renderer, self.CHART], input=json.dumps(data), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
+        names = [("ConfigMap", "it-callgate"), ("ConfigMap", "it-callgate-policies"), ("DaemonSet", "it-callgate")]
+        self.assertEqual(set(found), set(names))
+        pod = found[names[2]]["spec"]["template"]["spec"]
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        self.assertEqual({mount["name"] for mount in mounts.values()}, {volume["name"] for volume in pod["volumes"]})
+        return *(found[name] for name in names), mounts
+
+    def check(self, maps):
+        """As the agent would see them."""
+        place = Path(tempfile.mkdtemp(dir=self.place))
+        for directory, data in zip((place, place / "policies.d"), maps):
+            directory.mkdir(exist_ok=True)
+            for name, text in data["data"].items():
+                (directory / name).write_text(text)
+        self.callgate("check", *(path for path in place.rglob("*") if path.is_file()))
+
+    def test_nothing_given(self):
+        config, policies, _, mounts = self.rendered()
+        self.assertEqual((config["data"], policies["data"]), ({"callgate.json": "{}"}, None))
+        self.assertNotIn("/etc/callgate/grants.json", mounts)
+
+    def test_grants(self):
+        policies = {"one": {"version": "1", "server": {"package": "one"}, "default": "deny"}}
+        grants = {"version": "1", "grants": {"ci": {"match": {"user": "ci", "exe": "/usr/bin/<&>"}}}}
+        _, _, without, _ = self.rendered(policies=policies)
+        *maps, pods, mounts = self.rendered(policies=policies, grants=grants)
+        self.assertEqual(json.loads(maps[0]["data"]["grants.json"]), grants)
+        self.check(maps)
+        self.assertEqual(mounts["/etc/callgate/grants.json"],
+                         {"name": "config", "mountPath": "/etc/callgate/grants.json", "subPath": "grants.json", "readOnly": True})
+        # A file that is mounted alone stays as it is while the pod lives.
+        annotations = [each["spec"]["template"]["metadata"]["annotations"]["callgate/config"] for each in (without, pods)]
+        self.assertNotEqual(*annotations)
+
+    def test_volumes_of_ones_own(self):
+        volume = {"name": "webhook", "secret": {"secretName": "callgate-webhook", "defaultMode": 0o400}}
+        mount = {"name": "webhook", "mountPath": "/etc/callgate-webhook", "readOnly": True}
+        _, _, pods, mounts = self.rendered(extraVolumes=[volume], extraVolumeMounts=[mount])
+        self.assertIn(volume, pods["spec"]["template"]["spec"]["volumes"])
+        self.assertEqual(mounts["/etc/callgate-webhook"], mount)
 
 
 class TestPages(Packages):
