@@ -114,6 +114,39 @@ std::optional<Watcher::State::Work> Watcher::State::next_work() {
     return next;
 }
 
+void Watcher::State::work_on(Work work) {
+    switch (work.event.kind) {
+        case CG_EVENT_READ: return on_read(std::move(work));
+        case CG_EVENT_EXPIRED:
+        case CG_EVENT_UNSEEN: return on_unjudged(work.event);
+        case CG_EVENT_EXIT: return on_exiting(work.event);
+        case CG_EVENT_UNIX_LISTEN: return unix_servers->on_listen(work.event);
+        case CG_EVENT_LISTENED:  // its listen() was heard before, and is decided on now that it has a port
+            listeners->work();
+            return programs->release(static_cast<pid_t>(work.event.tid));
+    }
+}
+
+// What processes have made, and how much of it, decides what it takes to look at them: where that cannot be had, it is this
+// one that is not governed, and the agent goes on.
+void Watcher::State::try_to_decide(const cg_event& event, const std::function<void()>& decide) {
+    std::string problem;
+    try {
+        return decide();
+    } catch (const std::exception& thrown) {
+        problem = std::string("it could not be looked at: ") + thrown.what();
+    }
+    ++failed;
+    const auto pid = static_cast<pid_t>(event.tgid);
+    programs->release(static_cast<pid_t>(event.tid));
+    auto server = identify_server(pid);
+    if (!server) return;
+    PolicyStore::Match match = find_policy(*server);
+    const auto known = by_original.find(event.channel);
+    if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
+    if (match.policy) report_blind(pid, std::move(*server), match, std::move(problem));
+}
+
 void Watcher::State::turn_once() {
     listen();
     listeners->work();
@@ -121,19 +154,12 @@ void Watcher::State::turn_once() {
         earlier->settle();
         // What is held goes first.
         if (auto next = next_work()) {
-            switch (next->event.kind) {
-                case CG_EVENT_READ: on_read(std::move(*next)); break;
-                case CG_EVENT_EXPIRED:
-                case CG_EVENT_UNSEEN: on_unjudged(next->event); break;
-                case CG_EVENT_EXIT: on_exiting(next->event); break;
-                case CG_EVENT_UNIX_LISTEN: unix_servers->on_listen(next->event); break;
-                case CG_EVENT_LISTENED:  // its listen() was heard before, and is decided on now that it has a port
-                    listeners->work();
-                    programs->release(static_cast<pid_t>(next->event.tid));
-                    break;
-            }
+            const cg_event event = next->event;
+            try_to_decide(event, [&] { work_on(std::move(*next)); });
         } else if (auto started = next_program()) {
-            if (taking) on_exec(*started);
+            try_to_decide(*started, [&] {
+                if (taking) on_exec(*started);
+            });
         } else {
             return;
         }
@@ -244,7 +270,10 @@ void Watcher::State::on_read(Work reading) {
         ++late_reads;
         if (!reading.thread.tracee) return;
         auto read = take_back_read(std::move(reading.thread));
-        if (read && !read->bytes.empty()) events.late_bytes(known->second, std::move(read->bytes));
+        const Session& session = sessions[known->second];
+        if (!read && read.error().kind == ErrorKind::refused)
+            return report_blind(pid, session.server, session.match, read.error().text() + ": a part of it was not judged");
+        if (read && !read->bytes.empty()) events.late_bytes(session.id, std::move(read->bytes));
         return;
     }
     auto candidate = candidates.find(event.channel);

@@ -132,6 +132,8 @@ struct Watcher::State {
     std::optional<Work> next_work();
     std::vector<ReadPiece> take_back_waiting(pid_t pid, const cg_channel_key& channel);
     void take_back_wanted();
+    void work_on(Work work);
+    void try_to_decide(const cg_event& event, const std::function<void()>& decide);
     void turn_once();                                    // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);

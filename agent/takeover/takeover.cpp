@@ -27,6 +27,9 @@ using namespace std::chrono_literals;
 using Descriptors = std::vector<ProcessDescriptor>;
 using Registrations = std::vector<EpollRegistration>;
 
+// What one read of a server's may have returned before it is taken over. More is not looked at.
+constexpr size_t kReadBytesMax = size_t{16} << 20;
+
 Descriptors of_channel(const ProcessDescriptors& all, const cg_channel_key& key, int access) {
     Descriptors found;
     for (const ProcessDescriptor& each : all.channels)
@@ -46,7 +49,8 @@ Result<std::vector<Each>> read_array(const cg_hold& hold, const void* address, s
     return found;
 }
 
-// Where the bytes of a finished read are: pieces of the process's memory, none longer than what was read into it.
+// Where the bytes of a finished read are: pieces of the process's memory, none longer than what was read into it. Of
+// recvmmsg(2) only that memory says how much that is, and another thread may have written there since.
 Result<std::vector<iovec>> pieces_of(const cg_hold& hold) {
     void* const buffer = reinterpret_cast<void*>(hold.buffer);
     std::vector<iovec> pieces;
@@ -70,7 +74,6 @@ Result<std::vector<iovec>> pieces_of(const cg_hold& hold) {
             break;
         default: add({{buffer, hold.length}}, hold.result);
     }
-    std::erase_if(pieces, [](const iovec& each) { return each.iov_len == 0; });
     return pieces;
 }
 
@@ -155,14 +158,19 @@ Error explain_refusal(pid_t pid, const Error& error) {
 
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max) {
     std::vector<iovec> remote = TRY(pieces_of(hold));
+    size_t wanted = 0;
+    for (iovec& each : remote) {
+        each.iov_len = std::min(each.iov_len, bytes_max - wanted);
+        wanted += each.iov_len;
+    }
+    if (wanted > kReadBytesMax) return Error::refused("read", "returned more than is looked at");
+    std::erase_if(remote, [](const iovec& each) { return each.iov_len == 0; });
     std::string bytes;
-    for (size_t first = 0; first < remote.size() && bytes.size() < bytes_max; first += IOV_MAX) {
+    bytes.reserve(wanted);
+    for (size_t first = 0; first < remote.size(); first += IOV_MAX) {
         const size_t count = std::min<size_t>(remote.size() - first, IOV_MAX), before = bytes.size();
         size_t length = 0;
-        for (size_t i = first; i < first + count; ++i) {
-            remote[i].iov_len = std::min(remote[i].iov_len, bytes_max - before - length);
-            length += remote[i].iov_len;
-        }
+        for (size_t i = first; i < first + count; ++i) length += remote[i].iov_len;
         bytes.resize(before + length);
         iovec local{bytes.data() + before, length};
         ssize_t got = process_vm_readv(hold.tid, &local, 1, &remote[first], count, 0);
@@ -215,7 +223,12 @@ std::vector<ReadPiece> wake_waiters(pid_t pid, pid_t except, const Descriptors& 
         if (event && !(event->channel == swapped.front().channel)) {
             help.look_at_later(*event, {std::move(*waiter), event->hold}, {});  // it was caught on another channel
         } else if (event && check_hold(event->hold)) {
-            if (auto read = undo_read(**waiter, event->hold)) pieces.push_back(std::move(*read));
+            auto read = undo_read(**waiter, event->hold);
+            if (read) {
+                pieces.push_back(std::move(*read));
+            } else {
+                help.look_at_later(*event, {std::move(*waiter), event->hold}, {});  // where it is said
+            }
         } else if ((*waiter)->registers().needs_settling()) {
             (*waiter)->registers().settle_interrupted_call();
         }

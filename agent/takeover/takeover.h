@@ -99,7 +99,7 @@ Error explain_refusal(pid_t pid, const Error& error);
 bool is_peek(const cg_hold& hold);
 // Why nobody can judge what was read: of an event that says so (CG_EVENT_EXPIRED, CG_EVENT_UNSEEN).
 std::string why_unjudged(const cg_event& event);
-// The bytes that a read has returned.
+// The bytes that a read has returned; more than 16 MiB of them are refused (ErrorKind::refused).
 Result<std::string> peek_read(const cg_hold& hold, size_t bytes_max = SIZE_MAX);
 
 // Judged output of a server's that its client has not been given yet.

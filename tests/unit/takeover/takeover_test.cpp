@@ -2,6 +2,7 @@
 #include "takeover/takeover.h"
 
 #include <gmock/gmock.h>
+#include <limits.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
@@ -249,6 +250,55 @@ TEST(Takeover, ProcessThatIsGone) {
     pid_t pid = child.pid();
     child.end();
     EXPECT_FALSE(Tracee::stop(pid, {}).ok());
+}
+
+// Messages that recvmmsg(2) has returned to this thread, as far as its own memory says so.
+class ManyMessages : public ::testing::Test {
+  protected:
+    static constexpr size_t kCount = IOV_MAX, kBytesMax = size_t{16} << 20;
+    cg_hold hold(std::string& text, uint32_t length, uint32_t flags = 0) {
+        for (size_t i = 0; i < kCount; ++i) {
+            vectors_[i] = {text.data(), length};
+            messages_[i].msg_hdr.msg_iov = &vectors_[i];
+            messages_[i].msg_hdr.msg_iovlen = 1;
+            messages_[i].msg_len = length;
+        }
+        cg_hold hold{};
+        hold.tid = gettid();
+        hold.syscall = SYS_recvmmsg;
+        hold.buffer = reinterpret_cast<uintptr_t>(messages_.data());
+        hold.length = hold.result = kCount;
+        hold.flags = flags;
+        return hold;
+    }
+    std::vector<iovec> vectors_ = std::vector<iovec>(kCount);
+    std::vector<mmsghdr> messages_ = std::vector<mmsghdr>(kCount);
+};
+
+TEST_F(ManyMessages, WithinTheBound) {
+    std::string text(kBytesMax / kCount, 'x');
+    auto bytes = peek_read(hold(text, text.size()));
+    ASSERT_TRUE(bytes.ok()) << bytes.error().text();
+    EXPECT_EQ(*bytes, std::string(kBytesMax, 'x'));
+}
+
+// Their lengths are in the memory of the process, whose other threads write there what they like.
+TEST_F(ManyMessages, LengthsThatNobodyHasRead) {
+    std::string text = "{}";
+    const cg_hold lies = hold(text, UINT32_MAX);
+    auto bytes = peek_read(lies);
+    ASSERT_FALSE(bytes.ok());
+    EXPECT_EQ(bytes.error().kind, ErrorKind::refused);
+    auto beginning = peek_read(lies, text.size());
+    ASSERT_TRUE(beginning.ok()) << beginning.error().text();
+    EXPECT_EQ(*beginning, text);
+}
+
+TEST_F(ManyMessages, TheSameBytesOverAndOverByPeeking) {
+    std::string text(2 * kBytesMax / kCount, 'x');
+    auto bytes = peek_read(hold(text, text.size(), MSG_PEEK));
+    ASSERT_FALSE(bytes.ok());
+    EXPECT_EQ(bytes.error().kind, ErrorKind::refused);
 }
 
 }  // namespace
