@@ -39,11 +39,11 @@ json status_json(App& app) {
     status["threads"] = {{"confined", threads.confined}, {"free", threads.free}};
     status["capabilities"] = held_capabilities();
     uint64_t seen = 0, sent = 0;
-    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_EXIT_SEEN,
-                            CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
+    for (cg_counter each : {CG_COUNT_EXEC_SEEN, CG_COUNT_READ_SEEN, CG_COUNT_EXPIRED_SEEN, CG_COUNT_UNSEEN_SEEN,
+                            CG_COUNT_EXIT_SEEN, CG_COUNT_LISTEN_SEEN, CG_COUNT_GONE_SEEN})
         seen += kernel(each);
-    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_EXIT_SENT,
-                            CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
+    for (cg_counter each : {CG_COUNT_EXEC_SENT, CG_COUNT_READ_SENT, CG_COUNT_EXPIRED_SENT, CG_COUNT_UNSEEN_SENT,
+                            CG_COUNT_EXIT_SENT, CG_COUNT_LISTEN_SENT, CG_COUNT_GONE_SENT})
         sent += kernel(each);
     status["kernel"] = {{"candidates", kernel(CG_COUNT_EXEC_SEEN)},
                         {"holds", kernel(CG_COUNT_READ_SENT)},

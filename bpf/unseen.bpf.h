@@ -26,6 +26,15 @@ static __always_inline bool ring_reads(__u8 operation) {
     return operation < 64 && (reads >> operation & 1);
 }
 
+/* Channels of which the agent has been told so, and has said nothing since: a loop of such reads is one event. Writers: here
+ * (insert), agent (delete, whenever it says what becomes of the channel). Least recently used ones go: they are told again. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, CG_PASSED_MAX);
+    __type(key, struct cg_channel_key);
+    __type(value, __u8);
+} told SEC(".maps");
+
 /* `fd`: -1 where no descriptor is known; then only what is watched by itself counts. */
 static __noinline int on_unseen(struct file* file, __s32 fd, __s64 number) {
     struct cg_event event = {};
@@ -40,7 +49,10 @@ static __noinline int on_unseen(struct file* file, __s32 fd, __s64 number) {
     if (!event.channel_state || !in_scope(event.tgid)) return 0;
     event.kind = CG_EVENT_UNSEEN;
     event.hold.since_ns = bpf_ktime_get_ns();
-    emit(&event, sizeof(event), CG_COUNT_UNSEEN_SEEN, CG_COUNT_UNSEEN_SENT);
+    __u8 one = 1;
+    if (bpf_map_lookup_elem(&told, &event.channel)) return 0;
+    bpf_map_update_elem(&told, &event.channel, &one, BPF_ANY);
+    if (!emit(&event, sizeof(event), CG_COUNT_UNSEEN_SEEN, CG_COUNT_UNSEEN_SENT)) bpf_map_delete_elem(&told, &event.channel);
     return 0;
 }
 

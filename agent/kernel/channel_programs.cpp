@@ -39,7 +39,7 @@ struct ChannelPrograms::State {
     ring_buffer* ring = nullptr;
     OnEvent on_event;
     std::function<void(const cg_listen_event&)> on_listen;
-    int channels = -1, holds = -1, governed = -1, readers = -1, passed = -1, counters = -1;
+    int channels = -1, holds = -1, governed = -1, readers = -1, passed = -1, told = -1, counters = -1;
 
     // Every record begins with its kind.
     void hand_out(const void* data, size_t bytes) {
@@ -111,6 +111,7 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.governed = bpf_map__fd(state.skeleton->maps.governed);
     state.readers = bpf_map__fd(state.skeleton->maps.readers);
     state.passed = bpf_map__fd(state.skeleton->maps.passed);
+    state.told = bpf_map__fd(state.skeleton->maps.told);
     for (uint32_t& each : state.skeleton->bss->agent_processors) each = UINT32_MAX;
     state.counters = bpf_map__fd(state.skeleton->maps.counters);
     int cgroups = bpf_map__fd(state.skeleton->maps.scope_cgroups);
@@ -157,10 +158,14 @@ void ChannelPrograms::enable_holds(bool enabled) { state_->skeleton->bss->hold_e
 Status ChannelPrograms::watch(const cg_channel_key& channel, const cg_channel& value) {
     if (bpf_map_update_elem(state_->channels, &channel, &value, BPF_ANY))
         return Error::system("bpf_map_update_elem", "channels", errno);
+    bpf_map_delete_elem(state_->told, &channel);
     return {};
 }
 
-void ChannelPrograms::forget(const cg_channel_key& channel) { bpf_map_delete_elem(state_->channels, &channel); }
+void ChannelPrograms::forget(const cg_channel_key& channel) {
+    bpf_map_delete_elem(state_->channels, &channel);
+    bpf_map_delete_elem(state_->told, &channel);
+}
 
 std::optional<cg_channel> ChannelPrograms::find(const cg_channel_key& channel) const {
     cg_channel value;

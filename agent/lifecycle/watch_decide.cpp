@@ -15,6 +15,9 @@ constexpr int kReadsWithoutVerdict = 64;
 constexpr size_t kPeekBytes = kReadBytes;
 // A batch of events takes far less, but a busy host can keep the other thread's virtual processor from running.
 constexpr int64_t kAwakeNanoseconds = 20'000'000;
+// Events that wait in each half; one more that holds no thread is left out, and what runs is looked at again, as where the
+// kernel's buffer was full.
+constexpr size_t kWorkMax = 4096;
 // A decision on who listens that takes longer than this is waited for in a stop.
 constexpr int64_t kListenNanoseconds = 5'000'000;
 
@@ -67,7 +70,7 @@ void Watcher::State::on_event(const cg_event& event) {
         if (!hold || hold->since_ns != event.hold.since_ns) {
             if (event.hold.state != CG_YIELDED || !taking) return;
             next.event.kind = CG_EVENT_EXPIRED;  // it went on before anybody knew
-            return halves[own_half].work.push_back(std::move(next));
+            return put_in(std::move(next));
         }
         if (Tracee::is_ours(tid)) {
             if (hold->state == CG_YIELDED) hold->state = CG_HOLDING;  // it stops on its way out
@@ -89,7 +92,25 @@ void Watcher::State::on_event(const cg_event& event) {
         if (tracee) programs->release(tid);
     }
     if (has_listened(event) && !taking) programs->release(static_cast<pid_t>(event.tid));
-    if (taking || event.kind == CG_EVENT_EXIT) halves[own_half].work.push_back(std::move(next));
+    if (taking || event.kind == CG_EVENT_EXIT) put_in(std::move(next));
+}
+
+// Of what holds no thread there can be any number.
+void Watcher::State::put_in(Work next) {
+    std::deque<Work>& mine = halves[own_half].work;
+    const bool unseen = next.event.kind == CG_EVENT_UNSEEN;
+    if ((unseen || next.event.kind == CG_EVENT_EXPIRED) && mine.size() >= kWorkMax) {
+        ++(unseen ? left.unseen : left.expired);
+        return;
+    }
+    mine.push_back(std::move(next));
+}
+
+// The next such read of the channel is an event again. A mark of an exec is decided on with that.
+void Watcher::State::tell_again(const cg_event& event) {
+    auto mark = programs->find(event.channel);
+    if (!mark) return programs->forget(event.channel);
+    if (mark->state == CG_WATCH) (void)programs->watch(event.channel, *mark);
 }
 
 // What the other half has heard of goes first where it was read first from the same channel.
@@ -117,8 +138,8 @@ std::optional<Watcher::State::Work> Watcher::State::next_work() {
 void Watcher::State::work_on(Work work) {
     switch (work.event.kind) {
         case CG_EVENT_READ: return on_read(std::move(work));
-        case CG_EVENT_EXPIRED:
-        case CG_EVENT_UNSEEN: return on_unjudged(work.event);
+        case CG_EVENT_EXPIRED: return on_unjudged(work.event);
+        case CG_EVENT_UNSEEN: on_unjudged(work.event); return tell_again(work.event);
         case CG_EVENT_EXIT: return on_exiting(work.event);
         case CG_EVENT_UNIX_LISTEN: return unix_servers->on_listen(work.event);
         case CG_EVENT_LISTENED:  // its listen() was heard before, and is decided on now that it has a port
@@ -197,6 +218,14 @@ void Watcher::State::forget_channel(const cg_channel_key& channel, pid_t made_by
     if (candidates.count(channel) || by_original.count(channel)) return;
     auto mark = programs->find(channel);
     if (mark && static_cast<pid_t>(mark->pid) == made_by) programs->forget(channel);
+}
+
+// Its reader is named by no policy. Who is watched there may be another one, which is.
+void Watcher::State::leave_alone(const cg_channel_key& channel) {
+    auto candidate = candidates.find(channel);
+    if (candidate != candidates.end() && candidate->second.match.policy) return;
+    candidates.erase(channel);
+    programs->forget(channel);
 }
 
 void Watcher::State::on_exec(const cg_event& event) {
@@ -292,10 +321,7 @@ void Watcher::State::on_read(Work reading) {
         if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     }
     if (!match.policy) {
-        if (candidate == candidates.end() || !candidate->second.match.policy) {
-            candidates.erase(event.channel);
-            programs->forget(event.channel);
-        }
+        leave_alone(event.channel);
         ++released;
         return;
     }
@@ -361,7 +387,7 @@ void Watcher::State::on_unjudged(const cg_event& event) {
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);
-    if (!match.policy) return;
+    if (!match.policy) return leave_alone(event.channel);
     std::string reason = why_unjudged(event) + ": its first bytes were not judged";
     if (unseen && event.hold.syscall == SYS_io_uring_enter) {
         // The read is under way and keeps the original: both would read it. A program that no policy names is not killed

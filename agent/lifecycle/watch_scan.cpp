@@ -109,9 +109,10 @@ void Watcher::State::scan() {
     }
 }
 
-// The kernel's buffer was full, since the agent had not listened for long, or not quickly enough; or a program was left out.
+// The kernel's buffer was full, since the agent had not listened for long, or not quickly enough, or a queue of ours was; or a
+// program was left out.
 void Watcher::State::find_what_was_missed() {
-    const uint64_t lost = programs->counter(CG_COUNT_RING_FULL) + (left_out = programs->left_out());
+    const uint64_t lost = programs->counter(CG_COUNT_RING_FULL) + left.sum() + (left_out = programs->left_out());
     if (lost == events_lost) return;
     const uint64_t more = lost - std::exchange(events_lost, lost);
     if (taking) {

@@ -92,6 +92,11 @@ struct Watcher::State {
     std::atomic<uint64_t> identified{0}, taken{0}, failed{0}, released{0}, late_reads{0}, expired{0}, left_out{0}, exits_held{0},
         exits_unheld{0}, exits_expired{0};
 
+    // Events for which there was no room in a queue of ours.
+    struct LeftOut {
+        std::atomic<uint64_t> programs{0}, unseen{0}, expired{0};
+        uint64_t sum() const { return programs + unseen + expired; }
+    } left;
     uint64_t events_lost = 0;                    // that are known of
     std::unordered_map<pid_t, cg_event> caught;  // by threads that we were stopping already
     // Reads that a take-over wants to have before their turn. Each half takes back those of the threads it has stopped.
@@ -132,6 +137,8 @@ struct Watcher::State {
     std::optional<Work> next_work();
     std::vector<ReadPiece> take_back_waiting(pid_t pid, const cg_channel_key& channel);
     void take_back_wanted();
+    void put_in(Work next);  // at the end of this half's work
+    void tell_again(const cg_event& event);
     void work_on(Work work);
     void try_to_decide(const cg_event& event, const std::function<void()>& decide);
     void turn_once();                                    // listens, then works on everything that waits
@@ -175,6 +182,7 @@ struct Watcher::State {
     void report_blind(pid_t pid, ServerIdentity server, const PolicyStore::Match& match, std::string reason);
     void forget_session(const std::string& id, bool released_alive);
     void watch_candidate(const cg_channel_key& input, uint32_t kind, pid_t pid, Candidate candidate);
+    void leave_alone(const cg_channel_key& channel);
     void forget_channel(const cg_channel_key& channel, pid_t made_by);
 };
 

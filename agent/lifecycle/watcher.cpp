@@ -84,6 +84,9 @@ cpu_set_t every_second_processor(int first) {
 // How long a program that has started waits for the half that it was left to. After that its processor is taken to be
 // occupied, by a held thread for instance.
 constexpr std::chrono::milliseconds kPatience{1};
+// Programs that have started and wait in each half; one more is left out, and what runs is looked at again. Its first read is
+// held all the same.
+constexpr size_t kStartedMax = 4096;
 
 }  // namespace
 
@@ -230,7 +233,16 @@ void Watcher::State::nudge(int half) {
 // that waited for that on the same processor would keep it from it, so the half on other processors takes it over.
 void Watcher::State::leave_to_other_half(const cg_event& event) {
     int half = event.cpu < CPU_SETSIZE && CPU_ISSET(event.cpu, &halves[0].processors) ? 1 : 0;
-    halves[half].programs_started.push_back({event, monotonic_ns()});
+    auto& started = halves[half].programs_started;
+    auto same = std::find_if(started.rbegin(), started.rend(), [&](const Half::Started& each) {
+        return each.event.tgid == event.tgid && each.event.channel == event.channel && each.event.output == event.output;
+    });
+    if (same != started.rend()) return;  // who it is is asked when its turn comes
+    if (started.size() >= kStartedMax) {
+        ++left.programs;
+        return;
+    }
+    started.push_back({event, monotonic_ns()});
     nudge(half);
 }
 
@@ -285,6 +297,14 @@ void Watcher::session_ended(std::string session_id) {
 Watcher::Figures Watcher::figures() const {
     Figures figures = state_->durations.figures();
     figures.kernel = state_->programs->counters();
+    // What was sent and found no room here is lost as well.
+    for (const auto& [sent, lost] :
+         {std::pair(CG_COUNT_EXEC_SENT, &state_->left.programs), std::pair(CG_COUNT_UNSEEN_SENT, &state_->left.unseen),
+          std::pair(CG_COUNT_EXPIRED_SENT, &state_->left.expired)}) {
+        const uint64_t number = *lost;
+        figures.kernel.values[sent] -= number;
+        figures.kernel.values[CG_COUNT_RING_FULL] += number;
+    }
     figures.left_out = state_->left_out;
     figures.on_events = state_->programs->on_events();
     figures.identified = state_->identified;

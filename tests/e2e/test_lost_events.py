@@ -2,6 +2,7 @@
 found."""
 import os
 import signal
+import sys
 
 from governed import *  # noqa: F403
 from governed import MCP_SERVER, Path, cpp_server, main, policy, subprocess, wait_for
@@ -9,6 +10,15 @@ from test_stopped_agent import Stopped, stop_all_threads
 
 FLOOD = Path(MCP_SERVER).parent / "exec_flood"
 RING_BYTES, EVENT_BYTES = 1 << 20, 200  # of the kernel's events: one takes more than so many
+
+
+def resident_bytes(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class TestLostEvents(Stopped):
@@ -55,6 +65,62 @@ class TestLostEvents(Stopped):
         self.assertEqual(status["frames"]["in"], status["frames"]["forwarded"] + status["frames"]["denied"])
         self.assertEqual(agent.stop(), 0)
         self.assert_nothing_left(agent)
+
+
+# Lets programs end that have its pipe as input, and then reads it over and over in a way that cannot be undone.
+TEES = """
+import ctypes, os, subprocess, sys, time
+tee = ctypes.CDLL(None, use_errno=True).tee
+pipe, copy = os.pipe(), os.pipe()
+os.write(pipe[1], b"x")
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(3):
+    subprocess.run(["true"], stdin=pipe[0], stdout=subprocess.PIPE)
+print("ended", flush=True)
+sys.stdin.readline()
+number, end = 0, time.monotonic() + 3
+while time.monotonic() < end:
+    if tee(pipe[0], copy[1], 1, 0) != 1:
+        sys.exit(1)
+    os.read(copy[0], 1)
+    number += 1
+print(number, flush=True)
+"""
+
+
+class TestManyEvents(Stopped):
+    def test_a_loop_of_reads_that_cannot_be_undone(self):
+        """Of a channel that is watched because the program that had it has ended: it is told once, and nobody waits for it."""
+        server = cpp_server("--label=beside")
+        agent = self.agent({"p": policy({"command": "*--label=beside*"}, denied="delete_note")})
+        loop = subprocess.Popen([sys.executable, "-c", TEES], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: [loop.kill(), loop.wait(), loop.stdin.close(), loop.stdout.close()])
+        self.assertEqual(loop.stdout.readline(), b"ready\n")
+        wait_for(lambda: agent.status()["kernel"]["candidates"] >= 1, "the loop's program being seen")
+        try:
+            stop_all_threads(agent)
+            loop.stdin.write(b"\n")
+            loop.stdin.flush()
+            self.assertEqual(loop.stdout.readline(), b"ended\n")
+        finally:
+            os.kill(agent.pid, signal.SIGCONT)
+        wait_for(lambda: agent.status()["kernel"]["candidates"] >= 4, "the programs that have ended")
+        before = agent.status()["kernel"]["events_seen"]
+        memory, worked = resident_bytes(agent.pid), processor_seconds(agent.pid)
+        loop.stdin.write(b"\n")
+        loop.stdin.flush()
+        client = self.client(server.command)
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        self.assert_enforced(agent, client.pid)
+        self.assertGreater(int(loop.stdout.readline()), 1000)
+        self.assertLess(processor_seconds(agent.pid) - worked, 1)
+        kernel = agent.status()["kernel"]
+        self.assertLess(kernel["events_seen"] - before, 100)
+        self.assertEqual(kernel["events_lost"], 0)
+        self.assertLess(resident_bytes(agent.pid) - memory, 16 << 20)
+        self.assertEqual(client.shutdown(), 0)
 
 
 if __name__ == "__main__":
