@@ -21,6 +21,8 @@ constexpr size_t kWorkMax = 4096;
 // A decision on who listens that takes longer than this is waited for in a stop.
 constexpr int64_t kListenNanoseconds = 5'000'000;
 
+constexpr char kTooManyChannels[] = "too many channels are watched: its first bytes may not have been judged";
+
 // Held at the end of its listen(2).
 bool has_listened(const cg_event& event) { return event.kind == CG_EVENT_UNIX_LISTEN || event.kind == CG_EVENT_LISTENED; }
 
@@ -213,6 +215,20 @@ void Watcher::State::watch_candidate(const cg_channel_key& input, uint32_t kind,
         candidates[input] = std::move(candidate);
 }
 
+// Of programs that have ended: what they may have forked has their input as its own. So those that stay are no more than there
+// are processes, whoever keeps how many of them open.
+void Watcher::State::forget_orphans() {
+    if (candidates.size() < orphans_due) return;
+    std::unordered_set<uint64_t> inputs;
+    for (const pid_t pid : all_processes()) inputs.insert(channel_of(pid, 0).channel.inode);
+    std::erase_if(candidates, [&](const auto& entry) {
+        if (entry.second.server.process.pid || inputs.count(entry.first.inode)) return false;
+        if (!by_original.count(entry.first)) programs->forget(entry.first);
+        return true;
+    });
+    orphans_due = std::max(kOrphansAtLeast, 2 * candidates.size());
+}
+
 // The mark that an exec made goes, unless a later exec has renewed it or somebody else is watched there.
 void Watcher::State::forget_channel(const cg_channel_key& channel, pid_t made_by) {
     if (candidates.count(channel) || by_original.count(channel)) return;
@@ -242,15 +258,26 @@ void Watcher::State::on_exec(const cg_event& event) {
     auto server = identify_server(pid);
     if (!server) {  // it has ended, but what it may have forked reads its input
         if (known == by_original.end() && !candidates.count(event.channel)) watch({{}, {}, event.output});
-        return;
+        return forget_orphans();
     }
     PolicyStore::Match match = find_policy(*server);
     // Whatever has a governed input can read what is meant for the server.
     if (!match.policy && known != by_original.end()) match = sessions[known->second].match;
     if (!match.policy) return forget_channel(event.channel, pid);
     if (known == by_original.end() && unix_servers->on_exec(event, *server, match)) return;
-    if (!names_a_program(*match.policy) || !has_output) return watch({std::move(*server), match, event.output});
+    const bool is_named = names_a_program(*match.policy);
+    // Nothing that it has read by now was held.
+    const bool unheld = programs->counter(CG_COUNT_CHANNELS_FULL) && !programs->find(event.channel);
+    if (is_named && unheld) {
+        report_blind(pid, *server, match, kTooManyChannels);
+        if (match.policy->on_blind() == OnBlind::kill) return;
+    }
+    if (!is_named || !has_output) return watch({std::move(*server), match, event.output});
     Plan plan{pid, event.channel, event.output, Opening::Start::fresh, monotonic_ns(), {}, {}};
+    if (unheld) {
+        plan.start = Opening::Start::midway;
+        plan.remark = kTooManyChannels;
+    }
     take(plan, {}, std::move(*server), match);
 }
 

@@ -111,6 +111,9 @@ struct Watcher::State {
 
     std::unordered_map<cg_channel_key, Candidate, ChannelKeyHash> candidates;
     GoneChannels gone_candidates;
+    static constexpr size_t kOrphansAtLeast = 1024;
+    size_t orphans_due = kOrphansAtLeast;  // they are looked for when there are so many candidates
+    bool swap_unwatched = false;           // of the take-over under way: there was no room for a mark
     std::unordered_map<std::string, Session> sessions;
     ByChannel by_original, by_replacement;
     std::unordered_map<pid_t, std::string> governed;  // sessions, by the processes whose end is to be held
@@ -155,6 +158,7 @@ struct Watcher::State {
     void scan();
     void find_what_was_missed();
     void forget_what_is_gone();
+    void forget_orphans();
     EarlierConnections::Events events_of_earlier_connections();
     UnixServers::Help help_for_unix_servers();
 

@@ -122,6 +122,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     }
     const std::string id = new_id();
     std::shared_ptr<Vault::Entry> begun;
+    swap_unwatched = false;
     auto ends = stop_and_take(plan, thread, [&](const TakenEnds& begin, const std::vector<int>& made) {
         begun = keep_begun({id,
                             match.policy->name(),
@@ -173,7 +174,11 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
     Session session{id, {plan.pid}, ends->input, ends->output, ends->new_input, ends->new_output, server, match};
     // The original stays watched: a thread that was reading it during the swap is caught there.
     cg_channel mark{CG_WATCH, static_cast<uint32_t>(ends->input_kind), static_cast<uint32_t>(plan.pid), 0, plan.output};
-    (void)programs->watch(plan.input, mark);
+    if (!programs->watch(plan.input, mark)) swap_unwatched = true;
+    std::string remark = plan.remark;
+    if (swap_unwatched)
+        remark += std::string(remark.empty() ? "" : "; ") +
+                  "too many channels are watched: what another thread was reading during the take-over was not judged";
     by_original[session.input] = session.id;
     by_replacement[session.new_input] = session.id;
     by_replacement[session.new_output] = session.id;
@@ -184,7 +189,7 @@ void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity
                              std::move(*ends),
                              plan.start,
                              names_a_program(*match.policy),
-                             plan.remark,
+                             std::move(remark),
                              std::move(begun)};
     fault_point("taken over");
     govern(session.id, plan.pid);

@@ -58,7 +58,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         state.halves[State::own_half].work.push_back({event, std::move(thread), std::nullopt, not_before_ns});
     };
     state.help.swap_begins = [&state](const cg_channel_key& replacement, const cg_channel& mark) {
-        (void)state.programs->watch(replacement, mark);
+        if (!state.programs->watch(replacement, mark)) state.swap_unwatched = true;
     };
     state.help.swap_ends = [&state](const cg_channel_key& replacement) { state.programs->forget(replacement); };
     state.help.take_back_waiting = [&state](pid_t pid, const cg_channel_key& channel) {

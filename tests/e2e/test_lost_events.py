@@ -88,24 +88,50 @@ while time.monotonic() < end:
 print(number, flush=True)
 """
 
+# Lets as many programs end, keeps what each had as its input, and reads each once in such a way.
+PIPES = """
+import ctypes, os, resource, subprocess, sys
+tee = ctypes.CDLL(None, use_errno=True).tee
+number = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (2 * number + 64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+pipes, copy = [os.pipe() for _ in range(number)], os.pipe()
+print("ready", flush=True)
+sys.stdin.readline()
+for input, output in pipes:
+    os.write(output, b"x")
+    subprocess.run(["true"], stdin=input, stdout=copy[1])
+print("ended", flush=True)
+sys.stdin.readline()
+for input, _ in pipes:
+    if tee(input, copy[1], 1, 0) != 1:
+        sys.exit(1)
+    os.read(copy[0], 1)
+print("read", flush=True)
+"""
+
 
 class TestManyEvents(Stopped):
+    def ended_programs(self, agent, number, script, *arguments):
+        """The script, when it has let so many programs end before the agent could look at them."""
+        process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: [process.kill(), process.wait(), process.stdin.close(), process.stdout.close()])
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        wait_for(lambda: agent.status()["kernel"]["candidates"] >= 1, "the script being seen")
+        try:
+            stop_all_threads(agent)
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            self.assertEqual(process.stdout.readline(), b"ended\n")
+        finally:
+            os.kill(agent.pid, signal.SIGCONT)
+        wait_for(lambda: agent.status()["kernel"]["candidates"] >= 1 + number, "the programs that have ended")
+        return process
+
     def test_a_loop_of_reads_that_cannot_be_undone(self):
         """Of a channel that is watched because the program that had it has ended: it is told once, and nobody waits for it."""
         server = cpp_server("--label=beside")
         agent = self.agent({"p": policy({"command": "*--label=beside*"}, denied="delete_note")})
-        loop = subprocess.Popen([sys.executable, "-c", TEES], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.addCleanup(lambda: [loop.kill(), loop.wait(), loop.stdin.close(), loop.stdout.close()])
-        self.assertEqual(loop.stdout.readline(), b"ready\n")
-        wait_for(lambda: agent.status()["kernel"]["candidates"] >= 1, "the loop's program being seen")
-        try:
-            stop_all_threads(agent)
-            loop.stdin.write(b"\n")
-            loop.stdin.flush()
-            self.assertEqual(loop.stdout.readline(), b"ended\n")
-        finally:
-            os.kill(agent.pid, signal.SIGCONT)
-        wait_for(lambda: agent.status()["kernel"]["candidates"] >= 4, "the programs that have ended")
+        loop = self.ended_programs(agent, 3, TEES)
         before = agent.status()["kernel"]["events_seen"]
         memory, worked = resident_bytes(agent.pid), processor_seconds(agent.pid)
         loop.stdin.write(b"\n")
@@ -120,6 +146,21 @@ class TestManyEvents(Stopped):
         self.assertLess(kernel["events_seen"] - before, 100)
         self.assertEqual(kernel["events_lost"], 0)
         self.assertLess(resident_bytes(agent.pid) - memory, 16 << 20)
+        self.assertEqual(client.shutdown(), 0)
+
+    def test_inputs_of_programs_that_have_ended(self):
+        """Whoever keeps them open does not make the agent watch them all: none of them is any process's standard input."""
+        server = cpp_server("--label=beside")
+        agent = self.agent({"p": policy({"command": "*--label=beside*"}, denied="delete_note")})
+        pipes = self.ended_programs(agent, 1200, PIPES, "1200")
+        client = self.client(server.command)  # its turn comes after theirs
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        before = agent.status()["kernel"]["events_seen"]
+        pipes.stdin.write(b"\n")
+        pipes.stdin.flush()
+        self.assertEqual(pipes.stdout.readline(), b"read\n")
+        self.assertLess(agent.status()["kernel"]["events_seen"] - before, 600)
         self.assertEqual(client.shutdown(), 0)
 
 
