@@ -3,6 +3,7 @@
 // Candidates, detection and hold: which pipes and sockets may be MCP servers' inputs, and who reads from them.
 //
 //   on_exec   a program starts with a pipe or AF_UNIX stream socket on 0 and on 1: its input is marked `pending`
+//             or with a socket on 0 that nothing can be put before: tell the agent
 //   on_read   a read of a marked channel has returned bytes: tell the agent, wait (bounded) before they reach user code
 //             or one of a connection that was accepted, by whoever the agent has not left alone (readers.bpf.h)
 //             or it was read in a way that cannot be undone: tell the agent (unseen.bpf.h)
@@ -108,12 +109,21 @@ static __always_inline __u32 channel_of(struct task_struct* task, __u32 fd, stru
     return channel_of_file(file_of(task, fd), key);
 }
 
+/* A socket of packets, or one that this side has connected over TCP: its reads are not held, and no listener leads to it. */
+static __always_inline bool is_out_of_reach(struct file* file) {
+    struct sock* sk = sock_of(file);
+    return sk && (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM || called_connect(sk));
+}
+
 static __noinline int note_candidate(struct task_struct* task) {
     __u32 tgid = bpf_get_current_pid_tgid() >> 32;
     if (!in_scope(tgid)) return 0;
     struct cg_event event = {};
-    event.channel_kind = channel_of(task, 0, &event.channel);
-    if (event.channel_kind == CG_KIND_NONE || event.channel_kind == CG_KIND_TCP) return 0;
+    struct file* input = file_of(task, 0);
+    event.channel_kind = channel_of_file(input, &event.channel);
+    bool watchable = event.channel_kind == CG_KIND_PIPE || event.channel_kind == CG_KIND_UNIX;
+    if (!watchable && !(accepted_watched && is_out_of_reach(input))) return 0;
+    if (!watchable) event.channel_kind = CG_KIND_NONE;
     __u32 output_kind = channel_of(task, 1, &event.output);
     bool has_output = output_kind == CG_KIND_PIPE || output_kind == CG_KIND_UNIX;
     /* Zero says that there is none: a file, say, before which nothing can be put. The first read tells of it. */
@@ -122,7 +132,7 @@ static __noinline int note_candidate(struct task_struct* task) {
     struct cg_channel* known = bpf_map_lookup_elem(&channels, &event.channel);
     if (!has_output && known && known->state != CG_PENDING) return 0;  /* whoever reads it is held already */
     event.channel_state = known ? known->state : 0;
-    if (!known || known->state != CG_WATCH) {
+    if (watchable && (!known || known->state != CG_WATCH)) {
         struct cg_channel fresh = {};
         fresh.state = CG_PENDING;
         fresh.kind = event.channel_kind;

@@ -108,7 +108,8 @@ struct cg_hold {
 };
 
 enum cg_event_kind {
-    CG_EVENT_EXEC = 1,        /* a process runs a program with a pipe or socket on 0 and on 1 */
+    CG_EVENT_EXEC = 1,        /* a process runs a program with a pipe or socket on 0 and on 1, or with a socket on 0 that
+                               * nothing can be put before (CG_KIND_NONE) */
     CG_EVENT_READ = 2,        /* a thread is held after a read */
     CG_EVENT_EXPIRED = 3,     /* nobody answered in time: the read was let go */
     CG_EVENT_EXIT = 4,        /* a governed process ends and is held before anybody is told */

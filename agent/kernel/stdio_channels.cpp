@@ -1,6 +1,8 @@
 #include "kernel/stdio_channels.h"
 
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -12,6 +14,8 @@ namespace callgate {
 namespace {
 
 constexpr int kAncestors = 8;
+// Of the kernel's include/net/tcp_states.h; <netinet/tcp.h>, which has them, has an older tcp_info.
+constexpr uint8_t kEstablished = 1, kCloseWait = 8;
 
 // Whoever made a socket pair, where the descriptor is one end of an AF_UNIX stream one; 0 where it is not.
 pid_t maker_of_socket(const Fd& pidfd, int number) {
@@ -59,6 +63,23 @@ std::optional<StdioChannels> standard_channels(pid_t pid) {
     auto pidfd = open_pidfd(pid);
     if (!pidfd || !is_stdio(*pidfd, input)) return std::nullopt;
     return StdioChannels{input.kind, input.channel, is_stdio(*pidfd, output) ? output.channel : cg_channel_key{}};
+}
+
+// As called_connect() in readers.bpf.h has it.
+bool input_is_out_of_reach(pid_t pid) {
+    if (channel_of(pid, 0).kind == ChannelKind::none) return false;
+    auto pidfd = open_pidfd(pid);
+    if (!pidfd) return false;
+    auto copy = fetch_descriptor(*pidfd, 0);
+    int type = 0;
+    socklen_t length = sizeof(type);
+    if (!copy || getsockopt(copy->get(), SOL_SOCKET, SO_TYPE, &type, &length)) return false;
+    if (type != SOCK_STREAM) return true;
+    tcp_info info{};
+    length = sizeof(info);
+    if (getsockopt(copy->get(), IPPROTO_TCP, TCP_INFO, &info, &length)) return false;
+    if (info.tcpi_state != kEstablished && info.tcpi_state != kCloseWait) return false;
+    return !info.tcpi_unacked && info.tcpi_bytes_acked == info.tcpi_bytes_sent - info.tcpi_bytes_retrans + 1;
 }
 
 std::optional<StdioChannels> moved_channels(pid_t pid) {

@@ -18,6 +18,9 @@ struct StdioChannels {
 
 // 0 and 1, where 0 is a pipe or an AF_UNIX stream socket.
 std::optional<StdioChannels> standard_channels(pid_t pid);
+// 0 is a socket that nothing can be put before: of packets (SOCK_SEQPACKET, SOCK_DGRAM), or one that was connected from here
+// over TCP.
+bool input_is_out_of_reach(pid_t pid);
 // Anywhere else: costs a look at every descriptor of the process and of its ancestors.
 std::optional<StdioChannels> moved_channels(pid_t pid);
 

@@ -244,8 +244,19 @@ void Watcher::State::leave_alone(const cg_channel_key& channel) {
     programs->forget(channel);
 }
 
+void Watcher::State::on_input_out_of_reach(pid_t pid, ServerIdentity server) {
+    PolicyStore::Match match = find_policy(server);
+    if (!match.policy || !names_a_program(*match.policy)) return;
+    report_blind(pid, std::move(server), match,
+                 "standard input: a socket of packets or one that was connected over TCP is not governed");
+}
+
 void Watcher::State::on_exec(const cg_event& event) {
     auto pid = static_cast<pid_t>(event.tgid);
+    if (event.channel_kind == CG_KIND_NONE) {
+        if (auto server = identify_server(pid)) on_input_out_of_reach(pid, std::move(*server));
+        return;
+    }
     if (by_replacement.count(event.channel)) {
         programs->forget(event.channel);  // a child of a governed server, on the governed channel
         return;

@@ -77,6 +77,10 @@ void Watcher::State::scan() {
         auto server = identify_server(pid);
         if (!server) continue;
         auto channels = standard_channels(pid);
+        if (!channels && input_is_out_of_reach(pid)) {
+            on_input_out_of_reach(pid, std::move(*server));
+            continue;
+        }
         bool may_have_moved = channels ? !channels->has_output() : channel_of(pid, 0).kind == ChannelKind::none;
         if (!channels && !may_have_moved) continue;
         PolicyStore::Match match = find_policy(*server);

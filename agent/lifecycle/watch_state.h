@@ -147,6 +147,7 @@ struct Watcher::State {
     void turn_once();                                    // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
     void on_exec(const cg_event& event);
+    void on_input_out_of_reach(pid_t pid, ServerIdentity server);
     void on_read(Work work);
     void on_unjudged(const cg_event& event);
     bool was_in_time(StoppedThread& thread) const;

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -142,6 +143,37 @@ class TestBlind(EndToEnd):
                             self.assertEqual(log.read_bytes(), call)
                             self.assertEqual(json.loads(output.read_bytes())["id"], 1)
                         self.stop_agent(agent)
+
+    @staticmethod
+    def pair(kind):
+        if kind != "tcp":
+            return socket.socketpair(socket.AF_UNIX, kind)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            return ours, listener.accept()[0]
+
+    def test_an_input_that_nothing_can_be_put_before(self):
+        """Sockets of packets, and one that was connected from the server's side: it is said when the program starts."""
+        server = cpp_server("--label=out-of-reach")
+        for kind in (socket.SOCK_SEQPACKET, socket.SOCK_DGRAM, "tcp"):
+            for started_before, on_blind in ((False, "allow"), (False, "kill"), (True, "kill")):
+                with self.case(kind=kind, started_before=started_before, on_blind=on_blind):
+                    rules = {"p": policy(server.match, denied="delete_note", on_blind=on_blind)}
+                    agent = None if started_before else self.agent(rules)
+                    input_, other = self.pair(kind)
+                    process = subprocess.Popen(server.command, stdin=input_, stdout=subprocess.PIPE, stderr=self._stderr)
+                    self.addCleanup(lambda process=process: [process.kill(), process.wait(), process.stdout.close()])
+                    with input_, other:
+                        agent = agent or self.agent(rules)
+                        event = agent.wait_audit("session_blind")[0]
+                        self.assertIn("standard input", event["reason"])
+                        self.assertEqual((event["server"]["pid"], event["killed"]), (process.pid, on_blind == "kill"))
+                        if on_blind == "kill":
+                            self.assertEqual(process.wait(20), -signal.SIGKILL)
+                        else:
+                            other.send(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+                            self.assertEqual(json.loads(process.stdout.readline())["id"], 1)
+                    self.stop_agent(agent)
 
     def test_a_server_that_ignores_the_trap_of_a_debugger(self):
         agent = self.agent({"p": policy(self.SERVER.match, denied="delete_note")})
