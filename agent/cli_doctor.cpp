@@ -32,14 +32,14 @@ const char* state_name(CheckState state) {
     return "";
 }
 
-// What it needs, the agent loads when it first tells somebody.
-Check check_webhooks() {
+// What it needs, the agent loads when it first tells somebody; at its start where callgate.json says whom.
+Check check_webhooks(bool is_needed) {
     const auto curl = CurlLibrary::load();
     if (curl) {
         const char* version = curl.value()->version_info(CURLVERSION_NOW)->version;
         return {"webhooks", CheckState::ok, std::string("libcurl ") + version, {}};
     }
-    return {"webhooks", CheckState::degraded, curl.error().text(),
+    return {"webhooks", is_needed ? CheckState::failed : CheckState::degraded, curl.error().text(),
             "install libcurl 7.85 or newer: webhooks, and \"callgate draft\" of a URL, need it"};
 }
 
@@ -78,21 +78,21 @@ std::string first_of(const std::vector<PolicyProblem>& problems) {
     return problems.front().text() + more;
 }
 
-// What an agent would start with.
+// What an agent would start with. In the default directory there may be nothing yet.
 void check_configuration(const std::string& directory, std::vector<Check>& checks) {
     const std::string remedy = "mend it; \"callgate check FILE\" says whether it is good";
     std::vector<PolicyProblem> problems;
     const Result<Config> config = load_config(directory, problems);
+    checks.push_back(check_webhooks(config && !config.value().webhook_url.empty()));
     if (!config) {
-        const bool is_absent = config.error().kind == ErrorKind::system && config.error().code == ENOENT;
+        const bool is_default = directory == DoctorOptions().config_directory;
+        const bool is_absent = is_default && config.error().kind == ErrorKind::system && config.error().code == ENOENT;
         checks.push_back({"configuration", is_absent ? CheckState::degraded : CheckState::failed, config.error().text(),
                           "name the directory that holds callgate.json with --config; a file with {} in it will do"});
         return;
     }
     const Status startable = problems.empty() ? check_startable(config.value()) : Status();
-    // A directory that is absent is made by systemd when the service starts, as the unit says.
-    const bool may_start = startable || (startable.error().kind == ErrorKind::system && startable.error().code == ENOENT);
-    if (!may_start)
+    if (!startable)
         checks.push_back({"configuration", CheckState::failed, startable.error().text(), "the agent does not start: mend it"});
     else
         checks.push_back(problems.empty() ? Check{"configuration", CheckState::ok, directory + "/callgate.json", {}}
@@ -160,7 +160,6 @@ nlohmann::json doctor_json(std::optional<pid_t> agent) { return report_json(exam
 int print_doctor(const DoctorOptions& options) {
     DoctorReport report = examine(running_agent(options));
     report.checks.push_back(check_clock());
-    report.checks.push_back(check_webhooks());
     check_configuration(options.config_directory, report.checks);
     if (options.as_json) {
         print_json(report_json(report));

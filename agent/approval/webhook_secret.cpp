@@ -23,6 +23,8 @@ std::string hex_of(const unsigned char* bytes, size_t size) {
     return hex;
 }
 
+bool is_absent(const std::string& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
+
 Status make_secret(const std::string& path) {
     std::array<unsigned char, 32> random;
     randombytes_buf(random.data(), random.size());
@@ -37,8 +39,14 @@ Status make_secret(const std::string& path) {
 
 }  // namespace
 
+Status check_webhook_secret(const std::string& path, bool make) {
+    if (make && is_absent(path)) return {};
+    TRY_VOID(read_webhook_secret(path, false));
+    return {};
+}
+
 Result<std::string> read_webhook_secret(const std::string& path, bool make) {
-    if (make && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) TRY_VOID(make_secret(path));
+    if (make && is_absent(path)) TRY_VOID(make_secret(path));
     const Fd file = Fd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file) return Error::system("open", path, errno);
     struct stat status;

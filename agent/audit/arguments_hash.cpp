@@ -19,6 +19,8 @@ constexpr size_t kSecretBytes = 32;
 static_assert(crypto_shorthash_siphashx24_BYTES == ArgumentsHash::kBytes);
 static_assert(crypto_shorthash_siphashx24_KEYBYTES == 16);
 
+bool is_absent(const std::string& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
+
 // Written beside its place and then linked there, so that two agents that start at once agree on one secret.
 Status create_secret(const std::string& path) {
     unsigned char secret[kSecretBytes];
@@ -56,9 +58,15 @@ Result<std::string> read_secret(const std::string& path) {
 
 }  // namespace
 
+Status ArgumentsHash::check(const std::string& path) {
+    if (is_absent(path)) return {};
+    TRY_VOID(read_secret(path));
+    return {};
+}
+
 Result<ArgumentsHash> ArgumentsHash::open(const std::string& path) {
     if (sodium_init() < 0) return Error::refused("libsodium", "no source of random bytes");
-    if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    if (is_absent(path)) {
         Status created = create_secret(path);
         if (!created.ok()) return created.error();
     }

@@ -18,6 +18,8 @@ class ArgumentsHash {
 
     // The secret in `path`: 32 random bytes, 0600; made where the file is absent.
     static Result<ArgumentsHash> open(const std::string& path);
+    // What open() would say of the file as it is; none is made.
+    static Status check(const std::string& path);
     explicit ArgumentsHash(std::string_view secret);
     Digest of(std::string_view arguments) const;
 

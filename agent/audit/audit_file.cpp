@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/directory.h"
+
 namespace callgate {
 
 Result<AuditFile> AuditFile::open(const std::string& path) {
@@ -18,8 +20,7 @@ Status AuditFile::check(const std::string& path) {
     struct stat status;
     if (!::lstat(path.c_str(), &status)) return AuditFile(path).open_file();
     if (errno != ENOENT) return Error::system("open", path, errno);
-    const std::string directory = path.substr(0, path.rfind('/') + 1);
-    if (::access(directory.empty() ? "." : directory.c_str(), W_OK | X_OK)) return Error::system("open", path, errno);
+    if (::access(directory_of(path).c_str(), W_OK | X_OK) && errno != ENOENT) return Error::system("open", path, errno);
     return {};
 }
 

@@ -22,7 +22,7 @@ class AuditFile {
 
     // Created 0600. Refused: symlinks, what is neither a file nor a device, and files that others can write.
     static Result<AuditFile> open(const std::string& path);
-    // What open() would say, but that none is made.
+    // What open() would say, but that none is made. In a directory that is absent nothing is wrong yet.
     static Status check(const std::string& path);
 
     // Bytes written, from the beginning of `lines`; fewer than all of them where something failed: see

@@ -1,12 +1,10 @@
 #include "audit/log.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <chrono>
 
 #include "audit/writer.h"
 #include "base/clock.h"
+#include "base/directory.h"
 
 namespace callgate {
 namespace {
@@ -14,13 +12,7 @@ namespace {
 // A file that cannot be written takes nothing: records are then counted as lost, at once.
 constexpr int64_t kSettleNanoseconds = 5'000'000'000;
 
-Status make_directory_of(const std::string& path) {
-    const size_t slash = path.rfind('/');
-    if (slash == std::string::npos || slash == 0) return {};
-    const std::string directory = path.substr(0, slash);
-    if (::mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST) return Error::system("mkdir", directory, errno);
-    return {};
-}
+constexpr mode_t kDirectoryMode = 0750;
 
 }  // namespace
 
@@ -55,8 +47,8 @@ AuditLog::~AuditLog() = default;
 
 Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path, const std::string& secret_path,
                                                  AuditArguments arguments, KeptMemory* memory) {
-    TRY_VOID(make_directory_of(path));
-    TRY_VOID(make_directory_of(secret_path));
+    TRY_VOID(make_directory_of(path, kDirectoryMode));
+    TRY_VOID(make_directory_of(secret_path, kDirectoryMode));
     ArgumentsHash hash = TRY(ArgumentsHash::open(secret_path));
     AuditFile file = TRY(AuditFile::open(path));
     return make(hash, arguments, std::move(file), memory);

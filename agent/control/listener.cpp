@@ -2,31 +2,31 @@
 
 #include <cerrno>
 
+#include "base/directory.h"
 #include "control/address.h"
 
 namespace callgate {
 namespace {
 
 constexpr int kBacklog = 64;
+constexpr mode_t kDirectoryMode = 0755;
 
-Status make_directory_of(const std::string& path) {
-    const size_t slash = path.rfind('/');
-    if (slash == std::string::npos || slash == 0) return {};
-    const std::string directory = path.substr(0, slash);
-    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return Error::system("mkdir", directory, errno);
-    return {};
-}
-
-// Only a socket that nobody listens on is removed.
-Status remove_stale(const std::string& path, const sockaddr_un& address) {
+// Whether there is a socket; what else is there is an error.
+Result<bool> has_socket(const std::string& path) {
     struct stat status;
     if (::lstat(path.c_str(), &status) != 0) {
-        if (errno == ENOENT) return {};
+        if (errno == ENOENT) return false;
         return Error::system("stat", path, errno);
     }
     if (!S_ISSOCK(status.st_mode)) {
         return Error::refused(path, "is there and is no socket; remove it or choose another control socket");
     }
+    return true;
+}
+
+// Only a socket that nobody listens on is removed.
+Status remove_stale(const std::string& path, const sockaddr_un& address) {
+    if (!TRY(has_socket(path))) return {};
     const Fd probe = Fd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!probe) return Error::system("socket", path, errno);
     if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN) {
@@ -39,9 +39,15 @@ Status remove_stale(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
+Status ControlListener::check(const std::string& path) {
+    TRY_VOID(control_address(path));
+    TRY_VOID(has_socket(path));
+    return {};
+}
+
 Result<ControlListener> ControlListener::bind(const std::string& path) {
     const sockaddr_un address = TRY(control_address(path));
-    TRY_VOID(make_directory_of(path));
+    TRY_VOID(make_directory_of(path, kDirectoryMode));
     TRY_VOID(remove_stale(path, address));
     Fd fd = Fd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return Error::system("socket", path, errno);

@@ -13,6 +13,8 @@ class ControlListener {
   public:
     // A stale socket is replaced; a live one, and what is no socket, is an error.
     static Result<ControlListener> bind(const std::string& path);
+    // What bind() would say of what is there now, whoever listens on it; nothing is made or removed.
+    static Status check(const std::string& path);
     ControlListener(ControlListener&&) = default;
     ~ControlListener();  // unlinks the socket, if it is still ours
     int fd() const { return fd_.get(); }

@@ -1,6 +1,11 @@
 #include "fetch/curl_library.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+#include <optional>
 
 namespace callgate {
 namespace {
@@ -20,7 +25,7 @@ bool find(void* library, const char* name, Function& function) {
     return function != nullptr;
 }
 
-Result<CurlLibrary> load_once() {
+Result<CurlLibrary> load_now() {
     void* library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
     if (!library) return Error::refused(kLibrary, "cannot be loaded: " + loader_problem());
     CurlLibrary curl;
@@ -34,6 +39,8 @@ Result<CurlLibrary> load_once() {
         find(library, "curl_url", curl.url) && find(library, "curl_url_cleanup", curl.url_cleanup) &&
         find(library, "curl_url_get", curl.url_get) && find(library, "curl_url_set", curl.url_set);
     if (!has_all) return Error::refused(kLibrary, "cannot be used: " + loader_problem());
+    Dl_info info{};
+    if (::dladdr(reinterpret_cast<const void*>(curl.version_info), &info) != 0 && info.dli_fname) curl.file = info.dli_fname;
     const curl_version_info_data& version = *curl.version_info(CURLVERSION_NOW);
     if (version.version_num < kVersionMin) {
         return Error::refused(kLibrary, std::string("is version ") + version.version + ", 7.85 or newer is needed");
@@ -45,9 +52,17 @@ Result<CurlLibrary> load_once() {
 }  // namespace
 
 Result<const CurlLibrary*> CurlLibrary::load() {
-    static const Result<CurlLibrary> loaded = load_once();
-    if (!loaded) return loaded.error();
-    return &loaded.value();
+    static std::mutex mutex;
+    static std::optional<CurlLibrary> loaded;
+    const std::lock_guard lock(mutex);
+    if (!loaded) loaded = TRY(load_now());
+    return &*loaded;
+}
+
+Status CurlLibrary::check() {
+    const CurlLibrary& curl = *TRY(load());
+    if (::access(curl.file.c_str(), R_OK) != 0) return Error::system("open", curl.file, errno);
+    return {};
 }
 
 }  // namespace callgate

@@ -6,14 +6,19 @@
 #pragma once
 #include <curl/curl.h>
 
+#include <string>
+
 #include "base/result.h"
 
 namespace callgate {
 
 struct CurlLibrary {
-    // Loads and initialises it once, for good; from any thread. It stays as it was found: also a failure.
+    // Loads and initialises it once, for good; from any thread. Where it could not be loaded, the next call tries again.
     static Result<const CurlLibrary*> load();
+    // Whether a process that starts now could load it: that, and the file is still there.
+    static Status check();
 
+    std::string file;  // which it was loaded from
     decltype(&::curl_global_init) global_init = nullptr;
     decltype(&::curl_version_info) version_info = nullptr;
     decltype(&::curl_free) free = nullptr;

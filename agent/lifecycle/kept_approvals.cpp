@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
-#include "approval/webhook_secret.h"
 #include "base/clock.h"
 #include "fetch/curl_library.h"
 #include "lifecycle/approval_json.h"
 #include "lifecycle/session_json.h"
+#include "lifecycle/webhook_start.h"
 
 namespace callgate {
 namespace {
@@ -60,10 +60,8 @@ Status KeptApprovals::open(Database& database) {
 }
 
 Status KeptApprovals::start_webhook() {
-    const bool make = config_.webhook_secret_file.empty();
-    const std::string path = make ? config_.state_directory + "/webhook.secret" : config_.webhook_secret_file;
     Webhook::Options options;
-    options.secret = TRY(read_webhook_secret(path, make));
+    options.secret = TRY(read_secret_of_webhook(config_));
     options.failed = [&audit = audit_](const Webhook::Failure& failure) {
         audit.event("approval_webhook_failed", nullptr,
                     {{"url", json_text(failure.url)},

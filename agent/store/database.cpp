@@ -1,12 +1,8 @@
 #include "store/database.h"
 
-#include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/stat.h>
 
-#include <cerrno>
-
-#include "base/fd.h"
+#include "store/database_file.h"
 
 namespace callgate {
 namespace {
@@ -17,21 +13,6 @@ constexpr int kFileVersion = 1;
 // ours.
 constexpr int kBusyMilliseconds = 500;
 
-// SQLite would make it with the modes of the umask.
-Status make_file(const std::string& path) {
-    const Fd file = Fd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!file) {
-        if (errno == ELOOP) return Error::refused(path, "is a symbolic link; put the file itself there, or move the link away");
-        return Error::system("open", path, errno);
-    }
-    struct stat status;
-    if (::fstat(file.get(), &status) != 0) return Error::system("fstat", path, errno);
-    if (!S_ISREG(status.st_mode)) return Error::refused(path, "is no file; move it away");
-    if (status.st_mode & (S_IRWXG | S_IRWXO))
-        return Error::refused(path, "can be read or written by others than its owner; chmod 0600 it");
-    return {};
-}
-
 }  // namespace
 
 std::string database_path(const std::string& state_directory) {
@@ -39,7 +20,7 @@ std::string database_path(const std::string& state_directory) {
 }
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
-    TRY_VOID(make_file(path));
+    TRY_VOID(make_database_file(path));
     sqlite3* connection = nullptr;
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);

@@ -48,8 +48,74 @@ class TestDoctor(EndToEnd):
         self.assertEqual(callgate("doctor", "--config", directory).returncode, 1)
         directory.chmod(0o755)
         (directory / "callgate.json").unlink()
-        self.assertEqual(states(), {"configuration": "degraded"})
+        self.assertEqual(states(), {"configuration": "failed"})  # an agent that is told to read it does not start
         self.assertIn("--config", checks()["configuration"]["remedy"])
+
+    def test_is_of_one_mind_with_an_agent_that_starts(self):
+        """What it calls good starts; with what it calls failed the agent gives up, with an exit code after which nobody tries again."""
+        webhook = {"url": "https://example.invalid/"}
+
+        def put(name, text, mode=0o600):
+            def spoil(place):
+                path = place / name
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                path.write_text(text)
+                path.chmod(mode)
+                return {}
+            return spoil
+
+        def secret(text, mode):
+            def spoil(place):
+                put("secret", text, mode)(place)
+                return {"approvals": {"webhook": {**webhook, "secret_file": f"{place}/secret"}}}
+            return spoil
+
+        def says(**more):
+            return lambda place: json.loads(json.dumps(more).replace("PLACE", str(place)))
+
+        cases = {
+            "good": (says(), None),
+            "one directory is made": (says(state_directory="PLACE/a", audit={"file": "PLACE/b/audit"}, control={"socket": "PLACE/c/s"}), None),
+            "a good secret": (secret("0123456789abcdef", 0o600), None),
+            "no secret of a webhook's": (says(approvals={"webhook": {**webhook, "secret_file": "PLACE/none"}}), "PLACE/none"),
+            "a secret that others may read": (secret("0123456789abcdef", 0o640), "chmod 0600"),
+            "a short secret": (secret("short", 0o600), "16 to 4096 bytes"),
+            "a secret of its own that others may read": (
+                lambda place: (put("state/webhook.secret", "0123456789abcdef", 0o640)(place), {"approvals": {"webhook": webhook}})[1],
+                "chmod 0600"),
+            "a hash secret that others may read": (put("state/audit.secret", "x" * 32, 0o640), "the hash secret"),
+            "a hash secret that is short": (put("state/audit.secret", "x"), "32 bytes"),
+            "a database that others may read": (put("state/state.db", "", 0o640), "chmod 0600"),
+            "a database that is none": (lambda place: (put("state/x", "")(place), (place / "state/state.db").mkdir())[1] or {}, "is no file"),
+            "the state directory is a file": (put("state", ""), "is no directory"),
+            "the control socket is a file": (put("control", ""), "no socket"),
+            "the state directory is three directories deep": (says(state_directory="PLACE/a/b/c"), "No such file"),
+            "the audit log is two directories deep": (says(audit={"file": "PLACE/a/b/audit"}), "No such file"),
+            "the control socket is two directories deep": (says(control={"socket": "PLACE/a/b/control"}), "No such file"),
+            "too many cgroups": (says(scope={"cgroups": ["/sys/fs/cgroup"] * 17}), "more than 16 cgroups"),
+            "too many users": (says(scope={"users": list(range(65))}), "more than 64 users"),
+        }
+        for name, (spoil, expected) in cases.items():
+            with tempfile.TemporaryDirectory() as directory, self.case(name=name):
+                place = Path(directory)
+                config = place / "etc"
+                (config / "policies.d").mkdir(parents=True)
+                said = {"state_directory": f"{place}/state", "audit": {"file": f"{place}/audit"}, "control": {"socket": f"{place}/control"},
+                        **spoil(place)}
+                said["scope"] = {**said.get("scope", {}), "trees": [os.getpid()]}
+                (config / "callgate.json").write_text(json.dumps(said))
+                doctor = callgate("doctor", "--json", "--config", config)
+                found = next(c for c in json.loads(doctor.stdout)["checks"] if c["name"] == "configuration")
+                agent = subprocess.Popen([str(BINARY), "run", "--config", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, text=True)
+                if "ready" in agent.stdout.readline():
+                    agent.terminate()
+                _, log = agent.communicate(timeout=30)
+                self.assertEqual((agent.returncode, found["state"]), (78, "failed") if expected else (0, "ok"), f"{found}\n{log}")
+                if expected:
+                    self.assertEqual(doctor.returncode, 1)
+                    for text in (found["detail"], log):
+                        self.assertIn(expected.replace("PLACE", str(place)), text)
 
     def test_looks_at_the_clock(self):
         wrong_by = self.directory() / "clock"
@@ -128,6 +194,10 @@ class TestDoctor(EndToEnd):
                     agent.terminate()
                 _, said = agent.communicate(timeout=30)
                 self.assertEqual(agent.returncode, code, said)
+                told = subprocess.run([*hidden, str(BINARY), "doctor", "--json", "--config", place], stdin=subprocess.DEVNULL,
+                                      capture_output=True, text=True, timeout=30)
+                states = {c["name"]: c["state"] for c in json.loads(told.stdout)["checks"] if c["name"] in ("webhooks", "configuration")}
+                self.assertEqual(set(states.values()), {"failed"} if code else {"degraded", "ok"}, told.stdout)
                 self.assertEqual("libcurl.so.4" in said, code != 0, said)
 
 

@@ -238,7 +238,18 @@ class TestRestart(SessionsGoOn, EndToEnd):
                 path.write_text(json.dumps({**json.loads(good), **more}))
                 return lambda: path.write_text(good)
             return say
-        for spoil, expected in ((others_may_write, "can be written by others"), (said(state_directory="here"), "whole path")):
+
+        def others_may_read(name):
+            def spoil(agent):
+                (agent.directory / "state" / name).chmod(0o640)
+                return lambda: (agent.directory / "state" / name).chmod(0o600)
+            return spoil
+
+        webhook = {"url": "https://example.invalid/", "secret_file": "/nowhere/secret"}
+        for spoil, expected in ((others_may_write, "can be written by others"), (said(state_directory="here"), "whole path"),
+                                (others_may_read("audit.secret"), "the hash secret"), (others_may_read("state.db"), "chmod 0600"),
+                                (said(approvals={"webhook": webhook}), "/nowhere/secret"), (said(state_directory="/etc/passwd"), "is no directory"),
+                                (said(scope={"users": list(range(65))}), "more than 64 users")):
             with self.case(expected=expected):
                 agent = self.kept({"p": policy_for(NOTES_PY, fail="closed")})
                 client = self.client(NOTES_PY.command)
