@@ -5,6 +5,7 @@
 #include "app_parts.h"
 #include "base/counted.h"
 #include "base/trouble.h"
+#include "kernel/scope_cgroups.h"
 #include "lifecycle/session_json.h"
 
 namespace callgate {
@@ -64,6 +65,7 @@ std::vector<std::string> problems_of(const App& app) {
         texts.push_back("audit records are lost: " + app.audit->trouble().text());
     if (app.counters && !app.counters->trouble().text().empty())
         texts.push_back("what limits count would not outlive the agent: " + app.counters->trouble().text());
+    if (std::string absent = absent_cgroups(app.config.scope.cgroups); !absent.empty()) texts.push_back("scope: " + absent);
     if (!app.reload_error.empty()) texts.push_back(app.reload_error + "; the policies of before stay in force");
     return texts;
 }

@@ -13,6 +13,7 @@
 #include "fetch/curl_library.h"
 #include "io/ring.h"
 #include "kernel/doctor.h"
+#include "kernel/scope_cgroups.h"
 #include "lifecycle/config.h"
 #include "lifecycle/startable.h"
 #include "policy/grant_store.h"
@@ -97,6 +98,8 @@ void check_configuration(const std::string& directory, std::vector<Check>& check
     else
         checks.push_back(problems.empty() ? Check{"configuration", CheckState::ok, directory + "/callgate.json", {}}
                                           : Check{"configuration", CheckState::failed, first_of(problems), remedy});
+    if (const std::string absent = absent_cgroups(config.value().scope.cgroups); startable && !absent.empty())
+        checks.push_back({"scope", CheckState::degraded, absent, "name cgroups that are there, or wait for them"});
     Result<PolicyStore> policies = PolicyStore::load(directory + "/policies.d");
     if (!policies) return checks.push_back({"policies", CheckState::failed, policies.error().text(), "the agent does not start"});
     problems = policies->problems();

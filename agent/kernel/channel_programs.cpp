@@ -2,7 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -114,14 +113,6 @@ Result<std::unique_ptr<ChannelPrograms>> ChannelPrograms::start(const Scope& sco
     state.told = bpf_map__fd(state.skeleton->maps.told);
     for (uint32_t& each : state.skeleton->bss->agent_processors) each = UINT32_MAX;
     state.counters = bpf_map__fd(state.skeleton->maps.counters);
-    int cgroups = bpf_map__fd(state.skeleton->maps.scope_cgroups);
-    for (uint32_t i = 0; i < scope.cgroups.size(); ++i) {
-        Fd directory = Fd::adopt(open(scope.cgroups[i].c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!directory) return Error::system("open cgroup", scope.cgroups[i], errno);
-        uint32_t fd = directory.get();
-        if (bpf_map_update_elem(cgroups, &i, &fd, BPF_ANY))
-            return Error::invalid("cgroup " + scope.cgroups[i], "is not a directory of cgroup v2");
-    }
     state.ring = ring_buffer__new(
         bpf_map__fd(state.skeleton->maps.events),
         [](void* context, void* data, size_t bytes) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <unordered_map>
@@ -25,6 +26,16 @@ bool is_below(const std::string& path, const std::string& directory) {
     std::string prefix = directory;
     while (prefix.size() > 1 && prefix.back() == '/') prefix.pop_back();
     return path == prefix || path.rfind(prefix + "/", 0) == 0;
+}
+
+// The kernel's programs go by what a path leads to, the paths of processes have neither links nor "..".
+std::vector<std::string> without_links(std::vector<std::string> paths) {
+    for (std::string& path : paths) {
+        std::error_code error;
+        const std::filesystem::path real = std::filesystem::weakly_canonical(path, error);
+        if (!error) path = real.string();
+    }
+    return paths;
 }
 
 }  // namespace
@@ -82,7 +93,8 @@ std::unordered_set<pid_t> descendants_of(const std::vector<pid_t>& roots) {
 std::vector<pid_t> processes_in_scope(const Scope& scope) {
     std::vector<pid_t> found;
     std::unordered_set<pid_t> in_trees = descendants_of(scope.trees);
-    std::string mount = scope.cgroups.empty() ? std::string() : cgroup2_mount();
+    const std::string mount = scope.cgroups.empty() ? std::string() : cgroup2_mount();
+    const std::vector<std::string> cgroups = without_links(scope.cgroups);
     for (pid_t pid : all_processes()) {
         if (pid == getpid()) continue;
         if (!scope.users.empty()) {
@@ -93,7 +105,7 @@ std::vector<pid_t> processes_in_scope(const Scope& scope) {
         bool in_cgroup = false;
         if (!scope.cgroups.empty()) {
             const std::string directory = mount + cgroup_path(pid, {});
-            for (const std::string& cgroup : scope.cgroups) in_cgroup |= is_below(directory, cgroup);
+            for (const std::string& cgroup : cgroups) in_cgroup |= is_below(directory, cgroup);
         }
         if (anywhere || in_cgroup || in_trees.count(pid)) found.push_back(pid);
     }

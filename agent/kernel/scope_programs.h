@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "kernel/scope.h"
+#include "kernel/scope_cgroups.h"
 #include "wire.h"
 
 namespace callgate {
@@ -13,7 +14,7 @@ inline Status check_scope(const Scope& scope) {
         return Error::invalid("scope", "more than " + std::to_string(CG_SCOPE_CGROUPS_MAX) + " cgroups");
     if (scope.users.size() > CG_SCOPE_USERS_MAX)
         return Error::invalid("scope", "more than " + std::to_string(CG_SCOPE_USERS_MAX) + " users");
-    return {};
+    return check_cgroups(scope.cgroups);
 }
 
 // Between opening and loading. `rodata`: of the skeleton. The scope must have passed check_scope().

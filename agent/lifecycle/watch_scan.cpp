@@ -127,6 +127,11 @@ void Watcher::State::find_what_was_missed() {
     events.lost(more);
 }
 
+// A cgroup of the scope that was made, again or for the first time: what runs there already was not seen.
+void Watcher::State::follow_cgroups() {
+    if (cgroups->follow() && taking) scan();
+}
+
 // Programs that were watched, or connections, and that ended before they showed what they are.
 void Watcher::State::forget_what_is_gone() {
     unix_servers->forget_what_is_gone();

@@ -9,6 +9,7 @@
 
 #include "audit/record_id.h"
 #include "jsonrpc/classify.h"
+#include "kernel/scope_cgroups.h"
 #include "lifecycle/gone_channels.h"
 #include "lifecycle/watcher.h"
 #include "restart/begun_takeover.h"
@@ -50,6 +51,7 @@ struct Watcher::State {
     Options options;
     Events events;
     std::unique_ptr<ChannelPrograms> programs;
+    std::unique_ptr<ScopeCgroups> cgroups;  // in their maps
     std::unique_ptr<ListenWatch> listeners;
     std::unique_ptr<EarlierConnections> earlier;
     std::unique_ptr<UnixServers> unix_servers;
@@ -158,6 +160,7 @@ struct Watcher::State {
     void ungovern(const Session& session);
     void scan();
     void find_what_was_missed();
+    void follow_cgroups();
     void forget_what_is_gone();
     void forget_orphans();
     EarlierConnections::Events events_of_earlier_connections();

@@ -29,6 +29,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(Options options, Events events)
         if (!half.nudge) return Error::system("eventfd", "", errno);
     }
     state.programs = TRY(ChannelPrograms::start(state.options.scope, [&state](const cg_event& event) { state.on_event(event); }));
+    state.cgroups = TRY(ScopeCgroups::start(state.options.scope.cgroups, state.programs->shared_maps().scope_cgroups));
     if (state.options.deny_unnamed)
         state.for_unnamed = Policy::deny_everything(
             "(no policy)", "(no policy)", "No policy names this server, and this host denies such servers.", Mode::enforce);
@@ -139,6 +140,7 @@ void Watcher::State::watch() {
         take_turn(held);
         turn_once();
         find_what_was_missed();
+        follow_cgroups();
         if (taking) forget_what_is_gone();
         if (taking && has_scanned && options.until) options.until->note(woken_ns);
         run_commands();
@@ -151,13 +153,14 @@ void Watcher::State::watch() {
     post([] {});  // the other thread may have slept through the end
 }
 
-// For an event, a nudge, or a command where `commands_fd` is given.
+// For an event, a nudge, or, where `commands_fd` is given, for a command or a cgroup that comes or goes.
 void Watcher::State::wait(std::chrono::nanoseconds limit, int commands_fd) {
     int nudge = halves[own_half].nudge.get();
     programs->sleeps_here(own_half);
-    pollfd waiting[3] = {{programs->ring_fd(), POLLIN, 0}, {nudge, POLLIN, 0}, {commands_fd, POLLIN, 0}};
+    const int cgroups_fd = commands_fd < 0 ? -1 : cgroups->fd();
+    pollfd waiting[4] = {{programs->ring_fd(), POLLIN, 0}, {nudge, POLLIN, 0}, {commands_fd, POLLIN, 0}, {cgroups_fd, POLLIN, 0}};
     timespec time{limit / std::chrono::seconds(1), limit % std::chrono::seconds(1) / std::chrono::nanoseconds(1)};
-    ::ppoll(waiting, 3, &time, nullptr);
+    ::ppoll(waiting, 4, &time, nullptr);
     uint64_t count = 0;
     if (waiting[1].revents) (void)!::read(nudge, &count, sizeof(count));
 }

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, SLOWNESS, EndToEnd, cpp_server, json, main, policy, wait_for
+from governed import BINARY, MCP_SERVER, SLOWNESS, EndToEnd, cpp_server, json, main, policy, wait_for
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
@@ -351,6 +351,80 @@ class TestScope(EndToEnd):
             elsewhere.wait()
             wait_for(lambda: not (group / "cgroup.procs").read_text(), "the test's cgroup being empty")
             group.rmdir()
+
+    def cgroup(self):
+        """A path of a cgroup that is not there; removed at the end."""
+        mount = next(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if line.split()[2] == "cgroup2")
+        group = Path(mount) / f"callgate-test-{os.getpid()}-{time.monotonic_ns()}"
+
+        def remove():
+            for path in (group / "below", group):
+                if path.exists():
+                    self.empty(path)
+        self.addCleanup(remove)
+        return group
+
+    @staticmethod
+    def empty(group):
+        wait_for(lambda: not (group / "cgroup.procs").read_text(), "the test's cgroup being empty")
+        group.rmdir()
+
+    def assert_governs(self, agent, group):
+        client = self.client(self.SERVER.command, preexec=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
+        wait_for(lambda: [s for s in agent.sessions() if s["server"]["pid"] == client.pid and s["state"] == "enforced"], "the server being governed")
+        client.initialize()
+        self.assert_denied(client.call("delete_note"))
+        client.shutdown()
+
+    def scoped_to(self, group):
+        elsewhere = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(lambda: (elsewhere.kill(), elsewhere.wait()))
+        return self.agent({"p": policy(self.SERVER.match, denied="delete_note")}, scope=elsewhere.pid,
+                          config={"scope": {"cgroups": [str(group)]}})
+
+    def problems(self, agent, group):
+        return [each for each in agent.status()["problems"] if str(group) in each]
+
+    def test_a_cgroup_that_is_made_again(self):
+        """As a service's is that ends and starts again: what runs in the new one is in scope, and that there was none was said."""
+        group = self.cgroup()
+        group.mkdir()
+        agent = self.scoped_to(group)
+        self.assertEqual(self.problems(agent, group), [])
+        self.assert_governs(agent, group)
+        self.empty(group)
+        wait_for(lambda: self.problems(agent, group), "the status saying that it is gone")
+        group.mkdir()
+        self.assert_governs(agent, group)
+        self.assertEqual(self.problems(agent, group), [])
+        for _ in range(3):  # with no time between
+            self.empty(group)
+            group.mkdir()
+            self.assert_governs(agent, group)
+
+    def test_a_cgroup_that_comes_after_the_agent(self):
+        """As a user's slice does who logs in; with the directory above it."""
+        group = self.cgroup() / "below"
+        agent = self.scoped_to(group)
+        self.assertIn("not there now", self.problems(agent, group)[0])
+        checks = json.loads(agent.command("doctor", "--json", "--config", str(agent.config_directory)).stdout)["checks"]
+        self.assertEqual([c["state"] for c in checks if c["name"] in ("configuration", "scope")], ["ok", "degraded"])
+        group.parent.mkdir()
+        group.mkdir()
+        self.assert_governs(agent, group)
+        self.assertEqual(self.problems(agent, group), [])
+        link = agent.directory / "link"
+        link.symlink_to(group)
+        self.stop_agent(agent)
+        self.assert_governs(self.scoped_to(link), group)
+
+    def test_what_is_no_cgroup(self):
+        config = self.agent({}).config_directory
+        for path in ("/nowhere/at/all", "/tmp", "/sys/fs/cgroup/../../../tmp"):
+            done = subprocess.run([str(BINARY), "run", "--config", str(config), "--scope-cgroup", path],
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+            self.assertEqual(done.returncode, 78, done.stderr)
+            self.assertIn("is not a directory of cgroup v2", done.stderr)
 
 
 class TestUnseenReads(EndToEnd):
