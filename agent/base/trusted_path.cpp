@@ -5,14 +5,19 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <deque>
 #include <filesystem>
 #include <optional>
+
+#include "base/directory.h"
 
 namespace callgate {
 namespace {
 
 namespace fs = std::filesystem;
 
+// As many as the kernel follows (path_resolution(7)).
+constexpr int kLinksMax = 40;
 constexpr char kElsewhere[] = "keep it below directories of root's, such as /etc";
 
 // None where there is nothing.
@@ -39,6 +44,53 @@ Status check_mode_of(const struct stat& status, const std::string& path, const s
     return Error::refused(path, "can be written by others than its owner, who could change what the agent goes by; " + remedy);
 }
 
+// One that the path leads through, or ends in.
+Status check_directory(const std::string& path, Writers writers) {
+    const std::optional<struct stat> status = TRY(status_of(path));
+    if (!status) return {};
+    TRY_VOID(check_owner_of(*status, path, kElsewhere));
+    struct stat checked = *status;
+    if (writers == Writers::of_others) checked.st_mode &= ~mode_t{S_IWGRP};
+    return checked.st_mode & S_ISVTX ? Status() : check_mode_of(checked, path, "chmod go-w it");
+}
+
+void put_before(std::deque<std::string>& names, const fs::path& path) {
+    std::deque<std::string> before;
+    for (const fs::path& name : path.relative_path())
+        if (!name.empty() && name != ".") before.push_back(name.string());
+    names.insert(names.begin(), before.begin(), before.end());
+}
+
+// Where the path leads, name by name: each link on it is as good as who owns it and who can write the directory that it lies in.
+// Empty where something on it is not there. What it ends in is not looked at.
+Result<fs::path> walk(const std::string& path, Writers writers) {
+    std::error_code error;
+    const fs::path whole = fs::absolute(path, error);
+    if (error) return Error::system("getcwd", path, error.value());
+    fs::path at = "/";
+    std::deque<std::string> names;
+    put_before(names, whole);
+    for (int links = 0; !names.empty();) {
+        TRY_VOID(check_directory(at.string(), writers));
+        const fs::path name = names.front();
+        names.pop_front();
+        const fs::path next = name == ".." ? at.parent_path() : at / name;
+        const std::optional<struct stat> status = TRY(status_of(next.string()));
+        if (!status) return fs::path();
+        if (!S_ISLNK(status->st_mode)) {
+            at = next;
+            continue;
+        }
+        TRY_VOID(check_owner_of(*status, next.string(), kElsewhere));
+        if (++links > kLinksMax) return Error::system("open", path, ELOOP);
+        const fs::path target = fs::read_symlink(next, error);
+        if (error) return Error::system("readlink", next.string(), error.value());
+        if (target.is_absolute()) at = "/";
+        put_before(names, target);
+    }
+    return at;
+}
+
 }  // namespace
 
 Status check_owner(const std::string& path) {
@@ -54,20 +106,14 @@ Status check_trusted(const std::string& path) {
 }
 
 Status check_trusted_path(const std::string& path) {
-    std::error_code error;
-    const fs::path real = fs::weakly_canonical(path, error);
-    if (error) return Error::system("realpath", path, error.value());
-    fs::path above;
-    for (const fs::path& name : real) {
-        if (name.empty()) continue;
-        above /= name;
-        if (above == real) break;
-        const std::optional<struct stat> status = TRY(status_of(above.string()));
-        if (!status) return {};
-        TRY_VOID(check_owner_of(*status, above.string(), kElsewhere));
-        if (!(status->st_mode & S_ISVTX)) TRY_VOID(check_mode_of(*status, above.string(), "chmod go-w it"));
-    }
-    return check_trusted(above.string());
+    const fs::path real = TRY(walk(path, Writers::of_group_and_others));
+    return real.empty() ? Status() : check_trusted(real.string());
+}
+
+Status check_trusted_place(const std::string& path, Writers writers) {
+    const std::string directory = directory_of(path);
+    const fs::path real = TRY(walk(directory, writers));
+    return real.empty() ? Status() : check_directory(real.string(), writers);
 }
 
 }  // namespace callgate

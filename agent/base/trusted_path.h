@@ -16,7 +16,12 @@ namespace callgate {
 Status check_owner(const std::string& path);
 // That, and who can write it by its mode; of links only the owner counts, on a file system that is mounted read-only too.
 Status check_trusted(const std::string& path);
-// What it leads to, and the directories above that, of which one with the sticky bit (/tmp) may be written by others.
+// What it leads to, and everything on the way there: the links, and the directories, of which one with the sticky bit (/tmp) may
+// be written by others.
 Status check_trusted_path(const std::string& path);
+// Who may write a directory besides its owner, and is not trusted. Some distributions let a group of the system's write /var/log.
+enum class Writers { of_others, of_group_and_others };
+// The directory that a file lies in, with everything on the way there, not the file: others can neither remove nor replace it.
+Status check_trusted_place(const std::string& path, Writers writers);
 
 }  // namespace callgate

@@ -1,6 +1,7 @@
 // control_request(): the CLI's side of the control socket.
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
@@ -39,6 +40,13 @@ Result<Fd> connect_to(const std::string& path, int64_t deadline_ns) {
         if (errno != EAGAIN || monotonic_ns() > deadline_ns) return Error::system("connect", path, errno);
         ::poll(nullptr, 0, 10);
     }
+    // Who listens there may have put their own in its place.
+    ucred agent{};
+    socklen_t length = sizeof(agent);
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &agent, &length) != 0) return Error::system("getsockopt", path, errno);
+    if (agent.uid != 0 && agent.uid != ::geteuid())
+        return Error::refused("control socket " + path, "user " + std::to_string(agent.uid) +
+                                                            " answers there, which is no agent; look who has put it there");
     return fd;
 }
 

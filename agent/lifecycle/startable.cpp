@@ -8,6 +8,7 @@
 #include "audit/arguments_hash.h"
 #include "audit/audit_file.h"
 #include "base/directory.h"
+#include "base/trusted_path.h"
 #include "control/listener.h"
 #include "kernel/scope_programs.h"
 #include "lifecycle/state_directory.h"
@@ -29,6 +30,8 @@ Status check_startable(const Config& config) {
     for (const pid_t pid : config.scope.trees)
         if (kill(pid, 0) && errno == ESRCH) return Error::invalid("scope: process " + std::to_string(pid), "does not exist");
     TRY_VOID(check_state_directory(config.state_directory));
+    TRY_VOID(check_trusted_place(config.audit_file, Writers::of_others));
+    TRY_VOID(check_trusted_place(config.control_socket, Writers::of_group_and_others));
     const std::string secret = config.state_directory + "/audit.secret";
     for (const std::string& file : {config.audit_file, secret, config.control_socket}) TRY_VOID(check_directory_of(file));
     TRY_VOID(ArgumentsHash::check(secret));

@@ -73,6 +73,20 @@ class TestDoctor(EndToEnd):
         def says(**more):
             return lambda place: json.loads(json.dumps(more).replace("PLACE", str(place)))
 
+        def theirs(place):
+            (place / "theirs").mkdir()
+            os.chown(place / "theirs", 1234, 1234)
+
+        def told_there(**more):
+            return lambda place: (theirs(place), says(**more)(place))[1]
+
+        def linked_there(place):
+            theirs(place)
+            (place / "etc" / "policies.d").rename(place / "policies")
+            (place / "theirs" / "link").symlink_to(place / "policies")
+            (place / "etc" / "policies.d").symlink_to(place / "theirs" / "link")
+            return {}
+
         cases = {
             "good": (says(), None),
             "one directory is made": (says(state_directory="PLACE/a", audit={"file": "PLACE/b/audit"}, control={"socket": "PLACE/c/s"}), None),
@@ -92,6 +106,9 @@ class TestDoctor(EndToEnd):
             "the state directory is three directories deep": (says(state_directory="PLACE/a/b/c"), "No such file"),
             "the audit log is two directories deep": (says(audit={"file": "PLACE/a/b/audit"}), "No such file"),
             "the control socket is two directories deep": (says(control={"socket": "PLACE/a/b/control"}), "No such file"),
+            "the audit log in somebody's directory": (told_there(audit={"file": "PLACE/theirs/audit"}), "belongs to user 1234"),
+            "the control socket in somebody's directory": (told_there(control={"socket": "PLACE/theirs/control"}), "belongs to user 1234"),
+            "policies by somebody's link": (linked_there, "belongs to user 1234"),
             "too many cgroups": (says(scope={"cgroups": ["/sys/fs/cgroup"] * 17}), "more than 16 cgroups"),
             "too many users": (says(scope={"users": list(range(65))}), "more than 64 users"),
         }
@@ -105,7 +122,8 @@ class TestDoctor(EndToEnd):
                 said["scope"] = {**said.get("scope", {}), "trees": [os.getpid()]}
                 (config / "callgate.json").write_text(json.dumps(said))
                 doctor = callgate("doctor", "--json", "--config", config)
-                found = next(c for c in json.loads(doctor.stdout)["checks"] if c["name"] == "configuration")
+                checks = [c for c in json.loads(doctor.stdout)["checks"] if c["name"] in ("configuration", "policies")]
+                found = next((c for c in checks if c["state"] == "failed"), checks[0])
                 agent = subprocess.Popen([str(BINARY), "run", "--config", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                          stderr=subprocess.PIPE, text=True)
                 if "ready" in agent.stdout.readline():

@@ -66,6 +66,52 @@ TEST_F(TrustedPath, ALinkIsWhatItLeadsTo) {
     EXPECT_THAT(problem("/link"), HasSubstr("/a/etc: can be written by others"));
 }
 
+// Where a link leads is for whoever can change it to say: its owner, and who can write the directory that it lies in.
+TEST_F(TrustedPath, EveryLinkOnTheWayIsLookedAt) {
+    tree_.link("/theirs/second", tree_.path("/a/etc"));
+    tree_.link("/first", "theirs/second");
+    EXPECT_EQ(problem("/first"), "");
+    EXPECT_EQ(problem("/first/file"), "");
+    give("/theirs", 1234);
+    EXPECT_THAT(problem("/first"), HasSubstr("/theirs: belongs to user 1234"));
+    EXPECT_THAT(problem("/first/file"), HasSubstr("/theirs: belongs to user 1234"));
+    EXPECT_THAT(problem("/theirs/../a/etc"), HasSubstr("/theirs: belongs to user 1234"));
+    give("/theirs", 0);
+    mode("/theirs", 0777);
+    EXPECT_THAT(problem("/first"), HasSubstr("/theirs: can be written by others"));
+    mode("/theirs", 01777);
+    EXPECT_EQ(problem("/first"), "");
+    give("/theirs/second", 1234);
+    EXPECT_THAT(problem("/first"), HasSubstr("/theirs/second: belongs to user 1234"));
+}
+
+TEST_F(TrustedPath, LinksThatGoRoundAreAnError) {
+    tree_.link("/one", "two");
+    tree_.link("/two", "one");
+    EXPECT_THAT(problem("/one/file"), HasSubstr("Too many levels of symbolic links"));
+}
+
+TEST_F(TrustedPath, ThePlaceOfAFile) {
+    const auto place = [this](const std::string& name, Writers writers = Writers::of_group_and_others) {
+        const Status checked = check_trusted_place(tree_.path(name), writers);
+        return checked ? "" : checked.error().text();
+    };
+    mode("/a/etc/file", 0666);
+    EXPECT_EQ(place("/a/etc/file"), "");
+    EXPECT_EQ(place("/a/etc/none"), "");
+    EXPECT_EQ(place("/a/none/none"), "");
+    mode("/a/etc", 01777);
+    EXPECT_EQ(place("/a/etc/file"), "");
+    mode("/a/etc", 0775);
+    EXPECT_THAT(place("/a/etc/file"), HasSubstr("/a/etc: can be written by others"));
+    EXPECT_EQ(place("/a/etc/file", Writers::of_others), "");
+    mode("/a/etc", 0757);
+    EXPECT_THAT(place("/a/etc/file", Writers::of_others), HasSubstr("/a/etc: can be written by others"));
+    mode("/a/etc", 0755);
+    give("/a/etc", 1234);
+    EXPECT_THAT(place("/a/etc/file", Writers::of_others), HasSubstr("/a/etc: belongs to user 1234"));
+}
+
 TEST_F(TrustedPath, OwnerAlone) {
     mode("/a/etc/file", 0666);
     EXPECT_TRUE(check_owner(tree_.path("/a/etc/file")));

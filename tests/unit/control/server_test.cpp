@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,29 @@ class ControlTest : public ::testing::Test {
     TempTree tree_;
     std::unique_ptr<ControlServer> server_;
 };
+
+// Who may write its directory could put a socket of their own there, and answer as they like.
+TEST_F(ControlTest, BelievesNobodyElse) {
+    ASSERT_EQ(::geteuid(), 0u) << "run as root";
+    const std::string theirs = tree_.path("/theirs");
+    const sockaddr_un address = control_address(theirs).value();
+    const Fd listener = Fd::adopt(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    std::thread([&listener] {  // what a socket says of who listens is of the thread that began it
+        ASSERT_EQ(::syscall(SYS_setresuid, 1234, 1234, 1234), 0);
+        ASSERT_EQ(::listen(listener.get(), 1), 0);
+    })
+        .join();
+    std::thread answers([&listener] {
+        const Fd client = Fd::adopt(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        constexpr std::string_view kForged = "{\"ok\":true}\n";
+        (void)::send(client.get(), kForged.data(), kForged.size(), MSG_NOSIGNAL);
+    });
+    const Result<json> result = control_request(theirs, {{"verb", "status"}}, 5000);
+    answers.join();
+    ASSERT_FALSE(result.ok());
+    EXPECT_NE(result.error().text().find("user 1234 answers there"), std::string::npos) << result.error().text();
+}
 
 TEST_F(ControlTest, AsksAndAnswers) {
     Result<json> result = ask({{"verb", "status"}, {"x", 1}});
