@@ -21,7 +21,7 @@ Gate::Gate(GateOptions options, CounterTable& counters, AuditLog& audit, Outbox&
       grant_(options_.grants ? *options_.grants : kNoGrants, options_.grant, options_.peer),
       judge_(options_.policy, counters, options_.approvals),
       enforcing_(judge_.enforcing()),
-      opening_(options_.start, options_.certain, options_.frame_bytes_max),
+      opening_(options_.start, options_.certain, options_.frame_bytes_max, options_.policy),
       client_framer_(options_.frame_bytes_max),
       server_framer_(size_t{1} << 40),
       counters_(counters) {
@@ -48,6 +48,7 @@ void Gate::use_policy(std::shared_ptr<const Policy> policy, std::shared_ptr<cons
     options_.audit_session = std::move(audit_session);
     caller_.server = options_.policy->name();
     judge_.use(options_.policy);
+    opening_.use(options_.policy);
     enforcing_ = judge_.enforcing();
     caller_.approvals = judge_.approvals();
 }

@@ -45,7 +45,8 @@ std::string_view take_word(std::string_view& line) {
 }
 
 // Could a server take this for a message of MCP? A server that a policy names speaks no other JSON-RPC 2.0.
-bool is_mcp_message(const Message& message, std::string_view text) {
+bool is_mcp_message(const Message& message, std::string_view text, const Policy& policy) {
+    if (!message.method.empty() && policy.says_anything_of_clients_method(message.method)) return true;
     if (message.kind != MessageKind::invalid) return message.has_jsonrpc_2 || classify(message) != Protocol::foreign;
     if (message.refusal == Refusal::no_method && !message.has_jsonrpc_2) return false;
     // Parameters by position are JSON-RPC, but no MCP method has any.
@@ -89,7 +90,7 @@ Guess guess_request(std::string_view start) {
     return kVersion.starts_with(version) && line.empty() ? too_short : Guess::no;
 }
 
-void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parser, HttpBody& body) {
+void read_http_body(std::string_view text, bool claims_mcp, const Policy& policy, MessageParser& parser, HttpBody& body) {
     body.messages.clear();
     body.problem = {};
     body.only = nullptr;
@@ -98,7 +99,7 @@ void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parse
     if (!body.is_array) {
         body.messages.push_back(text);
         body.only = &parser.parse(text, JsonText::document);
-        body.is_mcp = claims_mcp || is_mcp_message(*body.only, text);
+        body.is_mcp = claims_mcp || is_mcp_message(*body.only, text, policy);
         return;
     }
     body.problem = split_batch(text, kBatchMessagesMax, body.messages);
@@ -109,7 +110,7 @@ void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parse
     }
     for (const std::string_view message : body.messages) {
         if (body.is_mcp) return;
-        body.is_mcp = is_mcp_message(parser.parse(message, JsonText::document), message);
+        body.is_mcp = is_mcp_message(parser.parse(message, JsonText::document), message, policy);
     }
 }
 

@@ -14,6 +14,7 @@
 
 #include "jsonrpc/batch.h"
 #include "jsonrpc/message.h"
+#include "policy/policy.h"
 
 namespace callgate {
 
@@ -32,7 +33,8 @@ struct HttpBody {
     BatchProblem problem;                    // why not
     const Message* only = nullptr;           // the message, parsed, where there is no array; until the parser's next
 };
-// `claims_mcp`: the request's fields say that it is MCP. `parser` is scratch.
-void read_http_body(std::string_view text, bool claims_mcp, MessageParser& parser, HttpBody& body);
+// `claims_mcp`: the request's fields say that it is MCP; so is a message of a method that the policy speaks of. `parser` is
+// scratch.
+void read_http_body(std::string_view text, bool claims_mcp, const Policy& policy, MessageParser& parser, HttpBody& body);
 
 }  // namespace callgate

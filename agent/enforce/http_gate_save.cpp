@@ -191,8 +191,8 @@ bool HttpGate::State::restore(SavedHttpGate saved) {
 bool HttpGate::State::restore_wait(const SavedHttpWait& saved) {
     if (!exchange.in_hand || !exchange.session) return false;
     const std::string_view text = exchange.content();
-    read_http_body(text, exchange.claims_mcp, parser, body);
-    if (!body.is_mcp || body.messages.empty()) return false;
+    read_http_body(text, true, judge.policy(), parser, body);  // it was found to be MCP by whatever policy there was
+    if (body.messages.empty()) return false;
     is_held = true;
     held_size = text.size();
     held_deadline_ns = saved.deadline_ns;

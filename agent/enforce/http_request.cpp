@@ -295,7 +295,7 @@ void HttpGate::State::body_complete() {
     if (!e.claims_mcp && !is_json_type(e.head.fields) && guess_json(text) != Guess::yes) return pass_request();
     if (may_be_other_charset(e.head.fields)) return refuse_request(415, "a charset other than UTF-8");
     if (text.empty()) return e.claims_mcp ? forward_without_body() : pass_request();
-    read_http_body(text, e.claims_mcp, parser, body);
+    read_http_body(text, e.claims_mcp, judge.policy(), parser, body);
     body.is_mcp ? judge_body(text) : pass_request();
 }
 

@@ -95,12 +95,13 @@ size_t bytes_before_message(std::string_view tail) {
 
 }  // namespace
 
-Opening::Opening(Start start, bool certain, size_t frame_bytes_max)
+Opening::Opening(Start start, bool certain, size_t frame_bytes_max, std::shared_ptr<const Policy> policy)
     : state_(start == Start::decided  ? State::decided
              : start == Start::midway ? State::tail
                                       : State::sniff),
       certain_(certain),
-      frame_bytes_max_(frame_bytes_max) {}
+      frame_bytes_max_(frame_bytes_max),
+      policy_(std::move(policy)) {}
 
 void Opening::feed(std::string_view bytes, std::string& pass, std::string& judge) {
     if (state_ == State::tail) {
@@ -140,7 +141,7 @@ void Opening::finish(std::string& pass, std::string& judge) {
     }
     bool judged = state_ == State::sniff && held_.find('{') != std::string::npos;
     // What a server that reads lines would take for a call at the end of file.
-    judged |= !held_.empty() && (classify_bytes(held_, parser) == Protocol::mcp || hides_a_call(held_));
+    judged |= !held_.empty() && (classify(held_) == Protocol::mcp || hides_a_call(held_));
     if (state_ == State::foreign_headers) drop_passed_header();
     if (judged) state_ = State::decided;
     (state_ == State::decided ? judge : pass).append(held_);
@@ -184,7 +185,7 @@ bool Opening::take_line(std::string& pass) {
     }
     std::string line = line_passed_ + std::string(left.substr(0, end + 1));
     line_passed_.clear();
-    Protocol protocol = classify_bytes(line, parser);
+    Protocol protocol = classify(line);
     bool judged_as_first = protocol == Protocol::json_like && certain_ && state_ == State::sniff;
     if (protocol == Protocol::mcp || judged_as_first || (protocol == Protocol::json_like && hides_a_call(line))) {
         state_ = State::decided;
@@ -238,7 +239,10 @@ bool Opening::take_headed_message(std::string& pass) {
     std::string_view body = left.substr(headers.bytes, headers.content_length);
     const Message& message = parser.parse(body);
     bool is_whole = message.kind != MessageKind::invalid || message.refusal == Refusal::no_method;
-    if (!is_whole || classify_bytes(body, parser) == Protocol::mcp || has_a_call_for_lines(body)) {
+    // Where identity does not say so it need not be a server of MCP: LSP's initialize is its own.
+    const bool may_be_others = !certain_ && message.method == "initialize";
+    const bool is_call = may_be_others ? classify_bytes(body, parser) == Protocol::mcp : classify(body) == Protocol::mcp;
+    if (!is_whole || is_call || has_a_call_for_lines(body)) {
         drop_passed_header();
         state_ = State::decided;
         return false;
@@ -265,6 +269,11 @@ bool Opening::restore(OpeningState state) {
     return true;
 }
 
+Protocol Opening::classify(std::string_view bytes) const {
+    return classify_bytes(bytes, parser,
+                          [this](std::string_view method) { return policy_->says_anything_of_clients_method(method); });
+}
+
 // Refused by the strict parser, so that a server may read something else in it than we do.
 bool Opening::hides_a_call(std::string_view line) {
     const Message& message = parser.parse(line);
@@ -279,7 +288,7 @@ bool Opening::has_a_call_for_lines(std::string_view body) {
     while (!body.empty()) {
         const size_t end = std::min(body.find_first_of(kEnds), body.size() - 1);
         const std::string_view line = body.substr(0, end + 1);
-        if (classify_bytes(line, parser) == Protocol::mcp || hides_a_call(line)) return true;
+        if (classify(line) == Protocol::mcp || hides_a_call(line)) return true;
         body.remove_prefix(line.size());
     }
     return false;
@@ -291,7 +300,9 @@ bool Opening::server_confirms(std::string_view line) {
     const Message& message = parser.parse(line);
     if (message.kind != MessageKind::response) return false;
     if (!message.has_jsonrpc_2) return true;  // an MCP server always says so
-    if (!message.is_error && !foreign_id_.empty() && message.id_key == foreign_id_) return true;
+    // Where the policy names such methods, that it knows one tells nothing.
+    const bool answers_other = !message.is_error && !foreign_id_.empty() && message.id_key == foreign_id_;
+    if (answers_other && !policy_->names_other_methods()) return true;
     constexpr std::string_view kVersion = "\"protocolVersion\":";
     size_t at = message.result.find(kVersion);
     if (at == std::string_view::npos) return false;

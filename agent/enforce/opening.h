@@ -3,19 +3,21 @@
 // A server that a policy names is taken over before it has said what it speaks. What cannot be a JSON-RPC message (a
 // banner, a prompt) passes; the first message decides. Another protocol (LSP, ACP, Codex app-server) passes too, one
 // whole message at a time, and each is looked at: the first MCP message ends the opening and is judged, so claiming
-// to be something else first gains a client nothing. Only the server's own answer confirms that it really speaks
-// another protocol; then it can be handed back.
+// to be something else first gains a client nothing. A message of a method that the policy speaks of ends it, too, whatever
+// protocol has that. Only the server's own answer confirms that it really speaks another protocol; then it can be handed back.
 //
 //   client `{"id":0,"method":"initialize",…"protocolVersion":1…}`   -> passes, is_foreign()
 //   server `{"id":0,"result":{"protocolVersion":1,…}}`              -> server_confirms() is true: hand back
 //   client `{…"method":"tools/call"…}` instead                      -> decided: everything from here is judged
 #pragma once
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "enforce/gate_state.h"
 #include "jsonrpc/classify.h"
 #include "jsonrpc/message.h"
+#include "policy/policy.h"
 
 namespace callgate {
 
@@ -27,7 +29,9 @@ class Opening {
         decided,  // the first bytes have been found to be MCP already
     };
     // `certain`: identity says it is an MCP server; JSON that is no message is then judged (and refused), not passed.
-    Opening(Start start, bool certain, size_t frame_bytes_max);
+    Opening(Start start, bool certain, size_t frame_bytes_max, std::shared_ptr<const Policy> policy);
+    // From the next message on.
+    void use(std::shared_ptr<const Policy> policy) { policy_ = std::move(policy); }
 
     bool decided() const { return state_ == State::decided; }
     // Part of a message has come, and is kept until all of it has.
@@ -53,6 +57,7 @@ class Opening {
     bool take_headed_message(std::string& pass);
     void step(std::string& pass);
     void drop_passed_header();
+    Protocol classify(std::string_view bytes) const;
     bool hides_a_call(std::string_view line);
     bool has_a_call_for_lines(std::string_view body);
     void remember_foreign_call(std::string_view line);
@@ -60,6 +65,7 @@ class Opening {
     State state_;
     bool certain_;
     size_t frame_bytes_max_;
+    std::shared_ptr<const Policy> policy_;
     bool tail_open_ = false;   // part of the line that began before has passed
     std::string foreign_id_;   // of the client's last call of a method that MCP does not have
     std::string held_;         // not passed yet

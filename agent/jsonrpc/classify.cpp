@@ -61,7 +61,8 @@ std::string_view trimmed(std::string_view text) {
 // Goes through the lines of what was read, and through the bodies that a Content-Length header announces.
 class StreamClassifier {
   public:
-    StreamClassifier(std::string_view bytes, MessageParser& parser) : rest_(bytes), parser_(parser) {}
+    StreamClassifier(std::string_view bytes, MessageParser& parser, const IsGoverned& is_governed)
+        : rest_(bytes), parser_(parser), is_governed_(is_governed) {}
 
     Protocol run() {
         while (!rest_.empty() && verdict_ != Protocol::mcp) {
@@ -99,7 +100,7 @@ class StreamClassifier {
             return;
         }
         body_length_ = 0;
-        if (text.find('{') != std::string_view::npos || text.front() == '[') raise(classify_text(line));
+        if (text.find('{') != std::string_view::npos || text.front() == '[') raise(classify_text(line, is_body));
     }
 
     void read_header(std::string_view text) {
@@ -121,8 +122,10 @@ class StreamClassifier {
     }
 
     // A piece with a brace somewhere, or an opening bracket at its start.
-    Protocol classify_text(std::string_view line) {
+    Protocol classify_text(std::string_view line, bool is_body) {
         const Message& message = parser_.parse(line);
+        const bool may_be_others = is_body && message.method == "initialize";
+        if (is_governed_ && !may_be_others && !message.method.empty() && is_governed_(message.method)) return Protocol::mcp;
         if (message.kind == MessageKind::response && message.has_jsonrpc_2) saw_response_ = true;
         if (message.refusal == Refusal::no_method && !message.has_jsonrpc_2) return Protocol::foreign;
         // Parameters by position are JSON-RPC, but no MCP method has any.
@@ -137,6 +140,7 @@ class StreamClassifier {
 
     std::string_view rest_;
     MessageParser& parser_;
+    const IsGoverned& is_governed_;
     Protocol verdict_ = Protocol::undecided;
     size_t body_length_ = 0;  // announced, not yet passed
     bool in_body_ = false;    // past the blank line that ends a header
@@ -175,6 +179,8 @@ Protocol classify(const Message& message) {
     return is_mcp_method(message.method) ? Protocol::mcp : Protocol::foreign;
 }
 
-Protocol classify_bytes(std::string_view bytes, MessageParser& parser) { return StreamClassifier(bytes, parser).run(); }
+Protocol classify_bytes(std::string_view bytes, MessageParser& parser, const IsGoverned& is_governed) {
+    return StreamClassifier(bytes, parser, is_governed).run();
+}
 
 }  // namespace callgate

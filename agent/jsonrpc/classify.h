@@ -2,6 +2,7 @@
 //
 // The look-alikes (LSP, DAP, ACP, Codex app-server, stream-json) are told apart by what their first frame must hold.
 #pragma once
+#include <functional>
 #include <string_view>
 
 #include "jsonrpc/message.h"
@@ -26,8 +27,12 @@ bool is_mcp_method(std::string_view method);
 // escape that may spell it; in UTF-16 and UTF-32 too, which .NET's standard input takes after a byte order mark.
 bool may_hide_a_call(std::string_view line);
 
+// Methods that count as MCP's, whatever their names: a policy speaks of them.
+using IsGoverned = std::function<bool(std::string_view method)>;
+
 // Any bytes read from a stream, whole lines or not: the strongest verdict of its lines (mcp over json_like over
-// foreign over undecided). `parser` is scratch.
-Protocol classify_bytes(std::string_view bytes, MessageParser& parser);
+// foreign over undecided). `parser` is scratch. An initialize of another protocol behind a Content-Length header is that
+// protocol's, also where the method is governed: who reads lines does not get it as one.
+Protocol classify_bytes(std::string_view bytes, MessageParser& parser, const IsGoverned& is_governed = {});
 
 }  // namespace callgate

@@ -372,7 +372,8 @@ void Watcher::State::on_read(Work reading) {
     if (!is_certain) {
         auto bytes = peek_read(event.hold, kPeekBytes);
         if (!bytes) bytes = std::string("{");  // unreadable: judge it
-        Protocol protocol = classify_bytes(*bytes, parser);
+        const auto is_governed = [&](std::string_view method) { return match.policy->says_anything_of_clients_method(method); };
+        Protocol protocol = classify_bytes(*bytes, parser, is_governed);
         // JSON that has not ended yet may be anything; what is complete must look like a message.
         bool may_be_call = protocol == Protocol::json_like && (bytes->back() != '\n' || may_hide_a_call(*bytes));
         may_be_call |= event.hold.result > static_cast<int64_t>(kPeekBytes);  // what has not been looked at

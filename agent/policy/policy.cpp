@@ -1,6 +1,9 @@
 #include "policy/policy.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
+#include "jsonrpc/classify.h"
 #include "policy/compiled_policy.h"
 #include "policy/dialect.h"
 #include "policy/loader.h"
@@ -62,6 +65,21 @@ bool Policy::says_anything_of_methods() const { return !compiled_->methods.empty
 
 bool Policy::says_anything_of_method(std::string_view method) const {
     return compiled_->find_method(method) != nullptr || compiled_->is_nearly_known(method);
+}
+
+bool Policy::says_anything_of_clients_method(std::string_view method) const {
+    return compiled_->find_carrier(method) != nullptr || says_anything_of_method(method);
+}
+
+bool Policy::names_other_methods() const {
+    const auto is_other = [](const auto& entry) { return !is_mcp_method(entry.first); };
+    const auto is_other_family = [](const MethodEntry& family) {
+        const std::string_view begin = std::string_view(family.own.key).substr(0, family.own.key.size() - 1);
+        return begin != "notifications/" && !is_mcp_method(begin);
+    };
+    return std::any_of(compiled_->methods.begin(), compiled_->methods.end(), is_other) ||
+           std::any_of(compiled_->carriers.begin(), compiled_->carriers.end(), is_other) ||
+           std::any_of(compiled_->method_families.begin(), compiled_->method_families.end(), is_other_family);
 }
 
 bool Policy::asks_for_annotations() const { return compiled_->asks_for_annotations; }

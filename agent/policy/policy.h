@@ -94,6 +94,10 @@ class Policy {
                               Verdict& verdict) const;
     bool says_anything_of_methods() const;
     bool says_anything_of_method(std::string_view method) const;
+    // The same of what a client sends: the calls that a method carries are judged, too.
+    bool says_anything_of_clients_method(std::string_view method) const;
+    // It speaks of a method that MCP does not have: its server has some of its own.
+    bool names_other_methods() const;
 
   private:
     friend class Explainer;

@@ -297,6 +297,45 @@ TEST_F(GateTest, ForeignStreamPassesAndAsksForRelease) {
     EXPECT_EQ(gate_->counts().foreign_bytes, acp.size());
 }
 
+// Servers take such a message before any handshake.
+TEST_F(GateTest, WhatThePolicySaysOfAMethodHoldsFromTheFirstMessageOn) {
+    constexpr char kMethods[] = R"({"version":"1","default":"allow","hide":["delete"],"tools":{},
+        "methods":{"acme/exec":{"action":"deny"},"initialize":{"action":"deny"}},"call_methods":{"acme/run":"params.tool"}})";
+    const std::string other = R"({"jsonrpc":"2.0","id":9,"method":"x/y"})"
+                              "\n";
+    const std::string header = "Content-Length: 2\r\n\r\n{}\n";
+    for (const bool certain : {true, false})
+        for (const std::string& before : {std::string(), other, header})
+            for (const std::string line :
+                 {R"({"jsonrpc":"2.0","id":1,"method":"acme/run","params":{"tool":"delete"}})",
+                  R"({"id":1,"method":"acme/run","params":{"tool":"delete"}})",
+                  R"({"jsonrpc":"2.0","id":1,"method":"acme/run","params":["delete"]})",
+                  R"({"jsonrpc":"2.0","id":1,"method":"acme/exec"})", R"({"jsonrpc":"2.0","id":1,"method":"Tools/call"})",
+                  R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}})"}) {
+                GateOptions options = world_.options(kMethods, Opening::Start::fresh);
+                options.certain = certain;
+                use(std::move(options));
+                const std::string passed = client(before + line + "\n");
+                EXPECT_EQ(passed, before.substr(0, passed.size())) << before << line << certain;
+                EXPECT_EQ(gate_->counts().denied + (gate_->counts().refused > 0), 1u) << before << line << certain;
+            }
+}
+
+// Of such a server no answer to another method than MCP's tells that it is none of MCP.
+TEST_F(GateTest, NoAnswerToAnotherMethodHandsBackAServerThatHasMethodsOfItsOwn) {
+    const std::string other = R"({"jsonrpc":"2.0","id":1,"method":"x/y"})"
+                              "\n";
+    for (const auto& [methods, is_released] : {std::pair{R"("methods":{"acme/exec":{"action":"deny"}})", false},
+                                               {R"("methods":{"acme/*":{"action":"deny"}})", false},
+                                               {R"("call_methods":{"acme/run":"params.tool"})", false},
+                                               {R"("methods":{"ping":{"action":"deny"}})", true}}) {
+        use(R"({"version":"1","default":"deny","tools":{},)" + std::string(methods) + "}", Opening::Start::fresh);
+        EXPECT_EQ(client(other), other);
+        server(result_line("1"));
+        EXPECT_EQ(gate_->wants_release(), is_released) << methods;
+    }
+}
+
 TEST_F(GateTest, HandBackPassesWhatWasHeld) {
     use();
     EXPECT_EQ(client("{\"half"), "");

@@ -24,13 +24,19 @@ const std::string kLspBody = R"({"jsonrpc":"2.0","id":0,"method":"initialize","p
 
 std::string headed(const std::string& body) { return "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body; }
 
+std::shared_ptr<const Policy> no_rules() {
+    static std::vector<PolicyProblem> problems;
+    static const std::shared_ptr<const Policy> policy = Policy::load(R"({"version":"1","default":"deny"})", "p.json", problems);
+    return policy;
+}
+
 struct Outcome {
     std::string pass, judge;
     bool decided = false, foreign = false;
 };
 
 Outcome run(std::string_view bytes, size_t chunk, Start start = Start::fresh, Sure sure = Sure::yes, bool finish = false) {
-    Opening opening(start, sure == Sure::yes, kFrameBytesDefault);
+    Opening opening(start, sure == Sure::yes, kFrameBytesDefault, no_rules());
     Outcome out;
     size_t at = 0;
     while (at < bytes.size() && !opening.decided()) {
@@ -77,7 +83,7 @@ TEST(Opening, DecidedFromTheStart) {
 }
 
 TEST(Opening, BannerPassesAtOnce) {
-    Opening opening(Start::fresh, true, kFrameBytesDefault);
+    Opening opening(Start::fresh, true, kFrameBytesDefault, no_rules());
     std::string pass, judge;
     opening.feed("password: ", pass, judge);
     EXPECT_EQ(pass, "password: ");
@@ -108,7 +114,7 @@ TEST(Opening, LookAlikesPassWhole) {
 TEST(Opening, HeadedMessageSplitAtEveryByte) {
     const std::string bytes = headed(kLspBody) + headed(kLspBody);
     for (size_t split = 0; split <= bytes.size(); ++split) {
-        Opening opening(Start::fresh, true, kFrameBytesDefault);
+        Opening opening(Start::fresh, true, kFrameBytesDefault, no_rules());
         std::string pass, judge;
         opening.feed(std::string_view(bytes).substr(0, split), pass, judge);
         opening.feed(std::string_view(bytes).substr(split), pass, judge);
@@ -293,7 +299,7 @@ TEST(Opening, ChunksDoNotMatter) {
 }
 
 TEST(Opening, MidwayBlanksCostWhatTheyAreLong) {
-    Opening opening(Start::midway, true, kFrameBytesDefault);
+    Opening opening(Start::midway, true, kFrameBytesDefault, no_rules());
     std::string pass, judge;
     const std::string blanks(kReadBytes, ' ');
     const auto start = std::chrono::steady_clock::now();
@@ -304,7 +310,7 @@ TEST(Opening, MidwayBlanksCostWhatTheyAreLong) {
 }
 
 bool confirms(const std::string& client, const std::string& server) {
-    Opening opening(Start::fresh, true, kFrameBytesDefault);
+    Opening opening(Start::fresh, true, kFrameBytesDefault, no_rules());
     std::string pass, judge;
     opening.feed(client, pass, judge);
     return opening.server_confirms(server);
