@@ -213,6 +213,7 @@ class Gate {
     std::string answers_waiting_;
     uint64_t told_server_bytes_ = 0;
     std::string server_head_;        // the server's first line so far, while the client's stream is foreign
+    size_t server_blanks_ = 0;       // the server's unfinished line begins with at least so many
     bool server_line_open_ = false;  // part of a line has been sent to the client
     bool server_spoke_ = false;
     bool client_ended_ = false;

@@ -1,4 +1,6 @@
 // The server's direction: everything passes but hidden tools and what `methods` deny; answers are matched to what they answer.
+#include <algorithm>
+
 #include "base/clock.h"
 #include "enforce/gate.h"
 #include "jsonrpc/id.h"
@@ -8,12 +10,6 @@ namespace {
 
 // A longer first line of a server confirms nothing.
 constexpr size_t kServerHeadMax = size_t{1} << 20;
-
-// The rest of a server's line that has not ended is kept only if it may be a message, or where every line is looked into.
-bool begins_message(std::string_view rest) {
-    size_t first = rest.find_first_not_of(" \t\r");
-    return first == std::string_view::npos || rest[first] == '{' || rest[first] == '[';
-}
 
 }  // namespace
 
@@ -42,12 +38,16 @@ void Gate::server_bytes(std::string_view bytes) {
     std::string_view rest = server_framer_.rest();
     if (rest.empty()) return;
     const bool is_too_long = rest.size() > kFrameBytesMax;
-    const bool may_be_list = begins_message(rest) && pending_.has_list({});
+    if (rest.size() <= bytes.size()) server_blanks_ = 0;  // it began in these bytes
+    server_blanks_ = std::min(rest.find_first_not_of(" \t\r", server_blanks_), rest.size());
+    const bool may_be_message = server_blanks_ == rest.size() || rest[server_blanks_] == '{' || rest[server_blanks_] == '[';
+    const bool may_be_list = may_be_message && pending_.has_list({});
     if (is_too_long) pending_.maybe_answered();
     if (is_too_long && may_be_list) note_unreadable_list();
     const bool is_judged = opening_.decided() && judge_.looks_into_unreadable(may_be_list);
     if (is_too_long && is_judged) return withhold_server_rest(may_be_list);
-    if (is_too_long || opening_.is_foreign() || !(begins_message(rest) || is_judged)) pass_server_fragment();
+    // What has come of a line is kept only if it may be a message, or where every line is looked into.
+    if (is_too_long || opening_.is_foreign() || !(may_be_message || is_judged)) pass_server_fragment();
 }
 
 // A line that is longer than what can be looked into does not reach the client, nor does what comes of it yet.

@@ -24,11 +24,9 @@ bool begins_with_header(std::string_view text) {
     return text.size() >= kHeader.size() && !strncasecmp(text.data(), kHeader.data(), kHeader.size());
 }
 
-// JSON from its first byte on; or from a carriage return on, which ends a line for some servers.
-bool may_begin_message(std::string_view line) {
-    size_t first = line.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return false;
-    return line[first] == '{' || line[first] == '[' || line.find('\r') != std::string_view::npos;
+bool begins_json(std::string_view line) {
+    const size_t first = line.find_first_not_of(" \t");
+    return first != line.npos && (line[first] == '{' || line[first] == '[');
 }
 
 // The header lines of the LSP base protocol at the front of `text`, their blank line included. Every one of them must be
@@ -164,23 +162,32 @@ void Opening::step(std::string& pass) {
 
 std::string_view Opening::left() const { return std::string_view(held_).substr(taken_); }
 
+// JSON from the first byte of the line on; or from a carriage return on, which ends a line for some servers.
+bool Opening::may_begin_call(std::string_view left) {
+    if (line_passed_.find_first_not_of(" \t") == std::string::npos && begins_json(left)) return true;
+    if (line_passed_.find('\r') != std::string::npos) return true;
+    no_return_before_ = std::min(left.find('\r', no_return_before_), left.size());
+    return no_return_before_ < left.size();
+}
+
 // Lets the first line of what is left pass, or decides. False where more has to come first.
 bool Opening::take_line(std::string& pass) {
     const std::string_view left = this->left();
     size_t end = left.find('\n', searched_);
     bool has_brace = left.substr(0, end).find_first_of("{[") != left.npos;
     searched_ = end == std::string::npos ? left.size() : 0;
+    if (searched_ == 0) no_return_before_ = 0;
     if (end == std::string::npos) {
         if (has_brace || !line_passed_.empty()) {
             if (left.size() > frame_bytes_max_) state_ = State::decided;
-            bool may_be_call = may_begin_message(line_passed_) || (line_passed_.empty() && may_begin_message(left));
-            if (has_brace && (certain_ || may_be_call || left.size() < kHeldUncertainMax)) return false;
+            if (has_brace && (certain_ || left.size() < kHeldUncertainMax || may_begin_call(left))) return false;
         }
         // Text without a brace cannot be a message: it need not wait for the end of its line.
-        if (line_passed_.size() < kLinePassedMax) line_passed_.append(left);
+        const bool is_first_return = left.find('\r') != left.npos && line_passed_.find('\r') == std::string::npos;
+        if (line_passed_.size() < kLinePassedMax || is_first_return) line_passed_.append(left);
         pass.append(left);
         taken_ = held_.size();
-        searched_ = 0;
+        searched_ = no_return_before_ = 0;
         return false;
     }
     std::string line = line_passed_ + std::string(left.substr(0, end + 1));
@@ -265,7 +272,7 @@ bool Opening::restore(OpeningState state) {
     foreign_id_ = std::move(state.foreign_id);
     held_ = std::move(state.held);
     line_passed_ = std::move(state.line_passed);
-    searched_ = 0;
+    searched_ = no_return_before_ = 0;
     return true;
 }
 

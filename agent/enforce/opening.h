@@ -53,6 +53,7 @@ class Opening {
     enum class State { tail, sniff, foreign_lines, foreign_headers, decided };
     size_t pass_tail(std::string_view bytes, std::string& pass);
     std::string_view left() const;
+    bool may_begin_call(std::string_view left);
     bool take_line(std::string& pass);
     bool take_headed_message(std::string& pass);
     void step(std::string& pass);
@@ -66,12 +67,13 @@ class Opening {
     bool certain_;
     size_t frame_bytes_max_;
     std::shared_ptr<const Policy> policy_;
-    bool tail_open_ = false;   // part of the line that began before has passed
-    std::string foreign_id_;   // of the client's last call of a method that MCP does not have
-    std::string held_;         // not passed yet
-    size_t taken_ = 0;         // in step(): that much of held_ has passed
-    size_t searched_ = 0;      // what is left has no LF before this offset
-    std::string line_passed_;  // the part of the current line that has passed already (no brace in it)
+    bool tail_open_ = false;       // part of the line that began before has passed
+    std::string foreign_id_;       // of the client's last call of a method that MCP does not have
+    std::string held_;             // not passed yet
+    size_t taken_ = 0;             // in step(): that much of held_ has passed
+    size_t searched_ = 0;          // what is left has no LF before this offset
+    size_t no_return_before_ = 0;  // … and no CR before this one
+    std::string line_passed_;      // the part of the current line that has passed already (no brace in it)
 };
 
 }  // namespace callgate

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "../../thread_time.h"
 #include "gate_fixture.h"
 
 namespace callgate {
@@ -334,6 +335,20 @@ TEST_F(GateTest, NoAnswerToAnotherMethodHandsBackAServerThatHasMethodsOfItsOwn) 
         server(result_line("1"));
         EXPECT_EQ(gate_->wants_release(), is_released) << methods;
     }
+}
+
+// A server takes a thread's time that all sessions share: each byte of a line that has not ended costs the same.
+TEST_F(GateTest, BlanksOfAServerCostWhatTheyAreLong) {
+    use();
+    const std::string blanks(kReadBytes, ' ');
+    const auto whole = thread_time([&] {
+        for (size_t bytes = 0; bytes < size_t{4} << 20; bytes += kReadBytes) gate_->server_bytes(blanks);
+    });
+    const auto single = thread_time([&] {
+        for (int i = 0; i < 300; ++i) gate_->server_bytes(" ");
+    });
+    EXPECT_LT(single, whole);
+    EXPECT_EQ(text(to_client_), "");
 }
 
 TEST_F(GateTest, HandBackPassesWhatWasHeld) {

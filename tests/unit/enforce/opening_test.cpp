@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "../../slowness.h"
+#include "../../thread_time.h"
 #include "base/limits.h"
 
 namespace callgate {
@@ -217,6 +218,26 @@ TEST(Opening, LongCallIsHeldToItsEnd) {
     EXPECT_EQ(run(text, 65536, Start::fresh, Sure::no).pass.size(), text.size());
 }
 
+TEST(Opening, LongCallBehindWhatHasPassedIsHeldToItsEnd) {
+    const std::string pad(size_t{3} << 19, 'x');
+    const std::string call = R"({"_":")" + pad +
+                             R"(","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}})"
+                             "\n";
+    const std::string junk(size_t{1} << 13, 'x');
+    for (const auto& [passed, held] :
+         {std::pair<std::vector<std::string>, std::string>{{" "}, ""}, {{"x"}, "{\r"}, {{junk, "\r"}, ""}}) {
+        Opening opening(Start::fresh, false, kFrameBytesDefault, no_rules());
+        std::string pass, judge, before;
+        for (const std::string& piece : passed) opening.feed(piece, pass, judge), before += piece;
+        EXPECT_EQ(pass, before);
+        opening.feed(held, pass, judge);
+        for (size_t at = 0; at < call.size() && !opening.decided(); at += kReadBytes)
+            opening.feed(std::string_view(call).substr(at, kReadBytes), pass, judge);
+        EXPECT_TRUE(opening.decided()) << before.size() << held;
+        EXPECT_EQ(pass, before) << held;
+    }
+}
+
 TEST(Opening, EndOfFileInTheMiddle) {
     const std::string unterminated = kCall.substr(0, kCall.size() - 1);
     for (Sure sure : {Sure::yes, Sure::no}) {
@@ -307,6 +328,26 @@ TEST(Opening, MidwayBlanksCostWhatTheyAreLong) {
     for (int i = 0; i < 1000; ++i) opening.feed(" ", pass, judge);
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5 * kSlowness));
     EXPECT_FALSE(opening.decided());
+}
+
+// What has come of a line is not gone through again for each byte that follows.
+TEST(Opening, AnUnfinishedLineCostsWhatItIsLong) {
+    const std::string pad(kReadBytes, 'x');
+    for (const Sure sure : {Sure::yes, Sure::no}) {
+        Opening opening(Start::fresh, sure == Sure::yes, kFrameBytesDefault, no_rules());
+        std::string pass, judge;
+        opening.feed("x{", pass, judge);
+        const auto whole = thread_time([&] {
+            for (size_t bytes = 0; bytes < (sure == Sure::yes ? size_t{5} << 20 : size_t{15} << 16); bytes += kReadBytes)
+                opening.feed(pad, pass, judge);
+        });
+        if (sure == Sure::no) opening.feed("\r", pass, judge);  // what follows may be a message
+        const auto single = thread_time([&] {
+            for (int i = 0; i < 1000; ++i) opening.feed("x", pass, judge);
+        });
+        EXPECT_LT(single, whole) << (sure == Sure::yes);
+        EXPECT_EQ(pass + judge, "");
+    }
 }
 
 bool confirms(const std::string& client, const std::string& server) {
