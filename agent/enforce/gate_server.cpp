@@ -106,11 +106,12 @@ void Gate::server_line(std::string_view line) {
     PendingRequest request;
     bool is_known = is_response && match_request(message, request, record);
     log(record);
-    // A response to an unknown id may answer what was asked before the take-over.
-    bool may_be_list = is_response && (!is_known || request.method_name() == "tools/list");
+    // A response to an unknown id may answer what was asked before the take-over, one to an id that is used twice the other one.
+    const bool is_list = is_known && request.method_name() == "tools/list";
+    const bool may_be_list = is_response && (!is_known || is_list || request.shares_id);
     if (may_be_list) {
         ++slow_changes_;
-        judge_.learn(line, is_known && !message.is_error, learning());
+        judge_.learn(line, is_list && !message.is_error, learning());
     }
     if (may_be_list && send_filtered(line)) return;
     send(server_framer_, line, to_client_);

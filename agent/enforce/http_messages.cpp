@@ -109,9 +109,10 @@ bool HttpGate::State::examine_message(std::string_view json, std::string& change
         append_denial_of(changed, message, is_known ? message.id_key : std::string_view(), request, *verdict);
         return true;
     }
-    // A response to an unknown id may answer what was asked before we were there.
-    const bool may_be_list = is_response && (!is_known || request.method_name() == "tools/list");
-    if (may_be_list) judge.learn(json, is_known && !message.is_error, learning());
+    // A response to an unknown id may answer what was asked before we were there, one to an id that is used twice the other one.
+    const bool is_list = is_known && request.method_name() == "tools/list";
+    const bool may_be_list = is_response && (!is_known || is_list || request.shares_id);
+    if (may_be_list) judge.learn(json, is_list && !message.is_error, learning());
     if (!may_be_list || !judge.append_filtered(json, changed)) return false;
     count([](FrameCounts& books) { ++books.lists_filtered; });
     return true;

@@ -168,6 +168,21 @@ TEST_F(GateTest, HiddenToolsAreCutFromTheList) {
     EXPECT_THAT(answer(call_line("3", "secret")), HasSubstr("(hidden)"));
 }
 
+// Which of them an answer is for cannot be known: the list may come first, or last.
+TEST_F(GateTest, HiddenToolsAreCutFromTheListOfAnIdThatIsUsedTwice) {
+    const std::string list = R"({"jsonrpc":"2.0","id":1,"method":"tools/list"})"
+                             "\n";
+    const std::string listed = result_line("1", R"({"tools":[{"name":"ok"}, {"name":"secret"}]})");
+    for (const bool list_is_older : {false, true})
+        for (const bool list_is_first : {false, true}) {
+            use();
+            client(list_is_older ? list + call_line("1", "ok") : call_line("1", "ok") + list);
+            const std::string seen = server(list_is_first ? listed + result_line("1") : result_line("1") + listed);
+            EXPECT_THAT(seen, Not(HasSubstr("secret"))) << list_is_older << list_is_first;
+            EXPECT_THAT(seen, HasSubstr("ok"));
+        }
+}
+
 TEST_F(GateTest, FailedCallsDoNotCount) {
     use();
     ASSERT_TRUE(may_call_once("1"));

@@ -86,6 +86,14 @@ std::vector<Case> in_json() {
                                              response(kUnfiltered1 + std::string(1000, ' ')))),
                                kHidesNothing),
                    500),
+        // Which of two that share an id an answer is for is not known.
+        {.name = "OfAnIdThatIsUsedTwice",
+         .steps = {client(post("[" + kOk1 + "," + kList1 + "]")),
+                   server(response("[" + kUnfiltered1 + "," + result_json("1") + "]"))},
+         .to_server = canonical("[" + kOk1 + "," + kList1 + "]"),
+         .to_client = response("[" + kFiltered1 + "," + result_json("1") + "]"),
+         .forwarded = 2,
+         .audit = {kOkIn, kListIn, kOkDone, kListDone}},
         // What is hidden is only hidden in lists.
         {.name = "ResultOfACall",
          .steps = {client(post(kOk1)), server(response(kUnfiltered1))},
