@@ -30,10 +30,10 @@ void Policy::judge_tool(const Call& call, const Caller& caller, int64_t now_ns, 
     judge_call(call, {*compiled_, caller, now_ns}, counters, verdict);
 }
 
-void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& counters, Verdict& verdict) const {
+void Policy::judge_call(const Call& called, const Judging& judging, CounterTable& counters, Verdict& verdict) const {
     verdict.reset();
 
-    const std::string_view tool = call.name;
+    const std::string_view tool = called.name;
     const CompiledPolicy& policy = judging.policy;
     if (policy.blanket) return verdict.deny(kCodeDenied, policy.blanket->rule, policy.blanket->reason);
     if (caller_is_refused(judging.caller, verdict)) return;
@@ -49,6 +49,8 @@ void Policy::judge_call(const Call& call, const Judging& judging, CounterTable& 
     if (policy.pins_any && is_redefined(policy, entry, tool, own_name, judging.caller)) {
         return verdict.deny(kCodeDenied, entry && entry->pin ? entry->pin->rule : kRulePin, sentence("Tool", tool, kRedefined));
     }
+    Call call = called;
+    if (own_name != tool) call.own_name = own_name;
     // Deny wins: no human is asked about a call that would be denied anyway.
     ApprovalNeed need;
     if (entry && entry_denies(*entry, call, judging.caller, need, verdict)) return;

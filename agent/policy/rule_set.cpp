@@ -31,6 +31,7 @@ size_t first_byte(uint64_t marks) {
 // One per thread: reused by every call, so that judging allocates nothing.
 struct Scratch {
     std::vector<uint8_t> met;
+    std::vector<uint8_t> of_other_name;
     bool is_clear = true;
     std::string digits;
 };
@@ -63,16 +64,30 @@ void RuleSet::add_rule(ConditionRule rule) {
 const std::vector<uint8_t>& RuleSet::met_by(const Call& call, const Caller& caller) const {
     scratch.met.assign(telling_.size(), 0);
     scratch.is_clear = true;
+    if (!annotations.empty() && caller.annotations != nullptr) meet_annotations(call, *caller.annotations);
     if (!arguments.empty() && !call.arguments.empty()) scratch.is_clear = arguments.walk(call.arguments, conditions, scratch.met);
-    if (!annotations.empty() && caller.annotations != nullptr) {
-        const std::string_view known = caller.annotations->of(call.name);
-        if (!known.empty()) static_cast<void>(annotations.walk(known, conditions, scratch.met));
-    }
     for (const auto& [index, fact, label] : facts) {
         const SeenValue value = fact_of(fact, caller, scratch.digits, label);
         scratch.met[index] = value.kind != ValueKind::absent && conditions[index].is_met_by(value);
     }
     return scratch.met;
+}
+
+// By its other name it is the same tool. What is listed of both counts where it denies: of require what does not hold, of any
+// other rule what does.
+void RuleSet::meet_annotations(const Call& call, const ToolAnnotations& listed) const {
+    const std::string_view known = listed.of(call.name);
+    const std::string_view other = call.own_name.empty() ? std::string_view() : listed.of(call.own_name);
+    if (!known.empty()) static_cast<void>(annotations.walk(known, conditions, scratch.met));
+    if (other.empty()) return;
+    if (known.empty()) return static_cast<void>(annotations.walk(other, conditions, scratch.met));
+    scratch.of_other_name.assign(telling_.size(), 0);
+    static_cast<void>(annotations.walk(other, conditions, scratch.of_other_name));
+    for (size_t i = 0; i < conditions.size(); ++i) {
+        const bool is_required = i < rule_of_.size() && rules[rule_of_[i]].kind == RuleKind::require;
+        const uint8_t what_denies = is_required ? wanted[i] ^ 1 : wanted[i];
+        if (scratch.of_other_name[i] == what_denies) scratch.met[i] = what_denies;
+    }
 }
 
 bool RuleSet::is_clear() { return scratch.is_clear; }

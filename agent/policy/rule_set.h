@@ -62,6 +62,7 @@ struct RuleSet {
     std::string_view denial_of(const ConditionRule& rule, const std::vector<uint8_t>& met) const;
 
   private:
+    void meet_annotations(const Call& call, const ToolAnnotations& listed) const;
     // Of each condition what met_by() says where its rule may deny, else kNever: a rule of require denies where one of its
     // conditions does not hold, any other only where its first one does. Eight are looked at at once, so there are always a
     // multiple of that.

@@ -373,5 +373,42 @@ TEST_F(Conditions, AnnotationsOfTheTool) {
     EXPECT_FALSE(policy_->asks_for_annotations());
 }
 
+// A server may list a tool under one of its names only, and take calls of both.
+TEST_F(Conditions, AnnotationsOfAToolUnderEitherName) {
+    ToolAnnotations annotations;
+    caller_.annotations = &annotations;
+    const auto is_denied = [&](const char* kind, const std::string& conditions, const char* tool) {
+        std::vector<PolicyProblem> problems;
+        const std::string text = R"({"version":"1","default":"deny","aliases":{"rm":"delete"},"tools":{"delete":{")" +
+                                 std::string(kind) + R"(":[)" + conditions + "]}}}";
+        const auto policy = Policy::load(text, "p.json", problems);
+        for (const PolicyProblem& problem : problems) ADD_FAILURE() << problem.text();
+        CounterTable counters;
+        return policy->judge_tool({tool, "{}"}, caller_, 0, counters).action == Action::deny;
+    };
+    const std::string is_set = R"({"path":"annotations.x","op":"eq","value":true})";
+    const std::string is_not_set = R"({"path":"annotations.x","op":"neq","value":true})";
+    const auto when = [](const std::string& condition) { return R"({"conditions":[)" + condition + "]}"; };
+    const struct {
+        const char *alias, *own;  // what is listed
+        bool deny_if, deny_if_not, require, require_not;
+    } kRows[] = {
+        {nullptr, R"({"x":true})", true, false, false, true},         {R"({"x":true})", nullptr, true, false, false, true},
+        {R"({"x":false})", R"({"x":true})", true, true, true, true},  {R"({"x":true})", R"({"x":false})", true, true, true, true},
+        {R"({"x":true})", R"({"x":true})", true, false, false, true},
+    };
+    for (const auto& row : kRows) {
+        annotations = {};
+        if (row.alias) annotations.remember("rm", row.alias);
+        if (row.own) annotations.remember("delete", row.own);
+        const auto place = ::testing::PrintToString(&row - kRows);
+        EXPECT_EQ(is_denied("deny_if", when(is_set), "rm"), row.deny_if) << place;
+        EXPECT_EQ(is_denied("deny_if", when(is_not_set), "rm"), row.deny_if_not) << place;
+        EXPECT_EQ(is_denied("require_approval", when(is_set), "rm"), row.deny_if) << place;
+        EXPECT_EQ(is_denied("require", when(is_set), "rm"), row.require) << place;
+        EXPECT_EQ(is_denied("require", when(is_not_set), "rm"), row.require_not) << place;
+    }
+}
+
 }  // namespace
 }  // namespace callgate
