@@ -91,6 +91,8 @@ class CallJudge {
     void match(const Message& response, const PendingRequest& request, MessageRecord& record);
     // The same without a response of its own. A request that shares its id gives nothing back.
     void settle(const PendingRequest& request, CallEnd end);
+    // Of a message that goes on and that nobody answers: it is in flight for no time at all.
+    void release(const Verdict& verdict) { counters_.release(verdict.charged); }
     // Of a call that was judged and then not forwarded.
     void give_back(const Verdict& verdict);
     // What a list of tools says of each, where a condition of the policy asks for it, and how it defines those that are

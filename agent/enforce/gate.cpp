@@ -164,8 +164,10 @@ void Gate::forward(std::string_view line, const Message& message, const Verdict&
     ++counts_.forwarded;
     if (message.kind == MessageKind::request) {
         wait_for_answer(message, verdict, record);
-    } else if (!message.cancelled_id_key.empty()) {
-        pending_.cancel(message.cancelled_id_key);
+    } else {
+        in_hand_ = nullptr;
+        judge_.release(verdict);
+        if (!message.cancelled_id_key.empty()) pending_.cancel(message.cancelled_id_key);
     }
     send(client_framer_, line, to_server_);
 }

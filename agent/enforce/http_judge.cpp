@@ -143,7 +143,10 @@ void HttpGate::State::forward_messages(std::string_view text) {
         const Decision decision = is_judged ? CallJudge::decision_of_forwarded(message, outcome.verdict) : Decision::would_deny;
         const RecordId record = write_record(message, body.messages[i].size(), decision, is_asked ? &outcome.verdict : nullptr);
         if (message.kind == MessageKind::notification) cancel_elsewhere(message);
-        if (message.kind != MessageKind::request) continue;
+        if (message.kind != MessageKind::request) {
+            judge.release(outcome.verdict);
+            continue;
+        }
         PendingRequest pending = CallJudge::pending_request(message, record, outcome.verdict, now);
         pending.exchange = place;
         e.session->pending.add(message.id_key, std::move(pending));

@@ -50,6 +50,20 @@ TEST_F(InFlight, CancellingDoesNotEndIt) {
     EXPECT_FALSE(passes("2", "one"));
 }
 
+// Nobody answers a notification: it counts in its window, and is in flight for no time at all.
+TEST_F(InFlight, ANotificationIsNeverInFlight) {
+    const auto notify = [](std::string_view tool) {
+        return R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":")" + std::string(tool) + "\"}}\n";
+    };
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(passes(notify("one"))) << i;
+    EXPECT_TRUE(passes("1", "one"));
+    EXPECT_FALSE(passes(notify("one")));
+    server(result_line("1"));
+    EXPECT_TRUE(passes(notify("kept")));
+    EXPECT_FALSE(passes("2", "kept"));
+    EXPECT_TRUE(passes("3", "one"));
+}
+
 TEST_F(InFlight, TheEndOfTheSessionEndsIt) {
     ASSERT_TRUE(passes("1", "one"));
     begin();
@@ -104,6 +118,18 @@ TEST_F(HttpInFlight, UntilTheServerAnswers) {
     ASSERT_TRUE(passes(wire));
     EXPECT_FALSE(passes_elsewhere());
     wire.play(server(response(result_json("1"))));
+    EXPECT_TRUE(passes_elsewhere());
+}
+
+TEST_F(HttpInFlight, ANotificationIsNeverInFlight) {
+    const std::string notification = R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":"one"}})";
+    HttpWire wire(world_);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_NE(wire.to_server_by(client(post(notification))), "") << i;
+        wire.play(server(response("", "", "202 Accepted")));
+    }
+    // Nor is it one of an array.
+    EXPECT_NE(wire.to_server_by(client(post("[" + notification + "," + call_json("1", "ok") + "]"))), "");
     EXPECT_TRUE(passes_elsewhere());
 }
 
