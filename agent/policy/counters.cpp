@@ -31,6 +31,15 @@ bool is_returned(const CounterUse& use, CallEnd end) {
     return false;
 }
 
+// What the first of them is charged: the largest amount of those with its key.
+int64_t amount_of(std::span<const CounterDemand> demands) {
+    int64_t amount = 0;
+    for (const CounterDemand& demand : demands) {
+        if (demand.key == demands.front().key) amount = std::max(amount, demand.amount);
+    }
+    return amount;
+}
+
 }  // namespace
 
 std::string_view name(CounterKind kind) {
@@ -157,21 +166,30 @@ Reservation CounterTable::reserve(std::span<const CounterDemand> demands, int64_
         cell->advance(now_ns);
         if (cell->kind != CounterKind::in_flight) no_expiry_before_ns_ = std::min(no_expiry_before_ns_, cell->end_ns());
         cell->max = demand.max;
-        const bool never_fits = demand.amount > demand.max;
-        const bool has_room = !never_fits && cell->count <= demand.max - demand.amount;
+        const uint64_t handle = handle_of(static_cast<uint32_t>(cell - cells_.data()), cell->generation);
+        const auto same = std::find_if(charged.begin(), charged.end(), [&](const CounterUse& use) { return use.key == handle; });
+        const int64_t amount = same == charged.end() ? amount_of(demands.subspan(i)) : same->amount;
+        const int64_t others = same == charged.end() ? cell->count : cell->count - amount;
+        const bool never_fits = amount > demand.max;
+        const bool has_room = !never_fits && others <= demand.max - amount;
         const bool is_behind = demand.may_wait && demand.key != turn && waiting_->has_line(demand.key);
         if (!has_room || is_behind) {
             const bool waits_for_call = has_room || demand.kind == CounterKind::in_flight;
-            const int64_t wait = waits_for_call ? 0 : wait_ms(cell->room_at_ns(demand.amount), now_ns);
             undo(charged);
+            const int64_t wait = waits_for_call ? 0 : wait_ms(cell->room_at_ns(amount), now_ns);
             return {.granted = false, .exceeded = i, .retry_after_ms = wait, .never_fits = never_fits};
         }
-        cell->count += demand.amount;
-        if (cell->kind == CounterKind::sliding) cell->slice(cell->newest) += demand.amount;
-        const auto number = static_cast<uint32_t>(cell - cells_.data());
-        charged.push_back({.key = handle_of(number, cell->generation),
+        if (same != charged.end()) {
+            same->max = std::min(same->max, demand.max);
+            same->keeps_failed |= demand.keeps_failed;
+            same->returns_unanswered &= demand.returns_unanswered;
+            continue;
+        }
+        cell->count += amount;
+        if (cell->kind == CounterKind::sliding) cell->slice(cell->newest) += amount;
+        charged.push_back({.key = handle,
                            .window_start_s = floor_div(cell->newest * cell->slice_ns(), kNanosecondsPerSecond),
-                           .amount = demand.amount,
+                           .amount = amount,
                            .count_after = cell->count,
                            .max = demand.max,
                            .counter = demand.counter,

@@ -105,7 +105,9 @@ class CounterTable {
     CounterTable(const CounterTable&) = delete;
     CounterTable& operator=(const CounterTable&) = delete;
 
-    // Replaces `charged`: one entry per demand where granted, empty where not. Demands with max < amount never fit.
+    // Replaces `charged`: one entry per key where granted, empty where not. A key that several demands name is charged once, the
+    // largest of their amounts, which has to fit the max of each; it gives back what all of them would. A demand never fits where
+    // its max is less than what is charged.
     // `turn`: key of the counter in whose line this call is the first.
     Reservation reserve(std::span<const CounterDemand> demands, int64_t now_ns, std::vector<CounterUse>& charged,
                         std::string_view turn = {});

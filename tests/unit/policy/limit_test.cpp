@@ -58,6 +58,52 @@ TEST_F(Limits, SlidingWindowHasNoDoubleBurstAtItsEdge) {
     EXPECT_EQ(rule("x", kMidnight + 120 * kSecond), "allow");
 }
 
+// A counter of the host's that stands in a tool and in all of them counts a call once, and keeps what each says of it.
+TEST_F(Limits, ACounterThatStandsTwiceCountsOnce) {
+    const auto both = [](const std::string& all, const std::string& own) {
+        return R"({"version":"1","default":"allow","all_tools":{"limits":[)" + all + R"(]},"tools":{"x":{"limits":[)" + own +
+               "]}}}";
+    };
+    const std::string rest = R"(,"scope":"host"})";
+    use(both(R"({"counter":"c","window":"hour","max":3)" + rest, R"({"counter":"c","window":"hour","max":2)" + rest));
+    const Verdict first = judge("x");
+    ASSERT_EQ(first.charged.size(), 1u);
+    EXPECT_EQ(first.charged[0].count_after, 1);
+    EXPECT_EQ(first.charged[0].max, 2);
+    EXPECT_EQ(rule("x"), "allow");
+    EXPECT_EQ(rule("x"), "/tools/x/limits/c");
+    EXPECT_EQ(rule("y"), "allow");
+    EXPECT_EQ(rule("y"), "/all_tools/limits/c");
+    counters_.settle(first.charged, CallEnd::error);
+    EXPECT_EQ(counters_.rows(kMidnight)[0].count, 2);
+    EXPECT_EQ(rule("x"), "/tools/x/limits/c");
+    EXPECT_EQ(rule("y"), "allow");
+}
+
+// Where the two differ in what a call counts, it counts the larger amount; and a failed one stays where one of them says so.
+TEST_F(Limits, ACounterThatStandsTwiceCountsTheLargerAmount) {
+    for (const bool own_is_larger : {true, false}) {
+        counters_ = CounterTable();
+        const std::string larger = R"({"counter":"c","window":"hour","max":9,"scope":"host","increment":4})";
+        const std::string smaller = R"({"counter":"c","window":"hour","max":13,"scope":"host","count_failed":true})";
+        use(R"({"version":"1","default":"allow","all_tools":{"limits":[)" + (own_is_larger ? smaller : larger) +
+            R"(]},"tools":{"x":{"limits":[)" + (own_is_larger ? larger : smaller) + "]}}}");
+        const Verdict first = judge("x");
+        ASSERT_EQ(first.charged.size(), 1u);
+        EXPECT_EQ(first.charged[0].count_after, 4);
+        counters_.settle(first.charged, CallEnd::tool_error);
+        EXPECT_EQ(rule("x"), "allow");
+        EXPECT_EQ(rule("x"), own_is_larger ? "/tools/x/limits/c" : "/all_tools/limits/c");
+        EXPECT_EQ(counters_.rows(kMidnight)[0].count, 8);
+    }
+    const std::string one = R"({"counter":"d","window":"hour","max":3,"scope":"host")";
+    use(R"({"version":"1","default":"allow","all_tools":{"limits":[)" + one + R"(,"increment":4}]},"tools":{"x":{"limits":[)" +
+        one + "}]}}}");
+    const Verdict never = judge("x");
+    EXPECT_EQ(never.action, Action::deny);
+    EXPECT_FALSE(never.retry_after_ms) << "not even an empty window has room for it";
+}
+
 TEST_F(Limits, IncrementIsWhatOneCallCounts) {
     use_limit(R"({"counter":"c","window":"day","max":10,"increment":4})");
     EXPECT_EQ(rule("x"), "allow");

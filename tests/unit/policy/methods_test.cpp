@@ -50,6 +50,15 @@ class Methods : public ::testing::Test {
     std::string line_;
 };
 
+TEST_F(Methods, ACounterOfAMethodAndOfItsNamesCountsOnce) {
+    const std::string limits = R"("limits":[{"counter":"c","window":"hour","max":2,"scope":"host"}])";
+    use(R"("methods":{"prompts/get":{)" + limits + R"(,"names":{"p":{)" + limits + "}}}}");
+    EXPECT_EQ(rule("prompts/get", R"({"name":"p"})"), "allow");
+    EXPECT_EQ(count(), 1);
+    EXPECT_EQ(rule("prompts/get", R"({"name":"p"})"), "allow");
+    EXPECT_NE(rule("prompts/get", R"({"name":"p"})"), "allow");
+}
+
 TEST_F(Methods, RulesOfAMethod) {
     use(R"("methods":{"sampling/createMessage":{"action":"deny","reason":"No."},
                       "resources/read":{"deny_if":[{"conditions":[{"path":"args.uri","op":"contains","value":".."}]}]},
