@@ -26,6 +26,7 @@ std::vector<std::string> parts_of(std::string_view key) {
 std::string scope_name(const std::string& server, char letter) {
     switch (letter) {
         case 'g': return "grant";
+        case 'u': return "user";
         case 's': return "session";
         case 't': return "tool";
         default: return server.empty() ? "host" : "server";

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "base/limits.h"
@@ -19,12 +20,21 @@ struct Scratch {
     std::string keys;  // of all counters of one call, one after the other
     std::vector<CounterDemand> demands;
     std::string reason;  // of an amount that cannot be summed
+    std::array<char, 16> user;
 };
 thread_local Scratch scratch;
+
+// Clients on other hosts are one.
+std::string_view user_of(const Caller& caller) {
+    if (caller.peer == nullptr || caller.peer->process.pid == 0) return {};
+    std::array<char, 16>& text = scratch.user;
+    return {text.data(), std::to_chars(text.data(), text.data() + text.size(), caller.peer->process.uid).ptr};
+}
 
 std::pair<char, std::string_view> scope_value(Scope scope, const LimitedCall& call) {
     switch (scope) {
         case Scope::grant: return {'g', call.caller.grant};
+        case Scope::user: return {'u', user_of(call.caller)};
         case Scope::session: return {'s', call.caller.session};
         case Scope::tool: return {'t', call.entry};
         case Scope::server:

@@ -16,9 +16,9 @@
 
 namespace callgate {
 
-// Who shares a count. tool: every caller of one entry under "tools"; host: every caller of every server that has a
-// counter of this name.
-enum class Scope : uint8_t { grant, session, tool, server, host };
+// Who shares a count. user: every client process of one uid; tool: every caller of one entry under "tools"; host: every caller
+// of every server that has a counter of this name.
+enum class Scope : uint8_t { grant, user, session, tool, server, host };
 
 // A leap year. Longer windows would outlive the agent's memory of them.
 inline constexpr int64_t kWindowSecondsMax = int64_t{366} * 86400;
@@ -27,7 +27,8 @@ inline constexpr int64_t kLimitCountMax = (int64_t{1} << 53) - 1;
 
 inline constexpr std::array<std::pair<std::string_view, int64_t>, 4> kWindowNames = {
     {{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}}};
-inline constexpr std::array<std::pair<std::string_view, Scope>, 5> kScopeNames = {{{"grant", Scope::grant},
+inline constexpr std::array<std::pair<std::string_view, Scope>, 6> kScopeNames = {{{"grant", Scope::grant},
+                                                                                   {"user", Scope::user},
                                                                                    {"session", Scope::session},
                                                                                    {"tool", Scope::tool},
                                                                                    {"server", Scope::server},

@@ -104,6 +104,31 @@ TEST_F(Limits, ACounterThatStandsTwiceCountsTheLargerAmount) {
     EXPECT_FALSE(never.retry_after_ms) << "not even an empty window has room for it";
 }
 
+// Whoever runs the client has one count, under whatever names its program stands, and whatever sessions it opens.
+TEST_F(Limits, AUserIsCountedWhateverHisProgramIs) {
+    use_limit(R"({"counter":"c","window":"hour","max":1,"scope":"user"})");
+    PeerIdentity peer;
+    peer.process.pid = 7;
+    peer.process.uid = 1000;
+    caller_.peer = &peer;
+    EXPECT_EQ(rule("x"), "allow");
+    peer.process.exe = "/tmp/n1";
+    caller_.grant = "uid:1000 exe:/tmp/n1";
+    caller_.session = "session-2";
+    const Verdict refused = judge("x");
+    EXPECT_EQ(refused.rule, "/tools/x/limits/c");
+    EXPECT_EQ(refused.reason, "Limit of 1 call an hour for \"x\" reached (counter c, per user).");
+    peer.process.uid = 1001;
+    EXPECT_EQ(rule("x"), "allow");
+    // Clients on other hosts are one.
+    peer.process.pid = 0;
+    EXPECT_EQ(rule("x"), "allow");
+    peer.process.uid = 0;
+    EXPECT_EQ(rule("x"), "/tools/x/limits/c");
+    caller_.peer = nullptr;
+    EXPECT_EQ(rule("x"), "/tools/x/limits/c");
+}
+
 TEST_F(Limits, IncrementIsWhatOneCallCounts) {
     use_limit(R"({"counter":"c","window":"day","max":10,"increment":4})");
     EXPECT_EQ(rule("x"), "allow");
