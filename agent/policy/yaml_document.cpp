@@ -177,6 +177,9 @@ class YamlReader {
         std::string problem;
         if (is_plain(event)) {
             value = plain_yaml_scalar(text_of(event), problem);
+            // What stands there may be a comment, or was forgotten; a rule that compares with nothing would never fire.
+            const bool stands_there = event.start_mark.index < event.end_mark.index;
+            if (!stands_there) problem = "nothing stands here; write null, or a text that begins with # in quotes";
         } else {
             value.kind = Kind::string;
             value.string = text_of(event);

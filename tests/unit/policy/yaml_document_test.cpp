@@ -106,6 +106,19 @@ TEST(YamlDocument, Bounds) {
     EXPECT_THAT(only_problem_of(many), HasSubstr("more than 500000 values"));
 }
 
+// "#general" is a comment: a rule that compares with nothing would never fire.
+TEST(YamlDocument, AValueStandsThere) {
+    for (const char* text : {"a:\n  value: #general\n  op: eq\n", "a:\n  value:\n", "a: {value: , op: eq}", "a: [1, {value: }]",
+                             "a:\n  -\n", "- # nothing\n- 2\n"}) {
+        const std::string problem = only_problem_of(text);
+        EXPECT_THAT(problem, HasSubstr("nothing stands here")) << text;
+        EXPECT_THAT(problem, HasSubstr("quotes")) << text;
+    }
+    for (const char* text : {"a: ''", "a: \"#general\"", "a: null", "a: ~", "a: []", "a: x #general", "a: {}"}) {
+        EXPECT_TRUE(problems_of(text).empty()) << text;
+    }
+}
+
 Kind kind_of(std::string_view text) {
     std::string problem;
     const JsonValue value = plain_yaml_scalar(text, problem);
