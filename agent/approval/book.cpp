@@ -120,7 +120,8 @@ void ApprovalBook::count_pending(const ApprovalRecord& record, int by) {
 
 bool ApprovalBook::is_approved(const ApprovalQuestion& question, int64_t now_ns, Verdict& verdict) {
     follow_clock(now_ns);
-    if (question.arguments.size() > kApprovalArgumentsBytesMax) return deny_too_long(question, verdict);
+    if (question.arguments.size() > kApprovalArgumentsBytesMax || question.params.size() > kApprovalParamsBytesMax)
+        return deny_too_long(question, verdict);
     const std::optional<CallFingerprint> fingerprint = fingerprint_of(question);
     if (!fingerprint) {
         verdict.deny(kCodeDenied, kRuleUnreadable, question.reason);

@@ -137,6 +137,8 @@ inline constexpr size_t kApprovalsKeptMax = 1024;
 // Arguments that a human approves, and again the rest of their message: all of it can be shown to him, and is kept. A call
 // with more is denied.
 inline constexpr size_t kApprovalArgumentsBytesMax = size_t{64} << 10;
+// The params that both stand in, as they are written: each byte of theirs may be an escape of six. Longer ones are not read.
+inline constexpr size_t kApprovalParamsBytesMax = 7 * kApprovalArgumentsBytesMax + (size_t{16} << 10);
 // Members of "_meta" that a policy ignores; more are a problem of the file.
 inline constexpr size_t kIgnoredMetaMax = 64;
 // What whoever decides may say to it: the model reads it.
@@ -148,13 +150,15 @@ inline constexpr size_t kGrantParentsMax = 16;
 inline constexpr size_t kGrantLabelsMax = 64;
 // Tools whose definitions are pinned, in memory and in state.db, and the bytes of names and definitions: in all, and of one
 // server; a session remembers as much. A tool that does not fit counts as changed; of such a definition the hash is kept. Of one
-// definition so much is kept for people to read; its hash is that of all of it. That a definition has become another changed one,
+// definition so much is kept for people to read; its hash is that of all of it; one that is longer than kPinOrderedBytesMax is
+// compared as it is written, and not by what it says. That a definition has become another changed one,
 // or what it was, is written so often at most.
 inline constexpr size_t kPinsMax = 100000;
 inline constexpr size_t kPinBytesMax = size_t{64} << 20;
 inline constexpr size_t kPinBytesPerServerMax = size_t{8} << 20;
 inline constexpr size_t kPinOverheadBytes = 256;  // of each pin: hashes, times, nodes
 inline constexpr size_t kPinTextBytesMax = size_t{64} << 10;
+inline constexpr size_t kPinOrderedBytesMax = size_t{1} << 20;
 inline constexpr int64_t kPinWriteNanoseconds = 1'000'000'000;
 inline constexpr size_t kPinsListedMax = 10000;
 // Calls of one session that wait, and their bytes; one more is denied at once.

@@ -22,7 +22,17 @@ struct Container {
     std::vector<Member> members;
 };
 
-// Members are written as they come; when their object ends they are put in order.
+struct Range {
+    size_t begin, end;
+};
+// An object whose members did not come in their order, or not all of which count: its text, and which of `members` are its.
+struct Disorder {
+    Range text;
+    size_t first, number;
+};
+
+// Members are written as they come. Which objects have to be put in order is known when each ends, and is done for all at
+// once, so that no text is moved as often as it is nested.
 class Canonicalizer {
   public:
     Canonicalizer(std::string& out, std::span<const OmittedMember> omitted) : out_(out), omitted_(omitted) {}
@@ -55,10 +65,21 @@ class Canonicalizer {
         after_value();
     }
     void close(bool object, const char*) {
-        if (object) sort_members(open_.back());
         out_ += object ? '}' : ']';
+        if (object) note_order(open_.back());
         open_.pop_back();
         after_value();
+    }
+    // Of the whole value, which begins at `begin`.
+    void put_in_order(size_t begin) {
+        if (disorders_.empty()) return;
+        // They were noted as they ended.
+        std::sort(disorders_.begin(), disorders_.end(),
+                  [](const Disorder& a, const Disorder& b) { return a.text.begin < b.text.begin; });
+        std::string ordered;
+        ordered.reserve(out_.size() - begin);
+        append_ordered(ordered, {begin, out_.size()});
+        out_.replace(begin, out_.npos, ordered);
     }
 
   private:
@@ -74,6 +95,7 @@ class Canonicalizer {
         if (open_.empty()) return;
         Container& in = open_.back();
         if (in.object) {
+            if (in.members.size() > 1) out_ += ',';
             in.members.back().begin = out_.size();
             append_json_string(out_, in.members.back().key);
             out_ += ':';
@@ -84,27 +106,42 @@ class Canonicalizer {
     void after_value() {
         if (!open_.empty() && open_.back().object) open_.back().members.back().end = out_.size();
     }
-    void sort_members(Container& object) {
-        std::sort(object.members.begin(), object.members.end(),
-                  [](const Container::Member& a, const Container::Member& b) { return a.key < b.key; });
-        std::string sorted;
-        sorted.reserve(out_.size() - object.begin);
-        bool omits_any = false;
-        for (const Container::Member& member : object.members) {
-            omits_any |= member.omitted;
-            if (member.omitted) continue;
-            if (!sorted.empty()) sorted += ',';
-            sorted.append(out_, member.begin, member.end - member.begin);
+    void note_order(Container& object) {
+        const auto is_before = [](const Container::Member& a, const Container::Member& b) { return a.key < b.key; };
+        std::vector<Container::Member>& members = object.members;
+        const bool omits_any = std::any_of(members.begin(), members.end(), [](const auto& each) { return each.omitted; });
+        if (!omits_any && std::is_sorted(members.begin(), members.end(), is_before)) return;
+        std::sort(members.begin(), members.end(), is_before);
+        Disorder disorder{{object.begin, out_.size()}, members_.size(), 0};
+        for (const Container::Member& member : members) {
+            if (!member.omitted) members_.push_back({member.begin, member.end});
         }
-        if (omits_any && sorted.empty() && open_.size() == 2) open_.front().members.back().omitted = true;
-        out_.resize(object.begin + 1);
-        out_ += sorted;
+        disorder.number = members_.size() - disorder.first;
+        disorders_.push_back(disorder);
+        if (disorder.number == 0 && open_.size() == 2) open_.front().members.back().omitted = true;
+    }
+    // Not deeper than JSON may be nested.
+    void append_ordered(std::string& ordered, Range text) const {
+        const auto begins_before = [](const Disorder& each, size_t at) { return each.text.begin < at; };
+        auto next = std::lower_bound(disorders_.begin(), disorders_.end(), text.begin, begins_before);
+        while (next != disorders_.end() && next->text.begin < text.end) {
+            ordered.append(out_, text.begin, next->text.begin + 1 - text.begin);
+            for (size_t i = 0; i < next->number; ++i) {
+                if (i > 0) ordered += ',';
+                append_ordered(ordered, members_[next->first + i]);
+            }
+            text.begin = next->text.end - 1;
+            next = std::lower_bound(next, disorders_.end(), text.begin, begins_before);
+        }
+        ordered.append(out_, text.begin, text.end - text.begin);
     }
 
     std::string& out_;
     std::span<const OmittedMember> omitted_;
     std::string text_;
     std::vector<Container> open_;
+    std::vector<Disorder> disorders_;
+    std::vector<Range> members_;  // of those, one after the other
 };
 
 bool is_zero(char c) { return c == '0'; }
@@ -156,7 +193,11 @@ bool append_canonical(std::string& out, std::string_view json, std::span<const O
     Canonicalizer canonicalizer(out, omitted);
     const char* past = Walk(scanner, canonicalizer).value(scanner.space(scanner.begin()));
     const bool whole = past != nullptr && scanner.space(past) == scanner.end() && scanner.refusal() == Refusal::none;
-    if (!whole) out.resize(before);
+    if (whole) {
+        canonicalizer.put_in_order(before);
+    } else {
+        out.resize(before);
+    }
     return whole;
 }
 

@@ -55,7 +55,7 @@ std::string hex(const DefinitionHash& hash) {
 
 Definition definition_of(std::string_view tool) {
     Definition made;
-    if (!append_canonical(made.text, tool)) made.text = tool;
+    if (tool.size() > kPinOrderedBytesMax || !append_canonical(made.text, tool)) made.text = tool;
     crypto_hash_sha256(made.hash.data(), reinterpret_cast<const unsigned char*>(made.text.data()), made.text.size());
     made.bytes = made.text.size();
     if (made.text.size() > kPinTextBytesMax) made.text.resize(kPinTextBytesMax);

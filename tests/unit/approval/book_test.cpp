@@ -483,7 +483,27 @@ TEST_F(ApprovalBookTest, LongArgumentsAreNotAskedFor) {
     call.arguments = "{\"a\":" + text + "}";
     EXPECT_EQ(sent(call), "-31403");
     EXPECT_EQ(call.rule, "(arguments too long to approve)");
+    // Nor is what would be short without what is ignored in it: it is not even read.
+    call.arguments = "{}";
+    call.params = R"({"name":"wire_money","arguments":{},"_meta":{"progressToken":")" +
+                  std::string(8 * kApprovalArgumentsBytesMax, 'x') + "\"}}";
+    EXPECT_EQ(sent(call), "-31403");
+    EXPECT_EQ(call.rule, "(arguments too long to approve)");
     EXPECT_EQ(life->book.pending(), 0u);
+}
+
+TEST_F(ApprovalBookTest, EverySpellingOfWhatCanBeShownIsShort) {
+    std::string text, escaped;
+    for (size_t i = 0; i < kApprovalArgumentsBytesMax - 100; ++i) {
+        text += 'x';
+        escaped += "\\u0078";
+    }
+    call.params = R"({"name":"wire_money","arguments":{},"task":")" + text + "\"}";
+    EXPECT_EQ(sent(call), "-32003");
+    const std::string id = call.id;
+    call.params = R"({"name":"wire_money","arguments":{},"task":")" + escaped + "\"}";
+    EXPECT_EQ(sent(call), "-32003");
+    EXPECT_EQ(call.id, id);
 }
 
 TEST_F(ApprovalBookTest, WithoutItsFileNothingIsLetThrough) {

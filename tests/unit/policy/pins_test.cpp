@@ -53,6 +53,19 @@ TEST_F(Pins, FirstSightPinsAndChangesAreNoticedOnce) {
     EXPECT_EQ(table_.changed(), 0u);
 }
 
+// What puts it in order costs memory.
+TEST_F(Pins, AVeryLongDefinitionIsComparedAsItIsWritten) {
+    const auto definition = [](size_t bytes, std::string_view a, std::string_view b) {
+        return "{" + std::string(a) + "," + std::string(b) + R"(,"c":")" + std::string(bytes, 'x') + "\"}";
+    };
+    for (const size_t bytes : {kPinOrderedBytesMax - 100, kPinOrderedBytesMax}) {
+        const Definition one = definition_of(definition(bytes, R"("a":1)", R"("b":2)"));
+        const Definition other = definition_of(definition(bytes, R"("b":2)", R"("a":1)"));
+        EXPECT_EQ(one.hash == other.hash, bytes < kPinOrderedBytesMax);
+        EXPECT_EQ(one.bytes, other.bytes);
+    }
+}
+
 TEST_F(Pins, OnlyWhatWasShownIsAccepted) {
     observe("x", "{}");
     observe("x", R"({"a":1})");
