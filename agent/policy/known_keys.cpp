@@ -23,6 +23,9 @@ constexpr std::array<Word, 11> kMethodKeys = {"limits",  "require",    "deny_if"
                                               "reason",  "rate_limit", "require_approval", "approval_timeout",
                                               "hold_ms", "names",      kCommentKey};
 
+constexpr std::array<Word, 10> kNameInMethodKeys = {"limits",     "require",          "deny_if",          "action",  "reason",
+                                                    "rate_limit", "require_approval", "approval_timeout", "hold_ms", kCommentKey};
+
 constexpr std::array<Word, 14> kLimitKeys = {
     "counter",      "window",           "max",       "scope",        "sliding",       "increment", "increment_from",
     "count_failed", "count_unanswered", "on_exceed", "max_delay_ms", "max_in_flight", "on_deny",   kCommentKey};
@@ -47,6 +50,7 @@ const KnownKeys kServer{"server", kServerKeys, {}};
 const KnownKeys kAllTools{"all_tools", kAllToolsKeys, {}};
 const KnownKeys kTool{"tool", kToolKeys, kToolLater};
 const KnownKeys kMethod{"method", kMethodKeys, {}};
+const KnownKeys kNameInMethod{"name_in_method", kNameInMethodKeys, kToolLater};
 const KnownKeys kLimit{"limit", kLimitKeys, {}};
 const KnownKeys kConditionRule{"condition_rule", kConditionRuleKeys, {}};
 const KnownKeys kCondition{"condition", kConditionKeys, {}};
@@ -60,9 +64,10 @@ const KnownKeys kGrantMatch{"match", kGrantMatchKeys, {}};
 }  // namespace known
 
 std::span<const KnownKeys* const> all_known_keys() {
-    static constexpr std::array<const KnownKeys*, 12> kAll = {
-        &known::kPolicy,        &known::kServer,    &known::kAllTools,  &known::kTool,      &known::kMethod, &known::kLimit,
-        &known::kConditionRule, &known::kCondition, &known::kRateLimit, &known::kApprovals, &known::kNotify, &known::kWebhook};
+    static constexpr std::array<const KnownKeys*, 13> kAll = {
+        &known::kPolicy,       &known::kServer, &known::kAllTools,      &known::kTool,      &known::kMethod,
+        &known::kNameInMethod, &known::kLimit,  &known::kConditionRule, &known::kCondition, &known::kRateLimit,
+        &known::kApprovals,    &known::kNotify, &known::kWebhook};
     return kAll;
 }
 

@@ -13,9 +13,8 @@ struct KnownKeys {
 };
 
 namespace known {
-extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit, kApprovals,
-    kNotify, kWebhook;
-extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kLimit, kConditionRule, kCondition, kRateLimit;
+extern const KnownKeys kPolicy, kServer, kAllTools, kTool, kMethod, kNameInMethod, kLimit, kConditionRule, kCondition, kRateLimit,
+    kApprovals, kNotify, kWebhook;
 extern const KnownKeys kGrants, kGrant, kGrantMatch;
 }  // namespace known
 std::span<const KnownKeys* const> all_known_keys();    // of a policy

@@ -163,7 +163,7 @@ void load_entries(const JsonValue& object, const std::string& path, std::string_
         entry.key = key.name;
         entry.method = method;
         const bool named = check_tool_name(key.name, key.offset, entry_path, problems, !method.empty());
-        load_tool(object.items[i], entry_path, entry, budget, problems);
+        load_tool(object.items[i], entry_path, entry, budget, problems, method.empty() ? known::kTool : known::kNameInMethod);
         if (!named) continue;
         entry.listed = true;
         if (is_pattern(key.name)) {

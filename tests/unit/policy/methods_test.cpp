@@ -50,6 +50,16 @@ class Methods : public ::testing::Test {
     std::string line_;
 };
 
+// Only what a server says of its tools is pinned.
+TEST_F(Methods, ANameOfAMethodIsNotPinned) {
+    std::vector<PolicyProblem> problems;
+    const auto policy = Policy::load(R"({"version":"1","default":"deny","methods":{"prompts/get":{"names":{"p":{"pin":true}}}}})",
+                                     "p.json", problems);
+    EXPECT_EQ(policy, nullptr);
+    ASSERT_EQ(problems.size(), 1u);
+    EXPECT_NE(problems[0].text().find("/methods/prompts~1get/names/p/pin"), std::string::npos) << problems[0].text();
+}
+
 TEST_F(Methods, ACounterOfAMethodAndOfItsNamesCountsOnce) {
     const std::string limits = R"("limits":[{"counter":"c","window":"hour","max":2,"scope":"host"}])";
     use(R"("methods":{"prompts/get":{)" + limits + R"(,"names":{"p":{)" + limits + "}}}}");

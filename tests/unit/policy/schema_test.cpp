@@ -61,6 +61,7 @@ TEST_F(Schema, RequiresWhatTheLoaderRequires) {
         {"condition_rule", {{{"conditions", json::array()}, {"on_deny", "d"}}, "/tools/x/deny_if/0"}},
         {"condition", {{{"path", "args.a"}, {"op", "eq"}, {"value", 1}}, "/tools/x/require/0/conditions/0"}},
         {"method", {{{"names", json::object()}, {"reason", "r"}}, "/methods/x~1y"}},
+        {"name_in_method", {{{"reason", "r"}}, "/methods/x~1y/names/z"}},
         {"approvals", {{{"dedupe_window", "1m"}, {"ignore_meta", {"a/b"}}, {"notify", json::object()}}, "/approvals"}},
         {"notify", {{{"webhook", {{"url", "https://x"}}}}, "/approvals/notify"}},
         {"webhook", {{{"url", "https://x"}}, "/approvals/notify/webhook"}},
