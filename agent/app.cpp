@@ -1,5 +1,6 @@
 #include "app.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -8,15 +9,31 @@
 #include <cstdlib>
 
 #include "app_parts.h"
+#include "audit/safe_text.h"
 #include "base/clock.h"
 #include "exit_codes.h"
 #include "kernel/scope.h"
 
 namespace callgate {
+namespace {
+
+// A message is one line, whatever is in it: command lines and names of packages are their owners' to choose.
+class SafeText : public spdlog::custom_flag_formatter {
+  public:
+    void format(const spdlog::details::log_msg& message, const tm&, spdlog::memory_buf_t& line) override {
+        const std::string text = terminal_text({message.payload.data(), message.payload.size()});
+        line.append(text.data(), text.data() + text.size());
+    }
+    std::unique_ptr<spdlog::custom_flag_formatter> clone() const override { return std::make_unique<SafeText>(); }
+};
+
+}  // namespace
 
 void start_logging(bool verbose) {
     auto logger = spdlog::stderr_color_mt("callgate");
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+    formatter->add_flag<SafeText>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %*");
+    logger->set_formatter(std::move(formatter));
     spdlog::set_default_logger(logger);
     spdlog::set_level(verbose ? spdlog::level::debug : spdlog::level::info);
 }

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "audit/safe_text.h"
 #include "base/capabilities.h"
 #include "base/clock.h"
 #include "restart/carrier.h"
@@ -33,7 +34,7 @@ constexpr int64_t kWatchdog = 20 * kSecond;
 
 bool is_permanent(int code) { return code == 2 || code == 77 || code == 78; }
 
-void complain(const std::string& text) { fprintf(stderr, "callgate keep: %s\n", text.c_str()); }
+void complain(const std::string& text) { fprintf(stderr, "callgate keep: %s\n", terminal_text(text).c_str()); }
 
 class Keeper {
   public:

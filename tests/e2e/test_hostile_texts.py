@@ -1,9 +1,10 @@
 """Whatever a policy, a client or a server says: no verb prints what a terminal obeys, nor what it hides or turns around."""
 import re
+import shutil
 import subprocess
 
 from governed import *  # noqa: F403
-from governed import BINARY, NODE, NODE_DIRECTORY, EndToEnd, json, main, policy
+from governed import BINARY, MCP_SERVER, NODE, NODE_DIRECTORY, EndToEnd, json, main, policy
 
 # Escapes of seven and of eight bits, a title, line ends, a line turned around, text without width, tags that only models read.
 EVIL = "a\x1b[2J\x9b31m\x1b]0;t\x07\r\nb\x7f\u202ec\u200bd\U000e0041\u2028e"
@@ -101,6 +102,19 @@ class TestHostileTexts(EndToEnd):
         self.check("reload", *(lambda done: (done.stdout, done.stderr))(agent.command("reload", check=False)))
         self.check("status", agent.command("status").stdout)
         self.assertIsNone(OBEYED.search(agent.log()))
+        client.shutdown()
+
+    def test_of_the_log(self):
+        """Whoever starts a server chooses its command line, and neither moves the cursor nor writes a line of his own."""
+        match = {"command": "*mcp_server*"}
+        agent = self.agent({"a": policy({"user": "root", **match}), "b": policy({"user": "0", **match})})
+        client = self.client((shutil.copy(MCP_SERVER, self.directory() / f"mcp_server{EVIL}"),))
+        client.initialize()
+        (agent.config_directory / "policies.d" / "a.json").write_text(json.dumps(policy({"user": "root", **match}, description="new")))
+        agent.command("reload", check=False)  # a tie is a problem
+        self.assertIn("policy tie: a, b name the server", agent.log())
+        self.check("log", agent.log())
+        self.assertEqual([line for line in agent.log().split("\n") if line and not re.match(r"\d{4}-\d\d-\d\dT\S+Z [a-z]+ ", line)], [])
         client.shutdown()
 
 
