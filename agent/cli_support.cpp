@@ -1,7 +1,7 @@
 // callgate support-bundle: what a report of a defect needs, in one file, without what is nobody's business.
 //
-// Numbers, true and false pass, and so do the texts of the keys in kPassing, but for paths in them; of any other text its length
-// is written. So a new member shows nothing until somebody has thought about it.
+// Numbers, but for those of users, true and false pass, and so do the texts of the keys in kPassing, but for paths in them; of
+// any other text its length is written. So a new member shows nothing until somebody has thought about it.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -38,6 +38,9 @@ constexpr std::array<std::string_view, 41> kPassing = {
     "time", "started", "type", "id", "session", "transport", "direction", "kind", "decision", "refusal", "outcome", "policy",
     "policy_revision", "revision", "package", "package_version", "cause", "fail", "on_blind", "sha256"};
 
+// Numbers of users, or lists of such.
+constexpr std::array<std::string_view, 3> kUsers = {"uid", "login_uid", "users"};
+
 // The kernel's own, the same on every host.
 constexpr std::array<std::string_view, 2> kKnownPaths = {"/sys/kernel/", "/proc/sys/"};
 
@@ -65,22 +68,42 @@ std::string without_paths(std::string_view text) {
     return shown;
 }
 
-json redacted(const json& value, bool passes) {
-    if (value.is_string()) {
-        const auto& text = value.get_ref<const std::string&>();
-        return passes || text.empty() ? json(without_paths(text)) : json("(" + std::to_string(text.size()) + " bytes)");
+class Redactor {
+  public:
+    json redacted(const json& value) { return redacted(value, How::hidden); }
+
+  private:
+    enum class How { hidden, passing, user };
+
+    static How how(std::string_view key) {
+        if (std::find(kUsers.begin(), kUsers.end(), key) != kUsers.end()) return How::user;
+        return std::find(kPassing.begin(), kPassing.end(), key) != kPassing.end() ? How::passing : How::hidden;
     }
-    if (value.is_array()) {
-        json list = json::array();
-        for (const json& each : value) list.push_back(redacted(each, passes));
-        return list;
+    json redacted(const json& value, How how_shown) {
+        if (value.is_string()) {
+            const auto& text = value.get_ref<const std::string&>();
+            const bool passes = how_shown == How::passing || text.empty();
+            return passes ? json(without_paths(text)) : json("(" + std::to_string(text.size()) + " bytes)");
+        }
+        if (value.is_number() && how_shown == How::user) return user(value);
+        if (value.is_array()) {
+            json list = json::array();
+            for (const json& each : value) list.push_back(redacted(each, how_shown));
+            return list;
+        }
+        if (!value.is_object()) return value;
+        json object = json::object();
+        for (const auto& [key, each] : value.items()) object[key] = redacted(each, how(key));
+        return object;
     }
-    if (!value.is_object()) return value;
-    json object = json::object();
-    for (const auto& [key, each] : value.items())
-        object[key] = redacted(each, std::find(kPassing.begin(), kPassing.end(), key) != kPassing.end());
-    return object;
-}
+    // Who is the same one can be seen, and not who he is.
+    std::string user(const json& uid) {
+        if (uid == 0) return "root";
+        return "user " + std::to_string(users_.try_emplace(uid.dump(), users_.size() + 1).first->second);
+    }
+
+    std::map<std::string, size_t> users_;
+};
 
 json host_json() {
     utsname name{};
@@ -206,7 +229,7 @@ int write_support_bundle(const SupportOptions& options) {
                    {"policies", policies_json(options.config_directory + "/policies.d")},
                    {"state_files", files_json(config.state_directory, false)},
                    {"audit", audit_json(named.is_string() ? named.get<std::string>() : config.audit_file)}};
-    const std::string text = redacted(bundle, false).dump(2, ' ', true, json::error_handler_t::replace) + "\n";
+    const std::string text = Redactor().redacted(bundle).dump(2, ' ', true, json::error_handler_t::replace) + "\n";
     const std::string path =
         options.output.empty() ? "callgate-support-" + std::to_string(realtime_ns() / 1'000'000'000) + ".json" : options.output;
     if (const Status written = write_new(path, text); !written) {

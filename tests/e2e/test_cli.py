@@ -298,13 +298,17 @@ class TestLive(EndToEnd):
         moved, size = self.directory() / "a hidden place", agent.audit_path.stat().st_size
         with open(agent.audit_path, "a") as audit:  # as after a disk was full
             audit.write(json.dumps({"type": "gap", "id": "0", "lost": 3, "cause": f"write {moved}/audit.jsonl: ENOSPC"}) + "\n")
+            audit.write(json.dumps({"type": "approval", "id": "1", "by": {"uid": 61234, "login_uid": 61235, "user": "a hidden user"}}) + "\n")
+        of_a_user = agent.directory / "state" / "of-a-user"
+        of_a_user.touch()
+        os.chown(of_a_user, 61234, 0)
         output = self.directory() / "bundle.json"
         done = agent.command("support-bundle", "--config", str(agent.config_directory), "--output", str(output))
         os.truncate(agent.audit_path, size)
         self.assertIn(str(output), done.stdout)
         self.assertEqual(output.stat().st_mode & 0o777, 0o600)
         text = output.read_text()
-        for hidden in ("server.py", str(agent.directory), str(agent.config_directory), str(agent.audit_path), str(moved), os.path.expanduser("~") + "/", "a hidden", NOTES_PY.denied[0], "Requires human approval"):
+        for hidden in ("server.py", str(agent.directory), str(agent.config_directory), str(agent.audit_path), str(moved), os.path.expanduser("~") + "/", "a hidden", NOTES_PY.denied[0], "Requires human approval", "61234", "61235"):
             self.assertNotIn(hidden, text)
         bundle = json.loads(text)
         self.assertEqual(bundle["agent"]["status"]["pid"], agent.pid)
@@ -316,6 +320,9 @@ class TestLive(EndToEnd):
         events = {event["type"]: event for event in bundle["audit"]["events"]}
         self.assertIn("session_start", events)
         self.assertEqual(events["gap"]["cause"], "write (path): ENOSPC")
+        self.assertEqual(events["approval"]["by"], {"login_uid": "user 1", "uid": "user 2", "user": "(13 bytes)"})
+        self.assertEqual({each["uid"] for each in bundle["state_files"]}, {"root", "user 2"})
+        self.assertEqual(bundle["agent"]["sessions"][0]["server"]["uid"], "root")
         self.assertTrue(bundle["doctor"]["checks"])
         self.assertEqual(agent.command("support-bundle", "--output", str(output), check=False).returncode, 1)
         self.assertEqual(output.read_text(), text)
