@@ -100,7 +100,8 @@ set(CPACK_RPM_USER_FILELIST "%config(noreplace) /etc/callgate/callgate.json" "%c
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION
   /etc/logrotate.d /usr/lib/systemd /usr/lib/systemd/system /usr/lib/tmpfiles.d /usr/share/bash-completion
   /usr/share/bash-completion/completions /usr/share/fish /usr/share/fish/vendor_completions.d /usr/share/zsh
-  /usr/share/zsh/vendor-completions)
+  /usr/share/zsh/site-functions)
+set(CPACK_PRE_BUILD_SCRIPTS ${PACKAGING}/rpm/layout.cmake)
 set(CPACK_RPM_POST_INSTALL_SCRIPT_FILE ${PACKAGING}/rpm/post)
 set(CPACK_RPM_PRE_UNINSTALL_SCRIPT_FILE ${PACKAGING}/rpm/preun)
 set(CPACK_RPM_POST_UNINSTALL_SCRIPT_FILE ${PACKAGING}/rpm/postun)

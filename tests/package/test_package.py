@@ -59,7 +59,11 @@ class TestContents(Packages):
     def test_both_packages_hold_the_same(self):
         deb = {line.split()[-1][1:] for line in run("dpkg-deb", "-c", self.deb).splitlines()}
         rpm = set(run("rpm", "-qpl", "--nosignature", self.rpm).splitlines())
-        self.assertEqual({path for path in deb if not path.endswith("/")},
+        # Each where the distribution's zsh looks for it.
+        of_debian, of_fedora = "/usr/share/zsh/vendor-completions/_callgate", "/usr/share/zsh/site-functions/_callgate"
+        self.assertIn(of_debian, deb)
+        self.assertIn(of_fedora, rpm)
+        self.assertEqual({path for path in deb if not path.endswith("/")} - {of_debian} | {of_fedora},
                          {path for path in rpm if path + "/" not in deb})
         self.assertLessEqual({path.rstrip("/") for path in DIRECTORIES_OF_OURS}, rpm)
         # Directories of the distribution belong to its own packages.
@@ -424,6 +428,12 @@ class TestCompletion(Packages):
         self.assertEqual(self.complete("callgate", "st"), {"status"})
         for verb in self.verbs():
             self.assertEqual(self.complete("callgate", verb, "-"), self.options(verb), verb)
+            for below in self.verbs(verb):
+                self.assertIn(below, self.complete("callgate", verb, ""))
+                self.assertEqual(self.complete("callgate", verb, below, "-"), self.options(verb, below), (verb, below))
+        self.assertEqual(self.complete("callgate", "pins", "acc"), {"accept"})
+        self.assertIn("--reason", self.complete("callgate", "approvals", "deny", "k3f9x0wq2m", "--r"))
+        self.assertEqual(self.complete("callgate", "approvals", "deny", "k3f9x0wq2m", "--reason", ""), set())
 
     def test_bash_offers_files_where_files_are_meant(self):
         (self.place / "one.json").touch()
@@ -444,6 +454,10 @@ class TestCompletion(Packages):
         for verb in self.verbs():
             expected = {name for name in self.options(verb) - {"--help"} if name.startswith("--")}
             self.assertEqual({name for name in offered(f"callgate {verb} --")}, expected, verb)
+            self.assertLessEqual(set(self.verbs(verb)), offered(f"callgate {verb} "), verb)
+            for below in self.verbs(verb):
+                expected = {name for name in self.options(verb, below) - {"--help"} if name.startswith("--")}
+                self.assertEqual(offered(f"callgate {verb} {below} --"), expected, (verb, below))
 
     def test_zsh_reads_its_file(self):
         file = self.tree / "usr/share/zsh/vendor-completions/_callgate"
@@ -453,6 +467,11 @@ class TestCompletion(Packages):
             self.assertIn(f"'{verb}')\n", text)
             for option in self.options(verb):
                 self.assertRegex(text.split(f"\n'{verb}')\n")[1].split(";;")[0], rf"'\*?{re.escape(option)}\[", verb)
+            of_verb = text.split(f"\n'{verb}')\n")[1].split("\n    ;;\n'")[0]
+            for below in self.verbs(verb):
+                self.assertIn(f"    '{below}:", of_verb)
+                for option in self.options(verb, below):
+                    self.assertRegex(of_verb.split(f"\n    '{below}')\n")[1].split(";;")[0], rf"'\*?{re.escape(option)}\[", below)
 
 
 if __name__ == "__main__":
