@@ -68,16 +68,28 @@ bool matches_image(const ServerMatch& match, ServerIdentity& server) {
     return image_matches(match.image, *server.image);
 }
 
-bool matches(const ServerMatch& match, ServerIdentity& server, bool& hash_asked_for, const std::function<void()>& while_hashing) {
-    if (!matches_without_files(match, server) || !matches_image(match, server)) return false;
-    if (match.exe_sha256.empty()) return true;
-    if (server.exe_sha256.empty() && !hash_asked_for) {
-        hash_asked_for = true;
-        // A program that cannot be read has no hash, and matches no policy that names one.
-        Result<std::string> hash = exe_sha256_of(server.process.pid, while_hashing);
-        if (hash.ok()) server.exe_sha256 = std::move(hash).value();
+// Where it cannot be found out, the program may be any: a policy that names it by something else as well denies it everything.
+enum class Hash { not_asked_for, asked_for, unknown };
+
+enum class Matches { no, yes, if_hash_does };
+
+// More than a user, who may run anything.
+bool names_more_than_hash(const ServerMatch& match) {
+    return !match.package.empty() || !match.command.empty() || !match.image.empty() || !match.unit.empty() ||
+           !match.listen.empty();
+}
+
+Matches matches(const ServerMatch& match, ServerIdentity& server, Hash& hash, const std::function<void()>& while_hashing) {
+    if (!matches_without_files(match, server) || !matches_image(match, server)) return Matches::no;
+    if (match.exe_sha256.empty()) return Matches::yes;
+    if (server.exe_sha256.empty() && hash == Hash::not_asked_for) {
+        Result<std::string> found = exe_sha256_of(server.process.pid, while_hashing);
+        const bool is_gone = !found.ok() && found.error().kind == ErrorKind::gone;
+        hash = found.ok() || is_gone ? Hash::asked_for : Hash::unknown;
+        if (found.ok()) server.exe_sha256 = std::move(found).value();
     }
-    return match.exe_sha256 == server.exe_sha256;
+    if (hash == Hash::unknown) return names_more_than_hash(match) ? Matches::if_hash_does : Matches::no;
+    return match.exe_sha256 == server.exe_sha256 ? Matches::yes : Matches::no;
 }
 
 }  // namespace
@@ -96,6 +108,12 @@ std::shared_ptr<const Policy> PolicyStore::deny_for_tie(const std::vector<std::s
 }
 
 namespace {
+
+std::shared_ptr<const Policy> deny_for_unknown_hash(const Policy& policy) {
+    return Policy::deny_everything(policy.name(), "(unknown program)",
+                                   "The policy names this server's program by its hash, which cannot be found out.",
+                                   policy.mode());
+}
 
 // Null where it must not govern; `problems` says why.
 std::shared_ptr<const Policy> load_file(const std::string& path, std::vector<PolicyProblem>& problems) {
@@ -159,16 +177,20 @@ bool PolicyStore::is_same(const PolicyStore& other) const {
 PolicyStore::Match PolicyStore::find(ServerIdentity& server, const std::function<void()>& while_hashing) const {
     std::vector<std::shared_ptr<const Policy>> best;
     int best_specificity = 0;
-    bool hash_asked_for = false;
+    Hash hash = Hash::not_asked_for;
+    bool is_certain = true;
     for (const auto& policy : policies_) {
         const int specificity = policy->match().specificity();
-        if (specificity < best_specificity || !matches(policy->match(), server, hash_asked_for, while_hashing)) continue;
+        if (specificity < best_specificity) continue;
+        const Matches found = matches(policy->match(), server, hash, while_hashing);
+        if (found == Matches::no) continue;
         if (specificity > best_specificity) best.clear();
         best_specificity = specificity;
+        is_certain = found == Matches::yes;
         best.push_back(policy);
     }
     Match match;
-    if (best.size() == 1) match.policy = best[0];
+    if (best.size() == 1) match.policy = is_certain ? best[0] : deny_for_unknown_hash(*best[0]);
     if (best.size() > 1) match.policy = deny_for_tie(best, match.tie);
     return match;
 }

@@ -67,7 +67,7 @@ struct PeerIdentity {
 Result<ProcessFacts> read_process(pid_t pid);
 Result<ServerIdentity> identify_server(pid_t pid);
 Result<PeerIdentity> identify_peer(pid_t pid);
-// SHA-256 of /proc/PID/exe; remembered by (device, inode, size, mtime), bounded.
+// SHA-256 of /proc/PID/exe; remembered by (device, inode, size, mtime), bounded. ErrorKind::limit: larger than 1 GiB.
 // `now_and_then` is called while a large program is being read, which takes a second for some.
 Result<std::string> exe_sha256_of(pid_t pid, const std::function<void()>& now_and_then = {});
 

@@ -1,33 +1,18 @@
 #include "session/original_argv.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 
 namespace callgate {
 namespace {
 
-constexpr size_t kMapsBytesMax = size_t{256} << 10;
 // The copy is among the first things that a program allocates.
 constexpr uint64_t kHeapBytesMax = uint64_t{8} << 20;
 constexpr uint64_t kPointerBytes = sizeof(uint64_t);
-
-struct Range {
-    uint64_t begin = 0, end = 0;
-};
-
-// "55d0c8a5b000-55d0c8c41000 rw-p 00000000 00:00 0     [heap]"
-Range heap_of(const ProcessDir& dir) {
-    Result<std::string> maps = dir.read("maps", kMapsBytesMax);
-    const size_t name = maps.ok() ? maps->find("[heap]\n") : std::string::npos;
-    if (name == std::string::npos) return {};
-    const size_t line = maps->rfind('\n', name);
-    char* after = nullptr;
-    Range heap;
-    heap.begin = strtoull(maps->c_str() + (line == std::string::npos ? 0 : line + 1), &after, 16);
-    heap.end = strtoull(after + 1, nullptr, 16);
-    return heap;
-}
+// Bytes of strings that are compared, of all that look like a table together: who fills a heap with what looks like them has us
+// do no more. The one there is is looked through once, and is as long as a command line can be (a quarter of the stack, 8 MiB).
+constexpr size_t kComparedBytesMax = size_t{4} << 20;
 
 // Memory that was read from `address` on.
 struct Memory {
@@ -40,8 +25,8 @@ struct Memory {
     }
 };
 
-// The strings behind the table at `offset`, or none where there is no table.
-std::vector<std::string> strings_of_table(const Memory& memory, size_t offset, size_t strings_bytes) {
+// The strings behind the table at `offset`, or none where there is no table. Bytes that are compared are taken from `left`.
+std::vector<std::string> strings_of_table(const Memory& memory, size_t offset, size_t strings_bytes, size_t& left) {
     const uint64_t table = memory.address + offset, first = memory.pointer_at(offset);
     if (first <= table || (first - table) % kPointerBytes != 0) return {};
     const uint64_t strings = first - memory.address;
@@ -53,7 +38,8 @@ std::vector<std::string> strings_of_table(const Memory& memory, size_t offset, s
     size_t at = 0;
     for (size_t i = 0; i < count; ++i) {
         if (memory.pointer_at(offset + i * kPointerBytes) != first + at) return {};
-        const size_t end = text.find('\0', at);
+        const size_t end = text.substr(0, at + std::min(left, text.size() - at)).find('\0', at);
+        left -= std::min(left, std::min(end, text.size()) + 1 - at);
         if (end == std::string_view::npos) return {};
         found.emplace_back(text.substr(at, end - at));
         at = end + 1;
@@ -65,11 +51,12 @@ std::vector<std::string> strings_of_table(const Memory& memory, size_t offset, s
 
 std::vector<std::string> original_argv(const ProcessDir& dir) {
     Result<ProcessStat> stat = dir.stat();
-    const Range heap = heap_of(dir);
-    if (!stat.ok() || stat->argv_bytes == 0 || heap.begin >= heap.end) return {};
-    const Memory memory{heap.begin, dir.memory(heap.begin, std::min(heap.end - heap.begin, kHeapBytesMax))};
-    for (size_t offset = 0; offset + kPointerBytes <= memory.bytes.size(); offset += kPointerBytes) {
-        std::vector<std::string> argv = strings_of_table(memory, offset, stat->argv_bytes);
+    const auto heap = dir.find_mapping([](const Mapping& each) { return !each.has_file && each.name == "[heap]"; });
+    if (!stat.ok() || stat->argv_bytes == 0 || !heap) return {};
+    const Memory memory{heap->begin, dir.memory(heap->begin, std::min(heap->end - heap->begin, kHeapBytesMax))};
+    size_t left = kComparedBytesMax;
+    for (size_t offset = 0; left > 0 && offset + kPointerBytes <= memory.bytes.size(); offset += kPointerBytes) {
+        std::vector<std::string> argv = strings_of_table(memory, offset, stat->argv_bytes, left);
         if (!argv.empty()) return argv;
     }
     return {};

@@ -2,9 +2,9 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <climits>
@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kStatBytesMax = 4096;
 constexpr size_t kAuxvBytesMax = 4096;
+constexpr size_t kMapsBytesMax = size_t{1} << 20;
 constexpr size_t kFirstRead = 4096;  // most files fit; longer ones take a second read
 
 }  // namespace
@@ -66,6 +67,35 @@ Result<ProcessStat> ProcessDir::stat() const {
 
 std::string ProcessDir::root_link() const { return "/proc/" + std::to_string(pid_) + "/root"; }
 
+std::optional<Mapping> ProcessDir::find_mapping(const std::function<bool(const Mapping&)>& wanted) const {
+    Result<std::string> maps = read("maps", kMapsBytesMax);
+    std::string_view rest = maps.ok() ? std::string_view(*maps) : std::string_view();
+    for (size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1)) {
+        std::string_view line = rest.substr(0, end);
+        const auto next_word = [&line] {
+            line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+            const std::string_view word = line.substr(0, line.find(' '));
+            line.remove_prefix(word.size());
+            return word;
+        };
+        Mapping mapping;
+        const std::string_view range = next_word();
+        const size_t dash = range.find('-');
+        if (dash == std::string_view::npos) continue;
+        std::from_chars(range.data(), range.data() + dash, mapping.begin, 16);
+        std::from_chars(range.data() + dash + 1, range.data() + range.size(), mapping.end, 16);
+        next_word();  // what it may be used for
+        next_word();  // where in the file
+        const std::string_view device = next_word(), inode = next_word();
+        mapping.has_file = device != "00:00" || inode != "0";
+        mapping.name = line.substr(std::min(line.find_first_not_of(' '), line.size()));
+        if (!wanted(mapping)) continue;
+        mapping.name = {};
+        return mapping;
+    }
+    return std::nullopt;
+}
+
 std::string ProcessDir::memory(uint64_t address, size_t bytes_max) const {
     Fd fd = Fd::adopt(::openat(fd_.get(), "mem", O_RDONLY | O_CLOEXEC));
     std::string bytes(fd ? bytes_max : 0, '\0');
@@ -86,15 +116,13 @@ std::string ProcessDir::exec_pathname() const {
         Elf64_auxv_t entry;
         memcpy(&entry, auxv->data() + at, sizeof(entry));
         if (entry.a_type != AT_EXECFN) continue;
-        char text[PATH_MAX];
-        iovec local = {text, sizeof(text)};
-        // The string lies at the very top of the stack; what is behind it may be unmapped.
-        const size_t to_page_end = PATH_MAX - entry.a_un.a_val % PATH_MAX;
-        iovec remote[2] = {{reinterpret_cast<void*>(entry.a_un.a_val), to_page_end},
-                           {reinterpret_cast<void*>(entry.a_un.a_val + to_page_end), sizeof(text) - to_page_end}};
-        ssize_t got = ::process_vm_readv(pid_, &local, 1, remote, remote[1].iov_len > 0 ? 2 : 1, 0);
-        if (got <= 0) return {};
-        return std::string(text, strnlen(text, static_cast<size_t>(got)));
+        const uint64_t address = entry.a_un.a_val;
+        // The string lies at the very top of the stack.
+        const auto stack =
+            find_mapping([&](const Mapping& each) { return !each.has_file && each.begin <= address && address < each.end; });
+        if (!stack) return {};
+        const std::string text = memory(address, std::min<uint64_t>(PATH_MAX, stack->end - address));
+        return text.substr(0, text.find('\0'));
     }
     return {};
 }

@@ -7,7 +7,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -23,6 +26,13 @@ struct ProcessStat {
     uint64_t argv_bytes = 0;  // length of the command line; 0 where it is not ours to know
 };
 
+// "55d0c8a5b000-55d0c8c41000 rw-p 00000000 00:00 0     [heap]"
+struct Mapping {
+    uint64_t begin = 0, end = 0;
+    bool has_file = false;  // whose owner may never answer a read, and may call it "[heap]"
+    std::string_view name;  // valid during the call
+};
+
 class ProcessDir {
   public:
     static Result<ProcessDir> open(pid_t pid);
@@ -34,6 +44,8 @@ class ProcessDir {
     Result<ProcessStat> stat() const;
     // The link /proc/PID/root itself, to be opened.
     std::string root_link() const;
+    // The first that is wanted, of those in the first mebibyte of their list.
+    std::optional<Mapping> find_mapping(const std::function<bool(const Mapping&)>& wanted) const;
     // What can be read from `address` on.
     std::string memory(uint64_t address, size_t bytes_max) const;
     // The pathname the program was executed by (AT_EXECFN); empty where it cannot be read.

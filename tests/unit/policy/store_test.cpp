@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -311,6 +313,34 @@ TEST_F(Store, AProgramThatCannotBeReadMatchesNoHash) {
     write_policy("a", R"("exe_sha256":")" + std::string(64, 'b') + "\"");
     server_.process.pid = -1;
     EXPECT_EQ(governing(), "");
+}
+
+// It may be the one that is named, so it is not let go where something else names it, too.
+TEST_F(Store, AProgramOfWhichNobodyKnowsTheHash) {
+    const std::string program = directory_ + "/large";
+    std::filesystem::copy_file("/bin/sleep", program);
+    std::filesystem::resize_file(program, (uint64_t{1} << 30) + 1);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        execl(program.c_str(), "large", "1000", nullptr);
+        _exit(127);
+    }
+    for (int i = 0; i < 5000 && read_process(pid)->exe != program; ++i) usleep(1000);
+    server_.process.pid = pid;
+    const std::string hash = R"("exe_sha256":")" + std::string(64, 'b') + "\"";
+    write_policy("user", hash + R"(,"user":"ada")");
+    EXPECT_EQ(governing(), "");
+    write_policy("package", hash + R"(,"package":"some-server")", R"(,"mode":"shadow","tools":{"x":{}})");
+    const PolicyStore::Match match = load().find(server_);
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    ASSERT_TRUE(match.policy);
+    EXPECT_EQ(match.policy->name(), "package");
+    EXPECT_EQ(match.policy->mode(), Mode::shadow);
+    CounterTable counters;
+    const Verdict verdict = match.policy->judge_tool({"x"}, {"g", "s", "v"}, 0, counters);
+    EXPECT_EQ(verdict.action, Action::deny);
+    EXPECT_EQ(verdict.rule, "(unknown program)");
 }
 
 TEST_F(Store, ATieDeniesEverything) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -94,6 +95,17 @@ TEST(Identity, ProcessesThatAreGone) {
     EXPECT_EQ(identify_server(pid).error().kind, ErrorKind::gone);
     EXPECT_EQ(identify_peer(pid).error().kind, ErrorKind::gone);
     EXPECT_EQ(exe_sha256_of(pid).error().kind, ErrorKind::gone);
+}
+
+// It may be a file of any size that takes no room on a disk.
+TEST(Identity, AProgramTooLargeToBeHashed) {
+    TempTree tree;
+    std::filesystem::copy_file("/bin/sleep", tree.path("/large"));
+    std::filesystem::resize_file(tree.path("/large"), (uint64_t{1} << 30) + 1);
+    const Child child({tree.path("/large"), "1000"});
+    const auto hash = exe_sha256_of(child.pid());
+    ASSERT_FALSE(hash.ok());
+    EXPECT_EQ(hash.error().kind, ErrorKind::limit);
 }
 
 TEST(Identity, StatOfHostileNames) {
