@@ -150,7 +150,12 @@ struct Registers {
             default: return;
         }
     }
-    bool needs_settling() const { return system_call() >= 0 && result() == -4 && reports_stop_as_eintr(system_call()); }
+    // Of a thread that will pass through it: whether a handler is to run is known only then. Without one the call that would
+    // report our stop is made again; with one it is interrupted.
+    void leave_interrupted_call_to_kernel() {
+        if (system_call() >= 0 && result() == -4 && reports_stop_as_eintr(system_call()))
+            raw.rax = static_cast<unsigned long>(kRestartNoHand);
+    }
 
     // Calls that return EINTR after a stop even where no handler ran (signal(7), last section).
     static bool reports_stop_as_eintr(long number) {

@@ -229,8 +229,6 @@ std::vector<ReadPiece> wake_waiters(pid_t pid, pid_t except, const Descriptors& 
             } else {
                 help.look_at_later(*event, {std::move(*waiter), event->hold}, {});  // where it is said
             }
-        } else if ((*waiter)->registers().needs_settling()) {
-            (*waiter)->registers().settle_interrupted_call();
         }
     }
     if (help.take_back_waiting)

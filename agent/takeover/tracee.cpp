@@ -214,8 +214,9 @@ bool Tracee::detach(std::chrono::milliseconds patience) {
         bool never_stopped = at_stop_.raw.rip == 0;
         if (never_stopped ? !await_stop(patience).ok() : !wait_for_stop(deadline).ok()) return gone_;
     }
-    // Nothing came of the stop: it must not show as an EINTR either.
-    if (saved_.needs_settling()) saved_.settle_interrupted_call();
+    // Where nobody had it do something else: nothing came of the stop, which must not show as an EINTR either.
+    if (!memcmp(&saved_.raw, &settled_.raw, sizeof(saved_.raw))) saved_ = at_stop_;
+    saved_.leave_interrupted_call_to_kernel();
     // In this order: a thread that we are killed behind any of these goes on all the same.
     if (mask_changed_) ptrace(PTRACE_SETSIGMASK, tid_, kSignalSetBytes, &signal_mask_);
     fault_point("mask set");
@@ -240,9 +241,9 @@ Status Tracee::prepare_calls(const ProcessStatus& status) {
     if (has_filter && ptrace(PTRACE_SETOPTIONS, tid_, nullptr, static_cast<long>(PTRACE_O_SUSPEND_SECCOMP)))
         return Error::system("PTRACE_SETOPTIONS", thread_name(tid_) + " has a seccomp filter", errno);
     TRY_VOID(put_code());
-    // From here on the thread does not pass through the kernel's restart code any more: settle what it was
-    // in.
+    // Should we be killed, the thread does not pass through the kernel's restart code any more: settle what it was in.
     saved_.settle_interrupted_call();
+    settled_ = saved_;
     frame_ = saved_.stack() - Registers::kRedZoneBytes - sizeof(CallFrame);
     scratch_ = frame_ - kScratchBytes;
     borrowed_.resize(kScratchBytes + sizeof(CallFrame));

@@ -114,6 +114,7 @@ class Tracee {
     bool touched_ = false;  // registers were changed
     Registers saved_;
     Registers at_stop_;
+    Registers settled_;                            // those, from prepare_calls() on, for a thread that goes on by itself
     uint64_t code_ = 0, frame_ = 0, scratch_ = 0;  // addresses in the tracee
     Fd memory_;                                    // /proc/TID/mem, where that can be had
     std::vector<uint8_t> borrowed_;                // what was there from scratch_ on, up to the end of the frame

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
@@ -199,6 +200,42 @@ TEST(Tracee, SignalsThatComeInBetweenAreNotLost) {
     EXPECT_TRUE(comes_true([&] { return is_in_state(child.pid(), "T (stopped)"); }));
     kill(child.pid(), SIGCONT);
     EXPECT_EQ(heard(said.read, 2), "ss");
+}
+
+// A handler that is due when the thread goes on interrupts the call that it was in, as it would have without us. Without one
+// the call goes on.
+TEST(Tracee, CallIsInterruptedByWhatComesInBetween) {
+    for (const long number : {SYS_read, SYS_epoll_wait}) {
+        for (const bool makes_calls : {false, true}) {
+            SCOPED_TRACE(std::to_string(number) + (makes_calls ? ", calls" : ""));
+            Ends said = make_pipe(), input = make_pipe();
+            Child child([&] {
+                struct sigaction action {};
+                action.sa_handler = [](int) {};
+                sigaction(SIGTERM, &action, nullptr);
+                const int epoll = epoll_create1(0);
+                epoll_event event{};
+                event.events = EPOLLIN;
+                epoll_ctl(epoll, EPOLL_CTL_ADD, input.read.get(), &event);
+                char byte;
+                const long got = number == SYS_read ? read(input.read.get(), &byte, 1) : epoll_wait(epoll, &event, 1, -1);
+                (void)!write(said.write.get(), got < 0 && errno == EINTR ? "i" : "?", 1);
+                pause();
+            });
+            const auto waits = [&] { return blocked_syscall(child.pid(), child.pid()).number == number; };
+            for (const bool is_signalled : {false, true}) {
+                ASSERT_TRUE(comes_true(waits));
+                auto tracee = Tracee::stop(child.pid(), {});
+                ASSERT_TRUE(tracee.ok());
+                if (makes_calls) {
+                    prepare(**tracee);
+                    EXPECT_EQ((*tracee)->call({{"getpid", SYS_getpid}}).value(), child.pid());
+                }
+                if (is_signalled) kill(child.pid(), SIGTERM);
+            }
+            EXPECT_EQ(heard(said.read, 1), "i");
+        }
+    }
 }
 
 // The process that traces it is killed in the middle of a call: the thread goes on with the registers and the
