@@ -418,7 +418,7 @@ ssize_t Ledger::write_to_pipe(Flow flow, int fd) {
     }
 }
 
-Status Ledger::pass_on(Flow flow, int from, int to, bool is_socket, std::chrono::milliseconds patience) {
+Status Ledger::pass_on(Flow flow, int from, int to, bool is_socket) {
     for (;;) {
         if (line_begun(flow).size() + unseen(flow).size() > 0) {
             Outbox all;
@@ -434,8 +434,7 @@ Status Ledger::pass_on(Flow flow, int from, int to, bool is_socket, std::chrono:
         }
         while (unwritten_bytes(flow) > 0) {
             pollfd room{to, POLLOUT, 0};
-            if (::poll(&room, 1, static_cast<int>(patience.count())) != 1)
-                return Error{ErrorKind::limit, 0, "hand-back", "nobody reads what is on its way"};
+            if (::poll(&room, 1, 0) != 1) return Error{ErrorKind::limit, 0, "hand-back", "nobody reads what is on its way"};
             if (const ssize_t put = write(flow, to, is_socket); put < 0)
                 return Error::system("write", "what was on its way", static_cast<int>(-put));
         }

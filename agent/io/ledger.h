@@ -17,7 +17,6 @@
 // One thread at a time. Failures that leave the ledger as it is: no room. Memory: what is on its way, and some pages.
 #pragma once
 #include <array>
-#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -83,9 +82,9 @@ class Ledger {
 
     // Does not wait. Bytes written (0: no room there, or nothing to write), or -errno.
     ssize_t write(Flow flow, int fd, bool is_socket);
-    // Of a session that goes back: all that is on its way, and what waits at `from`, goes on as it is. ErrorKind::limit where
-    // `to` takes nothing for so long. `from` is -1: nothing more comes.
-    Status pass_on(Flow flow, int from, int to, bool is_socket, std::chrono::milliseconds patience);
+    // Of a session that goes back: all that is on its way, and what waits at `from`, goes on as it is. Does not wait:
+    // ErrorKind::limit where `to` takes no more, and the same again does the rest. `from` is -1: nothing more comes.
+    Status pass_on(Flow flow, int from, int to, bool is_socket);
     size_t unwritten_bytes(Flow flow) const;
     std::string unwritten(Flow flow) const;
 

@@ -267,7 +267,7 @@ void SessionTable::hand_back(Entry& entry, std::chrono::milliseconds patience, c
         if (auto ledger = quiet.relay->shared_ledger()) {
             job.back.copy_rest = [ledger = std::move(ledger), from = job.back.replacement_output, to = job.back.original_output,
                                   is_socket = quiet.relay->output_is_socket()] {
-                return ledger->bytes().pass_on(Ledger::kToClient, from, to, is_socket, 1s);
+                return ledger->bytes().pass_on(Ledger::kToClient, from, to, is_socket);
             };
         } else {
             job.back.copy_rest = [first = quiet.relay->unwritten_to_client(), from = job.back.replacement_output,

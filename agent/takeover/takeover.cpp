@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstring>
 #include <string_view>
+#include <thread>
 #include <unordered_set>
 #include <utility>
 
@@ -437,7 +438,7 @@ Status copy_rest(Unwritten& first, int from, int to) {
         const size_t left = first.bytes.size() - first.written;
         if (!left && waiting <= 0) return {};
         pollfd writable{to, POLLOUT, 0};
-        if (poll(&writable, 1, 1000) != 1 || !(writable.revents & POLLOUT))
+        if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))
             return Error{ErrorKind::limit, 0, "hand-back",
                          "the client does not read, " + std::to_string(left + std::max(waiting, 0)) +
                              " bytes of the server's output have not reached it"};
@@ -454,6 +455,20 @@ Status copy_rest(Unwritten& first, int from, int to) {
     }
 }
 
+Status copy_all_of_rest(const HandBack& back, const WhileWaiting& while_waiting) {
+    constexpr auto kPause = 1ms;
+    const auto until = std::chrono::steady_clock::now() + back.patience;
+    for (Unwritten none;;) {
+        Status copied = back.copy_rest ? back.copy_rest() : copy_rest(none, back.replacement_output, back.original_output);
+        if (copied || copied.error().kind != ErrorKind::limit || std::chrono::steady_clock::now() >= until) return copied;
+        if (while_waiting) {
+            while_waiting(kPause, false);
+        } else {
+            std::this_thread::sleep_for(kPause);
+        }
+    }
+}
+
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting) {
     const Tracees held = TRY(hold_all(pid, while_waiting));
     Tracee& tracee = **std::find_if(held.begin(), held.end(), [](const auto& each) { return each->is_stopped(); });
@@ -467,8 +482,7 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
         });
     if (inputs.empty() && outputs.empty() && back.made.empty()) return {};
     fault_point("server stopped");
-    Unwritten none;
-    TRY_VOID(back.copy_rest ? back.copy_rest() : copy_rest(none, back.replacement_output, back.original_output));
+    TRY_VOID(copy_all_of_rest(back, while_waiting));
     fault_point("rest copied");
     TRY_VOID(tracee.prepare_calls(status));
     fault_point("hand-back begun");

@@ -5,6 +5,7 @@
 //
 // All functions belong to the take-over thread.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -107,9 +108,12 @@ struct Unwritten {
     std::string bytes;
     size_t written = 0;  // of them
 };
-// Writes that, and then what waits at `from`, without waiting for more; waits at most a second for the reader (ErrorKind::limit),
-// and can be called again. Needs no O_NONBLOCK.
+// Writes that, and then what waits at `from`, without waiting for more, or for the reader: ErrorKind::limit where that has no
+// room for it; the same again does the rest. Needs no O_NONBLOCK.
 Status copy_rest(Unwritten& first, int from, int to);
+
+// How long a client that does not read what is on its way is waited for, all in all.
+inline constexpr std::chrono::milliseconds kReaderPatience{2000};
 
 // Puts the originals back wherever `pid` holds a replacement. All its threads are held meanwhile; what it has
 // written and nobody has read yet is copied to the client first, so nothing overtakes it. Where we are killed in between,
@@ -127,11 +131,14 @@ struct HandBack {
     int replacement_input = -1;
     // Numbers that are the process's by a take-over that was not finished: closed, and given nothing.
     std::vector<int> made = {};
-    // Copies what waits in the replacement, so that a kill loses nothing of it; at most a second for the reader, see below.
+    // Copies what waits in the replacement, so that a kill loses nothing of it, and does not wait, as copy_rest() above.
     // Null: from `replacement_output` to `original_output`, through the memory of this process.
     std::function<Status()> copy_rest = nullptr;
+    std::chrono::milliseconds patience = kReaderPatience;
 };
-// ErrorKind::limit: the client does not read, so the rest could not be copied; no descriptor was changed.
+// Copies the rest, for as long as `back.patience`. ErrorKind::limit: the client does not read all of it in that time.
+Status copy_all_of_rest(const HandBack& back, const WhileWaiting& while_waiting);
+// ErrorKind::limit: of copy_all_of_rest(); no descriptor was changed.
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);
 // The rest of `made`, of a take-over that was all but finished.
 Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting);

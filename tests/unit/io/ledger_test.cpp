@@ -327,7 +327,7 @@ TEST_P(LedgerTest, PassesOnWhatGoesBack) {
     ASSERT_EQ(::write(from.writes.get(), "unread", 6), 6);
     ledger = opened_again(std::move(ledger));
     ASSERT_TRUE(ledger->goes_back());
-    ASSERT_TRUE(ledger->pass_on(Ledger::kToClient, from.reads.get(), to.writes.get(), is_socket, 1s));
+    ASSERT_TRUE(ledger->pass_on(Ledger::kToClient, from.reads.get(), to.writes.get(), is_socket));
     char text[64];
     EXPECT_EQ(std::string_view(text, ::read(to.reads.get(), text, sizeof(text))), "begun unseen unread");
     EXPECT_EQ(ledger->line_begun(Ledger::kToServer), "half");
@@ -335,7 +335,7 @@ TEST_P(LedgerTest, PassesOnWhatGoesBack) {
     // Where nobody reads, what there is stays.
     const std::string much(1 << 20, 'x');
     ASSERT_TRUE(ledger->add(Ledger::kToClient, much));
-    const Status full = ledger->pass_on(Ledger::kToClient, -1, to.writes.get(), is_socket, 0ms);
+    const Status full = ledger->pass_on(Ledger::kToClient, -1, to.writes.get(), is_socket);
     ASSERT_FALSE(full);
     EXPECT_EQ(full.error().kind, ErrorKind::limit);
     ledger = opened_again(std::move(ledger));

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <atomic>
+#include <thread>
+
 #include "../kernel/child.h"
 
 namespace callgate {
@@ -118,6 +121,40 @@ class TakeoverTest : public ::testing::TestWithParam<Wiring> {
 };
 INSTANTIATE_TEST_SUITE_P(Wirings, TakeoverTest, ::testing::Values(Wiring::pipes, Wiring::sockets),
                          [](const auto& each) { return each.param == Wiring::pipes ? "Pipes" : "SocketsWithEpoll"; });
+
+// The server is held for no longer, however the reader goes about it.
+TEST_P(TakeoverTest, AClientThatReadsLittleByLittleIsNotWaitedFor) {
+    settle();
+    auto taken = take();
+    ASSERT_TRUE(taken.ok()) << taken.error().text();
+    const std::string much(4096, 'x');
+    fcntl(taken->to_client.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
+    while (write(taken->to_client.get(), much.data(), much.size()) > 0) {
+    }
+    // As much again, through the server.
+    for (int i = 0; i < 12; ++i) put(taken->to_server, much);
+    ASSERT_TRUE(comes_true([&] {
+        int waiting = 0;
+        return !ioctl(taken->from_server.get(), FIONREAD, &waiting) && static_cast<size_t>(waiting) == 12 * much.size();
+    }));
+    settle();
+    std::atomic<bool> over{false};
+    std::thread reader([&] {
+        char page[4096];
+        while (!over) {
+            (void)!read(out_.read.get(), page, sizeof(page));
+            for (int i = 0; i < 50 && !over; ++i) usleep(10'000);
+        }
+    });
+    const auto begin = std::chrono::steady_clock::now();
+    Status given = give_back(*taken);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    over = true;
+    reader.join();
+    ASSERT_FALSE(given.ok());
+    EXPECT_EQ(given.error().kind, ErrorKind::limit);
+    EXPECT_LT(took, std::chrono::milliseconds(3500 * kSlowness));
+}
 
 TEST_P(TakeoverTest, BytesGoThroughUsAndBack) {
     settle();
