@@ -190,6 +190,32 @@ SessionState facts_of(BegunTakeover begun, ServerIdentity server) {
     return facts;
 }
 
+// Of processes that shared an input the first makes a session, and the others join it: the agent may have been killed before the
+// last of that. What this one had read comes behind what had come in. ErrorKind::gone: none of that session is there any more.
+Status join(LeftSession& session, const BegunTakeover& begun, Worker& worker) {
+    WatchedSession& watched = session.state.watched;
+    Status joined;
+    worker.do_and_wait([&] {  // this thread may not trace
+        joined = share_replacement(begun.pid, begun.ends, watched.pids, watched.new_input, watched.new_output, {});
+    });
+    TRY_VOID(joined);
+    watched.pids.push_back(begun.pid);
+    RelayState& relay = session.state.relay;
+    if (!relay.ledger) {
+        relay.ends.unread += begun.ends.unread;
+    } else if (!relay.ledger->bytes().add(Ledger::kToServer, begun.ends.unread)) {
+        return Error{ErrorKind::limit, 0, "ledger", "has no room"};
+    }
+    return {};
+}
+
+LeftSession* session_to_join(std::vector<LeftSession>& left, const BegunTakeover& begun) {
+    const auto found = std::find_if(left.begin(), left.end(), [&](const LeftSession& each) {
+        return each.state.watched.input == begun.ends.input && each.state.policy == begun.policy && !each.given_back;
+    });
+    return found == left.end() ? nullptr : &*found;
+}
+
 // A take-over that an agent was at when it was killed. One that cannot be undone ends: neither side waits for
 // anybody.
 void go_on_with(Vault::Found found, Worker& worker, std::vector<LeftSession>& left, Problems& problems) {
@@ -203,6 +229,12 @@ void go_on_with(Vault::Found found, Worker& worker, std::vector<LeftSession>& le
     if (!settled && settled.error().kind != ErrorKind::gone)
         problems.push_back("take-over of the agent before: " + settled.error().text());
     if (!settled || settled.value() == Settled::undone) return;
+    if (LeftSession* session = session_to_join(left, *begun)) {
+        const Status joined = join(*session, *begun, worker);
+        if (joined) return;
+        if (joined.error().kind != ErrorKind::gone)
+            return problems.push_back("take-over of the agent before: " + joined.error().text());
+    }
     auto server = identify_server(begun->pid);
     if (!server) return problems.push_back("take-over of the agent before: " + server.error().text());
     LeftSession session;

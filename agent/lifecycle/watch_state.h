@@ -183,7 +183,7 @@ struct Watcher::State {
     };
     // `thread`: already asked to stop, or empty: then the first of the process is.
     void take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match);
-    bool join(Session& session, pid_t pid, TakenEnds& ends);
+    bool join(Session& session, pid_t pid, const TakenEnds& ends);
     void take_forks(const Plan& plan, const std::vector<pid_t>& forks);
     Result<TakenEnds> stop_and_take(const Plan& plan, StoppedThread& thread, decltype(TakeoverRequest::begins) begins);
     std::shared_ptr<Vault::Entry> keep_begun(BegunTakeover begun, const TakenEnds& ends);

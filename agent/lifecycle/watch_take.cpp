@@ -80,31 +80,13 @@ std::shared_ptr<Vault::Entry> Watcher::State::keep_begun(BegunTakeover begun, co
     return entry ? std::move(*entry) : nullptr;
 }
 
-// Another process has the session's input too and reads it, or may: it gets the very replacement that the session's
-// server has, so that the two share it as they shared the original, and nothing that waits in it is lost. `pid` has
-// been taken over, so what it holds now is its own, and nothing in it has been judged.
-bool Watcher::State::join(Session& session, pid_t pid, TakenEnds& ends) {
-    for (pid_t holder : session.pids) {
-        auto pidfd = open_pidfd(holder);
-        auto held = find_descriptors(holder, session.new_input, session.new_output);
-        if (!pidfd || !held) continue;
-        auto fetch = [&](const cg_channel_key& channel, int access) {
-            for (const ProcessDescriptor& each : held->channels)
-                if (is_open_for(each, channel, access))
-                    if (auto copy = fetch_descriptor(*pidfd, each.number)) return std::move(*copy);
-            return Fd();
-        };
-        Fd input = fetch(session.new_input, O_RDONLY), output = fetch(session.new_output, O_WRONLY);
-        if (!input || !output) continue;
-        // What the session has is in use: the original, whose mode `pid` has, is the agent's own by now.
-        HandBack change{ends.new_input,         ends.new_output,      input.get(), output.get(),
-                        ends.from_server.get(), HandBack::Mode::kept, -1};
-        if (!callgate::hand_back(pid, change, help.while_waiting)) return false;
-        session.pids.push_back(pid);
-        govern(session.id, pid);
-        return true;
-    }
-    return false;
+// Another process has the session's input too and reads it, or may. It has been taken over, so what it holds now is its own, and
+// nothing in it has been judged.
+bool Watcher::State::join(Session& session, pid_t pid, const TakenEnds& ends) {
+    if (!share_replacement(pid, ends, session.pids, session.new_input, session.new_output, help.while_waiting)) return false;
+    session.pids.push_back(pid);
+    govern(session.id, pid);
+    return true;
 }
 
 void Watcher::State::take(const Plan& plan, StoppedThread thread, ServerIdentity server, const PolicyStore::Match& match) {

@@ -504,6 +504,27 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
     return {};
 }
 
+Status share_replacement(pid_t pid, const TakenEnds& ends, const std::vector<pid_t>& holders, const cg_channel_key& new_input,
+                         const cg_channel_key& new_output, const WhileWaiting& while_waiting) {
+    for (const pid_t holder : holders) {
+        auto pidfd = open_pidfd(holder);
+        auto held = find_descriptors(holder, new_input, new_output);
+        if (!pidfd || !held) continue;
+        const auto fetch = [&](const cg_channel_key& channel, int access) {
+            for (const ProcessDescriptor& each : of_channel(*held, channel, access))
+                if (auto copy = fetch_descriptor(*pidfd, each.number)) return std::move(*copy);
+            return Fd();
+        };
+        const Fd input = fetch(new_input, O_RDONLY), output = fetch(new_output, O_WRONLY);
+        if (!input || !output) continue;
+        // What they have is in use: the original, whose mode `pid` has, is the agent's own by now.
+        const HandBack change{ends.new_input,         ends.new_output,      input.get(), output.get(),
+                              ends.from_server.get(), HandBack::Mode::kept, -1};
+        return hand_back(pid, change, while_waiting);
+    }
+    return Error{ErrorKind::gone, 0, "process " + std::to_string(pid), "shares its input with none that is there"};
+}
+
 Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting) {
     auto tracee = Tracee::stop(pid, while_waiting);
     if (!tracee) return explain_refusal(pid, tracee.error());

@@ -140,6 +140,12 @@ struct HandBack {
 Status copy_all_of_rest(const HandBack& back, const WhileWaiting& while_waiting);
 // ErrorKind::limit: of copy_all_of_rest(); no descriptor was changed.
 Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_waiting);
+// `pid` has been taken over by itself, `ends`, and shares its original input with processes that were before, `holders`: it gets
+// the very replacement that one of them has in place of its own, so that they share that as they shared the original, and
+// nothing that waits in it is lost. Where we are killed in between, the same again does the rest. ErrorKind::gone: none of
+// them has it any more.
+Status share_replacement(pid_t pid, const TakenEnds& ends, const std::vector<pid_t>& holders, const cg_channel_key& new_input,
+                         const cg_channel_key& new_output, const WhileWaiting& while_waiting);
 // The rest of `made`, of a take-over that was all but finished.
 Status close_made(pid_t pid, const std::vector<int>& made, const WhileWaiting& while_waiting);
 

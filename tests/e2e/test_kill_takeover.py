@@ -1,10 +1,13 @@
 """kill -9 of the agent at each step of a take-over: the server runs on as it was, or is taken over, and nothing in between."""
 import os
 import re
+import signal
 from pathlib import Path
 
 from governed import *  # noqa: F403
-from governed import FAULTS, LONG, EndToEnd, cpp_server, echo, echoed, main, policy_for, steady_descriptors, wait_for
+from governed import (FAULTS, LONG, MCP_SERVER, PYTHON, EndToEnd, cpp_server, echo, echoed, json, main, policy, policy_for,
+                      steady_descriptors, wait_for)
+from test_shared_input import STARTS_TWO
 
 # Of the thread that makes the calls, of the take-over, and of the way to the loop and into the vault. "calls set 2": those that replace.
 STEPS = ("frame written", "calls prepared", "mask blocked", "calls set", "calls begun", "calls made", "replacements made",
@@ -85,6 +88,34 @@ class TestKillDuringTakeover(EndToEnd):
                     for number, end in client.original_ends.items():
                         self.assertEqual(os.readlink(f"/proc/{client.pid}/fd/{number}"), end)
                     self.assertEqual(client.shutdown(), server.exit_code)
+
+    def test_joining(self):
+        """A second process has the session's input: it shares what the first was given, and no other session reads what theirs does."""
+        fault = self.directory() / "step"
+        os.environ["CALLGATE_FAULT_FILE"] = str(fault)
+        self.addCleanup(os.environ.pop, "CALLGATE_FAULT_FILE")
+        server = [MCP_SERVER, "--label=shared-input"]
+        for channel in CHANNELS:
+            for step in ("server stopped", "rest copied", "hand-back begun", "input given back", "output given back"):
+                with self.case(channel=channel, step=step):
+                    agent = self.agent({"p": policy({"command": "*shared-input*"}, denied="delete_note")}, keeper=True, binary=FAULTS)
+                    # The first reads nothing; the second is started on SIGUSR1.
+                    client = self.client([PYTHON, "-c", STARTS_TWO], channel=channel,
+                                         env={"TWO": json.dumps([[*server, "--late", "2000000"], server])})
+                    session = agent.wait_audit("session_start")[0]["session"]
+                    before = agent.pid
+                    fault.write_text(step)
+                    os.kill(client.pid, signal.SIGUSR1)
+                    client.initialize()
+                    agent.wait_ready()
+                    self.assertNotEqual(agent.pid, before)
+                    self.assertFalse(fault.exists(), "nobody came by this step")
+                    for number in range(50):
+                        answer = client.call("echo", {"text": str(number)})
+                        self.assertEqual(answer["result"]["content"][0]["text"], str(number))
+                    self.assert_denied(client.call("delete_note"))
+                    self.assertEqual([each["session"] for each in agent.audit("session_start")], [session])
+                    self.assertEqual(client.shutdown(), 0)
 
 
 if __name__ == "__main__":
