@@ -30,9 +30,12 @@ Status block_signals(App& app) {
     return {};
 }
 
-// By the loop that relays: where that hangs, nobody says so, and the agent is started again.
+constexpr int kFeedsPerLimit = 4;
+
+// By the loop that relays, while the watcher gets on, too: where one of them hangs, nobody says so, and the agent is started
+// again. The watcher has as long again.
 void feed_watchdog(App& app, std::chrono::microseconds interval) {
-    sd_notify(0, "WATCHDOG=1");
+    if (!app.watcher || app.watcher->is_alive(kFeedsPerLimit)) sd_notify(0, "WATCHDOG=1");
     app.ring->after(interval, [&app, interval] { feed_watchdog(app, interval); });
 }
 
@@ -108,7 +111,7 @@ int configure(App& app, Needed needed) {
 
 void start_watchdog(App& app) {
     uint64_t limit_us = 0;
-    if (sd_watchdog_enabled(0, &limit_us) > 0) feed_watchdog(app, std::chrono::microseconds(limit_us / 4));
+    if (sd_watchdog_enabled(0, &limit_us) > 0) feed_watchdog(app, std::chrono::microseconds(limit_us / kFeedsPerLimit));
 }
 
 Status confine(App& app) {

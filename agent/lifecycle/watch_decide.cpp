@@ -38,6 +38,7 @@ std::unique_lock<std::mutex> Watcher::State::hear() {
 }
 
 void Watcher::State::listen() {
+    halves[own_half].pulse.beat();
     auto lock = hear();
     programs->poll();
     stop_overdue();

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "audit/record_id.h"
+#include "base/pulse.h"
 #include "jsonrpc/classify.h"
 #include "kernel/scope_cgroups.h"
 #include "lifecycle/gone_channels.h"
@@ -71,6 +72,7 @@ struct Watcher::State {
         std::thread thread;
         cpu_set_t processors;
         Fd nudge;  // readable when there is something to do for this half
+        Pulse pulse;
         struct Started {
             cg_event event;
             int64_t heard_ns;

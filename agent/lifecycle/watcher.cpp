@@ -297,6 +297,12 @@ void Watcher::session_ended(std::string session_id) {
     state_->post([state = state_.get(), id = std::move(session_id)] { state->forget_session(id, false); });
 }
 
+bool Watcher::is_alive(int calls_max) {
+    bool all = true;
+    for (State::Half& half : state_->halves) all &= half.pulse.is_alive(calls_max);
+    return all || state_->stopping;
+}
+
 Watcher::Figures Watcher::figures() const {
     Figures figures = state_->durations.figures();
     figures.kernel = state_->programs->counters();

@@ -128,6 +128,10 @@ class Watcher {
     };
     Figures figures() const;
 
+    // False where a thread of the watcher has not got on for so many calls of this, by one thread, in a row. Each gets on at
+    // least every second, in the longest of its works, too.
+    bool is_alive(int calls_max);
+
   private:
     Watcher();
     struct State;
