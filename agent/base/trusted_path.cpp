@@ -34,9 +34,20 @@ Status check_owner_of(const struct stat& status, const std::string& path, const 
         path, "belongs to user " + std::to_string(status.st_uid) + ", who could change what the agent goes by; " + remedy);
 }
 
-bool is_read_only(const std::string& path) {
+bool is_mounted_read_only(const std::string& path) {
     struct statvfs mount;
     return ::statvfs(path.c_str(), &mount) == 0 && (mount.f_flag & ST_RDONLY);
+}
+
+// Not only for this process, whose service may see read-only what others can write (ProtectSystem= in systemd.exec(5)): the first
+// process of the host has no such view. What it has elsewhere, as a volume of a pod, it alone decides on.
+bool is_read_only(const std::string& path) {
+    if (!is_mounted_read_only(path)) return false;
+    std::error_code error;
+    const std::string there = "/proc/1/root" + fs::absolute(path, error).string();
+    struct stat own, first;
+    if (error || ::stat(path.c_str(), &own) != 0 || ::stat(there.c_str(), &first) != 0) return true;
+    return own.st_dev != first.st_dev || own.st_ino != first.st_ino || is_mounted_read_only(there);
 }
 
 Status check_mode_of(const struct stat& status, const std::string& path, const std::string& remedy) {

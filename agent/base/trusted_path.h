@@ -14,7 +14,8 @@ namespace callgate {
 
 // A link's own owner.
 Status check_owner(const std::string& path);
-// That, and who can write it by its mode; of links only the owner counts, on a file system that is mounted read-only too.
+// That, and who can write it by its mode; of links only the owner counts, and on a file system that is mounted read-only, for the
+// host's first process too where it has the same there.
 Status check_trusted(const std::string& path);
 // What it leads to, and everything on the way there: the links, and the directories, of which one with the sticky bit (/tmp) may
 // be written by others.

@@ -135,6 +135,26 @@ class TestDoctor(EndToEnd):
                     for text in (found["detail"], log):
                         self.assertIn(expected.replace("PLACE", str(place)), text)
 
+    def test_what_is_read_only_for_the_agent_alone_can_be_written(self):
+        """As for a service with ProtectSystem=strict: others than the agent see the place as it is. A volume of a pod, of which the
+        host knows nothing there, is read-only."""
+        mounted = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$0" doctor --json --config "$1"'
+        host = ""
+        if not os.access("/proc/1/root", os.F_OK):  # in a sandbox: this mount namespace as it was, in its stead
+            host = 'mkdir "$2/host" && mount --bind / "$2/host" && ln -s "$2/host" "$2/root" && mount --bind "$2" /proc/1 && '
+        for of_pod in (False, True):
+            with self.case(of_pod=of_pod):
+                place, first = self.directory(), self.directory()
+                (place / "callgate.json").write_text("{}")
+                (place / "policies.d").mkdir()
+                place.chmod(0o777)
+                volume = f'mount -t tmpfs -o mode=777 none "$1" && echo "{{}}" >"$1/callgate.json" && mkdir "$1/policies.d" && '
+                done = subprocess.run(["unshare", "--mount", "sh", "-c", host + (volume if of_pod else "") + mounted, BINARY, place, first],
+                                      capture_output=True, text=True)
+                said = next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "configuration")
+                self.assertEqual(said["state"], "ok" if of_pod else "failed", said)
+                self.assertEqual("can be written by others" in said["detail"], not of_pod, said)
+
     def test_looks_at_the_clock(self):
         wrong_by = self.directory() / "clock"
         library = Path(MCP_SERVER).parent / "set_clock.so"
