@@ -8,6 +8,7 @@
 
 #include "app_parts.h"
 #include "base/counted.h"
+#include "base/fault_point.h"
 
 namespace callgate {
 namespace {
@@ -100,6 +101,7 @@ void become_ready(App& app) {
 
 // Loading the kernel's side takes some tenths of a second, in which resumed sessions go on.
 Status load_and_scan(App& app, Watcher::Options options) {
+    fault_point("programs to be loaded");
     auto watcher = std::make_shared<std::unique_ptr<Watcher>>(TRY(Watcher::create(std::move(options), watcher_events(app))));
     struct Resumed {
         std::vector<ResumedServer> sessions;

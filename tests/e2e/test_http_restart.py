@@ -4,8 +4,8 @@ import subprocess
 import threading
 
 from governed_http import *  # noqa: F403
-from governed_http import (CPP_HTTP, EVERYTHING_SSE, LONG, PYTHON, PYTHON_HTTP, PYTHON_HTTP_SSE, HttpEndToEnd, HttpSpec, SdkHttpClient, cpp_server, json, main,
-                           make_request, os, policy, time, wait_for)
+from governed_http import (CPP_HTTP, EVERYTHING_SSE, FAULTS, LONG, PYTHON, PYTHON_HTTP, PYTHON_HTTP_SSE, HttpEndToEnd, HttpSpec, SdkHttpClient, cpp_server, json, main,
+                           Path, make_request, os, policy, time, wait_for)
 from test_http_handed_over import ACTIVATOR, INETD, SERVER, Handed
 from test_http_lifecycle import DENIED_CALL
 from traffic import Traffic
@@ -92,19 +92,28 @@ class TestConnections(GoesOn):
 
     def test_an_agent_that_cannot_start_after_all(self):
         """It sees that when it has the connections already: they end, a session goes back, and the keeper is told why."""
+        os.environ["CALLGATE_SLOW_STEP"] = "programs to be loaded 500000"
+        self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
         server, stdio = self.server(PYTHON_HTTP), cpp_server("--readv")
-        agent = self.agent({"example": policy(PYTHON_HTTP.match, denied="delete_note"), "stdio": policy(stdio.match, fail="open")}, keeper=True)
+        agent = self.agent({"example": policy(PYTHON_HTTP.match, denied="delete_note"), "stdio": policy(stdio.match, fail="open")}, keeper=True,
+                           binary=FAULTS)
         client = self.client(stdio.command)
         client.initialize()
         connected = self.mcp(server)
         self.assert_denied(connected.call("delete_note"))
+        # What the agent before has looked at is good, and what the next one finds is not.
+        cgroup = self.directory() / "cgroup"
+        cgroup.symlink_to(next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2] == "cgroup2"))
         path = agent.config_directory / "callgate.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "scope": {"cgroups": ["/sys/fs/cgroup/that/is/not/there"]}}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "scope": {"cgroups": [str(cgroup)]}}))
         asking = subprocess.Popen([str(agent.binary), "restart", "--control", str(agent.control_path)], stderr=subprocess.DEVNULL)
         self.addCleanup(asking.wait)
         self.addCleanup(asking.kill)
+        wait_for(lambda: agent.audit("session_resumed"), "the next agent", interval=0.001)
+        cgroup.unlink()
+        cgroup.symlink_to("/proc")
         self.assertEqual(agent.process.wait(20), 78, agent.log())
-        self.assertIn("/sys/fs/cgroup/that/is/not/there", agent.log())
+        self.assertIn(f"cgroup {cgroup}", agent.log())
         self.assertNotIn("another starts", agent.log())
         self.assertEqual(agent.wait_audit("session_end", transport="stdio")[0]["reason"], "handed back: no agent could go on with it")
         self.assertEqual(len(agent.wait_audit("session_end", transport="http")), 1)
