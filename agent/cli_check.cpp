@@ -5,6 +5,7 @@
 
 #include "audit/safe_text.h"
 #include "base/counted.h"
+#include "base/directory.h"
 #include "base/trusted_path.h"
 #include "cli.h"
 #include "lifecycle/config.h"
@@ -39,11 +40,6 @@ bool check_grants(const std::string& path, const std::string& text, std::vector<
 }
 
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
-std::string directory_of(const std::string& path) {
-    const size_t slash = path.rfind('/');
-    return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
 
 // The agent's own configuration is known by its name, by which the agent finds it.
 bool check_config(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/directory.h"
 #include "base/fd.h"
 
 namespace callgate {
@@ -22,8 +23,6 @@ std::string hex_of(const unsigned char* bytes, size_t size) {
     hex.pop_back();
     return hex;
 }
-
-bool is_absent(const std::string& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
 
 Status make_secret(const std::string& path) {
     std::array<unsigned char, 32> random;

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/directory.h"
 #include "base/fd.h"
 #include "base/limits.h"
 
@@ -18,8 +19,6 @@ namespace {
 constexpr size_t kSecretBytes = 32;
 static_assert(crypto_shorthash_siphashx24_BYTES == ArgumentsHash::kBytes);
 static_assert(crypto_shorthash_siphashx24_KEYBYTES == 16);
-
-bool is_absent(const std::string& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
 
 // Written beside its place and then linked there, so that two agents that start at once agree on one secret.
 Status create_secret(const std::string& path) {

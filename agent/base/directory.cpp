@@ -7,6 +7,8 @@
 
 namespace callgate {
 
+bool is_absent(const std::string& path) { return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT; }
+
 std::string directory_of(const std::string& file) {
     const size_t slash = file.rfind('/');
     if (slash == std::string::npos) return ".";
@@ -29,8 +31,8 @@ Status check_directory_of(const std::string& file) {
     }
     const int code = errno;
     // A link that leads nowhere is there, and so nothing is made.
-    const bool is_absent = code == ENOENT && ::lstat(directory.c_str(), &status) != 0 && errno == ENOENT;
-    if (!is_absent) return Error::system("stat", directory, code);
+    const bool can_be_made = code == ENOENT && ::lstat(directory.c_str(), &status) != 0 && errno == ENOENT;
+    if (!can_be_made) return Error::system("stat", directory, code);
     if (::access((directory_of(directory) + "/.").c_str(), W_OK | X_OK) != 0) return Error::system("mkdir", directory, errno);
     return {};
 }

@@ -1,4 +1,5 @@
-// The directory that a file of the agent's lies in: it is made where it is absent, and what is above it is not.
+// What is there and what is not; and the directory that a file of the agent's lies in: it is made where it is absent, and what is
+// above it is not.
 #pragma once
 #include <sys/types.h>
 
@@ -8,6 +9,8 @@
 
 namespace callgate {
 
+// Nothing is there, or a link that leads to nothing.
+bool is_absent(const std::string& path);
 // Of "/run/callgate/control.sock" "/run/callgate"; "." where there is none, "/" of what lies there.
 std::string directory_of(const std::string& file);
 // Makes it where it is absent.

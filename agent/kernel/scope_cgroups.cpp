@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "base/clock.h"
+#include "base/directory.h"
 
 namespace callgate {
 namespace {
@@ -21,11 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kLookNanoseconds = 1'000'000'000;
 constexpr uint32_t kEvents = IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR;
-
-bool is_absent(const std::string& path) {
-    struct stat status;
-    return ::stat(path.c_str(), &status) != 0 && errno == ENOENT;
-}
 
 }  // namespace
 
