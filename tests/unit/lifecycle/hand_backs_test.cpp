@@ -1,35 +1,17 @@
 #include "lifecycle/hand_backs.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <string>
 
 #include "../../slowness.h"
-#include "base/fd.h"
+#include "../base/pipe.h"
 
 namespace callgate {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct Pipe {
-    Fd reads, writes;
-    Pipe() {
-        int ends[2];
-        EXPECT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-        reads = Fd::adopt(ends[0]);
-        writes = Fd::adopt(ends[1]);
-    }
-    void fill() const {
-        const std::string page(4096, 'x');
-        while (::write(writes.get(), page.data(), page.size()) > 0) {
-        }
-    }
-};
 
 // Sessions whose processes have ended: a line of each one's last output is on its way.
 class HandBacks : public ::testing::Test {
@@ -39,7 +21,7 @@ class HandBacks : public ::testing::Test {
         std::vector<HandBackJob> list(kJobs);
         for (size_t i = 0; i < kJobs; ++i) {
             list[i].session_id = std::to_string(i);
-            list[i].back.copy_rest = [this, i] { return copy_rest(rest_[i], -1, clients_[i].writes.get()); };
+            list[i].back.copy_rest = [this, i] { return copy_rest(rest_[i], -1, clients_[i].writing.get()); };
             list[i].done = [this, i](std::string problem) {
                 problems_[i] = std::move(problem);
                 order_.push_back(i);

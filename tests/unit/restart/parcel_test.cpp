@@ -5,18 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../base/pipe.h"
+
 namespace callgate {
 namespace {
-
-struct Pipe {
-    Pipe() {
-        int ends[2];
-        EXPECT_EQ(pipe(ends), 0);
-        reading = Fd::adopt(ends[0]);
-        writing = Fd::adopt(ends[1]);
-    }
-    Fd reading, writing;
-};
 
 TEST(Parcel, BundlesComeOutInOrderOnce) {
     Pipe first, second;

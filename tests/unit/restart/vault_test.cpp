@@ -8,24 +8,12 @@
 
 #include <thread>
 
+#include "../base/pipe.h"
+
 namespace callgate {
 namespace {
 
 Fd copy_of(const Fd& fd) { return Fd::adopt(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
-
-struct Pipe {
-    Fd reading, writing;
-    Pipe() {
-        int ends[2];
-        EXPECT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-        reading = Fd::adopt(ends[0]);
-        writing = Fd::adopt(ends[1]);
-    }
-    bool is_at_end() const {
-        char byte;
-        return ::read(reading.get(), &byte, 1) == 0;
-    }
-};
 
 Bundle bundle_of(const std::string& label, const Fd& fd) {
     Bundle bundle{label, {}};
