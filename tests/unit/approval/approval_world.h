@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 
 #include "../session/temp_tree.h"
 #include "approval/book.h"
@@ -87,5 +89,29 @@ struct ApprovalCall {
 };
 
 inline ApprovalDecider alice() { return {0, 1000, "root", "alice"}; }
+
+// A book in a file, and one call.
+class ApprovalBookTest : public ::testing::Test {
+  protected:
+    ApprovalBookTest() { life = std::make_unique<ApprovalLife>(path); }
+    void restart(int64_t now_ns = kApprovalStart) {
+        life.reset();
+        life = std::make_unique<ApprovalLife>(path, now_ns);
+    }
+    std::string sent(const ApprovalCall& what, int64_t now_ns = kApprovalStart) { return what.sent(life->book, now_ns); }
+    std::string decided(const std::string& id, ApprovalState decision, const std::string& reason = "",
+                        int64_t now_ns = kApprovalStart) {
+        auto done = life->book.decide(id, decision, alice(), reason, now_ns);
+        return done ? std::string(state_name(**done)) : done.error().text();
+    }
+    std::string approved(const std::string& id, int64_t now_ns = kApprovalStart) {
+        return decided(id, ApprovalState::approved, "", now_ns);
+    }
+
+    TempTree tree;
+    std::string path = tree.path("/state.db");
+    std::unique_ptr<ApprovalLife> life;
+    ApprovalCall call;
+};
 
 }  // namespace callgate
