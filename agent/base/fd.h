@@ -40,7 +40,8 @@ class Fd {
     int fd_ = -1;
 };
 
-// Turns O_NONBLOCK off, for whoever shares the open file: the ring waits on descriptors that block.
+// Turns O_NONBLOCK off, for whoever shares the open file: only of files that are ours. A read of the ring waits in the kernel
+// then.
 inline void set_blocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags >= 0 && (flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);

@@ -57,8 +57,6 @@ RelaySession::RelaySession(Ring& ring, TakenEnds ends, GateOptions options, Coun
       gate_(std::move(options), counters, audit, server_sink_.pending(), client_sink_.pending()) {
     gate_.on_output = [this] { pump(); };
     gate_.on_no_memory = [this] { out_of_memory(); };
-    set_blocking(client_source_.fd());
-    set_blocking(client_sink_.fd());
 }
 
 void RelaySession::begin_ledger(std::unique_ptr<SessionLedger> ledger) {

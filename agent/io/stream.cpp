@@ -31,7 +31,7 @@ void or_fail(const std::function<void()>& failed, const auto& work) {
     }
 }
 
-// Nothing was done, and nobody had asked for that: it is tried again.
+// Nothing was done, and nobody had asked for that: it is tried again. -EAGAIN: whoever shares the file has set O_NONBLOCK.
 bool is_passing(ssize_t result) { return result == -EINTR || result == -EAGAIN || result == -ECANCELED; }
 
 }  // namespace
@@ -42,11 +42,7 @@ Source::Source(Ring& ring, Fd fd, bool is_socket, Events events)
 void Source::resume() {
     paused_ = false;
     if (!open_ || in_flight_) return;
-    if (ledger_) {
-        ring_.poll_readable(fd_.get(), this);
-        polling_ = in_flight_ = true;
-        return;
-    }
+    if (ledger_ || (nonblocking_ && drained_)) return wait();
     const std::span<char> room = events_.room ? events_.room() : std::span<char>();
     reading_into_ = room.data();
     if (room.empty()) {
@@ -56,6 +52,11 @@ void Source::resume() {
     }
     room_ = room.empty() ? kReadBytes : room.size();
     in_flight_ = true;
+}
+
+void Source::wait() {
+    ring_.poll_readable(fd_.get(), this);
+    polling_ = in_flight_ = true;
 }
 
 void Source::stop() {
@@ -91,7 +92,10 @@ void Source::readable() {
         return;
     }
     if (paused_) return;
-    if (!ledger_) return resume();
+    if (!ledger_) {
+        drained_ = false;
+        return resume();
+    }
     const ssize_t got = ledger_->read(flow_, fd_.get(), is_socket_);
     if (is_passing(got)) return resume();
     if (got == -ENOBUFS) {
@@ -124,6 +128,8 @@ void Source::completed(int result, std::string_view bytes) {
         return;
     }
     if (is_passing(result) || result == -ENOBUFS) {
+        nonblocking_ |= result == -EAGAIN;
+        drained_ = result == -EAGAIN;
         if (!paused_) resume();
         return;
     }
@@ -185,6 +191,10 @@ void Sink::flush_ledger() {
     const ssize_t written = ledger_->write(flow_, fd_.get(), is_socket_);
     if (written < 0) return break_off(written);
     if (ledger_->unwritten_bytes(flow_) == 0) return end_if_done();
+    wait();
+}
+
+void Sink::wait() {
     ring_.poll_writable(fd_.get(), this);
     writing_now_ = polling_ = true;
 }
@@ -201,6 +211,7 @@ void Sink::writable() {
         return;
     }
     if (suspended_) return;
+    if (writing_.size() > 0) return write_on();
     flush();
     if (open_) events_.written();
 }
@@ -272,6 +283,7 @@ void Sink::completed(int result) {
         forget_written();
         return;
     }
+    const bool must_wait = result == -EAGAIN;
     if (is_passing(result)) result = 0;
     if (result < 0) {
         forget_written();
@@ -279,6 +291,7 @@ void Sink::completed(int result) {
     }
     written_ += result;
     if (suspended_) return;
+    if (must_wait) return wait();
     if (written_ < writing_.size()) {
         write_on();
     } else {

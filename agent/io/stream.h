@@ -53,6 +53,7 @@ class Source : public Completion {
 
   private:
     void completed(int result, std::string_view bytes);
+    void wait();
     void readable();
     void end(ssize_t result);
     void drop_fd();
@@ -68,7 +69,8 @@ class Source : public Completion {
     size_t room_ = 0;
     int error_ = 0;
     bool open_, stopped_ = false, closing_ = false, paused_ = true, in_flight_ = false;
-    bool drained_ = false;  // the last read got all that there was
+    bool drained_ = false;      // the last read got all that there was
+    bool nonblocking_ = false;  // a read does not wait: some of those who share the file have O_NONBLOCK set
 };
 
 class Sink : public Completion {
@@ -132,6 +134,7 @@ class Sink : public Completion {
     void forget_written();
     void widen_once(size_t bytes);
     void flush_ledger();
+    void wait();
     void writable();
     void drop_fd();
 

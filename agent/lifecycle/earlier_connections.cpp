@@ -168,7 +168,6 @@ void EarlierConnections::take(const cg_event& event, Connections::iterator found
         connection.unread = std::move(taken->unread);
         connection.replacement = taken->new_input;
         connection.alone = known.alone;
-        set_blocking(connection.client.get());
     } else {
         auto taken = take_connection(pid, event.channel, thread, help_);
         if (!taken) return failed(taken.error());

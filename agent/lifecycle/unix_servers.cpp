@@ -202,7 +202,6 @@ void UnixServers::on_read(const cg_event& event, StoppedThread thread, const std
     UnixConnection connection{listener, std::move(taken->from_client), std::move(taken->to_server), {}, std::move(taken->unread)};
     connection.replacement = taken->new_input;
     connection.peer = peer_of(connection.client.get());
-    set_blocking(connection.client.get());
     events_.connection(std::move(connection));
 }
 

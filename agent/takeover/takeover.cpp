@@ -427,7 +427,6 @@ Result<TakenConnection> take_connection(pid_t pid, const cg_channel_key& channel
     thread.tracee.reset();
     for (ReadPiece& piece : wake_waiters(pid, stopped, held.channels, help)) taken.unread.push_back(std::move(piece));
     taken.descriptors = held.channels.size();
-    set_blocking(taken.client.get());
     return taken;
 }
 

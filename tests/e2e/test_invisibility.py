@@ -1,16 +1,31 @@
 """Neither the server nor whoever started it can tell that the session was taken over."""
 import pty
+import re
 import signal
 import termios
 import threading
 
 from governed import *  # noqa: F403
-from governed import (ANSWER_SECONDS, EVERYTHING, MCP_SERVER, NOTES_BUN, NOTES_DENO, NOTES_PY, SERVERS, EndToEnd, Path, chosen, cpp_server, descriptors, json,
-                      main, os, policy, policy_for, select, steady_descriptors, time, wait_for)
+from governed import (ANSWER_SECONDS, EVERYTHING, FAULTS, NOTES_BUN, NOTES_DENO, NOTES_PY, PYTHON, SLOWNESS, EndToEnd, Path, chosen, cpp_server,
+                      descriptors, json, main, os, policy, policy_for, processor_seconds, select, steady_descriptors, time, wait_for)
 
 SERVERS_SEEN = chosen((EVERYTHING, NOTES_PY, NOTES_BUN, NOTES_DENO, cpp_server("--epoll"), cpp_server("--dup"), cpp_server("--readv"),
                        cpp_server("--threads", "4")))
 CHANNELS = ("pipe", "socketpair")
+STARTS_NONBLOCKING = """
+import os, subprocess, sys
+os.set_blocking(0, False)
+os.set_blocking(1, False)
+sys.exit(subprocess.call(sys.argv[1:]))
+"""
+# Runs a Python server that has a handler: Python calls it once the read that waits for input has been interrupted.
+WITH_HANDLER = """
+import pathlib, runpy, signal, sys
+path, mark = sys.argv[1:]
+signal.signal(signal.SIGUSR1, lambda *_: pathlib.Path(mark).write_text("handled"))
+sys.argv[1:] = []
+runpy.run_path(path, run_name="__main__")
+"""
 
 
 class TestDescriptors(EndToEnd):
@@ -107,6 +122,63 @@ class TestParent(EndToEnd):
         client.process.returncode = os.waitstatus_to_exitcode(statuses[-1])
         self.assertEqual([os.waitstatus_to_exitcode(s) for s in statuses], [server.exit_code])
         self.stop_agent(agent)
+
+
+class TestSharedFiles(EndToEnd):
+    def test_those_who_share_them_do_not_block(self):
+        """What started the server has set O_NONBLOCK, as Node does: it stays set, and the agent sleeps all the same."""
+        server = cpp_server("--epoll")
+        for keeper in (False, True):
+            for channel in CHANNELS:
+                with self.case(keeper=keeper, channel=channel):
+                    agent = self.agent({"p": policy({"command": " ".join(server.command)}, denied="delete_note")}, keeper=keeper)
+                    client = self.client([PYTHON, "-c", STARTS_NONBLOCKING, *server.command], channel=channel)
+                    client.initialize()
+                    self.assert_denied(client.call(*server.denied))
+                    for number in (0, 1):
+                        flags = int(re.search(r"flags:\t(\d+)", Path(f"/proc/{client.pid}/fdinfo/{number}").read_text())[1], 8)
+                        self.assertTrue(flags & os.O_NONBLOCK, number)
+                    before = processor_seconds(agent.pid)
+                    time.sleep(1)
+                    self.assertLess(processor_seconds(agent.pid) - before, 0.3)
+                    self.assert_result(client.call(*server.allowed))
+                    self.assertEqual(client.shutdown(), 0)
+
+
+class TestHandlers(EndToEnd):
+    def test_a_signal_that_comes_in_a_stop(self):
+        """Its handler runs then and there, although nothing comes that the server could read."""
+        self.addCleanup(os.environ.pop, "CALLGATE_SLOW_STEP")
+        mark = self.directory() / "mark"
+        for channel in CHANNELS:
+            with self.case(channel=channel):
+                client = self.client([PYTHON, "-c", WITH_HANDLER, NOTES_PY.command[1], str(mark)], channel=channel)
+                client.initialize()
+                rules = {"p": policy({"command": f"*{mark}"}, denied="delete_note")}
+                os.environ["CALLGATE_SLOW_STEP"] = "mask blocked 500000"  # once in a take-over, and in a hand-back
+                signalled = threading.Thread(target=self.signal_stopped, args=(client.pid,))
+                signalled.start()
+                agent = self.agent(rules, binary=FAULTS)
+                self.assert_handled(signalled, mark)
+                self.assert_denied(client.call("delete_note"))
+                signalled = threading.Thread(target=self.signal_stopped, args=(client.pid,))
+                signalled.start()
+                self.stop_agent(agent)
+                self.assert_handled(signalled, mark)
+                self.assert_result(client.call("delete_note"))
+                self.assertEqual(client.shutdown(), 0)
+
+    @staticmethod
+    def signal_stopped(pid):
+        stat = Path(f"/proc/{pid}/stat")
+        wait_for(lambda: stat.read_text().rpartition(") ")[2][0] == "t", "the server being stopped", interval=0.001)
+        time.sleep(0.1)
+        os.kill(pid, signal.SIGUSR1)
+
+    def assert_handled(self, signalled, mark):
+        signalled.join()
+        wait_for(mark.exists, "the handler", seconds=5 * SLOWNESS)
+        mark.unlink()
 
 
 class TestShell(EndToEnd):

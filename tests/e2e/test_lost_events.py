@@ -5,7 +5,7 @@ import signal
 import sys
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, Path, cpp_server, main, policy, subprocess, wait_for
+from governed import MCP_SERVER, Path, cpp_server, main, policy, processor_seconds, subprocess, wait_for
 from test_stopped_agent import Stopped, stop_all_threads
 
 FLOOD = Path(MCP_SERVER).parent / "exec_flood"
@@ -14,11 +14,6 @@ RING_BYTES, EVENT_BYTES = 1 << 20, 200  # of the kernel's events: one takes more
 
 def resident_bytes(pid):
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class TestLostEvents(Stopped):

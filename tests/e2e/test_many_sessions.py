@@ -8,7 +8,7 @@ import threading
 import time
 
 from governed import *  # noqa: F403
-from governed import MCP_SERVER, SLOWNESS, EndToEnd, Path, json, main, os, policy, subprocess, wait_for
+from governed import MCP_SERVER, SLOWNESS, EndToEnd, Path, json, main, os, policy, processor_seconds, subprocess, wait_for
 
 PROGRAM = Path(MCP_SERVER).parent / "many_sessions"
 SESSIONS, SECONDS = int(os.environ.get("CALLGATE_SESSIONS", "10000")), int(os.environ.get("CALLGATE_SECONDS", "30"))
@@ -17,11 +17,6 @@ OF_AGENT, OF_SESSION = 512, 4  # descriptors
 FIRST, OF_CLIENT = 200, 2500   # sessions of the first client process, and of the others
 SESSION_BYTES_MAX = 16 * 1024
 BUSY_SECONDS = 120 * SLOWNESS  # for what all of them do at once
-
-
-def ticks(pid):
-    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class TestManySessions(EndToEnd):
@@ -67,7 +62,7 @@ class TestManySessions(EndToEnd):
         started = time.monotonic() - started
         wait_for(lambda: agent.status()["takeover"]["count"] == sessions, "all sessions", seconds=BUSY_SECONDS, interval=0.5)
         per_session = (agent.resident_bytes() - before_others) / (sessions - FIRST)
-        before, begun = ticks(agent.pid), time.monotonic()
+        before, begun = processor_seconds(agent.pid), time.monotonic()
         self.tell()
         reports = [None] * len(self.clients)
 
@@ -78,7 +73,7 @@ class TestManySessions(EndToEnd):
             reader.start()
         for reader in readers:
             reader.join(SECONDS + BUSY_SECONDS)
-        spent, took = ticks(agent.pid) - before, time.monotonic() - begun
+        spent, took = processor_seconds(agent.pid) - before, time.monotonic() - begun
         for report in reports:
             print(json.dumps(report))
             self.assertEqual((report["answers"], report["wrong"]), (report["calls"], 0))

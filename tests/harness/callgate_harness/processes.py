@@ -67,6 +67,12 @@ def _descriptors_now(pid, inodes):
     return table
 
 
+def processor_seconds(pid):
+    """What a process has had of the processors so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def listening(pid):
     """Ports on which anybody listens in the network namespace of a process: {port: [address in the kernel's hex, …]}"""
     found = collections.defaultdict(list)

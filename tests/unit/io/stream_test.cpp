@@ -20,6 +20,14 @@ class StreamTest : public ::testing::TestWithParam<ChannelAndRing> {
                                       Sink::Events{[this] { ++written_; }, [this] { ++gone_; }, [this] { ++finished_; }},
                                       Sink::Owner::others);
     }
+    // A while has passed since it was asked first, and since it last said so.
+    bool has_waited() {
+        if (!since_ns_) since_ns_ = monotonic_ns();
+        const bool has = monotonic_ns() - since_ns_ > 50'000'000;
+        if (has) since_ns_ = 0;
+        return has;
+    }
+    int64_t since_ns_ = 0;
     RingWorld world_{std::get<Ring::Kind>(GetParam())};
     ChannelEnds ends_of_ = make_channel(channel());
     std::string text_;
@@ -201,6 +209,53 @@ TEST_P(StreamTest, FullChannelHoldsBytesBack) {
     char byte;
     EXPECT_EQ(read(ends_of_.read.get(), &byte, 1), 0);
     EXPECT_EQ(gone_, 0);
+    writing->close();
+}
+
+// O_NONBLOCK is the file's, and others who share it may want it: the loop sleeps all the same.
+TEST_P(StreamTest, NonblockingSourceIsWaitedFor) {
+    set_nonblocking(ends_of_.read);
+    int asked = 0;  // before each read
+    Source reading(*world_.ring, std::move(ends_of_.read), is_socket(),
+                   {[this](std::string_view bytes) { text_ += bytes; }, [this] { ++ends_; },
+                    [&] {
+                        ++asked;
+                        return std::span<char>();
+                    }});
+    reading.resume();
+    EXPECT_TRUE(world_.run({[this] { return has_waited(); }, [&] { return write(ends_of_.write.get(), "one", 3) == 3; },
+                            [&] { return text_ == "one"; }, [this] { return has_waited(); },
+                            [&] { return write(ends_of_.write.get(), "two", 3) == 3; }, [&] { return text_ == "onetwo"; },
+                            [&] {
+                                ends_of_.write.reset();
+                                return true;
+                            },
+                            [&] { return ends_ == 1; }}));
+    EXPECT_LE(asked, 8);
+}
+
+TEST_P(StreamTest, NonblockingSinkIsWaitedFor) {
+    auto writing = sink(std::move(ends_of_.write));
+    fcntl(writing->fd(), F_SETFL, fcntl(writing->fd(), F_GETFL) | O_NONBLOCK);
+    std::string large, received;
+    for (int number = 0; large.size() < 1 << 20; ++number) large += std::to_string(number) + " ";
+    EXPECT_TRUE(world_.run({[&] {
+                                writing->pending().append(large);
+                                writing->flush();
+                                writing->finish();
+                                return true;
+                            },
+                            [this] { return has_waited(); },
+                            [&] {
+                                EXPECT_LE(written_, 8);
+                                return true;
+                            },
+                            [&] {
+                                received += drain(ends_of_.read);
+                                return received.size() == large.size();
+                            },
+                            [&] { return finished_ == 1; }}));
+    EXPECT_TRUE(received == large);
     writing->close();
 }
 
