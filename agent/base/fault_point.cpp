@@ -2,6 +2,6 @@
 
 namespace callgate {
 
-void fault_point(const char*) noexcept {}
+void fault_point(const char*) {}
 
 }  // namespace callgate

@@ -158,11 +158,18 @@ void Watcher::State::try_to_decide(const cg_event& event, const std::function<vo
     try {
         return decide();
     } catch (const std::exception& thrown) {
-        problem = std::string("it could not be looked at: ") + thrown.what();
+        problem = thrown.what();
     }
     ++failed;
-    const auto pid = static_cast<pid_t>(event.tgid);
     programs->release(static_cast<pid_t>(event.tid));
+    try {
+        report_undecided(event, "it could not be looked at: " + problem);
+    } catch (const std::exception&) {  // nor can it be told who it is: status counts it
+    }
+}
+
+void Watcher::State::report_undecided(const cg_event& event, std::string problem) {
+    const auto pid = static_cast<pid_t>(event.tgid);
     auto server = identify_server(pid);
     if (!server) return;
     PolicyStore::Match match = find_policy(*server);
@@ -410,7 +417,9 @@ void Watcher::State::on_unjudged(const cg_event& event) {
         ++expired;
     auto pid = static_cast<pid_t>(event.tgid), tid = static_cast<pid_t>(event.tid);
     auto hold = programs->hold_of(tid);
-    const bool was_seen = hold && hold->state == CG_EXPIRED && hold->since_ns == event.hold.since_ns;  // and by nobody handled
+    // And by nobody handled.
+    const bool was_seen =
+        event.hold.state == CG_EXPIRED || (hold && hold->state == CG_EXPIRED && hold->since_ns == event.hold.since_ns);
     if (hold && hold->state == CG_EXPIRED) programs->release(tid);
     if (event.channel_kind == CG_KIND_TCP && !by_original.count(event.channel)) return earlier->on_unjudged(event);
     if (event.channel_state == CG_ACCEPTED || event.channel_state == CG_UNKNOWN || unix_servers->follows(event.channel))

@@ -148,8 +148,10 @@ struct Watcher::State {
     void tell_again(const cg_event& event);
     void work_on(Work work);
     void try_to_decide(const cg_event& event, const std::function<void()>& decide);
+    void report_undecided(const cg_event& event, std::string problem);
     void turn_once();                                    // listens, then works on everything that waits
     void take_turn(std::unique_lock<std::mutex>& held);  // goes on listening while the other thread works
+    void let_go_of_stopped();
     void on_exec(const cg_event& event);
     void on_input_out_of_reach(pid_t pid, ServerIdentity server);
     void on_read(Work work);

@@ -88,6 +88,8 @@ constexpr std::chrono::milliseconds kPatience{1};
 // Programs that have started and wait in each half; one more is left out, and what runs is looked at again. Its first read is
 // held all the same.
 constexpr size_t kStartedMax = 4096;
+// The thread that works listens in between. The longest that it does not is a look at all descriptors of a large host.
+constexpr int64_t kStandstillMax = 5'000'000'000;
 
 }  // namespace
 
@@ -167,10 +169,25 @@ void Watcher::State::wait(std::chrono::nanoseconds limit, int commands_fd) {
 
 // While the other thread works it may be waiting for a processor that a held thread occupies: somebody must listen.
 void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
+    Standstill other(halves[1 - own_half].pulse);
     while (!held.try_lock()) {
         wait(std::chrono::milliseconds(1));
         listen();
         take_back_wanted();
+        if (other.nanoseconds(monotonic_ns()) > kStandstillMax) let_go_of_stopped();
+    }
+}
+
+// The other thread hangs. Whoever waits in a stop of this one goes on, as where a hold has run out.
+void Watcher::State::let_go_of_stopped() {
+    std::vector<StoppedThread> stopped;  // which listens where it ends
+    auto lock = hear();
+    for (Work& each : halves[own_half].work) {
+        if (!each.thread.tracee) continue;
+        stopped.push_back(std::exchange(each.thread, {}));
+        if (each.event.kind != CG_EVENT_READ) continue;
+        each.event.kind = CG_EVENT_EXPIRED;
+        each.event.hold.state = CG_EXPIRED;
     }
 }
 

@@ -63,9 +63,9 @@ class Agent:
                 pass_fds=[] if self.left is None else [self.left])
         return self.wait_ready()
 
-    def wait_ready(self):
+    def wait_ready(self, seconds=ANSWER_SECONDS):
         """For the line that each agent says once."""
-        if not select.select([self.process.stdout], [], [], ANSWER_SECONDS)[0]:
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
             raise AssertionError("the agent said nothing:\n" + self.log())
         self.ready_line = os.read(self.process.stdout.fileno(), 1 << 16).decode()
         if not self.ready_line.startswith("callgate ready"):

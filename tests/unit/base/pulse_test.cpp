@@ -30,5 +30,24 @@ TEST(Pulse, OneBeatBetweenTwoLooksIsEnough) {
     }
 }
 
+TEST(Standstill, LastsFromBeatToBeat) {
+    Pulse pulse;
+    pulse.beat();
+    Standstill since(pulse);
+    EXPECT_EQ(since.nanoseconds(1'000'000), 0);
+    EXPECT_EQ(since.nanoseconds(3'000'000), 2'000'000);
+    EXPECT_EQ(since.nanoseconds(4'000'000), 3'000'000);
+    pulse.beat();
+    EXPECT_EQ(since.nanoseconds(5'000'000), 0);
+    EXPECT_EQ(since.nanoseconds(6'000'000), 1'000'000);
+}
+
+TEST(Standstill, WhatNobodyWasAwakeForDoesNotCount) {
+    Pulse pulse;
+    Standstill since(pulse);
+    EXPECT_EQ(since.nanoseconds(1), 0);
+    EXPECT_EQ(since.nanoseconds(30'000'000'001), Standstill::kLookMax);
+}
+
 }  // namespace
 }  // namespace callgate
