@@ -23,7 +23,7 @@ std::string local_time(const json& value) {
     return text;
 }
 
-// {"hold_expired":1,"holds":4} -> "hold expired 1, holds 4"
+// {"hold_expired":1,"holds":4} -> "hold expired 1, holds 4"; names of the system's stay what they are: "CAP_BPF"
 std::string listed(const json& value) {
     if (!value.is_object() && !value.is_array()) return shown(value);
     std::string text;
@@ -31,7 +31,8 @@ std::string listed(const json& value) {
         if (!text.empty()) text += ", ";
         if (value.is_object()) {
             std::string words = shown(json(key));
-            std::replace(words.begin(), words.end(), '_', ' ');
+            if (words.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string::npos)
+                std::replace(words.begin(), words.end(), '_', ' ');
             text += words + " ";
         }
         const std::string inner = listed(each);

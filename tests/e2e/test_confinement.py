@@ -71,6 +71,8 @@ class TestConfinement(EndToEnd):
                     self.assertEqual(no_new_privileges, "1", name)
                 self.assertEqual(seen, HELD.keys())
                 self.assertEqual(agent.status()["capabilities"], holders)
+                shown = ", ".join(f"{name} {holders[name]}" for name in sorted(holders))
+                self.assertIn(f"\ncapabilities {shown}\n", agent.command("status").stdout)
                 client.shutdown()
                 self.stop_agent(agent)
 
