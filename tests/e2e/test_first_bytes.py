@@ -1,8 +1,9 @@
 """Nothing unjudged is read: the server's own log of every byte that it was given never holds a denied frame."""
 import pwd
+import sys
 
 from governed import *  # noqa: F403
-from governed import SHORT, SLOWNESS, EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
+from governed import ATTEMPTS_MAX, SHORT, SLOWNESS, EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
 
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
@@ -59,21 +60,37 @@ class TestFirstBytes(EndToEnd):
         """Each of them is in the middle of a read, or has just read, when another one's first frame has them all taken over."""
         name = pwd.getpwuid(os.getuid()).pw_name
         agent = self.agent({"deny": policy({"user": name}, denied="delete_note")})
+        again = ATTEMPTS_MAX - 1
         for channel in ("pipe", "socketpair"):
             for attempt in range(10 if SHORT else 25):
                 with self.case(channel=channel, attempt=attempt):
-                    self.log.write_bytes(b"")
-                    client = self.start("--readers", "8", channel=channel)
-                    wait_for(lambda: len(os.listdir(f"/proc/{client.pid}/task")) == 8, "all of them reading")
-                    for identifier in range(40):
-                        client.send(denied(identifier), read=False)
-                    for identifier in range(40):
-                        self.assert_denied(client.answer(identifier))
-                    client.send(PING)
-                    self.assertEqual(client.answer(99)["result"], {})
-                    self.assertEqual(self.log.read_bytes(), PING)
-                    client.kill()
+                    while True:
+                        expired = agent.status()["kernel"]["hold_expired"]
+                        try:
+                            self.read_by_eight(channel)
+                            break
+                        except (AssertionError, KeyError):
+                            # As EndToEnd.run() has it, but not for all of so many attempts.
+                            if agent.status()["kernel"]["hold_expired"] == expired or not again:
+                                raise
+                            again -= 1
+                            print(f"attempt {attempt}: a hold ran out; it is made again", file=sys.stderr)
         self.assertEqual(agent.status()["sessions"]["blind"], 0)
+
+    def read_by_eight(self, channel):
+        self.log.write_bytes(b"")
+        client = self.start("--readers", "8", channel=channel)
+        try:
+            wait_for(lambda: len(os.listdir(f"/proc/{client.pid}/task")) == 8, "all of them reading")
+            for identifier in range(40):
+                client.send(denied(identifier), read=False)
+            for identifier in range(40):
+                self.assert_denied(client.answer(identifier))
+            client.send(PING)
+            self.assertEqual(client.answer(99)["result"], {})
+            self.assertEqual(self.log.read_bytes(), PING)
+        finally:
+            client.kill()
 
     def test_two_frames_in_one_write(self):
         for mode in MODES:
