@@ -11,6 +11,8 @@ namespace callgate {
 namespace {
 
 constexpr std::chrono::milliseconds kHangupInterval{100};
+// A half-closed socket that is full is written to again so often.
+constexpr std::chrono::milliseconds kFullInterval{5};
 
 // A long message would go through a pipe of the default size in many turns, each a wake-up of both sides.
 void widen(int fd, bool is_socket) {
@@ -31,7 +33,7 @@ void or_fail(const std::function<void()>& failed, const auto& work) {
     }
 }
 
-// Nothing was done, and nobody had asked for that: it is tried again. -EAGAIN: whoever shares the file has set O_NONBLOCK.
+// Nothing was done, and nobody had asked for that: it is tried again.
 bool is_passing(ssize_t result) { return result == -EINTR || result == -EAGAIN || result == -ECANCELED; }
 
 }  // namespace
@@ -42,7 +44,11 @@ Source::Source(Ring& ring, Fd fd, bool is_socket, Events events)
 void Source::resume() {
     paused_ = false;
     if (!open_ || in_flight_) return;
-    if (ledger_ || (nonblocking_ && drained_)) return wait();
+    if (ledger_) {
+        ring_.poll_readable(fd_.get(), this);
+        polling_ = in_flight_ = true;
+        return;
+    }
     const std::span<char> room = events_.room ? events_.room() : std::span<char>();
     reading_into_ = room.data();
     if (room.empty()) {
@@ -52,11 +58,6 @@ void Source::resume() {
     }
     room_ = room.empty() ? kReadBytes : room.size();
     in_flight_ = true;
-}
-
-void Source::wait() {
-    ring_.poll_readable(fd_.get(), this);
-    polling_ = in_flight_ = true;
 }
 
 void Source::stop() {
@@ -92,10 +93,7 @@ void Source::readable() {
         return;
     }
     if (paused_) return;
-    if (!ledger_) {
-        drained_ = false;
-        return resume();
-    }
+    if (!ledger_) return resume();
     const ssize_t got = ledger_->read(flow_, fd_.get(), is_socket_);
     if (is_passing(got)) return resume();
     if (got == -ENOBUFS) {
@@ -128,8 +126,6 @@ void Source::completed(int result, std::string_view bytes) {
         return;
     }
     if (is_passing(result) || result == -ENOBUFS) {
-        nonblocking_ |= result == -EAGAIN;
-        drained_ = result == -EAGAIN;
         if (!paused_) resume();
         return;
     }
@@ -191,10 +187,7 @@ void Sink::flush_ledger() {
     const ssize_t written = ledger_->write(flow_, fd_.get(), is_socket_);
     if (written < 0) return break_off(written);
     if (ledger_->unwritten_bytes(flow_) == 0) return end_if_done();
-    wait();
-}
-
-void Sink::wait() {
+    if (later_) return;
     ring_.poll_writable(fd_.get(), this);
     writing_now_ = polling_ = true;
 }
@@ -205,13 +198,13 @@ void Sink::break_off(ssize_t result) {
     events_.gone();
 }
 
-void Sink::writable() {
+void Sink::writable(int result) {
     if (!open_) {
         if (idle()) drop_fd();
         return;
     }
     if (suspended_) return;
-    if (writing_.size() > 0) return write_on();
+    if (result > 0 && !(result & (POLLOUT | POLLERR | POLLHUP))) return flush_later();
     flush();
     if (open_) events_.written();
 }
@@ -277,13 +270,12 @@ void Sink::Hangup::complete(int result, std::string_view) {
 }
 
 void Sink::completed(int result) {
-    if (std::exchange(polling_, false)) return writable();
+    if (std::exchange(polling_, false)) return writable(result);
     if (!open_) {
         if (idle()) drop_fd();
         forget_written();
         return;
     }
-    const bool must_wait = result == -EAGAIN;
     if (is_passing(result)) result = 0;
     if (result < 0) {
         forget_written();
@@ -291,7 +283,6 @@ void Sink::completed(int result) {
     }
     written_ += result;
     if (suspended_) return;
-    if (must_wait) return wait();
     if (written_ < writing_.size()) {
         write_on();
     } else {
@@ -327,8 +318,19 @@ std::string Sink::unwritten() const {
     return bytes;
 }
 
-// io_uring reports a half-closed socket (POLLRDHUP) asked for or not, and may have no memory to watch it. The other half may be
-// open for long: from here on the hang-up proper is looked for at intervals.
+// io_uring reports a half-closed socket (POLLRDHUP) asked for or not: to wait for room in it would be no wait.
+void Sink::flush_later() {
+    later_ = true;
+    ring_.after(kFullInterval, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (alive.expired()) return;
+        later_ = false;
+        if (!open_ || suspended_ || writing_now_) return;
+        or_fail(events_.failed, [this] { writable(POLLOUT); });
+    });
+}
+
+// A poll may end for that alone, or for want of memory. The other half may be open for long: from here on the hang-up proper is
+// looked for at intervals.
 void Sink::look_for_hangup() {
     pollfd poll{fd_.get(), 0, 0};
     if (::poll(&poll, 1, 0) == 1 && (poll.revents & (POLLHUP | POLLERR))) {

@@ -53,7 +53,6 @@ class Source : public Completion {
 
   private:
     void completed(int result, std::string_view bytes);
-    void wait();
     void readable();
     void end(ssize_t result);
     void drop_fd();
@@ -69,8 +68,7 @@ class Source : public Completion {
     size_t room_ = 0;
     int error_ = 0;
     bool open_, stopped_ = false, closing_ = false, paused_ = true, in_flight_ = false;
-    bool drained_ = false;      // the last read got all that there was
-    bool nonblocking_ = false;  // a read does not wait: some of those who share the file have O_NONBLOCK set
+    bool drained_ = false;  // the last read got all that there was
 };
 
 class Sink : public Completion {
@@ -134,8 +132,8 @@ class Sink : public Completion {
     void forget_written();
     void widen_once(size_t bytes);
     void flush_ledger();
-    void wait();
-    void writable();
+    void flush_later();
+    void writable(int result);
     void drop_fd();
 
     Ring& ring_;
@@ -147,6 +145,7 @@ class Sink : public Completion {
     Ledger* ledger_ = nullptr;
     Ledger::Flow flow_ = Ledger::kToServer;
     bool polling_ = false;
+    bool later_ = false;  // a timer flushes
     Hangup hangup_{*this};
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that may come too late
     Outbox pending_, writing_;

@@ -305,5 +305,46 @@ TEST_P(StreamTest, CloseWithAWriteInFlight) {
     EXPECT_EQ(gone_, 0);
 }
 
+// io_uring says of a socket that its other side has shut down, asked for or not: that is no room to write.
+class HalfClosedTest : public ::testing::TestWithParam<Ring::Kind> {};
+INSTANTIATE_TEST_SUITE_P(Rings, HalfClosedTest, ::testing::Values(Ring::Kind::io_uring, Ring::Kind::epoll),
+                         [](const auto& each) { return name_of(each.param); });
+
+TEST_P(HalfClosedTest, FullSocketIsWaitedFor) {
+    RingWorld world(GetParam());
+    ChannelEnds ends = make_channel(Kind::socket);
+    auto ledger = Ledger::create();
+    ASSERT_TRUE(ledger.ok());
+    std::string large, received;
+    for (int number = 0; large.size() < 1 << 20; ++number) large += std::to_string(number) + " ";
+    Outbox bytes;
+    bytes.append(large);
+    Ledger::Turn turn;
+    turn.output[Ledger::kToClient] = &bytes;
+    ASSERT_TRUE((*ledger)->commit(turn));
+    int written = 0, finished = 0;
+    Sink sink(*world.ring, std::move(ends.write), true, {[&] { ++written; }, [] {}, [&] { ++finished; }}, Sink::Owner::others);
+    sink.use_ledger(**ledger, Ledger::kToClient);
+    ::shutdown(ends.read.get(), SHUT_WR);
+    const int64_t begun_ns = monotonic_ns();
+    EXPECT_TRUE(world.run({[&] {
+                               sink.flush();
+                               sink.finish();
+                               return true;
+                           },
+                           [&] { return monotonic_ns() - begun_ns > 100'000'000; },
+                           [&] {
+                               EXPECT_LE(written, 20);
+                               return true;
+                           },
+                           [&] {
+                               received += drain(ends.read);
+                               return received.size() == large.size();
+                           },
+                           [&] { return finished == 1; }}));
+    EXPECT_TRUE(received == large);
+    sink.close();
+}
+
 }  // namespace
 }  // namespace callgate
