@@ -9,6 +9,10 @@
 namespace callgate {
 namespace {
 
+// Of one search, while others wait for their turn: some ten times what the largest site-packages takes.
+constexpr size_t kLookupsMax = 65536;
+constexpr size_t kReadBytesMax = size_t{128} << 20;
+
 // The program's file, or what stands for it where a runtime would still complete the name ("node server" runs
 // server.js): the same name in the resolved directory.
 // The JavaScript runtimes fold ".." before they look at symlinks, Python leaves that to the kernel.
@@ -48,6 +52,7 @@ Package resolve_package(const std::string& root, const std::string& exe, const s
                         const std::string& cwd) {
     Result<RootFs> fs = RootFs::open(root);
     if (!fs.ok()) return {};
+    fs->limit(kLookupsMax, kReadBytesMax);
     const Program program = find_program(exe, argv);
     switch (program.kind) {
         case Program::Kind::none: return program.runtime == Runtime::none ? native_package(*fs, exe) : Package{};

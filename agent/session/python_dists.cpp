@@ -85,7 +85,7 @@ Package remembered(const RootFs& fs, const std::string& site, const std::string&
     const std::string key = FileStamp::of(found->status).key(what + "\n" + site);
     if (std::optional<Package> package = answers().get(key)) return *package;
     Package package = search();
-    answers().put(key, package);
+    if (!fs.is_spent()) answers().put(key, package);
     return package;
 }
 

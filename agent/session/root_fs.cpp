@@ -43,6 +43,11 @@ Result<RootFs> RootFs::open(const std::string& root) {
 }
 
 std::optional<RootFs::Found> RootFs::find(const std::string& path) const {
+    if (is_spent_ || lookups_left_ == 0) {
+        is_spent_ = true;
+        return std::nullopt;
+    }
+    --lookups_left_;
     struct open_how how = {};
     how.flags = O_PATH | O_CLOEXEC;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -87,7 +92,12 @@ std::vector<std::string> RootFs::list(const std::string& path, size_t names_max)
 std::optional<std::string> RootFs::read(const std::string& path, size_t bytes_max) const {
     std::optional<Found> found = find(path);
     if (!found) return std::nullopt;
-    return read(*found, bytes_max);
+    const auto bytes = static_cast<size_t>(found->status.st_size);
+    if (bytes <= bytes_max && bytes > bytes_left_) is_spent_ = true;
+    if (is_spent_) return std::nullopt;
+    std::optional<std::string> text = read(*found, bytes_max);
+    if (text) bytes_left_ -= text->size();
+    return text;
 }
 
 std::optional<std::string> RootFs::read(const Found& found, size_t bytes_max) {

@@ -9,6 +9,7 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ class RootFs {
   public:
     // `root`: "" or a directory, or the link /proc/PID/root.
     static Result<RootFs> open(const std::string& root);
+    // From here on so many lookups, and so many bytes of read(path, …), succeed; then nothing is found any more. What is in there
+    // was perhaps made to be looked through for long.
+    void limit(size_t lookups, size_t bytes) { lookups_left_ = lookups, bytes_left_ = bytes; }
+    bool is_spent() const { return is_spent_; }
 
     struct Found {
         Fd fd;  // O_PATH
@@ -43,6 +48,8 @@ class RootFs {
   private:
     RootFs(Fd root, std::string prefix) : root_(std::move(root)), prefix_(std::move(prefix)) {}
     Fd root_;
+    mutable size_t lookups_left_ = SIZE_MAX, bytes_left_ = SIZE_MAX;
+    mutable bool is_spent_ = false;
     std::string prefix_;  // what the kernel prints before every path in this root; "" where root is "/"
 };
 

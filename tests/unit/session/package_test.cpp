@@ -176,6 +176,25 @@ TEST(PythonPackage, ScriptThatIsNoEntryPoint) {
     EXPECT_EQ(owner("erve"), "");
 }
 
+// Files without content can have any size. What was not looked at is not taken for what is not there.
+TEST(PythonPackage, WhatTakesTooLongIsGivenUpAndNotRemembered) {
+    TempTree tree;
+    const std::string site = "/v/lib/python3.11/site-packages";
+    add_dist(tree, site, "zeta");
+    tree.file(site + "/zeta-1.5.dist-info/RECORD", "owned/__init__.py,,\n");
+    const auto resize_others = [&](uintmax_t bytes) {
+        for (int number = 10; number < 30; ++number)
+            std::filesystem::resize_file(tree.path(site + "/other" + std::to_string(number) + "-1.dist-info/RECORD"), bytes);
+    };
+    for (int number = 10; number < 30; ++number) tree.file(site + "/other" + std::to_string(number) + "-1.dist-info/RECORD");
+    tree.file("/v/pyvenv.cfg", "include-system-site-packages = false\n");
+    const auto owner = [&] { return resolve_package(tree.root(), kPython, {"/v/bin/python", "-m", "owned"}, "/").name; };
+    resize_others(uintmax_t{8} << 20);
+    EXPECT_EQ(owner(), "");
+    resize_others(0);
+    EXPECT_EQ(owner(), "zeta");
+}
+
 TEST(PythonPackage, ModuleOfVenv) {
     TempTree tree;
     const std::string site = "/v/lib/python3.11/site-packages";

@@ -34,6 +34,29 @@ TEST(RootFs, ReadsRegularFilesOnlyAndBounded) {
     EXPECT_EQ(fs->read("/directory", 100), std::nullopt);
 }
 
+TEST(RootFs, NothingIsFoundOnceTheLimitIsReached) {
+    TempTree tree;
+    tree.file("/a", std::string(60, 'a'));
+    tree.file("/b", std::string(60, 'b'));
+    Result<RootFs> fs = RootFs::open(tree.root());
+    ASSERT_TRUE(fs.ok());
+    fs->limit(100, 100);
+    EXPECT_EQ(fs->read("/a", 10), std::nullopt);  // larger than the caller wants: that is no end
+    EXPECT_TRUE(fs->read("/a", 100));
+    EXPECT_FALSE(fs->is_spent());
+    EXPECT_EQ(fs->read("/b", 100), std::nullopt);
+    EXPECT_TRUE(fs->is_spent());
+    EXPECT_EQ(fs->resolve("/a"), std::nullopt);
+    fs = RootFs::open(tree.root());
+    ASSERT_TRUE(fs.ok());
+    fs->limit(2, 100);
+    EXPECT_TRUE(fs->find("/a"));
+    EXPECT_FALSE(fs->find("/c"));
+    EXPECT_FALSE(fs->is_spent());
+    EXPECT_FALSE(fs->find("/a"));
+    EXPECT_TRUE(fs->is_spent());
+}
+
 TEST(RootFs, PathsThatTheKernelPrinted) {
     TempTree tree;
     Result<RootFs> fs = RootFs::open(tree.root());
