@@ -40,7 +40,7 @@ class Standstill {
         lasted_ns_ += looked_ns_ ? std::min(now_ns - looked_ns_, kLookMax) : 0;
         looked_ns_ = now_ns;
         const uint32_t now = pulse_.beats();
-        if (now != seen_) lasted_ns_ = 0;
+        if (now != seen_ || now == 0) lasted_ns_ = 0;  // who has not begun to beat does not stand still
         seen_ = now;
         return lasted_ns_;
     }

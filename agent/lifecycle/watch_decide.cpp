@@ -72,7 +72,7 @@ void Watcher::State::on_event(const cg_event& event) {
         auto hold = programs->hold_of(tid);
         if (!hold || hold->since_ns != event.hold.since_ns) {
             if (event.hold.state != CG_YIELDED || !taking) return;
-            next.event.kind = CG_EVENT_EXPIRED;  // it went on before anybody knew
+            next.went_on();  // before anybody knew
             return put_in(std::move(next));
         }
         if (Tracee::is_ours(tid)) {
@@ -161,11 +161,11 @@ void Watcher::State::try_to_decide(const cg_event& event, const std::function<vo
         problem = thrown.what();
     }
     ++failed;
-    programs->release(static_cast<pid_t>(event.tid));
     try {
         report_undecided(event, "it could not be looked at: " + problem);
     } catch (const std::exception&) {  // nor can it be told who it is: status counts it
     }
+    programs->release(static_cast<pid_t>(event.tid));
 }
 
 void Watcher::State::report_undecided(const cg_event& event, std::string problem) {
@@ -333,6 +333,7 @@ void Watcher::State::on_read(Work reading) {
 
     if (reading.thread.tracee && !was_in_time(reading.thread)) {
         reading.thread = {};
+        reading.went_on();
         return on_unjudged(event);
     }
     if (!taking && !is_of_ours(event)) return;  // it waited for its turn while the other half began the stop
@@ -346,7 +347,7 @@ void Watcher::State::on_read(Work reading) {
         if (!reading.thread.tracee) return;
         auto read = take_back_read(std::move(reading.thread));
         const Session& session = sessions[known->second];
-        if (!read && read.error().kind == ErrorKind::refused)
+        if (!read && (read.error().kind == ErrorKind::refused || read.error().kind == ErrorKind::limit))
             return report_blind(pid, session.server, session.match, read.error().text() + ": a part of it was not judged");
         if (read && !read->bytes.empty()) events.late_bytes(session.id, std::move(read->bytes));
         return;

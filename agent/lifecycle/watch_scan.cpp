@@ -121,6 +121,7 @@ void Watcher::State::find_what_was_missed() {
     const uint64_t more = lost - std::exchange(events_lost, lost);
     if (taking) {
         programs->look_through_trees(options.scope);
+        listen();
         scan();
     }
     programs->forget_expired_holds();

@@ -66,6 +66,11 @@ struct Watcher::State {
         StoppedThread thread;          // of a read, or of a listen(2) that has waited long
         std::optional<Error> refused;  // why it could not be stopped
         int64_t not_before_ns = 0;     // monotonic: when its turn comes at the earliest
+        // The thread of the read has gone on with what nobody has judged, and no event of the kernel's says so.
+        void went_on() {
+            event.kind = CG_EVENT_EXPIRED;
+            event.hold.state = CG_EXPIRED;
+        }
     };
     // One half of the processors each; see Watcher::run().
     struct Half {

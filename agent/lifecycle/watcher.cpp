@@ -175,20 +175,24 @@ void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
         listen();
         take_back_wanted();
         if (other.nanoseconds(monotonic_ns()) > kStandstillMax) let_go_of_stopped();
+        (void)Tracee::let_go_of_those_left_behind();
     }
 }
 
 // The other thread hangs. Whoever waits in a stop of this one goes on, as where a hold has run out.
 void Watcher::State::let_go_of_stopped() {
     std::vector<StoppedThread> stopped;  // which listens where it ends
+    std::vector<Work> reads;
     auto lock = hear();
-    for (Work& each : halves[own_half].work) {
-        if (!each.thread.tracee) continue;
+    std::erase_if(halves[own_half].work, [&](Work& each) {
+        if (!each.thread.tracee) return false;
         stopped.push_back(std::exchange(each.thread, {}));
-        if (each.event.kind != CG_EVENT_READ) continue;
-        each.event.kind = CG_EVENT_EXPIRED;
-        each.event.hold.state = CG_EXPIRED;
-    }
+        if (each.event.kind != CG_EVENT_READ) return false;
+        each.went_on();
+        reads.push_back(std::move(each));
+        return true;
+    });
+    for (Work& each : reads) put_in(std::move(each));
 }
 
 bool Watcher::State::WantedReads::is_of(const Work& work) const {
@@ -239,7 +243,7 @@ void Watcher::State::take_back_wanted() {
         --wanted.under_way;
         if (piece) wanted.pieces.push_back(std::move(*piece));
         if (piece || !stopped) continue;
-        work.event.kind = CG_EVENT_EXPIRED;
+        work.went_on();
         mine.push_back(std::move(work));
     }
 }

@@ -449,6 +449,7 @@ Status copy_rest(Unwritten& first, int from, int to) {
         }
         const std::string_view next = std::string_view(first.bytes).substr(first.written, PIPE_BUF);
         const ssize_t put = ::write(to, next.data(), next.size());
+        if (put < 0 && errno == EAGAIN) continue;  // others write to it too
         if (put < 0) return Error::system("write", "rest of the server's output", errno);
         first.written += put;
     }

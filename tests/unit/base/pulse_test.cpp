@@ -46,7 +46,10 @@ TEST(Standstill, WhatNobodyWasAwakeForDoesNotCount) {
     Pulse pulse;
     Standstill since(pulse);
     EXPECT_EQ(since.nanoseconds(1), 0);
-    EXPECT_EQ(since.nanoseconds(30'000'000'001), Standstill::kLookMax);
+    EXPECT_EQ(since.nanoseconds(1'000), 0);  // it has not begun
+    pulse.beat();
+    EXPECT_EQ(since.nanoseconds(2'000), 0);
+    EXPECT_EQ(since.nanoseconds(30'000'000'000), Standstill::kLookMax);
 }
 
 }  // namespace
