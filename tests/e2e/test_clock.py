@@ -9,7 +9,7 @@ import struct
 import time
 
 from governed import *  # noqa: F403
-from governed import LIMITED, LONG, MCP_SERVER, NOTES_PY, EndToEnd, Path, cpp_server, echo, echoed, json, main, policy, wait_for
+from governed import LIMITED, LONG, MCP_SERVER, NOTES_PY, SLOWNESS, EndToEnd, Path, cpp_server, echo, echoed, json, main, policy, wait_for
 
 LIBRARY = Path(MCP_SERVER).parent / "set_clock.so"
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -130,7 +130,7 @@ class TestClock(EndToEnd):
             json.dumps(policy(server.match, tools={"sleep": {"limits": [limit]}})))
         agent.command("reload")
         for set_to in (NOON - 5 * HOUR, NOON + 5 * HOUR, NOON):
-            slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 300}})
+            slow = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 300 * SLOWNESS}})
             waiting = client.post("tools/call", {"name": "sleep", "arguments": {"ms": 1}})
             wait_for(lambda: agent.status()["frames"]["held"] == 1, "the call waiting")
             clock.set(set_to)

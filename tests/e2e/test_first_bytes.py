@@ -60,22 +60,24 @@ class TestFirstBytes(EndToEnd):
         """Each of them is in the middle of a read, or has just read, when another one's first frame has them all taken over."""
         name = pwd.getpwuid(os.getuid()).pw_name
         agent = self.agent({"deny": policy({"user": name}, denied="delete_note")})
-        again = ATTEMPTS_MAX - 1
+        again, excused = ATTEMPTS_MAX - 1, 0
         for channel in ("pipe", "socketpair"):
             for attempt in range(10 if SHORT else 25):
                 with self.case(channel=channel, attempt=attempt):
                     while True:
-                        expired = agent.status()["kernel"]["hold_expired"]
+                        before = agent.status()
                         try:
                             self.read_by_eight(channel)
                             break
                         except (AssertionError, KeyError):
                             # As EndToEnd.run() has it, but not for all of so many attempts.
-                            if agent.status()["kernel"]["hold_expired"] == expired or not again:
+                            now = agent.status()
+                            if now["kernel"]["hold_expired"] == before["kernel"]["hold_expired"] or not again:
                                 raise
                             again -= 1
+                            excused += now["sessions"]["blind"] - before["sessions"]["blind"]
                             print(f"attempt {attempt}: a hold ran out; it is made again", file=sys.stderr)
-        self.assertEqual(agent.status()["sessions"]["blind"], 0)
+        self.assertEqual(agent.status()["sessions"]["blind"], excused)
 
     def read_by_eight(self, channel):
         self.log.write_bytes(b"")
