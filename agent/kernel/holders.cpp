@@ -22,9 +22,9 @@ std::unordered_map<uint64_t, std::vector<pid_t>> holders_of(const std::unordered
             ssize_t length = readlinkat(dirfd(listing), entry->d_name, target, sizeof(target) - 1);
             if (length <= 0) continue;
             target[length] = 0;
-            const char* bracket = strchr(target, '[');
-            if (!bracket) continue;
-            uint64_t inode = strtoull(bracket + 1, nullptr, 10);
+            // "anon_inode:[eventfd]" has no number, and would be 0.
+            if (strncmp(target, "pipe:[", 6) && strncmp(target, "socket:[", 8)) continue;
+            uint64_t inode = strtoull(strchr(target, '[') + 1, nullptr, 10);
             if (!inodes.count(inode)) continue;
             std::vector<pid_t>& known = holders[inode];
             if (known.empty() || known.back() != pid) known.push_back(pid);
