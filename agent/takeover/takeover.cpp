@@ -486,12 +486,13 @@ Status hand_back(pid_t pid, const HandBack& back, const WhileWaiting& while_wait
     fault_point("rest copied");
     TRY_VOID(tracee.prepare_calls(status));
     fault_point("hand-back begun");
-    auto give = [&](const Descriptors& descriptors, int original) -> Status {
+    auto give = [&, &process = pidfd, &registrations = all.registrations](const Descriptors& descriptors,
+                                                                          int original) -> Status {
         if (descriptors.empty()) return {};
         int flags = fcntl(original, F_GETFL);
         int wanted = (flags & ~O_NONBLOCK) | (descriptors.front().status_flags & O_NONBLOCK);
         if (back.mode == HandBack::Mode::of_replacement && flags >= 0 && wanted != flags) (void)fcntl(original, F_SETFL, wanted);
-        return swap_back(tracee, pidfd, descriptors, all.registrations, original);
+        return swap_back(tracee, process, descriptors, registrations, original);
     };
     TRY_VOID(give(inputs, back.original_input));
     fault_point("input given back");
