@@ -59,8 +59,8 @@ struct CounterFile::Cell {
         uint64_t sequence;
         int64_t newest, max;
         int64_t slices[kSlidingSlices + 1];
-        size_t bytes_used(CounterKind kind) const {
-            const size_t used = kind == CounterKind::sliding ? kSlidingSlices + 1 : 1;
+        size_t bytes_used(CounterKind of) const {
+            const size_t used = of == CounterKind::sliding ? kSlidingSlices + 1 : 1;
             return offsetof(State, slices) - sizeof(checksum) + used * sizeof(int64_t);
         }
     };
@@ -171,9 +171,9 @@ CounterFile::Turns& CounterFile::turns() const { return *reinterpret_cast<Turns*
 
 uint64_t CounterFile::id() const { return turns().file; }
 
-uint64_t CounterFile::turn() const { return turns().last; }
+uint64_t CounterFile::last_turn() const { return turns().last; }
 
-void CounterFile::set_turn(uint64_t turn) {
+void CounterFile::set_last_turn(uint64_t turn) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     turns().last = turn;
     dirty_.store(true, std::memory_order_relaxed);

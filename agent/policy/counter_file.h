@@ -43,8 +43,8 @@ class CounterFile final : public CounterStore {
     // This file, and no other, whatever becomes of it; never 0.
     uint64_t id() const;
     // The last turn whose changes are all in it (counter_turns.h).
-    uint64_t turn() const;
-    void set_turn(uint64_t turn);
+    uint64_t last_turn() const;
+    void set_last_turn(uint64_t turn);
 
     uint64_t damaged() const { return damaged_; }  // cells that each() left out
     uint64_t unsaved() const { return unsaved_; }  // changes that found no room

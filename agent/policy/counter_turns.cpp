@@ -75,7 +75,7 @@ void CounterTurns::end_turn() {
 std::string_view CounterTurns::text(size_t bytes_max) {
     text_.clear();
     if (used_ == 0 && !is_named_) return {};
-    append(text_, Head{file_.id(), file_.turn() + 1, static_cast<uint32_t>(used_), 0});
+    append(text_, Head{file_.id(), file_.last_turn() + 1, static_cast<uint32_t>(used_), 0});
     for (const Change& each : changes()) {
         append(text_, Fixed{each.what.window_s,
                             each.what.max,
@@ -100,13 +100,13 @@ std::string CounterTurns::turn() {
     return unfinished();
 }
 
-std::string CounterTurns::unfinished() { return std::to_string(file_.id()) + "." + std::to_string(file_.turn() + 1); }
+std::string CounterTurns::unfinished() { return std::to_string(file_.id()) + "." + std::to_string(file_.last_turn() + 1); }
 
 void CounterTurns::write() {
     if (used_ == 0 && !is_named_) return;
     for (const Change& each : changes()) (void)file_.save(each.cell, each.key, each.image());
     fault_point("counters saved");
-    file_.set_turn(file_.turn() + 1);
+    file_.set_last_turn(file_.last_turn() + 1);
     used_ = 0;
     is_named_ = false;
 }
@@ -114,7 +114,7 @@ void CounterTurns::write() {
 // Each change says what its counter comes to: to make it twice does no harm.
 void CounterTurns::redo(std::string_view text, const Redone& redone) {
     Head head;
-    if (!take(text, head) || head.file != file_.id() || head.turn != file_.turn() + 1) return;
+    if (!take(text, head) || head.file != file_.id() || head.turn != file_.last_turn() + 1) return;
     for (uint32_t i = 0; i < head.changes; ++i) {
         Fixed fixed;
         std::array<int64_t, kSlidingSlices + 1> slices;
@@ -127,7 +127,7 @@ void CounterTurns::redo(std::string_view text, const Redone& redone) {
         (void)file_.save(fixed.cell, key, image);
         redone(fixed.cell, key, image);
     }
-    file_.set_turn(head.turn);
+    file_.set_last_turn(head.turn);
 }
 
 }  // namespace callgate
