@@ -138,6 +138,7 @@ class TestKillDuringHandBack(EndToEnd):
                 agent, client = self.begin(server, "socketpair", fail="open")
                 self.break_configuration(agent)
                 asked = self.ask(client, server, step)
+                agent.wait_audit("message", count=len(asked), direction="c2s", tool="echo")  # judged: what is not is denied
                 self.fault.write_text(step)
                 os.kill(agent.pid, signal.SIGKILL)
                 self.assertEqual(agent.process.wait(20), 78)
