@@ -182,17 +182,18 @@ void Watcher::State::take_turn(std::unique_lock<std::mutex>& held) {
 // The other thread hangs. Whoever waits in a stop of this one goes on, as where a hold has run out.
 void Watcher::State::let_go_of_stopped() {
     std::vector<StoppedThread> stopped;  // which listens where it ends
-    std::vector<Work> reads;
     auto lock = hear();
-    std::erase_if(halves[own_half].work, [&](Work& each) {
-        if (!each.thread.tracee) return false;
-        stopped.push_back(std::exchange(each.thread, {}));
-        if (each.event.kind != CG_EVENT_READ) return false;
-        each.went_on();
-        reads.push_back(std::move(each));
-        return true;
-    });
-    for (Work& each : reads) put_in(std::move(each));
+    std::deque<Work>& mine = halves[own_half].work;
+    for (Work& each : std::exchange(mine, {})) {
+        const bool was_stopped = each.thread.tracee != nullptr;
+        if (was_stopped) stopped.push_back(std::exchange(each.thread, {}));
+        if (was_stopped && each.event.kind == CG_EVENT_READ) {
+            each.went_on();
+            put_in(std::move(each));
+        } else {
+            mine.push_back(std::move(each));
+        }
+    }
 }
 
 bool Watcher::State::WantedReads::is_of(const Work& work) const {
