@@ -1,6 +1,5 @@
 #include "enforce/relay_session.h"
 
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
