@@ -35,7 +35,8 @@ struct HttpGateOptions {
     std::shared_ptr<const Policy> policy;
     HttpFacts facts;
     size_t frame_bytes_max = kFrameBytesDefault;  // longest body that is judged
-    // What is no HTTP is cut instead of passed: the server may be one that takes messages on lines.
+    // What is no HTTP is cut instead of passed: the server may be one that takes messages on lines, or have read the beginning
+    // of a request already.
     bool http_only = false;
     ApprovalDesk* approvals = nullptr;  // outlives the gate; null: what needs approval is denied
 };

@@ -260,6 +260,7 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
     options.policy = found.policy;
     options.frame_bytes_max = config_.frame_bytes_max;
     options.approvals = approvals_;
+    options.http_only = !arrival.unread.empty();  // one from before the agent, taken where a request begins
     HttpFacts& facts = options.facts;
     const Listener& listener = found.entry->governed.listener;
     facts.server = found.entry->governed.server;
@@ -272,6 +273,7 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
 }
 
 void HttpTable::join(Parked arrival, const Found& found) {
+    std::optional<HttpGateOptions> options = gate_options(arrival, found);
     HttpConnection::Ends ends;
     ends.client = std::move(arrival.client);
     ends.unread = std::move(arrival.unread);
@@ -282,7 +284,7 @@ void HttpTable::join(Parked arrival, const Found& found) {
         spdlog::debug("{}", upstream.error().text());
     }
     ++found.entry->connections;
-    start(std::move(ends), gate_options(arrival, found));
+    start(std::move(ends), std::move(options));
 }
 
 HttpConnection& HttpTable::add_connection(HttpConnection::Ends ends, std::optional<HttpGateOptions> options) {
