@@ -1,9 +1,8 @@
 """Nothing unjudged is read: the server's own log of every byte that it was given never holds a denied frame."""
 import pwd
-import sys
 
 from governed import *  # noqa: F403
-from governed import ATTEMPTS_MAX, SHORT, SLOWNESS, EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
+from governed import SHORT, SLOWNESS, EndToEnd, MCP_SERVER, NOTES_PY, cpp_server, descriptors, json, main, os, policy, unread, wait_for
 
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
@@ -60,24 +59,15 @@ class TestFirstBytes(EndToEnd):
         """Each of them is in the middle of a read, or has just read, when another one's first frame has them all taken over."""
         name = pwd.getpwuid(os.getuid()).pw_name
         agent = self.agent({"deny": policy({"user": name}, denied="delete_note")})
-        again, excused = ATTEMPTS_MAX - 1, 0
+        blind = 0
         for channel in ("pipe", "socketpair"):
-            for attempt in range(10 if SHORT else 25):
-                with self.case(channel=channel, attempt=attempt):
-                    while True:
-                        before = agent.status()
-                        try:
-                            self.read_by_eight(channel)
-                            break
-                        except (AssertionError, KeyError):
-                            # As EndToEnd.run() has it, but not for all of so many attempts.
-                            now = agent.status()
-                            if now["kernel"]["hold_expired"] == before["kernel"]["hold_expired"] or not again:
-                                raise
-                            again -= 1
-                            excused += now["sessions"]["blind"] - before["sessions"]["blind"]
-                            print(f"attempt {attempt}: a hold ran out; it is made again", file=sys.stderr)
-        self.assertEqual(agent.status()["sessions"]["blind"], excused)
+            for number in range(10 if SHORT else 25):
+                for again, attempt in enumerate(self.attempts(channel=channel, number=number)):
+                    with attempt:
+                        if again:
+                            blind = agent.status()["sessions"]["blind"]
+                        self.read_by_eight(channel)
+                        self.assertEqual(agent.status()["sessions"]["blind"], blind)
 
     def read_by_eight(self, channel):
         self.log.write_bytes(b"")

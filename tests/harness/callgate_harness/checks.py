@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,6 +44,7 @@ class EndToEnd(unittest.TestCase):
     def _run_once(self, result):
         """How many holds of its agents ran out."""
         self._agents = []
+        self._more_attempts = ATTEMPTS_MAX - 1
         self._stderr = tempfile.TemporaryFile()
         troubles = len(result.failures) + len(result.errors)
         super().run(result)
@@ -61,22 +63,61 @@ class EndToEnd(unittest.TestCase):
             else:
                 agent.remove()
         self._stderr.close()
+        return self._expired_holds()
+
+    def _expired_holds(self):
+        """Of all its agents so far, as each said last."""
+        for agent in self._agents:
+            if agent.running:
+                with contextlib.suppress(AssertionError, ValueError, OSError, subprocess.TimeoutExpired):
+                    agent.last_status = agent.status()
         kernels = [agent.last_status["kernel"] for agent in self._agents if agent.last_status]
         return sum(kernel[what] for kernel in kernels for what in ("hold_expired", "listen_expired", "exit_expired"))
+
 
     @contextlib.contextmanager
     def case(self, **parameters):
         """A subTest at whose end its own agents and clients are gone, so that one failure does not lead to the next."""
-        with self.subTest(**parameters):
-            outside, self._cleanups = self._cleanups, []
-            # Around the rest: what failed first is said first.
-            with contextlib.ExitStack() as stack:
-                try:
-                    yield
-                finally:
-                    inside, self._cleanups = self._cleanups, outside
-                    for function, arguments, keywords in inside:
-                        stack.callback(function, *arguments, **keywords)
+        with self.subTest(**parameters), self._own_cleanups():
+            yield
+
+    def attempts(self, **parameters):
+        """A case of many, each of which a hold that runs out may spoil:  for attempt in self.attempts(…):  with attempt:  …
+
+        Where run() would have all of the test again, only the case is made again, but ATTEMPTS_MAX - 1 times in a test at most.
+        """
+        again = True
+        while again:
+            again = False
+
+            @contextlib.contextmanager
+            def attempt():
+                nonlocal again
+                expired = self._expired_holds()
+                with self.subTest(**parameters):
+                    try:
+                        with self._own_cleanups():
+                            yield
+                    except Exception:
+                        expired = self._expired_holds() - expired
+                        if not expired or not self._more_attempts:
+                            raise
+                        self._more_attempts -= 1
+                        again = True
+                        print(f"---- {self.id()} {parameters}: {expired} hold(s) ran out; it is made again ----", file=sys.stderr)
+            yield attempt()
+
+    @contextlib.contextmanager
+    def _own_cleanups(self):
+        outside, self._cleanups = self._cleanups, []
+        # Around the rest: what failed first is said first.
+        with contextlib.ExitStack() as stack:
+            try:
+                yield
+            finally:
+                inside, self._cleanups = self._cleanups, outside
+                for function, arguments, keywords in inside:
+                    stack.callback(function, *arguments, **keywords)
 
     def agent(self, policies, kind=Agent, **options):
         """A started agent that is stopped, and checked, when the test ends."""
