@@ -120,6 +120,7 @@ void EarlierConnections::on_read(const cg_event& event, StoppedThread thread, co
     auto bytes = peek_read(event.hold);
     if (!bytes) return give_up(event.channel, bytes.error().text());
     EarlierConnection connection;
+    connection.http_only = !known.fresh;
     if (!known.fresh) {
         auto socket = connected_socket(pid, event.hold.fd);
         auto now = socket ? tcp_state(socket->socket.get()) : std::nullopt;

@@ -36,6 +36,8 @@ struct EarlierConnection {
     uint32_t netns = 0;
     std::string unread;  // the request, to be judged
     std::string cut;     // why the connection is to be closed instead; empty where it goes on
+    // More was read before, the beginning of a request perhaps, of which this would be the rest: then it is no HTTP by itself.
+    bool http_only = false;
     // Of a server that has the connection alone: how it is governed, and the way to it.
     std::optional<GovernedListener> alone;
     Fd server;

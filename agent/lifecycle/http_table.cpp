@@ -168,7 +168,7 @@ void HttpTable::accepted(Fd client, const std::shared_ptr<NetworkNamespace>& spa
     if (!local || !remote) return;  // it has gone already
     if (space->is_ours(*local)) return reset(std::move(client), not_steered_);
     if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(client), full_);
-    place({std::move(client), space, *local, *remote, {}});
+    place({std::move(client), space, *local, *remote, {}, false});
 }
 
 std::shared_ptr<NetworkNamespace> HttpTable::space_of(uint32_t netns) const {
@@ -238,7 +238,7 @@ void HttpTable::adopt(EarlierConnection earlier) {
     }
     if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(earlier.client), full_);
     ++adopted_;
-    place({std::move(earlier.client), std::move(space), *local, *remote, std::move(earlier.unread)});
+    place({std::move(earlier.client), std::move(space), *local, *remote, std::move(earlier.unread), earlier.http_only});
 }
 
 void HttpTable::place(Parked arrival) {
@@ -260,7 +260,7 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
     options.policy = found.policy;
     options.frame_bytes_max = config_.frame_bytes_max;
     options.approvals = approvals_;
-    options.http_only = !arrival.unread.empty();  // one from before the agent, taken where a request begins
+    options.http_only = arrival.http_only;
     HttpFacts& facts = options.facts;
     const Listener& listener = found.entry->governed.listener;
     facts.server = found.entry->governed.server;
@@ -273,7 +273,6 @@ std::optional<HttpGateOptions> HttpTable::gate_options(const Parked& arrival, co
 }
 
 void HttpTable::join(Parked arrival, const Found& found) {
-    std::optional<HttpGateOptions> options = gate_options(arrival, found);
     HttpConnection::Ends ends;
     ends.client = std::move(arrival.client);
     ends.unread = std::move(arrival.unread);
@@ -284,7 +283,7 @@ void HttpTable::join(Parked arrival, const Found& found) {
         spdlog::debug("{}", upstream.error().text());
     }
     ++found.entry->connections;
-    start(std::move(ends), std::move(options));
+    start(std::move(ends), gate_options(arrival, found));
 }
 
 HttpConnection& HttpTable::add_connection(HttpConnection::Ends ends, std::optional<HttpGateOptions> options) {

@@ -108,6 +108,7 @@ class HttpTable {
         std::shared_ptr<NetworkNamespace> space;
         SocketAddress local, remote;
         std::string unread;
+        bool http_only = false;  // EarlierConnection
     };
     struct Found {
         Entry* entry = nullptr;

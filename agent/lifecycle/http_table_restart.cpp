@@ -89,7 +89,8 @@ LeftHttp HttpTable::leave() {
         connections_.erase(each);
     }
     left.sessions = sessions_.leave(ended);
-    for (Parked& each : parked_) left.waiting.push_back({std::move(each.client), each.space->inode(), std::move(each.unread)});
+    for (Parked& each : parked_)
+        left.waiting.push_back({std::move(each.client), each.space->inode(), std::move(each.unread), each.http_only});
     parked_.clear();
     for (WaitingHttpClient& each : waited_) left.waiting.push_back(std::move(each));
     waited_.clear();
@@ -162,7 +163,7 @@ void HttpTable::place_those_that_waited() {
             reset(std::move(each.client), nobody_);
             continue;
         }
-        place({std::move(each.client), std::move(space), *local, *remote, std::move(each.unread)});
+        place({std::move(each.client), std::move(space), *local, *remote, std::move(each.unread), each.http_only});
     }
 }
 

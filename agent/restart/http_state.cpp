@@ -239,6 +239,12 @@ const auto of_connection = [](auto& each, auto& connection) {
     each("http_only", connection.http_only);
 };
 
+const auto of_waiting = [](auto& each, auto& waiting) {
+    each("netns", waiting.netns);
+    each.bytes("unread", waiting.unread);
+    each("http_only", waiting.http_only);
+};
+
 const auto of_session = [](auto& each, auto& session) {
     each("id", session.id);
     each("policy", session.policy);
@@ -335,7 +341,7 @@ Result<Bundle> to_bundle(const SavedHttpConnection& connection) {
 
 Result<Bundle> to_bundle(const WaitingHttpClient& waiting) {
     Bundle bundle{kHttpWaitsLabel, {}};
-    bundle.fds.push_back(TRY(write_state({{"netns", waiting.netns}, {"unread", raw(waiting.unread)}}, kHttpStateFormat)));
+    bundle.fds.push_back(TRY(write_state(written(waiting, of_waiting), kHttpStateFormat)));
     TRY_VOID(add_copy(bundle, waiting.client));
     return bundle;
 }
@@ -357,11 +363,7 @@ Status take_bundle(Bundle bundle, LeftHttp& left) {
     const bool has_server = has != state.end() && has->is_boolean() && has->get<bool>();
     if (bundle.fds.size() != (has_server ? 3u : 2u)) return Error::invalid("state of HTTP", "came without its descriptors");
     if (bundle.label == kHttpWaitsLabel) {
-        const auto members = [](auto& each, auto& waiting) {
-            each("netns", waiting.netns);
-            each.bytes("unread", waiting.unread);
-        };
-        left.waiting.push_back(TRY(read<WaitingHttpClient>(state, members)));
+        left.waiting.push_back(TRY(read<WaitingHttpClient>(state, of_waiting)));
         left.waiting.back().client = std::move(bundle.fds[1]);
         return {};
     }

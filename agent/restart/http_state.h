@@ -18,6 +18,7 @@ struct WaitingHttpClient {
     Fd client;
     uint32_t netns = 0;
     std::string unread;
+    bool http_only = false;  // EarlierConnection
 };
 
 // All that a planned restart leaves of HTTP.

@@ -70,6 +70,17 @@ class Server(socketserver.ThreadingTCPServer):
 Server(where if "/" in where else ("127.0.0.1", int(where)), Handler).serve_forever()  # reads_in_one_way
 """
 
+# Accepts when it is told to, and says back what it reads.
+ECHOING = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))  # echoes_later
+sys.stdin.readline()
+while True:
+    with listener.accept()[0] as connection:
+        while data := connection.recv(65536):
+            connection.sendall(data)
+"""
+
 
 def call(tool, identifier=1):
     return {"jsonrpc": "2.0", "id": identifier, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
@@ -294,6 +305,21 @@ class TestEarlierConnections(Handed):
                 time.sleep(1)  # so that nothing at the agent's start can have to do with it
                 first.close()
                 self.assert_governed(queued)
+                self.stop_agent(agent)
+
+    def test_another_protocol_in_the_accept_queue(self):
+        """What nobody has read any of yet may be anything, as on a new connection."""
+        for data in (b"\0\x01\x02" * 1000, b"P\n"):
+            with self.case(bytes=len(data)):
+                where = self.where("tcp")
+                server = self.start("-c", ECHOING, where, stdin=subprocess.PIPE)
+                queued = self.reach(where)
+                agent = self.governing("*echoes_later*")
+                queued.send(data)
+                server.stdin.close()
+                self.assertEqual(queued._exactly(len(data)), data)
+                self.assertEqual(agent.status()["http"]["connections_adopted"], 1)
+                queued.close()
                 self.stop_agent(agent)
 
     def test_two_processes_have_it(self):

@@ -235,7 +235,7 @@ TEST(HttpState, ThroughAParcel) {
     bundles.push_back(to_bundle(sessions(), 5).value());
     bundles.push_back(to_bundle(whole).value());
     bundles.push_back(to_bundle(without_server).value());
-    bundles.push_back(to_bundle(WaitingHttpClient{std::move(waits.one), 99, "un\xffread"}).value());
+    bundles.push_back(to_bundle(WaitingHttpClient{std::move(waits.one), 99, "un\xffread", true}).value());
     auto parcel = pack(bundles);
     ASSERT_TRUE(parcel.ok());
     bundles.clear();
@@ -254,6 +254,7 @@ TEST(HttpState, ThroughAParcel) {
     EXPECT_FALSE(left.connections[1].server.valid());
     ASSERT_EQ(left.waiting.size(), 1u);
     EXPECT_EQ(left.waiting[0].netns, 99u);
+    EXPECT_TRUE(left.waiting[0].http_only);
     EXPECT_EQ(left.waiting[0].unread, "un\xffread");
     EXPECT_EQ(write(left.connections[0].client.get(), "x", 1), 1);
     char byte = 0;
