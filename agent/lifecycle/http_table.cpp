@@ -168,7 +168,7 @@ void HttpTable::accepted(Fd client, const std::shared_ptr<NetworkNamespace>& spa
     if (!local || !remote) return;  // it has gone already
     if (space->is_ours(*local)) return reset(std::move(client), not_steered_);
     if (connections_.size() >= kHttpConnectionsMax) return reset(std::move(client), full_);
-    place({std::move(client), space, *local, *remote, {}, false});
+    place({std::move(client), space, *local, *remote, {}});
 }
 
 std::shared_ptr<NetworkNamespace> HttpTable::space_of(uint32_t netns) const {
