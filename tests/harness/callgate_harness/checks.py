@@ -29,7 +29,8 @@ class EndToEnd(unittest.TestCase):
         """As unittest does; again where it failed although, as the agent itself says, a hold had run out meanwhile.
 
         A virtual processor that its host does not run for some tens of milliseconds makes any hold run out: the agent
-        reports it, and what came of the test then says nothing about callgate. A defect shows every time.
+        reports it, and what came of the test then says nothing about callgate. A defect shows without that, too; not always at
+        once: what fails beside a hold that ran out is worth a look.
         """
         result = result or self.defaultTestResult()
         for attempt in range(1, ATTEMPTS_MAX + 1):
